@@ -1,0 +1,24 @@
+"""ittisal: visual saliency for Python, after Itti, Koch & Niebur (1998).
+
+`saliency_map(image)` is the easy door; `Saliency((H, W))` the quick one for many frames.
+Importing this loads NumPy and nothing heavier: Numba comes with the first model.
+"""
+
+from .backends import BackendError
+from .config import INVT, ITTI_1998, Config, preset
+from .enlarge import enlarge
+from ._version import __version__
+from .model import Saliency, saliency_map
+
+
+__all__ = [
+    "INVT",
+    "ITTI_1998",
+    "BackendError",
+    "Config",
+    "Saliency",
+    "__version__",
+    "enlarge",
+    "preset",
+    "saliency_map",
+]

@@ -1,0 +1,50 @@
+"""Which backend runs: a name gives that one or an error; "auto" the first that can."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from .config import Config
+
+# In order of preference. Each module has `probe() -> (usable, reason)`,
+# `supports(config) -> (can, reason)` and `make(plan, channel_order, threads) -> Backend`.
+MODULES = {"cpu": "ittisal.cpu", "reference": "ittisal.reference_backend"}
+
+
+class BackendError(RuntimeError):
+    """The named backend is unknown, cannot run here, or lacks an option of the config."""
+
+
+def available() -> dict[str, tuple[bool, str]]:
+    """Each backend's name with (usable here, why or why not)."""
+    return {name: importlib.import_module(MODULES[name]).probe() for name in MODULES}
+
+
+def choose(name: str, config: Config) -> tuple[str, Any]:
+    """(name, module) of the backend to use.
+
+    `ITTISAL_BACKEND` stands in for "auto". A named backend never falls back.
+
+    Raises
+    ------
+    BackendError
+        Unknown name, not usable here, or the config asks what it lacks; says which and why.
+    """
+    source = f"backend={name!r}"
+    if name == "auto" and os.environ.get("ITTISAL_BACKEND"):
+        name = os.environ["ITTISAL_BACKEND"]
+        source = f"ITTISAL_BACKEND={name!r}"
+    if name != "auto" and name not in MODULES:
+        raise BackendError(f"{source} is not one of: auto, {', '.join(MODULES)}")
+    reasons = []
+    for candidate in MODULES if name == "auto" else (name,):
+        module = importlib.import_module(MODULES[candidate])
+        for good, reason in (check() for check in (module.probe, lambda: module.supports(config))):
+            if not good:
+                reasons.append(f"{candidate}: {reason}")
+                break
+        else:
+            return candidate, module
+    raise BackendError(f"{source} cannot be used: " + "; ".join(reasons))

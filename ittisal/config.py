@@ -1,0 +1,416 @@
+"""What the model is: every disputed reading of the paper as a named, validated field.
+
+Sources are cited by short names: P98 is Itti, Koch & Niebur, IEEE TPAMI 20(11), 1998; IK00 is
+Itti & Koch, Vision Research 40, 2000; WK06 is Walther & Koch, Neural Networks 19, 2006; G94 is
+Greenspan et al., CVPR 1994; iNVT is the authors' own toolkit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+CENTRE_LEVELS = (2, 3, 4)  # c, P98
+DELTAS = (3, 4)  # delta = s - c, P98
+MAP_LEVEL = 4  # the saliency map lives at level 4, a sixteenth of the frame (P98)
+TOP_LEVEL = 8  # nine scales, 0 to 8 (P98)
+MIN_SIDE = 2 ** (CENTRE_LEVELS[0] + DELTAS[0])  # the first pair, 2-5, needs a level 5
+ORIENTATIONS = (0, 45, 90, 135)  # of the bar, degrees from +x, y down: 45 is "\" on screen
+
+
+class Choice(str, Enum):
+    """A closed set of names. Any spelling outside it is an error, never a silent default."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Channel(Choice):
+    """What is made conspicuous, each ending in one conspicuity map (P98, eqs. 5-7)."""
+
+    INTENSITY = "intensity"
+    COLOUR = "colour"
+    ORIENTATION = "orientation"
+
+
+class Opponency(Choice):
+    """How colour becomes two signed planes, red-green and blue-yellow.
+
+    `itti`: P98's broadly tuned R, G, B, Y. `invt`: the same with iNVT's yellow.
+    `walther`: (r-g)/max and (b-min(r,g))/max (WK06).
+    """
+
+    ITTI = "itti"
+    INVT = "invt"
+    WALTHER = "walther"
+
+
+class HueReference(Choice):
+    """What `hue_threshold` is a fraction of: the frame's brightest pixel (P98), or 1."""
+
+    FRAME = "frame"
+    FIXED = "fixed"
+
+
+class Phase(Choice):
+    """Where a coarse sample sits: between two fine ones, or on every other (iNVT)."""
+
+    CENTRED = "centred"
+    EVEN = "even"
+
+
+class SmallFrames(Choice):
+    """Levels under one pixel: drop the pairs that need them, or clamp to one pixel (iNVT)."""
+
+    DROP = "drop"
+    CLAMP = "clamp"
+
+
+class OrientationPyramid(Choice):
+    """What is filtered: the intensity pyramid's own levels, or a 9-tap pyramid (iNVT, G94)."""
+
+    INTENSITY = "intensity"
+    LAPLACIAN = "laplacian"
+
+
+class Contrast(Choice):
+    """The sign of centre minus surround for orientation: |C-S| (P98, eq. 4) or max(0, C-S)."""
+
+    ABSOLUTE = "absolute"
+    RECTIFIED = "rectified"
+
+
+class Upsampling(Choice):
+    """How a surround reaches its centre's size: bilinear, or block replication (iNVT)."""
+
+    BILINEAR = "bilinear"
+    REPLICATE = "replicate"
+
+
+class Normalisation(Choice):
+    """The operator N: (M - mean maximum)^2 (P98), iterated difference of Gaussians (IK00), none."""
+
+    MAXNORM = "maxnorm"
+    ITERATIVE = "iterative"
+    NONE = "none"
+
+
+class PeakMean(Choice):
+    """Which maxima the mean in `maxnorm` is over: all but the global one (P98), or all (iNVT)."""
+
+    OTHERS = "others"
+    ALL = "all"
+
+
+EQUAL_WEIGHTS = tuple((channel, 1.0) for channel in Channel)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One reading of the model. Frozen, hashable, checked when made.
+
+    The defaults are the preset `itti1998`. Enum fields take the enum or its value. Use
+    `dataclasses.replace` to change one field.
+
+    Parameters
+    ----------
+    weights : mapping of channel to number >= 0
+        Relative weight of each conspicuity map in the sum (P98, eq. 8: equal). They are divided
+        by their sum over the channels that a frame has; a channel of weight 0 is not computed.
+    opponency : Opponency
+        The two colour planes.
+    hue_reference, hue_threshold : HueReference, float in [0, 1)
+        Hue is set to 0 where intensity is not above this fraction of the frame's maximum
+        (P98: a tenth) or of 1. `fixed` suits video: no bright pixel makes the colours flicker.
+        With `opponency="walther"` the intensity compared is max(r, g, b).
+    linear : bool
+        Undo the sRGB curve first. No published code does; P98 is silent.
+    phase : Phase
+        Sampling of every pyramid. `even` shifts the map by up to 15 pixels under a mirror flip.
+    small_frames : SmallFrames
+        What happens to pairs whose surround has less than one pixel.
+    orientation_pyramid : OrientationPyramid
+        What the oriented filters see.
+    wavenumber : float in (0, pi]
+        Of the oriented filters, radians per pixel of the level (iNVT: 2.6).
+    orientation_contrast : Contrast
+        Sign of centre minus surround for orientation. Intensity and colour are always absolute.
+    upsampling : Upsampling
+        Of the surround to the centre's size ("interpolation to the finer scale", P98).
+    split_cs : bool
+        Keep the positive and negative half of each centre-surround difference as two maps.
+        Finds red among green; costs shuffled AUC on photographs.
+    border_attenuation : bool
+        Fade oriented levels and centre-surround maps towards the frame's border (iNVT).
+    reduction_taps : 5 or 9
+        Low-pass before each halving of a centre-surround map on its way to level 4.
+    normalise_before_reduction : bool
+        N at the map's own scale, as P98 writes it, rather than at level 4 as its authors' codes do.
+    normalisation : Normalisation
+        The operator N.
+    peak_mean : PeakMean
+        Which local maxima count in `maxnorm`.
+    iterations : int in 1..100
+        Of `iterative` (IK00 shows about 10; the published codes use 3).
+    normalise_opponents : bool
+        N on the red-green sum and on the blue-yellow sum before they are added.
+    normalise_saliency : bool
+        N on the final sum, on the range [0, 2] (iNVT).
+
+    Raises
+    ------
+    TypeError, ValueError
+        A field has the wrong type or a value outside its limits; the message names them.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import ittisal
+    >>> config = replace(ittisal.ITTI_1998, split_cs=True)
+    >>> config == ittisal.Config.from_dict(config.to_dict())
+    True
+    """
+
+    weights: tuple[tuple[Channel, float], ...] = EQUAL_WEIGHTS
+    opponency: Opponency = Opponency.ITTI
+    hue_reference: HueReference = HueReference.FRAME
+    hue_threshold: float = 0.1
+    linear: bool = False
+    phase: Phase = Phase.CENTRED
+    small_frames: SmallFrames = SmallFrames.DROP
+    orientation_pyramid: OrientationPyramid = OrientationPyramid.INTENSITY
+    wavenumber: float = 2.6
+    orientation_contrast: Contrast = Contrast.ABSOLUTE
+    upsampling: Upsampling = Upsampling.BILINEAR
+    split_cs: bool = False
+    border_attenuation: bool = True
+    reduction_taps: int = 5
+    normalise_before_reduction: bool = False
+    normalisation: Normalisation = Normalisation.MAXNORM
+    peak_mean: PeakMean = PeakMean.OTHERS
+    iterations: int = 3
+    normalise_opponents: bool = False
+    normalise_saliency: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, _checked(field.name, field.default, value))
+
+    def channel_weights(self, *, colour: bool = True) -> dict[Channel, float]:
+        """Weights that sum to 1 over the channels computed; `colour=False` for a grey frame.
+
+        Raises
+        ------
+        ValueError
+            No channel is left: the frame is grey and only colour has a weight.
+        """
+        kept = {
+            channel: weight
+            for channel, weight in self.weights
+            if weight > 0 and (colour or channel is not Channel.COLOUR)
+        }
+        if not kept:
+            raise ValueError(
+                "a grey frame has no colour channel, and no other channel has a weight; "
+                "give a colour frame, or weights to intensity or orientation"
+            )
+        total = sum(kept.values())
+        return {channel: weight / total for channel, weight in kept.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by field name, ready for JSON or TOML.
+
+        Examples
+        --------
+        >>> import ittisal
+        >>> ittisal.ITTI_1998.to_dict()["opponency"]
+        'itti'
+        """
+        plain: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            plain[field.name] = value.value if isinstance(value, Choice) else value
+        plain["weights"] = {channel.value: weight for channel, weight in self.weights}
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """Inverse of `to_dict`; missing fields take `itti1998`'s values.
+
+        Raises
+        ------
+        ValueError
+            A field is unknown (the message lists the known ones) or out of its limits.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ValueError(
+                f"unknown config field {unknown[0]!r}; the fields are: {', '.join(known)}"
+            )
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """The fields as a JSON object."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Config:
+        """Inverse of `to_json`. Raises ValueError on bad JSON, unknown fields or bad values."""
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"a config is a JSON object; this is a {type(values).__name__}")
+        return cls.from_dict(values)
+
+    def to_toml(self) -> str:
+        """The fields as a TOML document."""
+        plain = self.to_dict()
+        weights = plain.pop("weights")
+        lines = [f"{name} = {json.dumps(value)}" for name, value in plain.items()]
+        lines += ["", "[weights]", *(f"{name} = {weight}" for name, weight in weights.items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> Config:
+        """Inverse of `to_toml`. Raises ValueError on bad TOML, unknown fields or bad values.
+
+        Needs Python 3.11 (`tomllib`), or the package tomli.
+        """
+        try:
+            import tomllib
+        except ModuleNotFoundError:  # Python 3.10
+            import tomli as tomllib
+        return cls.from_dict(tomllib.loads(text))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Config:
+        """Read a `.json` or `.toml` file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            Another suffix, a bad document, an unknown field or a bad value; names the file.
+        """
+        path = Path(path)
+        readers = {".json": cls.from_json, ".toml": cls.from_toml}
+        if path.suffix not in readers:
+            raise ValueError(f"{path}: a config file ends in .json or .toml, not {path.suffix!r}")
+        try:
+            return readers[path.suffix](path.read_text(encoding="utf-8"))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+_RANGES = {  # field -> (holds, what the limit is)
+    "hue_threshold": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
+    "wavenumber": (lambda v: 0 < v <= math.pi, "above 0 and at most pi"),
+    "reduction_taps": (lambda v: v in (5, 9), "5 or 9"),
+    "iterations": (lambda v: 1 <= v <= 100, "1 to 100"),
+}
+
+
+def _checked(name: str, default: Any, value: Any) -> Any:
+    """`value` in the field's own type, or an error that names field, value and limit."""
+    if name == "weights":
+        return _checked_weights(value)
+    if isinstance(default, Choice):
+        kind = type(default)
+        try:
+            return kind(value)
+        except ValueError:
+            names = ", ".join(repr(member.value) for member in kind)
+            raise ValueError(f"{name}={value!r} is not one of {names}") from None
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}={value!r} must be True or False")
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={value!r} must be a number")
+    if isinstance(default, int) and value != int(value):
+        raise TypeError(f"{name}={value!r} must be a whole number")
+    value = type(default)(value)
+    holds, limit = _RANGES[name]
+    if not holds(value):
+        raise ValueError(f"{name}={value!r} must be {limit}")
+    return value
+
+
+def _checked_weights(value: Any) -> tuple[tuple[Channel, float], ...]:
+    try:
+        given = dict(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"weights={value!r} must map channels to numbers, as in {{'colour': 2.0}}"
+        ) from None
+    weights = {}
+    for name, weight in given.items():
+        try:
+            channel = Channel(name)
+        except ValueError:
+            names = ", ".join(repr(member.value) for member in Channel)
+            raise ValueError(f"weights: {name!r} is not one of {names}") from None
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+            raise TypeError(f"weights: {name}={weight!r} must be a number")
+        if not (math.isfinite(weight) and weight >= 0):
+            raise ValueError(f"weights: {name}={weight!r} must be finite and at least 0")
+        weights[channel] = float(weight)
+    if not any(weights.values()):
+        raise ValueError(f"weights={value!r}: at least one channel needs a weight above 0")
+    return tuple((channel, weights.get(channel, 0.0)) for channel in Channel)
+
+
+ITTI_1998 = Config()
+"""The 1998 paper, with the readings that suit photographs best where it is silent."""
+
+INVT = Config(
+    weights=((Channel.INTENSITY, 4.0), (Channel.COLOUR, 2.0), (Channel.ORIENTATION, 1.0)),
+    opponency=Opponency.INVT,
+    hue_reference=HueReference.FIXED,
+    phase=Phase.EVEN,
+    small_frames=SmallFrames.CLAMP,
+    orientation_pyramid=OrientationPyramid.LAPLACIAN,
+    orientation_contrast=Contrast.RECTIFIED,
+    upsampling=Upsampling.REPLICATE,
+    reduction_taps=9,
+    peak_mean=PeakMean.ALL,
+    normalise_saliency=True,
+)
+"""What the authors' own didactic program (iNVT's simple-saliency) does."""
+
+PRESETS: dict[str, Config] = {"itti1998": ITTI_1998, "invt": INVT}
+
+
+def preset(name: str) -> Config:
+    """The named reading of the model.
+
+    Parameters
+    ----------
+    name : str
+        `itti1998` (the default everywhere) or `invt`.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ValueError
+        No such preset; the message lists those there are.
+
+    Examples
+    --------
+    >>> import ittisal
+    >>> ittisal.preset("invt").phase.value
+    'even'
+    """
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r}; the presets are: {', '.join(PRESETS)}")
+    return PRESETS[name]

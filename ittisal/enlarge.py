@@ -1,0 +1,68 @@
+"""A small map at the frame's size, on the pyramid's own grid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .config import ITTI_1998, MAP_LEVEL, Config, Phase
+
+
+def enlarge(
+    small: np.ndarray,
+    shape: tuple[int, int],
+    config: Config = ITTI_1998,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Bilinear enlargement of a level-4 map.
+
+    Map sample i lies at pixel (i + 1/2) 16 - 1/2 (at 16 i with `phase="even"`); beyond the
+    outer samples the map is held constant.
+
+    Parameters
+    ----------
+    small : ndarray of shape (H//16, W//16)
+    shape : (int, int)
+        (H, W) of the result.
+    config : Config
+        Its `phase` says where the samples lie.
+    out : float32 ndarray of shape (H, W), optional
+        Receives the result.
+
+    Returns
+    -------
+    float32 ndarray of shape (H, W)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ittisal import enlarge
+    >>> enlarge(np.float32([[0, 1]]), (16, 32))[0, 7:9]
+    array([0.     , 0.03125], dtype=float32)
+    """
+    step = 1 << MAP_LEVEL
+    offset = (step - 1) / 2 if config.phase is Phase.CENTRED else 0.0
+    rows, columns = (
+        _positions(n, size, step, offset) for n, size in zip(shape, small.shape, strict=True)
+    )
+    small = np.asarray(small, np.float32)
+    low, t = columns
+    high = np.minimum(low + 1, small.shape[1] - 1)
+    wide = small[:, low]
+    wide = wide + (small[:, high] - wide) * t
+    if out is None:
+        out = np.empty(shape, np.float32)
+    low, t = rows
+    for i in np.unique(low):  # one band of rows between two samples at a time: stays in cache
+        first, last = np.searchsorted(low, [i, i + 1])
+        rise = wide[min(i + 1, len(wide) - 1)] - wide[i]
+        band = out[first:last]
+        np.multiply(t[first:last, None], rise, out=band)
+        band += wide[i]
+    return out
+
+
+def _positions(n: int, size: int, step: int, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lower sample and fraction for each of `n` pixels."""
+    at = np.clip((np.arange(n) - offset) / step, 0, size - 1)
+    low = at.astype(np.intp)
+    return low, (at - low).astype(np.float32)

@@ -1,0 +1,131 @@
+"""What a frame may be: shape, type and values checked once, with errors that say what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .config import MIN_SIDE
+
+CHANNEL_ORDERS = ("rgb", "bgr")
+MAX_SIDE = 1 << 16  # beyond it offsets in the arena would be worth a second thought
+
+
+def check_channel_order(channel_order: str) -> str:
+    """`channel_order` if it is "rgb" or "bgr", else ValueError."""
+    if channel_order not in CHANNEL_ORDERS:
+        raise ValueError(f"channel_order={channel_order!r} is not 'rgb' or 'bgr'")
+    return channel_order
+
+
+def check_shape(shape: Any) -> tuple[int, int]:
+    """(height, width) as two ints within the model's limits.
+
+    Raises
+    ------
+    TypeError
+        Not two whole numbers.
+    ValueError
+        A side is under 32 or over 65536 pixels.
+    """
+    try:
+        height, width = (int(n) for n in shape)
+        if (height, width) != tuple(shape):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"shape={shape!r} must be (height, width) in pixels, as in frame.shape[:2]"
+        ) from None
+    if min(height, width) < MIN_SIDE:
+        raise ValueError(
+            f"frame is {width}x{height} pixels; both sides must be at least {MIN_SIDE}, or no "
+            "centre-surround pair exists. Enlarge it first"
+        )
+    if max(height, width) > MAX_SIDE:
+        raise ValueError(
+            f"frame is {width}x{height} pixels; sides over {MAX_SIDE} are not supported. "
+            "Shrink it first"
+        )
+    return height, width
+
+
+def check_frame(frame: Any) -> np.ndarray:
+    """An array of shape (H, W) or (H, W, 3) with a type that the model takes; values unread.
+
+    A trailing axis of length 1 is dropped. float16 and float64 become float32; nothing else is
+    converted, and the input is never changed.
+
+    Raises
+    ------
+    TypeError
+        Not an array, or a type other than uint8, uint16 and float.
+    ValueError
+        Empty, or another number of axes or channels.
+    """
+    if not isinstance(frame, np.ndarray):
+        if not hasattr(frame, "__array__"):
+            raise TypeError(
+                f"frame is a {type(frame).__name__}, not an array"
+                + (" (did the camera or the file reader fail?)" if frame is None else "")
+                + "; give a NumPy array of shape (H, W, 3) or (H, W)"
+            )
+        frame = np.asarray(frame)
+    if frame.ndim == 3 and frame.shape[2] == 1:
+        frame = frame[..., 0]
+    if frame.size == 0:
+        raise ValueError(f"frame of shape {frame.shape} is empty")
+    if frame.ndim == 3 and frame.shape[2] == 4:
+        raise ValueError(
+            f"frame of shape {frame.shape} has four channels; drop the fourth with "
+            "frame[..., :3], or composite it (saliency_map does, over white)"
+        )
+    if frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
+        raise ValueError(
+            f"frame of shape {frame.shape} is not an image; give (H, W, 3) colour or (H, W) grey"
+        )
+    if frame.dtype in (np.uint8, np.uint16, np.float32):
+        return frame
+    if frame.dtype in (np.float16, np.float64):
+        return frame.astype(np.float32)
+    raise TypeError(
+        f"frame has dtype {frame.dtype}; give uint8 (0-255), uint16 (0-65535), or float in "
+        "[0, 1]. Divide other integers by their full scale"
+    )
+
+
+def check_values(low: float, high: float) -> None:
+    """Raise ValueError unless the extremes of a float frame are numbers within [0, 1]."""
+    if np.isnan(low) or np.isnan(high):
+        raise ValueError("frame holds NaN; replace it first, as with numpy.nan_to_num")
+    if low < 0:
+        raise ValueError(
+            f"frame holds {low:g}; float frames must lie in [0, 1]. Clip or rescale it first"
+        )
+    if high > 1 + 1e-6:
+        raise ValueError(
+            f"frame holds {high:g}; float frames must lie in [0, 1]. Divide by the full scale "
+            "(255 for 8-bit values), or clip"
+        )
+
+
+def composite(image: np.ndarray) -> np.ndarray:
+    """(H, W, 4) or (H, W, 2) with straight alpha, over white; others pass.
+
+    White is the ground that browsers, papers and `skimage.color.rgba2rgb` put under a picture.
+    An opaque image keeps its type; else float32 in [0, 1].
+    """
+    if image.ndim != 3 or image.shape[2] not in (2, 4) or image.size == 0:
+        return image
+    if not np.issubdtype(image.dtype, np.unsignedinteger):
+        full = 1.0
+    else:
+        full = float(np.iinfo(image.dtype).max)
+    colour, alpha = image[..., :-1], image[..., -1:]
+    if image.shape[2] == 2:
+        colour = colour[..., 0]
+        alpha = alpha[..., 0]
+    if (alpha == full).all():
+        return colour
+    alpha = np.asarray(alpha, np.float32) / np.float32(full)
+    return np.asarray(colour, np.float32) / np.float32(full) * alpha + (1 - alpha)

@@ -1,0 +1,117 @@
+"""Geometry of one (config, frame size): levels, pairs, filter weights. No pixels, no backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .config import (
+    CENTRE_LEVELS,
+    DELTAS,
+    MAP_LEVEL,
+    ORIENTATIONS,
+    TOP_LEVEL,
+    Channel,
+    Config,
+    Phase,
+    SmallFrames,
+)
+
+BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
+BINOMIAL_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that follows from a config and a frame's (height, width).
+
+    Examples
+    --------
+    >>> import ittisal
+    >>> plan = ittisal.Saliency((480, 640), backend="reference").plan
+    >>> plan.level_shape(4), plan.pairs
+    ((30, 40), ((2, 5), (2, 6), (3, 6), (3, 7), (4, 7), (4, 8)))
+    """
+
+    shape: tuple[int, int]
+    config: Config
+
+    @cached_property
+    def top_level(self) -> int:
+        """The coarsest level that exists."""
+        if self.config.small_frames is SmallFrames.CLAMP:
+            return TOP_LEVEL
+        return min(TOP_LEVEL, min(self.shape).bit_length() - 1)
+
+    def level_shape(self, level: int) -> tuple[int, int]:
+        """(height, width) of a level: halved and rounded down, at least 1."""
+        height, width = self.shape
+        return max(height >> level, 1), max(width >> level, 1)
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """(height, width) of the saliency map."""
+        return self.level_shape(MAP_LEVEL)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The centre-surround pairs (c, s) that this frame size has."""
+        return tuple(
+            (c, c + d) for c in CENTRE_LEVELS for d in DELTAS if c + d <= self.top_level
+        )
+
+    @cached_property
+    def features(self) -> tuple[tuple[str, Channel], ...]:
+        """Feature names with their channels, for a colour frame; weightless channels left out."""
+        every = (
+            ("intensity", Channel.INTENSITY),
+            ("red_green", Channel.COLOUR),
+            ("blue_yellow", Channel.COLOUR),
+            *((f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS),
+        )
+        weights = dict(self.config.weights)
+        return tuple((name, channel) for name, channel in every if weights[channel] > 0)
+
+
+def halving_weights(n: int, taps: np.ndarray, phase: Phase) -> np.ndarray:
+    """Weights of one pyramid step along one axis, borders and all.
+
+    Output i is the sum over k of weights[i, k] x[2i - reach + k], reach = len(taps) // 2: the
+    low-pass, cut and renormalised at the borders, then (centred) the mean of samples 2i and
+    2i+1 or (even) sample 2i. Samples outside have weight 0.
+
+    Returns
+    -------
+    float64 ndarray of shape (max(n // 2, 1), len(taps) + 1)
+    """
+    reach = len(taps) // 2
+    low = np.zeros((n, n + 2 * reach + 1))  # low-pass matrix, padded by `reach` and `reach` + 1
+    for i in range(n):
+        low[i, i : i + len(taps)] = taps
+    low[:, :reach] = 0
+    low[:, reach + n :] = 0
+    low /= low.sum(1, keepdims=True)
+    count = max(n // 2, 1)
+    out = np.empty((count, len(taps) + 1))
+    for i in range(count):
+        row = low[2 * i]
+        if phase is Phase.CENTRED and n > 1:
+            row = (row + low[2 * i + 1]) / 2
+        out[i] = row[2 * i : 2 * i + len(taps) + 1]
+    return out
+
+
+def attenuation(n: int, width: int) -> np.ndarray:
+    """The border fade of `width` samples along an axis of `n`: k/(width+1) for the k-th."""
+    b = min(width, n // 2)
+    fade = np.ones(n)
+    fade[:b] = np.arange(1, b + 1) / (b + 1)
+    fade[n - b :] = fade[:b][::-1]
+    return fade
+
+
+def inside_sum(n: int, taps: np.ndarray) -> np.ndarray:
+    """Sum of the taps that fall inside an axis of `n`, per sample."""
+    return np.convolve(np.ones(n), taps)[len(taps) // 2 :][:n]

@@ -1,0 +1,400 @@
+"""The model in plain float64 NumPy, one function per equation: the truth all backends match.
+
+Written to be read beside the papers: no buffers, no fusing, nothing in place. It shares neither
+geometry nor tricks with the fast path, so that a mistake cannot hide in both. Arrays are
+indexed [y, x], y down. Short names of sources are in `ittisal.config`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .config import (
+    CENTRE_LEVELS,
+    DELTAS,
+    ITTI_1998,
+    MAP_LEVEL,
+    MIN_SIDE,
+    ORIENTATIONS,
+    TOP_LEVEL,
+    Channel,
+    Config,
+    Contrast,
+    HueReference,
+    Normalisation,
+    Opponency,
+    OrientationPyramid,
+    PeakMean,
+    Phase,
+    SmallFrames,
+    Upsampling,
+)
+
+TAPS_5 = np.array([1, 4, 6, 4, 1]) / 16
+TAPS_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
+FEATURE_CHANNEL = {
+    "intensity": Channel.INTENSITY,
+    "red_green": Channel.COLOUR,
+    "blue_yellow": Channel.COLOUR,
+    **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
+}
+RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
+FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
+
+
+# --- the frame ---------------------------------------------------------------------------------
+
+
+def to_unit(frame: np.ndarray, config: Config = ITTI_1998, channel_order: str = "rgb"):
+    """(H, W, 3) RGB or (H, W) grey, float64 in [0, 1], from integer or float pixels."""
+    unit = np.asarray(frame, dtype=np.float64)
+    if np.issubdtype(frame.dtype, np.integer):
+        unit = unit / np.iinfo(frame.dtype).max
+    if unit.ndim == 3 and channel_order == "bgr":
+        unit = unit[..., ::-1]
+    if config.linear:  # IEC 61966-2-1
+        unit = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
+    return unit
+
+
+def intensity(unit: np.ndarray) -> np.ndarray:
+    """I = (r + g + b) / 3 (P98, eq. 1)."""
+    return unit if unit.ndim == 2 else unit.mean(axis=2)
+
+
+def opponency(rgb: np.ndarray, config: Config = ITTI_1998) -> tuple[np.ndarray, np.ndarray]:
+    """Signed red-green and blue-yellow planes at full resolution.
+
+    P98 prints the surround terms of eqs. 2-3 swapped; with them a uniform red field would
+    respond. Signed planes, differenced like any other, are what the authors' code computes.
+    """
+    r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    if config.opponency is Opponency.WALTHER:
+        brightness = divisor = rgb.max(axis=2)
+    else:
+        brightness = intensity(rgb)
+        divisor = rgb.sum(axis=2) if config.opponency is Opponency.INVT else brightness
+    top = brightness.max() if config.hue_reference is HueReference.FRAME else 1.0
+    # A pixel at exactly the threshold has no hue, whatever the rounding: hence the 1e-6.
+    hued = brightness > config.hue_threshold * (1 + 1e-6) * top
+    r, g, b = (np.divide(x, divisor, out=np.zeros_like(x), where=hued) for x in (r, g, b))
+    if config.opponency is Opponency.WALTHER:
+        return r - g, b - np.minimum(r, g)
+    red = np.maximum(r - (g + b) / 2, 0)
+    green = np.maximum(g - (r + b) / 2, 0)
+    blue = np.maximum(b - (r + g) / 2, 0)
+    if config.opponency is Opponency.INVT:
+        yellow = np.maximum(2 * ((r + g) / 2 - np.abs(r - g) - b), 0)
+    else:
+        yellow = np.maximum((r + g) / 2 - np.abs(r - g) / 2 - b, 0)
+    return red - green, blue - yellow
+
+
+# --- pyramids ----------------------------------------------------------------------------------
+
+
+def filter_axis(x: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray:
+    """Correlate along one axis, zero outside, `taps` centred on each sample."""
+    n, half = x.shape[axis], len(taps) // 2
+    padded = np.pad(x, [(half, half) if a == axis else (0, 0) for a in range(x.ndim)])
+    return sum(t * padded.take(range(k, k + n), axis) for k, t in enumerate(taps))
+
+
+def low_pass(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """Separable low-pass; at borders the kernel is cut and divided by the taps left inside."""
+    for axis in (0, 1):
+        shape = [-1 if a == axis else 1 for a in (0, 1)]
+        inside = filter_axis(np.ones(x.shape[axis]), taps, 0).reshape(shape)
+        x = filter_axis(x, taps, axis) / inside
+    return x
+
+
+def decimate(x: np.ndarray, phase: Phase) -> np.ndarray:
+    """Every 2x2 block's mean (centred) or first sample (even); floor(n/2), at least 1."""
+    if phase is Phase.EVEN:
+        return x[: max(x.shape[0] // 2, 1) * 2 : 2, : max(x.shape[1] // 2, 1) * 2 : 2]
+    for axis in (0, 1):
+        n = x.shape[axis] // 2
+        if n:  # a side of one pixel stays
+            x = (x.take(range(0, 2 * n, 2), axis) + x.take(range(1, 2 * n, 2), axis)) / 2
+    return x
+
+
+def halve(x: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> np.ndarray:
+    """One step of the Gaussian pyramid (P98): low-pass, then decimate."""
+    return decimate(low_pass(x, taps), config.phase)
+
+
+def top_level(shape: tuple[int, int], config: Config) -> int:
+    """The coarsest level that exists: all nine when clamped, else while a pixel is left."""
+    if config.small_frames is SmallFrames.CLAMP:
+        return TOP_LEVEL
+    return min(TOP_LEVEL, int(np.log2(min(shape))))
+
+
+def pyramid(plane: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> list[np.ndarray]:
+    """Levels 0 to 8, or as many as the frame allows."""
+    levels = [plane]
+    for _ in range(top_level(plane.shape, config)):
+        levels.append(halve(levels[-1], config, taps))
+    return levels
+
+
+# --- orientation -------------------------------------------------------------------------------
+
+
+def attenuate(x: np.ndarray, width: int) -> np.ndarray:
+    """Fade towards the borders: the k-th row or column from one is scaled by k/(width+1)."""
+    for axis in (0, 1):
+        n = x.shape[axis]
+        b = min(width, n // 2)
+        fade = np.ones(n)
+        fade[:b] = np.arange(1, b + 1) / (b + 1)
+        fade[n - b :] = fade[:b][::-1]
+        x = x * fade.reshape([-1 if a == axis else 1 for a in (0, 1)])
+    return x
+
+
+def oriented_energy(band: np.ndarray, theta: int, wavenumber: float) -> np.ndarray:
+    """|LP9(band . e^(i k.x))|: a quadrature pair with a binomial envelope (G94; iNVT).
+
+    `theta` is the bar's direction; the wave vector stands at right angles to it.
+    """
+    phi = np.deg2rad(theta + 90)
+    y, x = (np.arange(n) - n // 2 for n in band.shape)
+    angle = wavenumber * (np.cos(phi) * x[None, :] + np.sin(phi) * y[:, None])
+    real = low_pass(band * np.cos(angle), TAPS_9)
+    imaginary = low_pass(band * np.sin(angle), TAPS_9)
+    return np.hypot(real, imaginary)
+
+
+def orientation(level: np.ndarray, config: Config) -> dict[int, np.ndarray]:
+    """Energy per direction of one level. The band-pass takes out DC: luminance cannot leak."""
+    band = level - low_pass(level, TAPS_9)
+    fade = 5 if config.border_attenuation else 0
+    return {
+        theta: attenuate(oriented_energy(band, theta, config.wavenumber), fade)
+        for theta in ORIENTATIONS
+    }
+
+
+# --- centre-surround ---------------------------------------------------------------------------
+
+
+def pairs(shape: tuple[int, int], config: Config) -> list[tuple[int, int]]:
+    """The (c, s) that this frame has: 2-5, 2-6, 3-6, 3-7, 4-7, 4-8 from 256 pixels up."""
+    top = top_level(shape, config)
+    return [(c, c + d) for c in CENTRE_LEVELS for d in DELTAS if c + d <= top]
+
+
+def enlarge(x: np.ndarray, shape: tuple[int, int], delta: int, config: Config) -> np.ndarray:
+    """Interpolate `delta` levels up, on the pyramid's own grid, by exactly 2^delta."""
+    for axis in (0, 1):
+        p, n = np.arange(shape[axis]), x.shape[axis]
+        if config.upsampling is Upsampling.REPLICATE:
+            x = x.take(np.minimum(p >> delta, n - 1), axis)
+            continue
+        at = (p + 0.5) / 2**delta - 0.5 if config.phase is Phase.CENTRED else p / 2**delta
+        at = np.clip(at, 0, n - 1)
+        low = np.minimum(at.astype(int), max(n - 2, 0))
+        t = (at - low).reshape([-1 if a == axis else 1 for a in (0, 1)])
+        x = (1 - t) * x.take(low, axis) + t * x.take(np.minimum(low + 1, n - 1), axis)
+    return x
+
+
+def centre_surround(
+    centre: np.ndarray, surround: np.ndarray, delta: int, channel: Channel, config: Config
+) -> list[np.ndarray]:
+    """|centre - surround| (P98, eqs. 1-4): one map, or its two halves, faded at the borders."""
+    difference = centre - enlarge(surround, centre.shape, delta, config)
+    if config.split_cs:
+        maps = [np.maximum(difference, 0), np.maximum(-difference, 0)]
+    elif channel is Channel.ORIENTATION and config.orientation_contrast is Contrast.RECTIFIED:
+        maps = [np.maximum(difference, 0)]
+    else:
+        maps = [np.abs(difference)]
+    fade = max(centre.shape) // 20 if config.border_attenuation else 0
+    return [attenuate(x, fade) for x in maps]
+
+
+def reduce(x: np.ndarray, level: int, config: Config) -> np.ndarray:
+    """From its level to level 4, by the pyramid's own step."""
+    taps = TAPS_9 if config.reduction_taps == 9 else TAPS_5
+    for _ in range(level, MAP_LEVEL):
+        x = halve(x, config, taps)
+    return x
+
+
+# --- the operator N ----------------------------------------------------------------------------
+
+
+def rescale(x: np.ndarray, low: float, high: float, scale: float, to: float) -> np.ndarray:
+    """[low, high] to [0, to]; a map that is flat next to the signal's `scale` becomes 0."""
+    if high - low <= FLAT * scale:
+        return np.zeros_like(x)
+    return (x - low) * (to / (high - low))
+
+
+def local_maxima(x: np.ndarray, threshold: float) -> np.ndarray:
+    """Interior values not below any of their four neighbours, nor below the threshold."""
+    inner = x[1:-1, 1:-1]
+    ring = (x[:-2, 1:-1], x[2:, 1:-1], x[1:-1, :-2], x[1:-1, 2:])
+    return inner[np.logical_and.reduce([inner >= n for n in ring]) & (inner >= threshold)]
+
+
+def maxnorm_factor(x: np.ndarray, top: float, peak_mean: PeakMean) -> float:
+    """(M - m)^2, m the mean local maximum (P98; with or without the global one)."""
+    peaks = local_maxima(x, top / 10)
+    if peak_mean is PeakMean.ALL:  # iNVT: none leaves the map as it is, one promotes it fully
+        return 1.0 if peaks.size == 0 else top**2 if peaks.size == 1 else (top - peaks.mean()) ** 2
+    at_top = np.isclose(peaks, top, rtol=1e-12)
+    others = peaks.sum() - (top if at_top.any() else 0)
+    count = peaks.size - at_top.any()
+    return (top - (others / count if count else 0)) ** 2
+
+
+def gaussian(amplitude: float, sigma: float, shape: tuple[int, int]) -> np.ndarray:
+    """1-D kernel amplitude/(sigma sqrt(2 pi)) e^(-i^2/2 sigma^2), cut at 1 % (iNVT)."""
+    half = int(sigma * np.sqrt(-2 * np.log(0.01)))
+    cap = max(0, min(shape) // 2 - 1)  # 0 means no cap
+    i = np.arange(-min(half, cap or half), min(half, cap or half) + 1)
+    return amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(i**2) / (2 * sigma**2))
+
+
+def iterate(x: np.ndarray, iterations: int) -> np.ndarray:
+    """x <- max(0, x + excitation - inhibition - 0.02 max x), repeatedly (IK00)."""
+    side = max(x.shape)
+    kernels = [gaussian(0.5, 0.02 * side, x.shape), gaussian(1.5, 0.25 * side, x.shape)]
+    for _ in range(iterations):
+        excitation, inhibition = (low_pass(x, k) * k.sum() ** 2 for k in kernels)
+        x = np.maximum(0, x + excitation - inhibition - 0.02 * x.max())
+    return x
+
+
+def normalise(
+    maps: list[np.ndarray], scale: float, config: Config, *, first: bool = True, to: float = RANGE
+) -> np.ndarray:
+    """N(.): promote maps with few strong peaks, suppress those with many alike.
+
+    `maps` is one map, or the two halves of a split one: those share one range, so that an empty
+    half is not amplified, and are added. `scale` is the size of the signal, for the flat test.
+    `first` is False after the feature maps, where `iterative` does not rescale again (iNVT).
+    """
+    maps = [np.maximum(x, 0) for x in maps]
+    low, high = min(x.min() for x in maps), max(x.max() for x in maps)
+    if config.normalisation is Normalisation.NONE:
+        return sum(rescale(x, low, high, scale, 1.0) for x in maps)
+    if config.normalisation is Normalisation.ITERATIVE:
+        if first or to != RANGE:
+            maps = [rescale(x, low, high, scale, to) for x in maps]
+        return sum(iterate(x, config.iterations) for x in maps)
+    maps = [rescale(x, low, high, scale, to) for x in maps]
+    return sum(x * maxnorm_factor(x, to, config.peak_mean) for x in maps)
+
+
+# --- the whole model ---------------------------------------------------------------------------
+
+
+def trace(
+    frame: np.ndarray, config: Config = ITTI_1998, channel_order: str = "rgb"
+) -> dict[str, np.ndarray]:
+    """Run the model and keep every intermediate by name.
+
+    Parameters
+    ----------
+    frame : ndarray of shape (H, W), (H, W, 3)
+        uint8, uint16, or float in [0, 1]; both sides at least 32.
+    config : Config
+    channel_order : {"rgb", "bgr"}
+
+    Returns
+    -------
+    dict of str to float64 ndarray
+        In the order computed, with F a feature (intensity, red_green, blue_yellow,
+        orientation_0, _45, _90, _135), L a level, c-s a pair:
+        `pyramid/P/L` (P of the first three); `orientation/THETA/L`; `contrast/F/c-s` at level c;
+        `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
+        scales; `conspicuity/CHANNEL`; `saliency`. With `split_cs` the contrast and
+        centre_surround names end in `/on` and `/off`.
+
+    Raises
+    ------
+    ValueError
+        A side is under 32 pixels: no centre-surround pair exists.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ittisal import reference
+    >>> frame = np.zeros((64, 96, 3)); frame[28:36, 44:52] = 1
+    >>> reference.trace(frame)["saliency"].shape
+    (4, 6)
+    """
+    unit = to_unit(frame, config, channel_order)
+    shape = unit.shape[:2]
+    if min(shape) < MIN_SIDE:
+        raise ValueError(f"frame is {shape[1]}x{shape[0]}; both sides must be at least {MIN_SIDE}")
+    weights = config.channel_weights(colour=unit.ndim == 3)
+    out: dict[str, np.ndarray] = {}
+
+    planes = {"intensity": intensity(unit)}
+    if Channel.COLOUR in weights:
+        planes["red_green"], planes["blue_yellow"] = opponency(unit, config)
+    for name, plane in planes.items():
+        for level, x in enumerate(pyramid(plane, config)):
+            out[f"pyramid/{name}/{level}"] = x
+    features = {
+        name: {level: out[f"pyramid/{name}/{level}"] for level in range(top_level(shape, config) + 1)}
+        for name in planes
+        if FEATURE_CHANNEL[name] in weights
+    }
+
+    if Channel.ORIENTATION in weights:
+        own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
+        source = pyramid(planes["intensity"], config, TAPS_9 if own else TAPS_5)
+        for level in range(CENTRE_LEVELS[0], len(source)):
+            for theta, energy in orientation(source[level], config).items():
+                out[f"orientation/{theta}/{level}"] = energy
+                features.setdefault(f"orientation_{theta}", {})[level] = energy
+
+    brightest = planes["intensity"].max()
+    sums: dict[Channel, list[np.ndarray]] = {channel: [] for channel in weights}
+    for name, levels in features.items():
+        channel = FEATURE_CHANNEL[name]
+        scale = 1.0 if channel is Channel.COLOUR else brightest
+        normalised = []
+        for c, s in pairs(shape, config):
+            key = f"{name}/{c}-{s}"
+            maps = centre_surround(levels[c], levels[s], s - c, channel, config)
+            halves = ("/on", "/off") if config.split_cs else ("",)
+            out.update({f"contrast/{key}{half}": x for half, x in zip(halves, maps)})
+            if config.normalise_before_reduction:  # P98 as written
+                normalised.append(reduce(normalise(maps, scale, config), c, config))
+            else:
+                maps = [reduce(x, c, config) for x in maps]
+                out.update({f"centre_surround/{key}{half}": x for half, x in zip(halves, maps)})
+                normalised.append(normalise(maps, scale, config))
+            out[f"normalised/{key}"] = normalised[-1]
+        out[f"feature/{name}"] = total = np.sum(normalised, axis=0)
+        again = channel is Channel.ORIENTATION or (
+            channel is Channel.COLOUR and config.normalise_opponents
+        )
+        sums[channel].append(normalise([total], 1.0, config, first=False) if again else total)
+
+    for channel, maps in sums.items():  # P98, eqs. 5-7
+        out[f"conspicuity/{channel}"] = np.sum(maps, axis=0)
+    saliency = sum(  # P98, eq. 8
+        weight * normalise([out[f"conspicuity/{channel}"]], 1.0, config, first=False)
+        for channel, weight in weights.items()
+    )
+    if config.normalise_saliency:
+        saliency = normalise([saliency], 1.0, config, first=False, to=2.0)
+    out["saliency"] = saliency
+    return out
+
+
+def saliency(
+    frame: np.ndarray, config: Config = ITTI_1998, channel_order: str = "rgb"
+) -> np.ndarray:
+    """The raw saliency map at level 4, float64 of shape (H//16, W//16); see `trace`."""
+    return trace(frame, config, channel_order)["saliency"]
