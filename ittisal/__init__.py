@@ -4,12 +4,11 @@
 Importing this loads NumPy and nothing heavier: Numba comes with the first model.
 """
 
+from ._version import __version__
 from .backends import BackendError
 from .config import INVT, ITTI_1998, Config, preset
-from .enlarge import enlarge
-from ._version import __version__
+from .maps import enlarge
 from .model import Saliency, saliency_map
-
 
 __all__ = [
     "INVT",

@@ -11,8 +11,8 @@ import numpy as np
 
 from . import backends
 from .config import ITTI_1998, Config
-from .enlarge import enlarge
 from .frames import check_channel_order, check_frame, check_shape, composite
+from .maps import enlarge
 from .plan import Plan
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves

@@ -58,9 +58,7 @@ class Plan:
     @cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The centre-surround pairs (c, s) that this frame size has."""
-        return tuple(
-            (c, c + d) for c in CENTRE_LEVELS for d in DELTAS if c + d <= self.top_level
-        )
+        return tuple((c, c + d) for c in CENTRE_LEVELS for d in DELTAS if c + d <= self.top_level)
 
     @cached_property
     def features(self) -> tuple[tuple[str, Channel], ...]:

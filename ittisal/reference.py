@@ -262,7 +262,7 @@ def gaussian(amplitude: float, sigma: float, shape: tuple[int, int]) -> np.ndarr
 
 
 def iterate(x: np.ndarray, iterations: int) -> np.ndarray:
-    """x <- max(0, x + excitation - inhibition - 0.02 max x), repeatedly (IK00)."""
+    """X <- max(0, x + excitation - inhibition - 0.02 max x), repeatedly (IK00)."""
     side = max(x.shape)
     kernels = [gaussian(0.5, 0.02 * side, x.shape), gaussian(1.5, 0.25 * side, x.shape)]
     for _ in range(iterations):
@@ -344,7 +344,9 @@ def trace(
         for level, x in enumerate(pyramid(plane, config)):
             out[f"pyramid/{name}/{level}"] = x
     features = {
-        name: {level: out[f"pyramid/{name}/{level}"] for level in range(top_level(shape, config) + 1)}
+        name: {
+            level: out[f"pyramid/{name}/{level}"] for level in range(top_level(shape, config) + 1)
+        }
         for name in planes
         if FEATURE_CHANNEL[name] in weights
     }
