@@ -84,20 +84,51 @@ def halving_weights(n: int, taps: np.ndarray, phase: Phase) -> np.ndarray:
     -------
     float64 ndarray of shape (max(n // 2, 1), len(taps) + 1)
     """
-    reach = len(taps) // 2
-    low = np.zeros((n, n + 2 * reach + 1))  # low-pass matrix, padded by `reach` and `reach` + 1
-    for i in range(n):
-        low[i, i : i + len(taps)] = taps
-    low[:, :reach] = 0
-    low[:, reach + n :] = 0
-    low /= low.sum(1, keepdims=True)
-    count = max(n // 2, 1)
-    out = np.empty((count, len(taps) + 1))
-    for i in range(count):
-        row = low[2 * i]
-        if phase is Phase.CENTRED and n > 1:
-            row = (row + low[2 * i + 1]) / 2
-        out[i] = row[2 * i : 2 * i + len(taps) + 1]
+    reach, count = len(taps) // 2, max(n // 2, 1)
+
+    def low_pass_row(sample: np.ndarray) -> np.ndarray:
+        at = sample[:, None] + np.arange(-reach, reach + 1)
+        row = np.where((at >= 0) & (at < n), taps, 0.0)
+        return row / row.sum(1, keepdims=True)
+
+    first = 2 * np.arange(count)
+    weights = np.zeros((count, len(taps) + 1))
+    weights[:, :-1] = low_pass_row(first)
+    if phase is Phase.CENTRED and n > 1:
+        weights /= 2
+        weights[:, 1:] += low_pass_row(first + 1) / 2
+    return weights
+
+
+def scatter_weights(weights: np.ndarray, fade: np.ndarray | None = None) -> np.ndarray:
+    """The same weights seen from the input, for streaming: what each pair of samples gives.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (count, taps)
+        From `halving_weights`.
+    fade : ndarray of length n, optional
+        Scales the input samples first.
+
+    Returns
+    -------
+    float64 ndarray of shape (count + 1, taps // 2, 2)
+        Entry [p, i, e] is the weight of sample 2p + e in output p - h + i, h = taps // 4.
+        The last pair is the odd last sample, or nothing.
+    """
+    count, taps = weights.shape
+    reach, parts = taps // 2 - 1, taps // 2
+    out = np.zeros((count + 1, parts, 2))
+    for i in range(parts):
+        outputs = np.arange(count + 1) - parts // 2 + i
+        valid = (outputs >= 0) & (outputs < count)
+        for e in (0, 1):
+            k = reach + 2 * (parts // 2 - i) + e
+            out[valid, i, e] = weights[outputs[valid], k]
+    if fade is not None:
+        padded = np.zeros(2 * (count + 1))
+        padded[: len(fade)] = fade[: len(padded)]
+        out *= padded.reshape(-1, 1, 2)
     return out
 
 

@@ -1,1 +1,133 @@
-def main(): ...
+"""The command line: `ittisal demo`, `map`, `info`, `bench`, `warmup`.
+
+One module per subcommand, each with `add_parser` and `run`. Whatever is heavy (OpenCV,
+scikit-image, Numba) is imported inside the functions that use it, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import NoReturn
+
+from .._version import __version__
+from ..backends import BackendError
+from . import bench, demo, info, map, warmup
+from .errors import UsageError, debugging, reason
+
+OK, SOME_FAILED, USAGE = 0, 1, 2
+INTERRUPTED = 128 + signal.SIGINT
+BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
+
+EPILOG = """\
+examples:
+  ittisal demo                           a photograph and its maps in one picture
+  ittisal map photo.jpg --overlay        photo.saliency.png and photo.overlay.png beside it
+  ittisal map photos/ -o maps --json     a whole folder, one JSON line per image
+  ittisal bench --size 640x480           how fast it is on this machine
+
+exit status:
+  0 all went well; 1 some inputs failed; 2 wrong usage; 130 interrupted
+
+environment:
+  ITTISAL_BACKEND  stands in for --backend auto
+  ITTISAL_THREADS  stands in for --threads
+  ITTISAL_DEBUG=1  shows the traceback of every error
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors on one line and options never abbreviated."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the message and where to read on."""
+        self.exit(USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command's parser."""
+    top = Parser(
+        prog="ittisal",
+        description="Visual saliency after Itti, Koch & Niebur (1998).",
+        epilog=EPILOG,
+    )
+    top.add_argument("--version", action="version", version=f"ittisal {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for module in (demo, map, info, bench, warmup):
+        module.add_parser(commands)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0 all well, 1 some inputs failed, 2 wrong usage, 130 interrupted.
+        `--help`, `--version` and arguments that argparse refuses raise SystemExit.
+    """
+    _prepare_process()
+    top = parser()
+    args = top.parse_args(argv)
+    if args.command is None:
+        top.print_help(sys.stderr)
+        return USAGE
+    name = f"ittisal {args.command}"
+    try:
+        status = args.run(args)
+        sys.stdout.flush()
+        return status
+    except (UsageError, BackendError) as error:
+        return _fail(name, error, USAGE)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has what it wants
+        _discard_stdout()
+        return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:  # every file's own error has been dealt with
+            _discard_stdout()
+            print(f"{name}: cannot write standard output: {error.strerror}", file=sys.stderr)
+            return SOME_FAILED
+        return _fail(name, error, SOME_FAILED)
+    except Exception as error:
+        return _fail(name, error, SOME_FAILED)
+
+
+def _fail(name: str, error: Exception, status: int) -> int:
+    if debugging():
+        traceback.print_exception(error)
+    print(f"{name}: {reason(error)}", file=sys.stderr)
+    return status
+
+
+def _prepare_process() -> None:
+    """File names of any bytes can be printed; SIGTERM unwinds, so that temporaries go."""
+    if hasattr(sys.stdout, "reconfigure"):
+        utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+def _discard_stdout() -> None:
+    """Let the interpreter's last flush go nowhere rather than fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import importlib.util
+from typing import TYPE_CHECKING
+
+from ..config import Config
+from ..plan import Plan
+
+if TYPE_CHECKING:
+    from .backend import CpuBackend
+
 
 def probe() -> tuple[bool, str]:
-    """Whether Numba can be had."""
-    return False, "being written"
+    """Whether Numba is there; it is not loaded for that."""
+    if importlib.util.find_spec("numba") is None:
+        return False, "Numba is not installed; pip install numba"
+    return True, "Numba"
 
 
-def supports(config) -> tuple[bool, str]:
+def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
+    if config.normalise_before_reduction:
+        return False, (
+            "normalise_before_reduction=True needs whole maps, which this backend never makes; "
+            'use backend="reference"'
+        )
     return True, "every option"
+
+
+def make(plan: Plan, channel_order: str, threads: int) -> CpuBackend:
+    """A backend for this plan. The first call compiles, or loads from the cache."""
+    from .backend import CpuBackend
+
+    return CpuBackend(plan, channel_order, threads)

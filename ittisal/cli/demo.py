@@ -1,0 +1,173 @@
+"""`ittisal demo`: a photograph, what the model makes of it, and what that took."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..config import Config
+from ..model import Saliency
+from . import images, models, options, pictures
+from .errors import ImageError, UsageError, reason
+from .samples import PHOTOGRAPHS, photograph
+
+FILE = "ittisal-demo.png"
+TILE_WIDTH = 480  # three make a picture that a laptop shows whole
+STEADY_SECONDS = 0.5
+
+DESCRIPTION = """\
+Writes one picture: a photograph, its conspicuity maps of intensity, colour and orientation, the
+saliency map, and the map laid over the photograph, with a ring where attention would go first.
+Prints where the picture is and what the map took. Nothing is downloaded.
+"""
+
+EPILOG = f"""\
+photographs, from scikit-image:
+  {", ".join(PHOTOGRAPHS)}
+
+examples:
+  ittisal demo
+  ittisal demo --image chelsea -o cat.png
+  ittisal demo --image my.jpg --preset invt
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand."""
+    parser = commands.add_parser(
+        "demo",
+        help="a photograph and its maps in one picture",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--image",
+        metavar="NAME",
+        default=PHOTOGRAPHS[0],
+        help=f"a bundled photograph, or an image file (default: {PHOTOGRAPHS[0]})",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default=FILE,
+        help=f"where the picture goes: a .png file or a directory (default: {FILE})",
+    )
+    options.add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the picture, and say what it took."""
+    config = options.read_config(args)
+    options.check_backend(args.backend, config, args.threads)
+    path = _target(args.output)
+    frame = _frame(args.image)
+    height, width = frame.shape[:2]
+
+    start = time.perf_counter()
+    try:
+        model = Saliency(
+            (height, width),
+            config,
+            backend=args.backend,
+            channel_order="bgr",
+            threads=args.threads,
+        )
+        raw = model(frame)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{args.image}: {error}") from error
+    first = time.perf_counter() - start
+    steady = _steady(model, frame)
+    peak = models.peak(raw, config)
+    maps = models.conspicuities(model, frame)
+
+    threads = f"{model.threads} thread" + ("s" if model.threads > 1 else "")
+    name = _model_name(args)
+    footer = (
+        f"ittisal {__version__}, {name}, {width}x{height}: {steady * 1e3:.3g} ms on {model.backend}"
+    )
+    images.write(path, images.encode(_picture(frame, maps, peak, config, footer), "png"))
+    where = f"x {peak['x']}, y {peak['y']}" if peak else "none: nothing stands out"
+    print(f"picture     {path.absolute()}")
+    print(f"photograph  {args.image}, {width}x{height} pixels")
+    print(f"model       {name}, backend {model.backend}, {threads}")
+    print(f"first call  {first * 1e3:.1f} ms, with building the model")
+    print(f"then        {steady * 1e3:.2f} ms a frame (median), {1 / steady:.1f} frames per second")
+    print(f"peak        {where}")
+    model.close()
+    return 0
+
+
+def _target(output: str) -> Path:
+    path = Path(output)
+    if path.is_dir():
+        path = path / FILE
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"-o {output}: the picture is a PNG; end in .png, or give a directory")
+    images.probe_directory(path.parent)
+    return path
+
+
+def _frame(name: str) -> np.ndarray:
+    """A bundled photograph by name, else an image file."""
+    if name in PHOTOGRAPHS or not os.path.isfile(name):
+        return photograph(name)
+    try:
+        return images.read(Path(name))
+    except (OSError, ImageError, TypeError, ValueError) as error:
+        text = reason(error)
+        raise UsageError(text if name in text else f"{name}: {text}") from error
+
+
+def _steady(model: Saliency, frame: np.ndarray) -> float:
+    """Median seconds of a call, over half a second of them and at least three."""
+    out = np.empty(model.map_shape, np.float32)
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < STEADY_SECONDS and len(times) < 1000):
+        start = time.perf_counter()
+        model(frame, out)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _model_name(args: argparse.Namespace) -> str:
+    name = Path(args.config).name if args.config else args.preset
+    return name + (" with " + ", ".join(args.set) if args.set else "")
+
+
+def _picture(
+    frame: np.ndarray,
+    maps: dict[str, np.ndarray],
+    peak: dict[str, int] | None,
+    config: Config,
+    footer: str,
+) -> np.ndarray:
+    """The captioned panel of six."""
+    shape = frame.shape[:2]
+    full = {name: models.full_size(raw, shape, config) for name, raw in maps.items()}
+    over = pictures.overlay(frame, full["saliency"])
+    tiles = [("photograph", pictures.to_bgr8(frame))]
+    for name in models.CHANNELS:
+        if name in full:
+            tiles.append((name, pictures.heat(full[name])))
+        else:
+            why = "grey photograph" if frame.ndim == 2 else "no weight"
+            tiles.append((f"{name}: none ({why})", np.zeros_like(over)))
+    tiles.append(("saliency", pictures.heat(full["saliency"])))
+    tiles.append(("overlay, ring at the peak", over))
+    box = TILE_WIDTH, int(np.clip(TILE_WIDTH * shape[0] / shape[1], 160, TILE_WIDTH))
+    fitted = [(caption, pictures.fit(tile, box)) for caption, tile in tiles]
+    if peak:  # drawn on the tile, so that it looks the same for every size of photograph
+        caption, tile = fitted[-1]
+        fitted[-1] = (
+            caption,
+            pictures.ring(tile, *pictures.fitted(peak["x"], peak["y"], shape, box)),
+        )
+    return pictures.panel(fitted, columns=3, footer=footer)

@@ -1,0 +1,133 @@
+"""Facts about this machine and this installation that bear on speed and on bug reports."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from .. import __version__, backends
+
+PACKAGES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+    "opencv-python",
+    "opencv-python-headless",
+    "scikit-image",
+    "tqdm",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+)
+NEEDED = ("numpy", "numba", "scikit-image")
+VARIABLES = ("ITTISAL_", "NUMBA_", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
+
+def facts() -> dict[str, dict[str, str]]:
+    """Sections of named facts, all text."""
+    return {
+        "ittisal": {
+            "version": __version__,
+            "python": f"{platform.python_version()} ({sys.executable})",
+            "system": platform.platform(),
+        },
+        "cpu": cpu(),
+        "backends": {
+            name: f"{'usable' if usable else 'not usable'}: {why}"
+            for name, (usable, why) in backends.available().items()
+        },
+        "gpus": gpus(),
+        "packages": packages(),
+        "caches": caches(),
+        "environment": {
+            name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)
+        }
+        or {"none set": ", ".join(f"{name}*" for name in VARIABLES[:2])},
+    }
+
+
+def cpu() -> dict[str, str]:
+    """Name, usable threads, vector features, and what the CPU backend makes of them."""
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        usable = os.cpu_count() or 1
+    found = {
+        "name": _cpu_name(),
+        "threads": f"{usable} usable of {os.cpu_count()}",
+    }
+    try:
+        import llvmlite.binding as llvm
+
+        features = llvm.get_host_cpu_features()
+    except Exception:  # facts are told as far as they can be had
+        features = {}
+    vectors = ("sse4.1", "avx", "fma", "avx2", "avx512", "neon", "sve")
+    names = [name for name in sorted(features) if features[name] and name.startswith(vectors)]
+    if names:
+        found["features"] = " ".join(names)
+    return {**found, **describe_backend()}
+
+
+def describe_backend() -> dict[str, str]:
+    """What the CPU backend says of itself, if it does."""
+    try:
+        module = importlib.import_module("ittisal.cpu")
+        return {str(key): str(value) for key, value in module.describe().items()}
+    except Exception:  # Numba missing or broken: `backends` says why
+        return {}
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n"):
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    except OSError:  # not Linux
+        pass
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def gpus() -> dict[str, str]:
+    """NVIDIA GPUs by index, or why none is listed."""
+    command = [
+        "nvidia-smi",
+        "--query-gpu=name,memory.total,driver_version",
+        "--format=csv,noheader",
+    ]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except FileNotFoundError:
+        return {"none found": "nvidia-smi is not here"}
+    except (OSError, subprocess.SubprocessError) as error:
+        return {"none found": f"nvidia-smi failed: {' '.join(str(error).split())}"}
+    lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+    return {str(i): line for i, line in enumerate(lines)} or {"none found": "nvidia-smi lists none"}
+
+
+def packages() -> dict[str, str]:
+    """Versions of what is installed; what is needed and missing is said."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name in NEEDED:
+                found[name] = "not installed"
+    if not any(name.startswith("opencv") for name in found):
+        found["opencv-contrib-python"] = "not installed"
+    return found
+
+
+def caches() -> dict[str, str]:
+    """Where compiled kernels are kept."""
+    found = {key: value for key, value in describe_backend().items() if "cache" in key}
+    if not found:
+        found["numba"] = os.environ.get("NUMBA_CACHE_DIR") or "__pycache__ beside the kernels"
+    return found

@@ -1,0 +1,72 @@
+"""Running the model from the command line: models by size, and what is told of a map."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from ..config import Config, Phase
+from ..maps import enlarge
+from ..model import Saliency
+
+KEPT = 4
+STEP = 16  # pixels of the frame per sample of the map
+CHANNELS = ("intensity", "colour", "orientation")
+
+
+class Models:
+    """One `Saliency` per frame size, the last few kept: folders tend to hold a few sizes."""
+
+    def __init__(self, config: Config, backend: str, threads: int | None) -> None:
+        self.config = config
+        self._backend, self._threads = backend, threads
+        self._models: OrderedDict[tuple[int, int], Saliency] = OrderedDict()
+
+    def get(self, shape: tuple[int, int]) -> Saliency:
+        """The model for frames of this (height, width)."""
+        if shape not in self._models:
+            model = Saliency(
+                shape,
+                self.config,
+                backend=self._backend,
+                channel_order="bgr",
+                threads=self._threads,
+            )
+            while len(self._models) >= KEPT:
+                self._models.popitem(last=False)[1].close()
+            self._models[shape] = model
+        self._models.move_to_end(shape)
+        return self._models[shape]
+
+    def close(self) -> None:
+        """Close every model."""
+        while self._models:
+            self._models.popitem()[1].close()
+
+
+def conspicuities(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
+    """Raw float32 maps by name: `saliency` and the channels that this frame has."""
+    trace = model.trace(frame)
+    names = {"saliency": "saliency", **{name: f"conspicuity/{name}" for name in CHANNELS}}
+    return {name: np.asarray(trace[key], np.float32) for name, key in names.items() if key in trace}
+
+
+def full_size(raw: np.ndarray, shape: tuple[int, int], config: Config) -> np.ndarray:
+    """A raw map over its maximum at the frame's size; all zero where nothing stands out."""
+    return enlarge(unit(raw), shape, config)
+
+
+def unit(raw: np.ndarray) -> np.ndarray:
+    """A raw map over its maximum."""
+    top = raw.max()
+    return raw / top if top > 0 else raw
+
+
+def peak(raw: np.ndarray, config: Config) -> dict[str, int] | None:
+    """The frame's pixel under the highest sample, or None where nothing stands out."""
+    if not raw.max() > 0:
+        return None
+    y, x = np.unravel_index(raw.argmax(), raw.shape)
+    offset = (STEP - 1) // 2 if config.phase is Phase.CENTRED else 0
+    return {"x": int(x) * STEP + offset, "y": int(y) * STEP + offset}

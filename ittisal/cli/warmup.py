@@ -1,0 +1,87 @@
+"""`ittisal warmup`: compile and cache everything now rather than at the first frame."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from typing import Any
+
+import numpy as np
+
+from ..model import Saliency
+from . import machine, options
+
+SIZES = ((480, 640), (1080, 1920))  # one for a single thread, one for several
+DTYPES = ("uint8", "uint16", "float32")
+
+DESCRIPTION = """\
+Builds and runs the model once for each kind of frame, so that kernels are compiled and cached
+before the first real one. Worth a line in an image's build or a service's start-up.
+"""
+
+EPILOG = """\
+examples:
+  ittisal warmup
+  ittisal warmup --size 1280x720 --dtype uint8 uint16
+  ittisal warmup --config mine.json
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand."""
+    parser = commands.add_parser(
+        "warmup", help="compile and cache the kernels", description=DESCRIPTION, epilog=EPILOG
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        nargs="+",
+        type=options.size,
+        default=list(SIZES),
+        help="frame sizes (default: 640x480 1920x1080)",
+    )
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=DTYPES,
+        default=["uint8"],
+        help="types of pixels (default: uint8)",
+    )
+    options.add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build, run, and say how long it took."""
+    config = options.read_config(args)
+    options.check_backend(args.backend, config, args.threads)
+    start = time.perf_counter()
+    backend = ""
+    for shape, dtype, channels in itertools.product(args.size, args.dtype, ((3,), ())):
+        began = time.perf_counter()
+        with Saliency(shape, config, backend=args.backend, threads=args.threads) as model:
+            frame = _frame((*shape, *channels), dtype)
+            model(frame)
+            model.trace(frame)
+            backend, threads = model.backend, model.threads
+        print(
+            f"{shape[1]}x{shape[0]} {dtype} {'colour' if channels else 'grey'}, {backend}, "
+            f"threads {threads}: {time.perf_counter() - began:.2f} s",
+            flush=True,
+        )
+    print(f"in all {time.perf_counter() - start:.2f} s")
+    if backend == "reference":
+        print("the reference backend compiles nothing")
+    else:
+        for name, value in machine.caches().items():
+            print(f"{name}: {value}")
+    return 0
+
+
+def _frame(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """A frame with contrast, so that no stage is skipped."""
+    ramp = np.linspace(0, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape[:2])
+    frame = np.stack([ramp, 1 - ramp, ramp**2], axis=2) if len(shape) == 3 else ramp
+    scale = 1 if dtype == "float32" else np.iinfo(dtype).max
+    return (frame * scale).astype(dtype)

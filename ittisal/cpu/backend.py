@@ -1,0 +1,268 @@
+"""The CPU backend: a plan's buffers, and one call into compiled code per frame."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from ..config import (
+    CENTRE_LEVELS,
+    DELTAS,
+    ORIENTATIONS,
+    Channel,
+    Config,
+    Contrast,
+    HueReference,
+    Normalisation,
+    Opponency,
+    OrientationPyramid,
+    PeakMean,
+    Phase,
+    Upsampling,
+)
+from ..frames import check_values
+from ..pipeline import STAGES
+from ..plan import Plan
+from . import centre_surround, normalise, run
+from .layout import FEATURES, ORIENTED, make_layout, slot
+from .run import run_frame
+from .simd import Static
+
+HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
+OPERATORS = {
+    Normalisation.MAXNORM: normalise.MAXNORM,
+    Normalisation.ITERATIVE: normalise.ITERATIVE,
+    Normalisation.NONE: normalise.NONE,
+}
+FLOATS = types.float32[::1]
+INTS = types.int64[::1]
+TABLE = types.int64[:, ::1]
+
+
+@lru_cache(maxsize=64)
+def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any, int]:
+    """The frame function for what has to be known when compiling, and its count of constants."""
+    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
+    colour = channels == 3 and dict(config.weights)[Channel.COLOUR] > 0
+    planes = 3 if colour else 1
+    if config.split_cs:
+        sign = "split"
+    else:
+        sign = "mixed" if config.orientation_contrast is Contrast.RECTIFIED else "absolute"
+    if config.upsampling is Upsampling.REPLICATE:
+        grid = centre_surround.REPLICATE
+    elif config.phase is Phase.CENTRED:
+        grid = centre_surround.CENTRED
+    else:
+        grid = centre_surround.EVEN
+    variant = config.opponency.value
+    halves = 2 if config.split_cs else 1
+    iterative = config.normalisation is Normalisation.ITERATIVE
+    statics = [
+        (order, variant, channels, planes),
+        (order, variant, channels, 1) if own else None,
+        channels,
+        planes,
+        1,
+        3,
+        5,
+        config.wavenumber,
+        sign,
+        2 * halves,
+        5 if config.reduction_taps == 9 else 3,
+        grid,
+        DELTAS[0],
+        DELTAS[1],
+        6 * halves,
+        4,
+        2,
+        3,
+    ]
+    kinds = [types.none if value is None else Static(value) for value in statics]
+    pixel = types.Array(getattr(types, dtype), 1, "C")
+    signature = (
+        pixel, pixel, types.float32[:, ::1], FLOATS, TABLE, TABLE, INTS, INTS,
+        types.float64[::1], INTS, types.int64, types.int64,
+        types.int64 if dtype == "uint8" else types.none,
+        types.int64 if dtype == "float32" else types.none,
+        types.int64 if config.opponency is Opponency.WALTHER and planes == 3 else types.none,
+        *kinds,
+        types.int64 if iterative else types.none,
+    )
+    run_frame.compile(signature)
+    flags = [
+        1 if kind is not types.none else None for kind in signature[-len(kinds) - 4 : -len(kinds) - 1]
+    ]
+    return run_frame.overloads[signature].entry_point, (*flags, *[None] * len(kinds))
+
+
+class CpuBackend:
+    """Numba kernels over one arena. See `ittisal.pipeline.Backend`."""
+
+    name = "cpu"
+
+    def __init__(self, plan: Plan, channel_order: str, threads: int) -> None:
+        config = plan.config
+        self.plan, self.order, self.threads = plan, channel_order, threads
+        self.layout = make_layout(plan, threads)
+        self.offsets = np.zeros(16, np.int64)
+        self.settings = np.zeros(run.SETTINGS, np.int64)
+        self.settings[run.TOP] = plan.top_level
+        self.settings[run.PAIR_MASK] = sum(1 << slot(*pair) for pair in plan.pairs)
+        self.settings[run.OPERATOR] = OPERATORS[config.normalisation]
+        self.settings[run.ALL_PEAKS] = config.peak_mean is PeakMean.ALL
+        self.settings[run.NORM_OPPONENTS] = config.normalise_opponents
+        self.settings[run.NORM_SALIENCY] = config.normalise_saliency
+        self.settings[run.FIXED_HUE] = config.hue_reference is HueReference.FIXED
+        iterative = config.normalisation is Normalisation.ITERATIVE
+        self.iterations = config.iterations if iterative else None
+        self.variants: dict[tuple[str, int], Any] = {}
+        self.staging: dict[tuple[str, int], np.ndarray] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of arena, tables and copies of frames that could not be read in place."""
+        return self.layout.nbytes + sum(a.nbytes for a in self.staging.values())
+
+    def run(self, frame: np.ndarray, out: np.ndarray) -> None:
+        """The raw map into `out`."""
+        self._stages(frame, out, 0, len(STAGES) - 1)
+
+    def timings(self, frame: np.ndarray) -> dict[str, float]:
+        """Milliseconds per stage, each run by itself."""
+        out = np.empty(self.plan.map_shape, np.float32)
+        self.run(frame, out)
+        spent = {}
+        for index, name in enumerate(STAGES):
+            start = time.perf_counter()
+            self._stages(frame, out, index, index)
+            spent[name] = (time.perf_counter() - start) * 1e3
+        spent["total"] = sum(spent.values())
+        return spent
+
+    def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
+        out = np.empty(self.plan.map_shape, np.float32)
+        self._stages(frame, out, 0, 3)
+        kept = {name: view.copy() for name, view in self.views(frame.ndim).items()}
+        self._stages(frame, out, 4, 5)
+        features = self._features(frame.ndim)
+        layout = self.layout
+        for index, name in features:
+            for pair in self.plan.pairs:
+                total = 0
+                for half in range(layout.halves):
+                    scale, offset = layout.stats(index, pair, half)
+                    total = total + layout.map(index, pair, half) * scale + offset
+                kept[f"normalised/{name}/{pair[0]}-{pair[1]}"] = total
+            kept[f"feature/{name}"] = layout.sum(index).copy()
+        for channel in self.plan.config.channel_weights(colour=frame.ndim == 3):
+            index = FEATURES + list(Channel).index(channel)
+            kept[f"conspicuity/{channel}"] = layout.sum(index).copy()
+        kept["saliency"] = out
+        return kept
+
+    def views(self, ndim: int = 3) -> dict[str, np.ndarray]:
+        """The buffers that stages hand on, by the reference's names."""
+        layout, plan = self.layout, self.plan
+        named = {}
+        colour = ndim == 3 and dict(plan.config.weights)[Channel.COLOUR] > 0
+        planes = ("intensity", "red_green", "blue_yellow") if colour else ("intensity",)
+        levels = range(CENTRE_LEVELS[0], plan.top_level + 1)
+        for index, name in enumerate(planes):
+            for level in levels:
+                named[f"pyramid/{name}/{level}"] = layout.plane(index, level)
+        for index, name in self._features(ndim):
+            if index >= ORIENTED:
+                for level in levels:
+                    theta = name.split("_")[1]
+                    named[f"orientation/{theta}/{level}"] = layout.plane(index, level)
+        for index, name in self._features(ndim):
+            for pair in plan.pairs:
+                key = f"centre_surround/{name}/{pair[0]}-{pair[1]}"
+                for half, ending in enumerate(("/on", "/off") if layout.halves == 2 else ("",)):
+                    named[key + ending] = layout.map(index, pair, half)
+        return named
+
+    def close(self) -> None:
+        """Release the buffers."""
+
+    def _features(self, ndim: int) -> list[tuple[int, str]]:
+        """Numbers and names of the features computed for frames of `ndim` axes."""
+        weights = self.plan.config.channel_weights(colour=ndim == 3)
+        return [
+            (index, name)
+            for index, (name, channel) in enumerate(FEATURE_CHANNELS)
+            if channel in weights
+        ]
+
+    def _stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
+        if not frame.flags.c_contiguous or self.plan.config.linear:
+            frame = self._staged(frame)
+        key = (frame.dtype.name, frame.ndim)
+        variant = self.variants.get(key)
+        if variant is None:
+            variant = self.variants[key] = self._variant(*key)
+        entry, constants, spare, features, numbers = variant
+        self.settings[run.FEATURE_MASK] = features
+        layout = self.layout
+        good = entry(
+            frame.reshape(-1), spare, out, layout.arena, layout.levels, layout.halvings,
+            layout.places, self.settings, numbers, self.offsets, first, last, *constants,
+            self.iterations,
+        )
+        if not good:
+            check_values(numbers[run.LOWEST], numbers[run.HIGHEST])
+
+    def _variant(self, dtype: str, ndim: int) -> tuple[Any, ...]:
+        """What a kind of frame needs: code, spare rows, features and numbers."""
+        config = self.plan.config
+        channels = 3 if ndim == 3 else 1
+        entry, constants = compiled(config, self.order, dtype, channels)
+        row = (self.plan.shape[1] + 64) * channels + 64
+        spare = np.zeros(2 * row, dtype)
+        features = sum(1 << index for index, _ in self._features(ndim))
+        numbers = np.zeros(run.NUMBERS)
+        numbers[run.FULL] = 1.0 if dtype == "float32" else np.iinfo(dtype).max
+        numbers[run.HUE] = config.hue_threshold * HUE_TOLERANCE
+        weights = config.channel_weights(colour=ndim == 3)
+        for index, channel in enumerate(Channel):
+            numbers[run.WEIGHTS + index] = weights.get(channel, 0.0)
+        return entry, constants, spare, features, numbers
+
+    def _staged(self, frame: np.ndarray) -> np.ndarray:
+        """A contiguous copy, linear if the config asks; its buffer is made once."""
+        linear = self.plan.config.linear
+        dtype = np.dtype(np.float32) if linear else frame.dtype
+        key = (dtype.name, frame.ndim)
+        if key not in self.staging:
+            self.staging[key] = np.empty(frame.shape, dtype)
+        staged = self.staging[key]
+        if not linear:
+            np.copyto(staged, frame)
+        elif frame.dtype == np.float32:
+            check_values(frame.min(), frame.max())
+            staged[:] = linear_light(frame)
+        else:
+            full = np.iinfo(frame.dtype).max
+            np.take(linear_light(np.arange(full + 1) / full), frame, out=staged)
+        return staged
+
+
+FEATURE_CHANNELS = (
+    ("intensity", Channel.INTENSITY),
+    ("red_green", Channel.COLOUR),
+    ("blue_yellow", Channel.COLOUR),
+    *((f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS),
+)
+
+
+def linear_light(encoded: np.ndarray) -> np.ndarray:
+    """Undo the sRGB curve (IEC 61966-2-1), float32."""
+    encoded = np.asarray(encoded, np.float64)
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)

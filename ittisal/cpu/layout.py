@@ -1,0 +1,234 @@
+"""Where everything lies: one float32 arena with every buffer and table, made once per model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import (
+    CENTRE_LEVELS,
+    DELTAS,
+    MAP_LEVEL,
+    ORIENTATIONS,
+    TOP_LEVEL,
+    OrientationPyramid,
+)
+from ..plan import (
+    BINOMIAL_5,
+    BINOMIAL_9,
+    Plan,
+    attenuation,
+    halving_weights,
+    inside_sum,
+    scatter_weights,
+)
+
+PAD = 16  # zeros around every row: half of the widest filter, and the widest vector
+FIRST_LEVEL = CENTRE_LEVELS[0]  # levels below are never stored
+LEVELS = TOP_LEVEL + 1
+ORIENTED = 3  # planes: intensity, red-green, blue-yellow, four directions, own pyramid
+OWN = ORIENTED + len(ORIENTATIONS)
+FEATURES = OWN
+
+# Columns of `Layout.levels`, one row per level.
+HEIGHT, WIDTH, PITCH, PLANES, PLANE_STRIDE, ORIENT_ROWS, ORIENT_COLUMNS = range(7)
+# Kinds of halving: the planes' pyramid, the own orientation pyramid, a faded centre-surround map
+# on its first step towards level 4, and any later step.
+PYRAMID, OWN_PYRAMID, FADED, REDUCE = range(4)
+# Columns of `Layout.halvings`, one row per kind and input level (kind * LEVELS + level).
+ROW_TABLE, COLUMN_TABLE, COLUMN_STRIDE = range(3)
+# Entries of `Layout.places`.
+MAPS, MAP_STRIDE, MAP_PITCH, SUMS, STATS, FADE_4, SCRATCH, SCRATCH_SIZE, ZEROS = range(9)
+PLACES = 9
+SLOTS = 6  # centre-surround pairs, existing or not: 2-5, 2-6, 3-6, 3-7, 4-7, 4-8
+SUM_PLANES = FEATURES + 3 + 1  # features, conspicuity maps, saliency
+
+
+def padded(n: int) -> int:
+    """`n` rounded up to whole widest vectors, with room behind."""
+    return (n + 2 * PAD - 1) // PAD * PAD + PAD
+
+
+def slot(centre: int, surround: int) -> int:
+    """Place of a pair among the six."""
+    return (centre - CENTRE_LEVELS[0]) * len(DELTAS) + surround - centre - DELTAS[0]
+
+
+@dataclass
+class Layout:
+    """The arena and the integer tables that say what lies where (in floats from its start)."""
+
+    plan: Plan
+    arena: np.ndarray  # float32
+    levels: np.ndarray  # int64 (9, 7)
+    halvings: np.ndarray  # int64 (4 * 9, 3)
+    places: np.ndarray  # int64 (9,)
+    halves: int  # maps per centre-surround difference
+    threads: int
+
+    def plane(self, index: int, level: int) -> np.ndarray:
+        """A view of one plane at one level."""
+        height, width, pitch, first, stride = self.levels[level, :5]
+        return self._view(first + index * stride, height, width, pitch)
+
+    def map(self, feature: int, pair: tuple[int, int], half: int = 0) -> np.ndarray:
+        """A view of one centre-surround map at level 4."""
+        index = (feature * SLOTS + slot(*pair)) * self.halves + half
+        return self._map_view(self.places[MAPS] + index * self.places[MAP_STRIDE])
+
+    def stats(self, feature: int, pair: tuple[int, int], half: int = 0) -> tuple[float, float]:
+        """Scale and offset that N gave a map."""
+        at = self.places[STATS] + 2 * ((feature * SLOTS + slot(*pair)) * self.halves + half)
+        return self.arena[at], self.arena[at + 1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arena and the tables."""
+        return sum(a.nbytes for a in (self.arena, self.levels, self.halvings, self.places))
+
+    def sum(self, index: int) -> np.ndarray:
+        """A view of a feature's sum, a conspicuity map, or the saliency map."""
+        return self._map_view(self.places[SUMS] + index * self.places[MAP_STRIDE])
+
+    def _map_view(self, offset: int) -> np.ndarray:
+        height, width = self.plan.map_shape
+        return self._view(offset, height, width, self.places[MAP_PITCH])
+
+    def _view(self, offset: int, height: int, width: int, pitch: int) -> np.ndarray:
+        return self.arena[offset : offset + height * pitch].reshape(height, pitch)[:, :width]
+
+
+class _Arena:
+    """Hands out ranges of an arena whose size is not known yet, and what to fill them with."""
+
+    def __init__(self) -> None:
+        self.size = PAD
+        self.filled: list[tuple[int, np.ndarray]] = []
+
+    def take(self, size: int) -> int:
+        """Offset of `size` zeroed floats, aligned to the widest vector."""
+        offset = self.size
+        self.size += (int(size) + PAD - 1) // PAD * PAD
+        return offset
+
+    def put(self, values: np.ndarray) -> int:
+        """Offset of a copy of `values`."""
+        offset = self.take(values.size)
+        self.filled.append((offset, values.ravel()))
+        return offset
+
+    def allocate(self) -> np.ndarray:
+        """The arena, 64-byte aligned, zeroed and filled."""
+        raw = np.zeros(self.size + 2 * PAD, np.float32)
+        start = -raw.ctypes.data // 4 % PAD
+        arena = raw[start : start + self.size + PAD]
+        for offset, values in self.filled:
+            arena[offset : offset + values.size] = values
+        return arena
+
+
+def make_layout(plan: Plan, threads: int) -> Layout:
+    """Size and place every buffer for a plan."""
+    config = plan.config
+    arena = _Arena()
+    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
+    levels = np.zeros((LEVELS, 7), np.int64)
+    for level in range(LEVELS):
+        height, width = plan.level_shape(level)
+        levels[level, :3] = height, width, padded(width)
+        if level > plan.top_level or level < FIRST_LEVEL:
+            continue
+        stride = height * padded(width) + PAD
+        levels[level, PLANES] = arena.take(stride * (OWN + own)) + PAD
+        levels[level, PLANE_STRIDE] = stride
+        arena.take(PAD)
+        fade = 5 if config.border_attenuation else 0
+        tables = []
+        for n in (height, width):
+            inverse = 1 / inside_sum(n, BINOMIAL_9)
+            tables.append(np.stack([inverse, inverse * attenuation(n, fade)], -1))
+        levels[level, ORIENT_ROWS] = arena.put(tables[0])
+        columns = np.zeros((2, padded(width)))
+        columns[:, :width] = tables[1].T
+        levels[level, ORIENT_COLUMNS] = arena.put(columns)
+
+    halvings = np.zeros((4 * LEVELS, 3), np.int64)
+    reduction = BINOMIAL_9 if config.reduction_taps == 9 else BINOMIAL_5
+    for kind, taps, inputs in (
+        (PYRAMID, BINOMIAL_5, range(plan.top_level)),
+        (OWN_PYRAMID, BINOMIAL_9, range(plan.top_level) if own else ()),
+        (FADED, reduction, range(CENTRE_LEVELS[0], MAP_LEVEL)),
+        (REDUCE, reduction, range(CENTRE_LEVELS[0] + 1, MAP_LEVEL)),
+    ):
+        for level in inputs:
+            shape = plan.level_shape(level)
+            width_of_fade = max(shape) // 20 if config.border_attenuation else 0
+            tables = [
+                scatter_weights(
+                    halving_weights(n, taps, config.phase),
+                    attenuation(n, width_of_fade) if kind == FADED else None,
+                )
+                for n in shape
+            ]
+            pairs, parts, _ = tables[1].shape
+            columns = np.zeros((2 * parts, padded(pairs)))
+            columns[:, :pairs] = tables[1].reshape(pairs, -1).T
+            beyond = np.zeros((parts, parts, 2))  # pairs past the last give nothing
+            halvings[kind * LEVELS + level] = (
+                arena.put(np.concatenate([tables[0], beyond])),
+                arena.put(columns),
+                padded(pairs),
+            )
+
+    places = np.zeros(PLACES, np.int64)
+    halves = 2 if config.split_cs else 1
+    height, width = plan.map_shape
+    count = FEATURES * SLOTS * halves
+    places[MAP_PITCH] = padded(width)
+    places[MAP_STRIDE] = height * padded(width) + PAD
+    places[MAPS] = arena.take(places[MAP_STRIDE] * count) + PAD
+    places[SUMS] = arena.take(places[MAP_STRIDE] * SUM_PLANES) + PAD
+    arena.take(PAD)
+    places[STATS] = arena.take(2 * (count + SUM_PLANES))
+    fade = max(height, width) // 20 if config.border_attenuation else 0
+    columns = np.zeros(padded(width))
+    columns[:width] = attenuation(width, fade)
+    places[FADE_4] = arena.put(np.concatenate([columns, attenuation(height, fade)]))
+    places[ZEROS] = arena.take(5 * padded(levels[FIRST_LEVEL, WIDTH]))
+    places[SCRATCH_SIZE] = _scratch_size(plan, own)
+    places[SCRATCH] = arena.take(places[SCRATCH_SIZE] * threads)
+    return Layout(
+        plan,
+        arena.allocate(),
+        levels,
+        halvings,
+        places,
+        halves,
+        threads,
+    )
+
+
+def _scratch_size(plan: Plan, own: bool) -> int:
+    """Floats of scratch per thread: the largest that any stage asks for."""
+
+    def state_stride(level: int) -> int:
+        pairs = (plan.level_shape(level)[1] + 1) // 2
+        return (pairs + PAD - 1) // PAD * (2 * PAD)
+
+    def twice(level: int, planes: int, states: int) -> int:
+        """Two halvings in a row from `level`: state of both, two rows between, a spare row."""
+        between = state_stride(level + 1) + 2 * PAD
+        return planes * (states * (state_stride(level) + between) + 3 * between) + 4 * PAD
+
+    size = twice(0, 3, 2)
+    if own:
+        size = max(size, twice(0, 1, 4))
+    planes, states = (4 if plan.config.split_cs else 2), (4 if plan.config.reduction_taps == 9 else 2)
+    width = padded(plan.level_shape(FIRST_LEVEL)[1])
+    surrounds = 4 * (width + 4 * PAD) + PAD
+    size = max(size, surrounds + twice(FIRST_LEVEL, planes, states))
+    size = max(size, PAD + width * (1 + 9 * 6))  # orientation: nine rows of band and partials
+    height, width = plan.map_shape
+    size = max(size, 3 * height * padded(width) + 2 * max(height, width) + PAD)  # iteration
+    return (size + 4 * PAD) // PAD * PAD

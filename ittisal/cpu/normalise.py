@@ -1,0 +1,183 @@
+"""The operator N on the small maps: one scale and one offset per map, or a new map.
+
+`maxnorm` and `none` are affine, N(x) = scale x + offset, so only the two numbers are kept and the
+combination applies them. `iterative` rewrites the map.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import simd
+from .jit import inner
+from .simd import LANES, number
+
+MAXNORM, ITERATIVE, NONE = range(3)
+RANGE = 10.0
+FLAT = 1e-5
+
+
+@simd.function(simd.types.UniTuple(simd.types.float32, 2))
+def extremes(arena, start, pitch, height, width):
+    """Lowest and highest value of a map."""
+    low, high = simd.Carry(arena[start].splat()), simd.Carry(arena[start].splat())
+    for y in simd.span(0, height, 1):
+        row = arena.at(start + y * pitch)
+        for x in simd.span(0, width, LANES):
+            here = row.load(x)
+            inside = simd.ramp(x) < width
+            low.set(simd.select(inside, simd.minimum(here, low.get()), low.get()))
+            high.set(simd.select(inside, simd.maximum(here, high.get()), high.get()))
+    return simd.extreme(low.get(), simd.minimum), simd.extreme(high.get(), simd.maximum)
+
+
+@simd.function(simd.types.UniTuple(simd.types.float32, 3))
+def local_maxima(arena, start, pitch, height, width, low, threshold):
+    """Sum above `low`, number and highest of the interior local maxima at or over a threshold."""
+    zero = arena[start].splat() * 0.0
+    zero = zero - zero
+    total, count, highest = simd.Carry(zero), simd.Carry(zero), simd.Carry(zero)
+    for y in simd.span(1, height - 1, 1):
+        row = arena.at(start + y * pitch)
+        for x in simd.span(0, width - 1, LANES):
+            here = row.load(x)
+            at = simd.ramp(x)
+            peak = (here >= threshold) & (at > 0) & (at < width - 1)
+            for neighbour in (x - 1, x + 1, x - pitch, x + pitch):
+                peak = peak & (here >= row.load(neighbour))
+            total.set(total.get() + simd.select(peak, here - low, 0.0))
+            count.set(count.get() + simd.select(peak, zero + 1.0, 0.0))
+            highest.set(simd.maximum(highest.get(), simd.select(peak, here, 0.0)))
+    return (
+        simd.total(total.get()),
+        simd.total(count.get()),
+        simd.extreme(highest.get(), simd.maximum),
+    )
+
+
+@inner
+def maxnorm_factor(arena, start, pitch, height, width, low, high, top, all_peaks):
+    """(M - mean local maximum)^2; without the global maximum, or with it (iNVT)."""
+    span = high - low
+    total, count, highest = local_maxima(
+        arena, start, pitch, height, width, low, np.float32(low + span * np.float32(0.1))
+    )
+    if all_peaks:
+        if count == 0:
+            return 1.0
+        if count == 1:
+            return top * top
+    elif count > 0 and highest == high:
+        total -= span
+        count -= 1
+    mean = top * total / (span * count) if count > 0 else 0.0
+    return (top - mean) ** 2
+
+
+@inner
+def normalise(
+    arena, start, stride, halves, pitch, height, width, signal, top, rescale, operator, all_peaks,
+    iterations, stats, scratch,
+):
+    """N of one map, or of both halves of a split one, which share a range.
+
+    Leaves scale and offset of each half at `stats`. `iterations` is None unless the operator
+    is `iterative`; then `rescale` says whether to bring the range to [0, top] first.
+    """
+    low, high = extremes(arena, start, pitch, height, width)
+    if halves == 2:
+        low2, high2 = extremes(arena, start + stride, pitch, height, width)
+        low, high = min(low, low2), max(high, high2)
+    flat = high - low <= np.float32(FLAT * signal)
+    for half in range(halves):
+        scale, offset = 0.0, 0.0
+        if operator == ITERATIVE and not rescale:
+            scale = 1.0
+        elif not flat:
+            scale = (1.0 if operator == NONE else top) / (high - low)
+            if operator == MAXNORM:
+                scale *= maxnorm_factor(
+                    arena, start + half * stride, pitch, height, width, low, high, top, all_peaks
+                )
+            offset = -low * scale
+        if iterations is not None:
+            iterate(
+                arena, start + half * stride, pitch, height, width, scale, offset, iterations,
+                scratch,
+            )
+            scale, offset = 1.0, 0.0
+        arena[stats + 2 * half] = scale
+        arena[stats + 2 * half + 1] = offset
+
+
+@inner
+def gaussian(kernel, amplitude, sigma, height, width):
+    """Half of a 1-D Gaussian, from its centre out, cut at 1 %; its number of taps."""
+    half = int(sigma * np.sqrt(-2 * np.log(0.01)))
+    cap = max(0, min(height, width) // 2 - 1)  # 0 means no cap
+    if cap > 0:
+        half = min(half, cap)
+    for i in range(half + 1):
+        kernel[i] = amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(i * i) / (2 * sigma * sigma))
+    return half
+
+
+@inner
+def smooth(arena, source, middle, target, pitch, height, width, kernel, half):
+    """Separable filter; cut at the borders and scaled to the kernel's full sum."""
+    full = kernel[0]
+    for i in range(1, half + 1):
+        full += 2 * kernel[i]
+    for y in range(height):
+        inside = kernel[0]
+        for x in range(width):
+            arena[middle + y * pitch + x] = kernel[0] * arena[source + y * pitch + x]
+        for i in range(1, half + 1):
+            for row in (y - i, y + i):
+                if 0 <= row < height:
+                    inside += kernel[i]
+                    for x in range(width):
+                        arena[middle + y * pitch + x] += kernel[i] * arena[source + row * pitch + x]
+        scale = full / inside
+        for x in range(width):
+            arena[middle + y * pitch + x] *= scale
+    for y in range(height):
+        for x in range(width):
+            inside = kernel[0]
+            value = kernel[0] * arena[middle + y * pitch + x]
+            for i in range(1, half + 1):
+                if x - i >= 0:
+                    inside += kernel[i]
+                    value += kernel[i] * arena[middle + y * pitch + x - i]
+                if x + i < width:
+                    inside += kernel[i]
+                    value += kernel[i] * arena[middle + y * pitch + x + i]
+            arena[target + y * pitch + x] = value * (full / inside)
+
+
+@inner
+def iterate(arena, start, pitch, height, width, scale, offset, iterations, scratch):
+    """x <- max(0, x + excitation - inhibition - 0.02 max x), in place (IK00)."""
+    size = height * pitch
+    excitation, inhibition, middle = scratch, scratch + size, scratch + 2 * size
+    kernels = arena[scratch + 3 * size :]
+    wide = kernels[max(height, width) :]
+    side = max(height, width)
+    for i in range(size):
+        arena[start + i] = arena[start + i] * scale + offset
+    narrow_half = gaussian(kernels, 0.5, 0.02 * side, height, width)
+    wide_half = gaussian(wide, 1.5, 0.25 * side, height, width)
+    for _ in range(iterations):
+        smooth(arena, start, middle, excitation, pitch, height, width, kernels, narrow_half)
+        smooth(arena, start, middle, inhibition, pitch, height, width, wide, wide_half)
+        _, high = extremes(arena, start, pitch, height, width)
+        for y in range(height):
+            for x in range(width):
+                i = y * pitch + x
+                arena[start + i] = max(
+                    np.float32(0.0),
+                    arena[start + i]
+                    + arena[excitation + i]
+                    - arena[inhibition + i]
+                    - np.float32(0.02) * high,
+                )

@@ -1,0 +1,164 @@
+"""Intensity levels to one energy per direction: separable quadrature filters, streamed by rows.
+
+The complex filter is the 9-tap binomial times a wave, so it separates into rows and columns:
+five horizontal filters of the band-passed row, then eight vertical ones of the last nine rows,
+give all four directions. Outside the frame the band is zero; the cut kernels' renormalisation
+and the border's fade are one factor per row and per column.
+"""
+
+from __future__ import annotations
+
+import math
+
+from . import simd
+from .jit import inner
+from .layout import (
+    HEIGHT,
+    ORIENT_COLUMNS,
+    ORIENT_ROWS,
+    PAD,
+    PITCH,
+    PLANE_STRIDE,
+    PLANES,
+    WIDTH,
+    ZEROS,
+)
+from .pyramid import clear
+from .simd import LANES, Value, number
+
+REACH = 4
+TAPS = [70 / 256, 56 / 256, 28 / 256, 8 / 256, 1 / 256]  # the binomial, from its centre out
+PARTIALS = 5  # horizontal results kept per row: smooth, and cosine and sine at two wave numbers
+
+
+def wave(taps: list[float], wavenumber: float, trig) -> list[float]:
+    """The taps times a cosine or sine wave."""
+    return [t * trig(wavenumber * i) for i, t in enumerate(taps)]
+
+
+def even_filter(taps: list[float], centre: Value, sums: list[Value]) -> Value:
+    """Filter with taps alike on both sides; `sums[i - 1]` is the sum of the samples i away."""
+    result = centre * taps[0]
+    for tap, both in zip(taps[1:], sums, strict=True):
+        result = result + both * tap
+    return result
+
+
+def odd_filter(taps: list[float], differences: list[Value]) -> Value:
+    """Filter with taps of opposite signs on both sides."""
+    result = differences[0] * taps[1]
+    for tap, both in zip(taps[2:], differences[1:], strict=True):
+        result = result + both * tap
+    return result
+
+
+@simd.function()
+def band_row(arena, rows, centre, columns, row_scale, scratch, output, output_stride, width, wavenumber):
+    """One row of the band I - LP9(I), filtered along x into its five partial results.
+
+    `rows` lists where the nine rows around it start; rows outside the frame are rows of zeros.
+    """
+    around = [arena.at(rows[k]) for k in range(2 * REACH + 1)]
+    for x in simd.span(0, width, LANES):
+        column = [row.load(x) for row in around]
+        sums = [column[REACH - i] + column[REACH + i] for i in range(1, REACH + 1)]
+        arena.store(scratch + x, even_filter(TAPS, column[REACH], sums))
+    low = arena.at(scratch)
+    for x in simd.span(0, width, LANES):
+        sums = [low.load(x - i) + low.load(x + i) for i in range(1, REACH + 1)]
+        scale = arena.load(columns + x) * row_scale
+        arena.store(
+            output + x, arena.load(centre + x) - even_filter(TAPS, low.load(x), sums) * scale
+        )
+    band = arena.at(output)
+    diagonal = wavenumber / math.sqrt(2)
+    for x in simd.span(0, width, LANES):
+        here = band.load(x)
+        left = [band.load(x - i) for i in range(1, REACH + 1)]
+        right = [band.load(x + i) for i in range(1, REACH + 1)]
+        sums = [r + l for r, l in zip(right, left, strict=True)]
+        differences = [r - l for r, l in zip(right, left, strict=True)]
+        partials = [even_filter(TAPS, here, sums)]
+        for k in (wavenumber, diagonal):
+            partials.append(even_filter(wave(TAPS, k, math.cos), here, sums))
+            partials.append(odd_filter(wave(TAPS, k, math.sin), differences))
+        for p, partial in enumerate(partials):
+            arena.store(output + output_stride * (p + 1) + x, partial)
+
+
+@simd.function()
+def energy_row(arena, rows, partial_stride, columns, row_scale, output, plane_stride, width, wavenumber):
+    """The energies of one row from the partial results of the nine rows around it."""
+    around = [arena.at(rows[k]) for k in range(2 * REACH + 1)]
+    diagonal = wavenumber / math.sqrt(2)
+    for x in simd.span(0, width, LANES):
+
+        def vertical(p):
+            column = [row.load(partial_stride * p + x) for row in around]
+            ahead, behind = column[REACH + 1 :], column[REACH - 1 :: -1]
+            return (
+                column[REACH],
+                [a + b for a, b in zip(ahead, behind, strict=True)],
+                [a - b for a, b in zip(ahead, behind, strict=True)],
+            )
+
+        def cosine_sine(p, k):
+            centre, sums, differences = vertical(p)
+            return (
+                even_filter(wave(TAPS, k, math.cos), centre, sums),
+                odd_filter(wave(TAPS, k, math.sin), differences),
+            )
+
+        def smooth(p):
+            centre, sums, _ = vertical(p)
+            return even_filter(TAPS, centre, sums)
+
+        scale = arena.load(columns + x) * row_scale
+
+        def write(direction, real, imaginary):
+            energy = simd.root(real * real + imaginary * imaginary) * scale
+            arena.store(output + plane_stride * direction + x, energy)
+
+        write(0, *cosine_sine(0, wavenumber))  # horizontal bar: the wave runs down
+        write(2, smooth(1), smooth(2))
+        cos_cos, cos_sin = cosine_sine(3, diagonal)
+        sin_cos, sin_sin = cosine_sine(4, diagonal)
+        write(1, cos_cos + sin_sin, cos_sin - sin_cos)
+        write(3, cos_cos - sin_sin, cos_sin + sin_cos)
+
+
+@inner
+def orientation_rows(
+    arena, levels, places, level, source_plane, first_plane, first, last, scratch, offsets, wavenumber
+):
+    """Rows `first` to `last` of the four energies of one level. `offsets` holds nine integers."""
+    height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
+    source = levels[level, PLANES] + source_plane * levels[level, PLANE_STRIDE]
+    output = levels[level, PLANES] + first_plane * levels[level, PLANE_STRIDE]
+    rows = levels[level, ORIENT_ROWS]
+    columns = levels[level, ORIENT_COLUMNS]
+    zeros = places[ZEROS] + PAD
+    low = scratch + PAD
+    ring = low + pitch  # nine rows of the band and its five partial results
+    slot = (PARTIALS + 1) * pitch
+    clear(arena, scratch, pitch + PAD + (2 * REACH + 1) * slot)
+    for y in range(first - REACH, last + REACH):
+        if 0 <= y < height:
+            for k in range(2 * REACH + 1):
+                row = y - REACH + k
+                offsets[k] = source + row * pitch if 0 <= row < height else zeros
+            band_row(
+                arena, offsets, source + y * pitch, columns, arena[rows + 2 * y], low,
+                ring + y % (2 * REACH + 1) * slot, pitch, width, wavenumber,
+            )
+        done = y - REACH
+        if done >= first:
+            for k in range(2 * REACH + 1):
+                row = done - REACH + k
+                offsets[k] = (
+                    ring + row % (2 * REACH + 1) * slot + pitch if 0 <= row < height else zeros
+                )
+            energy_row(
+                arena, offsets, pitch, columns + pitch, arena[rows + 2 * done + 1],
+                output + done * pitch, levels[level, PLANE_STRIDE], width, wavenumber,
+            )
