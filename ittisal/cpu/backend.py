@@ -26,9 +26,9 @@ from ..config import (
 )
 from ..frames import check_values
 from ..pipeline import STAGES
-from ..plan import Plan
+from ..plan import BINOMIAL_5, BINOMIAL_9, Plan
 from . import centre_surround, normalise, run
-from .layout import FEATURES, ORIENTED, make_layout, slot
+from .layout import FEATURES, ORIENTED, interior_weights, make_layout, reduction_taps, slot
 from .run import run_frame
 from .simd import Static
 
@@ -68,12 +68,12 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
         channels,
         planes,
         1,
-        3,
-        5,
+        interior_weights(BINOMIAL_5, config.phase),
+        interior_weights(BINOMIAL_9, config.phase),
         config.wavenumber,
         sign,
         2 * halves,
-        5 if config.reduction_taps == 9 else 3,
+        interior_weights(reduction_taps(config), config.phase),
         grid,
         DELTAS[0],
         DELTAS[1],

@@ -29,7 +29,7 @@ from .layout import (
     ROW_TABLE,
     WIDTH,
 )
-from .pyramid import clear, halve, halve_rows, state_stride
+from .pyramid import clear, halve, halve_rows, reach_of, row_table_size, state_stride
 from .simd import LANES, Value, number
 
 
@@ -71,7 +71,7 @@ def enlarge_row(arena, source, last, output, delta, grid):
 @simd.function()
 def halve_contrast(
     arena, even, odd, near, near_next, far, far_next, near_even, near_odd, far_even, far_odd,
-    rows, columns, column_stride, state, state_stride, output, output_stride, pairs, negative, sign, parts,
+    rows, columns, column_stride, state, state_stride, output, output_stride, pairs, negative, sign, weights,
 ):
     """A pair of rows of the centre against both surrounds, one step down.
 
@@ -83,22 +83,19 @@ def halve_contrast(
     ]
 
     def source(x):
-        maps = []
-        centre = [[arena.load(row + x + h * LANES) for h in (0, 1)] for row in (even, odd)]
-        for first, second, *t in surrounds:
-            kept = [[], []]
-            for h in (0, 1):
-                a = first.load(x + h * LANES)
-                rise = second.load(x + h * LANES) - a
-                for row in (0, 1):
-                    kept[row].append(contrast(centre[row][h], a + rise * t[row], sign, negative))
-            for half in range(len(kept[0][0])):
-                maps.append(tuple((low[half], high[half]) for low, high in kept))
-        return maps
+        for column in (x, x + LANES):
+            maps = []
+            centre = arena.load(even + column), arena.load(odd + column)
+            for first, second, *t in surrounds:
+                a = first.load(column)
+                rise = second.load(column) - a
+                rows = [contrast(centre[r], a + rise * t[r], sign, negative) for r in (0, 1)]
+                maps += zip(*rows, strict=True)
+            yield maps
 
     halve(
         source, arena.at(rows), arena.at(columns), column_stride, arena.at(state), state_stride,
-        arena.at(output), output_stride, pairs, 4 if sign == "split" else 2, parts,
+        arena.at(output), output_stride, pairs, 4 if sign == "split" else 2, weights,
     )
 
 
@@ -138,7 +135,7 @@ def enlarged(arena, levels, plane, level, row, output, delta, grid):
 @inner
 def centre_surround_rows(
     arena, levels, halvings, places, plane, centre_level, near_level, far_level, first_map, first,
-    last, scratch, negative, sign, map_count, parts, grid, near_delta, far_delta,
+    last, scratch, negative, sign, map_count, weights, grid, near_delta, far_delta,
 ):
     """Rows `first` to `last` at level 4 of the maps of one feature at one centre level.
 
@@ -155,7 +152,7 @@ def centre_surround_rows(
         scratch + PAD, scratch + PAD + room, scratch + PAD + 2 * room, scratch + PAD + 3 * room,
     )
     near_at, far_at = -2, -2
-    reach = number(parts) // 2
+    reach = reach_of(weights)
     maps = number(map_count)
 
     if centre_level == MAP_LEVEL:
@@ -224,9 +221,9 @@ def centre_surround_rows(
         halve_contrast(
             arena, centre + even * pitch, centre + odd * pitch, near, near_next, far, far_next,
             near_even, near_odd, far_even, far_odd,
-            halvings[table, ROW_TABLE] + pair * 2 * (2 * reach + 1),
+            halvings[table, ROW_TABLE] + pair * row_table_size(reach),
             halvings[table, COLUMN_TABLE], halvings[table, COLUMN_STRIDE], state, stride,
-            output, output_stride, pairs, negative, sign, parts,
+            output, output_stride, pairs, negative, sign, weights,
         )
         while twice and row >= first_row and half_pair < last + reach and (
             row >= 2 * half_pair + 1 or row == last_row
@@ -234,11 +231,11 @@ def centre_surround_rows(
             done = half_pair - reach
             halve_rows(
                 arena, half_rows, half_rows + half_room, 2 * half_room,
-                halvings[half_table, ROW_TABLE] + half_pair * 2 * (2 * reach + 1),
+                halvings[half_table, ROW_TABLE] + half_pair * row_table_size(reach),
                 halvings[half_table, COLUMN_TABLE], halvings[half_table, COLUMN_STRIDE],
                 half_state, half_stride,
                 first_map + done * map_pitch if done >= first else dummy,
                 map_stride if done >= first else half_room, half_pairs,
-                map_count, parts,
+                map_count, weights,
             )
             half_pair += 1

@@ -54,8 +54,8 @@ def _user_cache() -> Path:
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function that only other compiled functions call."""
-    return numba.njit(**OPTIONS)(function)
+    """Compile a function that only other compiled functions call, without a door for Python."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
 
 
 def entry(function: Callable[..., Any]) -> Any:

@@ -12,7 +12,9 @@ from ..config import (
     MAP_LEVEL,
     ORIENTATIONS,
     TOP_LEVEL,
+    Config,
     OrientationPyramid,
+    Phase,
 )
 from ..plan import (
     BINOMIAL_5,
@@ -46,8 +48,11 @@ SUM_PLANES = FEATURES + 3 + 1  # features, conspicuity maps, saliency
 
 
 def padded(n: int) -> int:
-    """`n` rounded up to whole widest vectors, with room behind."""
-    return (n + 2 * PAD - 1) // PAD * PAD + PAD
+    """`n` rounded up to whole widest vectors, with room behind.
+
+    An odd number of cache lines: rows a power of two apart would share the same few cache sets.
+    """
+    return ((n + PAD - 1) // PAD + 1) // 2 * 2 * PAD + PAD
 
 
 def slot(centre: int, surround: int) -> int:
@@ -97,6 +102,22 @@ class Layout:
 
     def _view(self, offset: int, height: int, width: int, pitch: int) -> np.ndarray:
         return self.arena[offset : offset + height * pitch].reshape(height, pitch)[:, :width]
+
+
+def reduction_taps(config: Config) -> np.ndarray:
+    """Low-pass of the steps from a centre-surround map to level 4."""
+    return BINOMIAL_9 if config.reduction_taps == 9 else BINOMIAL_5
+
+
+def weight_scale(taps: np.ndarray, phase: Phase) -> int:
+    """What makes the weights of a step away from the borders whole numbers."""
+    return round((2 if phase is Phase.CENTRED else 1) / taps[0])
+
+
+def interior_weights(taps: np.ndarray, phase: Phase) -> tuple[tuple[int, int], ...]:
+    """Those whole numbers: per output that a pair of samples reaches, of its even and odd one."""
+    middle = scatter_weights(halving_weights(64, taps, phase))[16] * weight_scale(taps, phase)
+    return tuple((round(even), round(odd)) for even, odd in middle)
 
 
 class _Arena:
@@ -154,7 +175,7 @@ def make_layout(plan: Plan, threads: int) -> Layout:
         levels[level, ORIENT_COLUMNS] = arena.put(columns)
 
     halvings = np.zeros((4 * LEVELS, 3), np.int64)
-    reduction = BINOMIAL_9 if config.reduction_taps == 9 else BINOMIAL_5
+    reduction = reduction_taps(config)
     for kind, taps, inputs in (
         (PYRAMID, BINOMIAL_5, range(plan.top_level)),
         (OWN_PYRAMID, BINOMIAL_9, range(plan.top_level) if own else ()),
@@ -171,12 +192,16 @@ def make_layout(plan: Plan, threads: int) -> Layout:
                 )
                 for n in shape
             ]
+            whole = weight_scale(taps, config.phase)
             pairs, parts, _ = tables[1].shape
             columns = np.zeros((2 * parts, padded(pairs)))
-            columns[:, :pairs] = tables[1].reshape(pairs, -1).T
-            beyond = np.zeros((parts, parts, 2))  # pairs past the last give nothing
+            columns[:, :pairs] = tables[1].reshape(pairs, -1).T / whole
+            rows = np.zeros((len(tables[0]) + parts, 2 * parts + 2))  # pairs past the end: zeros
+            rows[: len(tables[0]), : 2 * parts] = tables[0].reshape(-1, 2 * parts) * whole
+            usual = np.ravel(interior_weights(taps, config.phase))
+            rows[:, 2 * parts] = np.isclose(rows[:, : 2 * parts], usual, atol=1e-9).all(1)
             halvings[kind * LEVELS + level] = (
-                arena.put(np.concatenate([tables[0], beyond])),
+                arena.put(rows),
                 arena.put(columns),
                 padded(pairs),
             )
@@ -214,7 +239,7 @@ def _scratch_size(plan: Plan, own: bool) -> int:
 
     def state_stride(level: int) -> int:
         pairs = (plan.level_shape(level)[1] + 1) // 2
-        return (pairs + PAD - 1) // PAD * (2 * PAD)
+        return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
 
     def twice(level: int, planes: int, states: int) -> int:
         """Two halvings in a row from `level`: state of both, two rows between, a spare row."""

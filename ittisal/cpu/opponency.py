@@ -23,8 +23,8 @@ from .layout import (
     ROW_TABLE,
     WIDTH,
 )
-from .pyramid import clear, halve, state_stride
-from .simd import F32, I8, I32, LANES, Memory, Value, number
+from .pyramid import clear, halve, reach_of, row_table_size, state_stride
+from .simd import F32, I8, I16, I32, LANES, Memory, Value, number
 
 # --- pixels ------------------------------------------------------------------------------------
 
@@ -36,11 +36,7 @@ def load_pixels(pixels: Memory, at: Value, channels: int) -> list[Value]:
     if pixels.element == I8:
         # Four pixels are 12 bytes: one 16-byte group each, so that a shuffle within groups,
         # cheap on every CPU, both picks a channel and widens it to int32.
-        groups = [pixels.load(at + 12 * g, 16) for g in range(LANES // 4)]
-        while len(groups) > 1:
-            both = range(2 * groups[0].lanes)
-            groups = [simd.shuffle(a, b, both) for a, b in zip(groups[::2], groups[1::2], strict=True)]
-        group = groups[0]
+        group = simd.concatenate([pixels.load(at + 12 * g, 16) for g in range(LANES // 4)])
         zero = Value(group.b, ir.Constant(group.v.type, None))
         planes = []
         for c in range(3):
@@ -57,6 +53,35 @@ def load_pixels(pixels: Memory, at: Value, channels: int) -> list[Value]:
     return [unsigned_to_float(channel) for channel in every_third]
 
 
+def load_words(pixels: Memory, at: Value) -> list[Value]:
+    """2 LANES interleaved uint8 pixels from element `at`, as one int16 vector per channel."""
+    lanes = 2 * LANES
+    if LANES == 16 and simd.PERMUTES_BYTES:
+        low, high = pixels.load(at, 64), pixels.load(at + 32, 64)
+        channels = []
+        for c in range(3):
+            bytes_ = [3 * lane + c for lane in range(lanes)]
+            picked = [b if b < 64 else b + 32 for b in bytes_ for _ in (0, 1)]
+            doubled = simd.as_type(simd.shuffle(low, high, picked), I16, lanes)
+            channels.append(doubled & doubled._match(0xFF)[1])
+        return channels
+    # Eight pixels are 24 bytes: two overlapping 16-byte loads, so that shuffles within groups of
+    # 16 bytes, cheap on every CPU, both pick a channel and widen it.
+    groups = [[pixels.load(at + 24 * g + 8 * k, 16) for g in range(lanes // 8)] for k in (0, 1)]
+    low, high = (simd.concatenate(group) for group in groups)
+    zero = Value(low.b, ir.Constant(low.v.type, None))
+    channels = []
+    for c in range(3):
+        picks: list[list[int]] = [[], []]
+        for lane in range(lanes):
+            byte, group = 3 * (lane % 8) + c, lane // 8 * 16
+            picks[0] += [group + byte if byte < 16 else low.lanes, low.lanes]
+            picks[1] += [group + byte - 8 if byte >= 16 else low.lanes, low.lanes]
+        a, b = (simd.shuffle(v, zero, p) for v, p in zip((low, high), picks, strict=True))
+        channels.append(simd.as_type(a | b, I16, lanes))
+    return channels
+
+
 def unsigned_to_float(a: Value) -> Value:
     """Pixels as float32, whatever they were."""
     if a.element == F32:
@@ -64,26 +89,40 @@ def unsigned_to_float(a: Value) -> Value:
     return Value(a.b, a.b.zext(a.v, ir.VectorType(I32, a.lanes))).to(F32)
 
 
-def opponency(r: Value, g: Value, b: Value, threshold: Value, variant: str) -> list[Value]:
-    """r + g + b, red-green, blue-yellow, each short of the factor in `scales`.
+def opponents(r: Value, g: Value, b: Value, variant: str) -> list[Value]:
+    """r + g + b and both opponents before they are divided by brightness; then brightness, if it
+    is not the first.
 
-    Where brightness is not above the threshold there is no hue. Written with differences first,
-    so that grey gives exactly 0.
+    All but for the factor in `COLOUR_SCALE`, so that integers stay integers. Written with
+    differences first, so that grey gives exactly 0.
     """
-    if variant == "walther":
-        brightest = simd.maximum(simd.maximum(r, g), b)
-        inverse = simd.select(brightest > threshold, 1.0 / brightest, 0.0)
-        return [r + g + b, (r - g) * inverse, (b - simd.minimum(r, g)) * inverse]
     total = (r + g) + b
-    inverse = simd.select(total > threshold, 1.0 / total, 0.0)
-    red = simd.maximum(2.0 * r - (g + b), 0.0)
-    green = simd.maximum(2.0 * g - (r + b), 0.0)
-    blue = simd.maximum(2.0 * b - (r + g), 0.0)
+    if variant == "walther":
+        return [total, r - g, b - simd.minimum(r, g), simd.maximum(simd.maximum(r, g), b)]
+    red_green = simd.excess(r + r, g + b) - simd.excess(g + g, r + b)
     if variant == "invt":
-        yellow = simd.maximum((r + g) - 2.0 * simd.absolute(r - g) - 2.0 * b, 0.0)
+        unlike = simd.maximum(r, g) - simd.minimum(r, g)
+        yellow = simd.excess(r + g, (unlike + unlike) + (b + b))
     else:
-        yellow = simd.maximum(simd.minimum(r, g) - b, 0.0)
-    return [total, (red - green) * inverse, (blue - 2.0 * yellow) * inverse]
+        yellow = simd.excess(simd.minimum(r, g), b)
+    return [total, red_green, simd.excess(b + b, r + g) - (yellow + yellow)]
+
+
+def divide(rows: list[list[Value]], threshold: Value) -> list[list[Value]]:
+    """Opponents of two rows over brightness, and 0 where that is not above the threshold."""
+    brightness = [row[3] if len(row) > 3 else row[0] for row in rows]
+    out = []
+    for row, bright, hue in zip(rows, brightness, inverses(*brightness), strict=True):
+        hue = simd.select(bright > threshold, hue, 0.0)
+        out.append([row[0], row[1] * hue, row[2] * hue])
+    return out
+
+
+def inverses(a: Value, b: Value) -> tuple[Value, Value]:
+    """1/a and 1/b with one division, the slowest instruction here; both at least 1e-15."""
+    a, b = simd.maximum(a, 1e-15), simd.maximum(b, 1e-15)
+    both = 1.0 / (a * b)
+    return b * both, a * both
 
 
 COLOUR_SCALE = {"itti": 1.5, "invt": 0.5, "walther": 1.0}
@@ -105,24 +144,43 @@ def halve_pixels(
     output_stride,
     pairs,
     kind,
-    parts,
+    weights,
 ):
     """A pair of rows of pixels, through opponency, one step down."""
     order, variant, channels, planes = kind
 
-    def channels_at(row, x):
-        values = load_pixels(pixels, row + x * channels, channels)
-        if channels == 1:
-            return values
-        r, g, b = values if order == "rgb" else values[::-1]
-        return [r + g + b] if planes == 1 else opponency(r, g, b, threshold, variant)
+    words = channels == 3 and pixels.element == I8
+
+    def integers(x):
+        """r + g + b and the opponents of both rows, 2 LANES pixels of int16 each."""
+        blocks = [load_words(pixels, row + x * 3) for row in (even, odd)]
+        if order == "bgr":
+            blocks = [block[::-1] for block in blocks]
+        if planes == 1:
+            return [[r + g + b] for r, g, b in blocks]
+        return [opponents(*block, variant) for block in blocks]
 
     def source(x):
-        even_low, even_high = channels_at(even, x), channels_at(even, x + LANES)
-        odd_low, odd_high = channels_at(odd, x), channels_at(odd, x + LANES)
-        return [
-            ((even_low[p], even_high[p]), (odd_low[p], odd_high[p])) for p in range(planes)
-        ]
+        if words:
+            rows = integers(x)
+            halves = [[simd.even_odd_words(value) for value in row] for row in rows]
+            for half in (0, 1):
+                yield finish([[value[half] for value in row] for row in halves])
+            return
+        for column in (x, x + LANES):
+            rows = [load_pixels(pixels, row + column * channels, channels) for row in (even, odd)]
+            if order == "bgr":
+                rows = [row[::-1] for row in rows]
+            if planes == 1:
+                rows = [[sum(row[1:], row[0])] for row in rows]
+            else:
+                rows = [opponents(*row, variant) for row in rows]
+            yield finish(rows)
+
+    def finish(rows):
+        if planes > 1:
+            rows = divide(rows, threshold)
+        return list(zip(*rows, strict=True))
 
     halve(
         source,
@@ -135,29 +193,28 @@ def halve_pixels(
         output_stride,
         pairs,
         planes,
-        parts,
+        weights,
+        split=words,
     )
 
 
 @simd.function()
 def halve_scaled(
     arena, even, odd, plane_stride, rows, columns, column_stride, state, state_stride, output,
-    output_stride, pairs, grey_scale, kind, parts,
+    output_stride, pairs, grey_scale, kind, weights,
 ):
     """A pair of rows of level 1 one step down, into the units of the model."""
     variant, planes = kind[1], kind[3]
 
     def source(x):
-        def at(row, plane):
-            start = row + x + plane_stride * plane
-            return arena.load(start), arena.load(start + LANES)
-
-        return [(at(even, plane), at(odd, plane)) for plane in range(planes)]
+        for column in (x, x + LANES):
+            at = [column + plane_stride * plane for plane in range(planes)]
+            yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
 
     colour = simd.constants(arena, [COLOUR_SCALE[variant]] * LANES)
     halve(
         source, arena.at(rows), arena.at(columns), column_stride, arena.at(state), state_stride,
-        arena.at(output), output_stride, pairs, planes, parts,
+        arena.at(output), output_stride, pairs, planes, weights,
         scales=[grey_scale.splat(), colour, colour][:planes],
     )
 
@@ -165,26 +222,26 @@ def halve_scaled(
 @inner
 def pixel_rows(
     pixels, even, odd, threshold, arena, rows, columns, column_stride, state, stride, output,
-    output_stride, pairs, kind, parts,
+    output_stride, pairs, kind, weights,
 ):
     """`halve_pixels`, compiled once for its two uses: rows in the frame, and rows copied."""
     halve_pixels(
         pixels, even, odd, threshold, arena, rows, columns, column_stride, state, stride, output,
-        output_stride, pairs, kind, parts,
+        output_stride, pairs, kind, weights,
     )
 
 
 @inner
 def opponency_rows(
     frame, spare, threshold, grey_scale, arena, levels, halvings, table_kind, plane, first, last,
-    scratch, kind, channels, planes, parts,
+    scratch, kind, channels, planes, weights,
 ):
     """Rows `first` to `last` of level 2 of the planes from `plane` on.
 
     `spare` holds a pair of rows copied from the frame's end, where whole vectors would read past
     it.
     """
-    reach = number(parts) // 2
+    reach = reach_of(weights)
     channels = number(channels)
     planes = number(planes)
     height, width = levels[0, HEIGHT], levels[0, WIDTH]
@@ -210,13 +267,13 @@ def opponency_rows(
         row = pair - reach  # of level 1, complete after this pair
         even = min(2 * pair, height - 1) * row_size
         odd = min(2 * pair + 1, height - 1) * row_size
-        rows = halvings[table0, ROW_TABLE] + pair * 2 * (2 * reach + 1)
+        rows = halvings[table0, ROW_TABLE] + pair * row_table_size(reach)
         output = level1 + (row & 1) * row1
         if odd + reads <= frame.size:
             pixel_rows(
                 frame, even, odd, threshold, arena, rows, halvings[table0, COLUMN_TABLE],
                 halvings[table0, COLUMN_STRIDE], state0, stride0, output, 2 * row1, pairs0,
-                kind, parts,
+                kind, weights,
             )
         else:
             for i in range(row_size):
@@ -225,7 +282,7 @@ def opponency_rows(
             pixel_rows(
                 spare, 0, spare_size, threshold, arena, rows, halvings[table0, COLUMN_TABLE],
                 halvings[table0, COLUMN_STRIDE], state0, stride0, output, 2 * row1, pairs0,
-                kind, parts,
+                kind, weights,
             )
         while row >= first_row and pair1 < last + reach and (
             row >= 2 * pair1 + 1 or row == last_row
@@ -237,10 +294,10 @@ def opponency_rows(
                 output = levels[2, PLANES] + plane * levels[2, PLANE_STRIDE] + done * levels[2, PITCH]
             halve_scaled(
                 arena, level1, level1 + row1, 2 * row1,
-                halvings[table1, ROW_TABLE] + pair1 * 2 * (2 * reach + 1),
+                halvings[table1, ROW_TABLE] + pair1 * row_table_size(reach),
                 halvings[table1, COLUMN_TABLE], halvings[table1, COLUMN_STRIDE],
                 state1, stride1, output, levels[2, PLANE_STRIDE] if keep else stride1, pairs1,
-                grey_scale, kind, parts,
+                grey_scale, kind, weights,
             )
             pair1 += 1
 
@@ -263,15 +320,16 @@ def highest_byte(pixels, start, stop):
 @simd.function(simd.types.float32)
 def highest_sum(pixels, start, stop, channels):
     """The highest r + g + b of the pixels from `start` in whole blocks before `stop`."""
+    words = channels == 3 and pixels.element == I8
 
     def sums(x):
-        values = load_pixels(pixels, x, channels)
-        return values[0] if channels == 1 else values[0] + values[1] + values[2]
+        values = load_words(pixels, x) if words else load_pixels(pixels, x, channels)
+        return sum(values[1:], values[0])
 
     best = simd.Carry(sums(start))
-    for x in simd.span(start, stop, LANES * channels):
+    for x in simd.span(start, stop, LANES * channels * (2 if words else 1)):
         best.set(simd.maximum(best.get(), sums(x)))
-    return simd.extreme(best.get(), simd.maximum)
+    return simd.extreme(best.get(), simd.maximum).to(F32)
 
 
 BLOCK = 3 * 4096  # bytes: small enough to stay in cache between the two looks at it
@@ -303,7 +361,8 @@ def brightest(frame, start, stop, channels):
     """Highest r + g + b (or grey value) between two elements of a frame."""
     size = number(channels)
     best = 0.0
-    whole = (min(stop, frame.size - OVER) - start) // (LANES * size) * (LANES * size)
+    block = 2 * LANES * size
+    whole = (min(stop, frame.size - OVER) - start) // block * block
     if whole > 0:
         best = max(best, highest_sum(frame, start, start + whole, channels))
         start += whole

@@ -8,7 +8,10 @@ in registers. So a plane passes through once, and only the halved plane reaches 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from llvmlite import ir
+from numba.extending import intrinsic
 
 from . import simd
 from .jit import inner
@@ -26,11 +29,22 @@ from .layout import (
 )
 from .simd import LANES, Memory, Value, number
 
-Pair = tuple[Value, Value]  # 2 LANES consecutive samples of one row
+InteriorWeights = tuple[tuple[int, int], ...]  # per output a pair reaches: even, odd row
+
+
+def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int) -> Value:
+    """row + w_even even + w_odd odd, with as few multiplications as whole weights allow."""
+    if w_even == w_odd:
+        even, w_odd = even + odd, 0
+    for sample, weight in sorted(((even, w_even), (odd, w_odd)), key=lambda pair: -pair[1]):
+        if weight:
+            given = sample if weight == 1 else sample * weight
+            row = given if row is None else row + given
+    return row
 
 
 def halve(
-    source: Callable[[Value], list[tuple[Pair, Pair]]],
+    source: Callable[[Value], Iterator[list[tuple[Value, Value]]]],
     rows: Memory,
     columns: Memory,
     column_stride: Value,
@@ -40,39 +54,58 @@ def halve(
     output_stride: Value,
     pairs: Value,
     planes: int,
-    parts: int,
+    weights: InteriorWeights,
     scales: list[Value] | None = None,
+    split: bool = False,
 ) -> None:
     """Write the code that takes a pair of rows of `planes` planes one step.
 
-    `source(x)` gives, per plane, 2 LANES samples from column x of the even and of the odd row.
-    `parts` is the number of outputs that a pair reaches along an axis: 3 for the 5-tap, 5 for
-    the 9-tap.
+    `source(x)` yields the 2 LANES columns from x in two halves, each a list with the even and
+    the odd row's samples per plane. The halves follow each other, or (`split`) are the even and
+    the odd columns.
+    `weights` are the row weights away from the borders, whole numbers known when compiling,
+    which most rows have; `rows` holds a row's own and whether they are these.
     """
-    weights = [[rows[2 * i + e].splat() for e in (0, 1)] for i in range(parts)]
+    parts = len(weights)
     reach = parts // 2
-    zero = weights[0][0] * 0.0
+    interior = rows[2 * parts] > 0.0
+    zero = (rows[2 * parts] * 0.0).splat()
     open_block = [simd.Carry(zero) for _ in range(planes)]
     before = [[simd.Carry(zero) for _ in range(parts)] for _ in range(planes)]
 
     for x in simd.span(0, pairs, LANES):
         table = [[columns.load(x + column_stride * (2 * i + e)) for e in (0, 1)] for i in range(parts)]
-        for plane, (even, odd) in enumerate(source(x * 2)):
-            done = []
-            for half in (0, 1):
-                at = [
-                    x * 2 + half * LANES + state_stride * (plane * (parts - 1) + k)
-                    for k in range(parts - 1)
-                ]
-                open_rows = [state.load(a) for a in at] + [None]
+        done: list[list[Value]] = [[] for _ in range(planes)]
+        for half, samples in enumerate(source(x * 2)):
+            column = x * 2 + half * LANES
+            at = [
+                [column + state_stride * (plane * (parts - 1) + k) for k in range(parts - 1)]
+                for plane in range(planes)
+            ]
+            open_rows = [[state.load(a) for a in plane] for plane in at]
+
+            def vertical(weigh, samples=samples, open_rows=open_rows):
                 sums = []
-                for row, (w_even, w_odd) in zip(open_rows, weights, strict=True):
-                    given = w_even * even[half]
-                    sums.append((given if row is None else row + given) + w_odd * odd[half])
-                done.append(sums[0])
-                for a, partial in zip(at, sums[1:], strict=True):
+                for (even, odd), partial in zip(samples, open_rows, strict=True):
+                    for i, row in enumerate([*partial, None]):
+                        sums.append(weigh(row, even, odd, i))
+                return sums
+
+            def own(row, even, odd, i):
+                even, odd = even * rows[2 * i], odd * rows[2 * i + 1]
+                return (even if row is None else row + even) + odd
+
+            def usual(row, even, odd, i):
+                return weighted(row, even, odd, *weights[i])
+
+            sums = simd.either(interior, lambda: vertical(usual), lambda: vertical(own))
+            for plane in range(planes):
+                first, *others = sums[plane * parts : (plane + 1) * parts]
+                done[plane].append(first)
+                for a, partial in zip(at[plane], others, strict=True):
                     state.store(a, partial)
-            e, o = simd.even_odd(*done)
+        for plane in range(planes):
+            e, o = done[plane] if split else simd.even_odd(*done[plane])
             given = [w_even * e + w_odd * o for w_even, w_odd in table]
             finished = open_block[plane].get()
             opened = given[reach]
@@ -110,16 +143,14 @@ def halve_rows(
     output_stride,
     pairs,
     planes,
-    parts,
+    weights,
 ):
     """A pair of rows in the arena, for `planes` planes `plane_stride` apart."""
 
     def source(x):
-        def at(row, plane):
-            start = row + x + plane_stride * plane
-            return arena.load(start), arena.load(start + LANES)
-
-        return [(at(even, plane), at(odd, plane)) for plane in range(planes)]
+        for column in (x, x + LANES):
+            at = [column + plane_stride * plane for plane in range(planes)]
+            yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
 
     halve(
         source,
@@ -132,7 +163,7 @@ def halve_rows(
         output_stride,
         pairs,
         planes,
-        parts,
+        weights,
     )
 
 
@@ -145,16 +176,30 @@ def clear(arena, start, size):
         arena.store(start + x, zero)
 
 
+@intrinsic
+def reach_of(context, weights):
+    """How many outputs to either side a pair of rows reaches, as an integer."""
+    reach = len(weights.value) // 2
+    return simd.types.int64(weights), lambda *_: ir.Constant(simd.I64, reach)
+
+
+@inner
+def row_table_size(reach):
+    """Entries of a row table for one pair: its weights, whether they are interior, and room."""
+    return 2 * (2 * reach + 2)
+
+
 @inner
 def state_stride(pairs):
-    """Floats from one row of state to the next: whole blocks of 2 PAD samples."""
-    return (pairs + PAD - 1) // PAD * (2 * PAD)
+    """Floats from one row of state to the next: whole blocks of 2 PAD samples, and a line more
+    (see `layout.padded`)."""
+    return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
 
 
 @inner
-def halve_plane(arena, levels, halvings, kind, level, plane, planes, parts, scratch):
+def halve_plane(arena, levels, halvings, kind, level, plane, planes, weights, scratch):
     """Take `planes` planes from `level` to the next, whole."""
-    reach = number(parts) // 2
+    reach = reach_of(weights)
     states = number(planes) * 2 * reach
     height, width = levels[level, HEIGHT], levels[level, WIDTH]
     table = kind * LEVELS + level
@@ -176,7 +221,7 @@ def halve_plane(arena, levels, halvings, kind, level, plane, planes, parts, scra
             even,
             odd,
             levels[level, PLANE_STRIDE],
-            halvings[table, ROW_TABLE] + pair * 2 * (2 * reach + 1),
+            halvings[table, ROW_TABLE] + pair * row_table_size(reach),
             halvings[table, COLUMN_TABLE],
             halvings[table, COLUMN_STRIDE],
             scratch,
@@ -185,5 +230,5 @@ def halve_plane(arena, levels, halvings, kind, level, plane, planes, parts, scra
             output_stride,
             pairs,
             planes,
-            parts,
+            weights,
         )

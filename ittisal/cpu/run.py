@@ -146,8 +146,8 @@ def combine_maps(
 def run_frame(
     frame, spare, out, arena, levels, halvings, places, settings, numbers, offsets,
     first_stage, last_stage, bytes_, floats, walther,
-    kind, own_kind, channels, planes, one, planes_parts, own_parts, wavenumber,
-    sign, map_count, reduce_parts, grid, near_delta, far_delta, slot_maps, directions, opponents,
+    kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
+    sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions, opponents,
     three, iterations,
 ):
     """All stages from `first_stage` to `last_stage` of one frame."""
@@ -177,22 +177,22 @@ def run_frame(
         opponency.opponency_rows(
             frame, spare, np.float32(threshold), grey_scale, arena,
             levels, halvings, PYRAMID, 0, 0, levels[2, HEIGHT], scratch, kind, channels, planes,
-            planes_parts,
+            weights,
         )
         if own_kind is not None:
             opponency.opponency_rows(
                 frame, spare, np.float32(threshold), grey_scale, arena,
                 levels, halvings, OWN_PYRAMID, OWN, 0, levels[2, HEIGHT], scratch,
-                own_kind, channels, one, own_parts,
+                own_kind, channels, one, own_weights,
             )
     if first_stage <= PYRAMIDS <= last_stage:
         for level in range(2, top):
             pyramid.halve_plane(
-                arena, levels, halvings, PYRAMID, level, 0, planes, planes_parts, scratch
+                arena, levels, halvings, PYRAMID, level, 0, planes, weights, scratch
             )
             if own_kind is not None:
                 pyramid.halve_plane(
-                    arena, levels, halvings, OWN_PYRAMID, level, OWN, one, own_parts, scratch
+                    arena, levels, halvings, OWN_PYRAMID, level, OWN, one, own_weights, scratch
                 )
     if first_stage <= ORIENTATION <= last_stage and settings[FEATURE_MASK] >> ORIENTED:
         source = 0
@@ -215,7 +215,7 @@ def run_frame(
                             arena, levels, halvings, places, feature, c + 2, c + 5, c + 5 + far,
                             places[MAPS]
                             + (feature * maps + c * number(map_count)) * places[MAP_STRIDE],
-                            0, levels[4, HEIGHT], scratch, negative, sign, map_count, reduce_parts, grid,
+                            0, levels[4, HEIGHT], scratch, negative, sign, map_count, reduce_weights, grid,
                             near_delta, far_delta,
                         )
     if first_stage <= NORMALISE <= last_stage:

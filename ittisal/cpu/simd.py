@@ -27,38 +27,44 @@ from numba.core import cgutils, types
 from numba.core.registry import cpu_target
 from numba.extending import NativeValue, intrinsic, models, register_model, unbox
 
-F32, I64, I32, I8 = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
+F32 = ir.FloatType()
+I64, I32, I16, I8 = (ir.IntType(bits) for bits in (64, 32, 16, 8))
 # Contraction to fused multiply-adds, reciprocals for divisions, no signed zeros. Never
 # reassociation: a sum keeps the order in which it is written.
 FAST = ("contract", "arcp", "nsz")
 
 
 @lru_cache(maxsize=1)
-def native_lanes() -> int:
-    """float32 lanes of the widest vectors of the CPU that Numba compiles for: 16, 8 or 4.
+def target() -> tuple[int, bool]:
+    """float32 lanes of the widest vectors (16, 8 or 4), and whether bytes permute freely.
 
     The compiler is asked rather than the CPU, so NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count.
-    ITTISAL_LANES overrides.
+    ITTISAL_LANES overrides the first.
     """
-    if os.environ.get("ITTISAL_LANES"):
-        lanes = os.environ["ITTISAL_LANES"]
-        if lanes not in ("4", "8", "16"):
-            raise ValueError(f"ITTISAL_LANES={lanes!r} must be 4, 8 or 16")
-        return int(lanes)
     triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
     module = ir.Module()
-    vector = ir.VectorType(F32, 16)
+    vector, byte_vector = ir.VectorType(F32, 16), ir.VectorType(I8, 64)
     add = ir.Function(module, ir.FunctionType(vector, [vector, vector]), "add")
     builder = ir.IRBuilder(add.append_basic_block())
     builder.ret(builder.fadd(*add.args))
+    mix = ir.Function(module, ir.FunctionType(byte_vector, [byte_vector, byte_vector]), "mix")
+    builder = ir.IRBuilder(mix.append_basic_block())
+    mask = ir.Constant(ir.VectorType(I32, 64), [7 * lane % 128 for lane in range(64)])
+    builder.ret(builder.shuffle_vector(*mix.args, mask))
     parsed = llvm.parse_assembly(str(module))
     parsed.triple = triple
     assembly = machine.emit_assembly(parsed)
-    return 16 if "zmm" in assembly else 8 if "ymm" in assembly else 4
+    lanes = 16 if "zmm" in assembly else 8 if "ymm" in assembly else 4
+    if os.environ.get("ITTISAL_LANES"):
+        wish = os.environ["ITTISAL_LANES"]
+        if wish not in ("4", "8", "16"):
+            raise ValueError(f"ITTISAL_LANES={wish!r} must be 4, 8 or 16")
+        lanes = int(wish)
+    return lanes, "vpermi2b" in assembly or "vpermt2b" in assembly
 
 
-LANES = native_lanes()
+LANES, PERMUTES_BYTES = target()
 VECTOR = ir.VectorType(F32, LANES)
 
 
@@ -191,6 +197,9 @@ class Value:
     def __and__(self, other: Value) -> Value:
         return Value(self.b, self.b.and_(self.v, other.v))
 
+    def __or__(self, other: Value) -> Value:
+        return Value(self.b, self.b.or_(self.v, other.v))
+
     def __lt__(self, other: Any) -> Value:
         return self._compare(other, "<")
 
@@ -218,6 +227,26 @@ def minimum(a: Value, b: Any) -> Value:
 def maximum(a: Value, b: Any) -> Value:
     """Lane-wise; `b` where either is NaN."""
     return select(a > b, a, b)
+
+
+def excess(a: Value, b: Value) -> Value:
+    """max(a - b, 0); integers must not be negative."""
+    if isinstance(a.element, ir.FloatType):
+        return maximum(a - b, 0.0)
+    return _call("usub.sat", a, b, fast=False)
+
+
+def as_type(a: Value, element: ir.Type, lanes: int) -> Value:
+    """The same bits, seen as another vector."""
+    return Value(a.b, a.b.bitcast(a.v, ir.VectorType(element, lanes)))
+
+
+def even_odd_words(a: Value) -> tuple[Value, Value]:
+    """The even and the odd lanes of int16, each as a vector of float32."""
+    pairs = as_type(a, I32, a.lanes // 2)
+    sixteen = pairs._match(16)[1].v
+    even = a.b.ashr(a.b.shl(pairs.v, sixteen), sixteen)
+    return Value(a.b, even).to(F32), Value(a.b, a.b.ashr(pairs.v, sixteen)).to(F32)
 
 
 def byte_maximum(a: Value, b: Value) -> Value:
@@ -271,6 +300,14 @@ def shuffle(a: Value, b: Value, lanes: Any) -> Value:
         return a[lanes[0]] if lanes[0] < a.lanes else b[lanes[0] - a.lanes]
     mask = ir.Constant(ir.VectorType(I32, len(lanes)), lanes)
     return Value(a.b, a.b.shuffle_vector(a.v, b.v, mask))
+
+
+def concatenate(parts: list[Value]) -> Value:
+    """Vectors of one length, a power of two of them, end to end."""
+    while len(parts) > 1:
+        both = range(2 * parts[0].lanes)
+        parts = [shuffle(a, b, both) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 def even_odd(a: Value, b: Value) -> tuple[Value, Value]:
@@ -332,6 +369,25 @@ def span(start: Any, stop: Value, step: int) -> Iterator[Value]:
     x.add_incoming(b.add(x, ir.Constant(I64, step), flags=("nsw",)), b.block)
     b.branch(head)
     b.position_at_end(after)
+
+
+def either(
+    condition: Value, yes: Callable[[], list[Value]], no: Callable[[], list[Value]]
+) -> list[Value]:
+    """The results of one of two pieces of code, by a scalar condition at run time."""
+    b = condition.b
+    ways = []
+    with b.if_else(condition.v) as branches:
+        for branch, write in zip(branches, (yes, no), strict=True):
+            with branch:
+                ways.append((write(), b.block))
+    results = []
+    for values in zip(*(result for result, _ in ways), strict=True):
+        joined = b.phi(values[0].v.type)
+        for value, (_, block) in zip(values, ways, strict=True):
+            joined.add_incoming(value.v, block)
+        results.append(Value(b, joined))
+    return results
 
 
 class Memory:
