@@ -78,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 all well, 1 some inputs failed, 2 wrong usage, 130 interrupted.
+        The exit status: 0 all well, 1 some inputs failed, 2 wrong usage, 130 interrupted,
+        141 where the reader of standard output went away.
         `--help`, `--version` and arguments that argparse refuses raise SystemExit.
     """
     _prepare_process()

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config import Config
 from ..model import Saliency
-from . import machine, options
+from . import images, machine, options
 from .samples import PHOTOGRAPHS, photograph
 
 SIZES = ((240, 320), (480, 640), (720, 1280), (1080, 1920))
@@ -65,6 +65,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     config = options.read_config(args)
+    images.require_opencv()
     for threads in args.threads:
         options.check_backend(args.backend, config, threads)
     picture = photograph(PHOTOGRAPHS[0])

@@ -14,7 +14,7 @@ from .. import __version__
 from ..config import Config
 from ..model import Saliency
 from . import images, models, options, pictures
-from .errors import ImageError, UsageError, reason
+from .errors import ImageError, UsageError
 from .samples import PHOTOGRAPHS, photograph
 
 FILE = "ittisal-demo.png"
@@ -66,6 +66,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the picture, and say what it took."""
     config = options.read_config(args)
+    images.require_opencv()
     options.check_backend(args.backend, config, args.threads)
     path = _target(args.output)
     frame = _frame(args.image)
@@ -121,9 +122,8 @@ def _frame(name: str) -> np.ndarray:
         return photograph(name)
     try:
         return images.read(Path(name))
-    except (OSError, ImageError, TypeError, ValueError) as error:
-        text = reason(error)
-        raise UsageError(text if name in text else f"{name}: {text}") from error
+    except (ImageError, TypeError, ValueError) as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 def _steady(model: Saliency, frame: np.ndarray) -> float:

@@ -35,6 +35,7 @@ FORMATS = {
     "tiff": (".tiff", ".tif"),
     "npy": (".npy",),
 }
+WRITTEN_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 _NPY = b"\x93NUMPY"
 _JPEG, _PNG, _WEBP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF"
@@ -51,20 +52,39 @@ _SIGNATURES = {
 }
 
 
+def require_opencv() -> None:
+    """Import OpenCV now, so that its absence is told before any work.
+
+    Raises
+    ------
+    UsageError
+        It is not installed.
+    """
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"images need OpenCV, which cannot be imported ({error}); "
+            "pip install opencv-contrib-python"
+        ) from error
+
+
 def read(path: Path) -> np.ndarray:
     """The frame in a file.
 
     Raises
     ------
-    OSError
-        The file cannot be read.
-    ImageError
-        It holds no whole image.
+    ImageError, TypeError, ValueError
+        It cannot be read, or `decode` refuses what it holds.
     """
-    if stat.S_ISCHR(os.stat(path).st_mode):  # /dev/zero never ends
-        raise ImageError("is a device, not an image file")
-    with open(path, "rb") as file:  # by Python: cv2.imread fails on some names
-        return decode(file.read())
+    try:
+        if stat.S_ISCHR(os.stat(path).st_mode):  # /dev/zero never ends
+            raise ImageError("is a device, not an image file")
+        with open(path, "rb") as file:  # by Python: cv2.imread fails on some names
+            data = file.read()
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from error
+    return decode(data)
 
 
 def decode(data: bytes) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import UsageError, reason
-from .images import SUFFIXES
+from .images import SUFFIXES, WRITTEN_SUFFIXES
 from .models import CHANNELS
 
 STDIN = "-"
@@ -79,7 +79,8 @@ def _parent(source: Source) -> Path:
 def _is_leftover(source: Source, stems: set[tuple[Path, str]]) -> bool:
     """Whether this is photo.saliency.png beside photo.jpg: else every run would map the maps."""
     stem, _, kind = source.stem.rpartition(".")
-    return kind in KINDS and (_parent(source), stem) in stems
+    written = source.path is not None and source.path.suffix in WRITTEN_SUFFIXES
+    return written and kind in KINDS and (_parent(source), stem) in stems
 
 
 def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Source | Problem]:
@@ -89,7 +90,7 @@ def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Sou
         yield from _search(argument, recursive, output)
     elif os.path.exists(argument):
         yield Source(argument, Path(argument))
-    elif glob.has_magic(argument):
+    elif any(sign in argument for sign in "*?["):
         matches = sorted(glob.glob(argument, recursive=True))
         if not matches:
             yield Problem(argument, "no file matches this pattern")
@@ -103,16 +104,15 @@ def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Sou
 
 
 def _search(directory: str, recursive: bool, output: Path | None) -> Iterator[Source | Problem]:
-    own = output is not None and not os.path.samefile(output, directory)
+    # Naming the output directory itself is no mistake; finding it below is.
+    other = _key(output) if output and _key(output) != _key(Path(directory)) else None
     empty = True
     errors: list[OSError] = []
     for folder, folders, names in os.walk(directory, onerror=errors.append):
         folders[:] = sorted(
             name
             for name in folders
-            if recursive
-            and not name.startswith(".")
-            and not (own and output and os.path.samefile(output, os.path.join(folder, name)))
+            if recursive and not name.startswith(".") and _key(Path(folder, name)) != other
         )
         for name in sorted(names):
             path = Path(folder, name)
@@ -170,4 +170,5 @@ def check_names(sources: list[Source], planned: list[dict[str, Path]]) -> None:
 
 def _key(path: Path) -> str:
     """One key for every spelling of a path. A link is its own file: writing replaces it."""
+    path = Path(os.path.abspath(path))  # or `.` would have no name
     return os.path.normcase(os.path.join(os.path.realpath(path.parent), path.name))

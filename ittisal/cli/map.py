@@ -109,14 +109,13 @@ class Request:
 def run(args: argparse.Namespace) -> int:
     """Map every image; 1 if some failed."""
     config = options.read_config(args)
+    images.require_opencv()
     options.check_backend(args.backend, config, args.threads)
     if args.images.count(inputs.STDIN) > 1:
         raise UsageError("- stands for one image on standard input; give it once")
     sole = _sole_output(args)
     directory = Path(args.output) if args.output and not sole else None
     request = _request(args, sole)
-    if directory:
-        images.probe_directory(directory, create=True)
     found = inputs.expand(args.images, recursive=args.recursive, output=directory)
     if inputs.STDIN in args.images and sys.stdin.isatty():
         raise UsageError("- reads an image from standard input, which is a terminal; pipe one in")
@@ -159,7 +158,7 @@ def _sole_output(args: argparse.Namespace) -> str | None:
     if output == "-":
         return output
     suffix = Path(output).suffix.lower()
-    known = {suffix for suffixes in images.FORMATS.values() for suffix in suffixes}
+    known = images.WRITTEN_SUFFIXES
     if os.path.isdir(output) or output.endswith((os.sep, "/")):
         return None
     if suffix in images.SUFFIXES - known:
@@ -205,7 +204,9 @@ def _plan(
         if directory is None and any(source.path is None for source in sources):
             raise UsageError("where should the map of standard input go? Give a directory with -o")
         planned = inputs.targets(sources, request.extensions, directory)
-        if directory is None:
+        if directory:
+            images.probe_directory(directory, create=True)
+        else:
             for parent in {path.parent for paths in planned for path in paths.values()}:
                 images.probe_directory(parent)
         return planned
@@ -224,9 +225,9 @@ def _plan(
                 "a file with -o"
             )
         return [{"saliency": Path("-")} for _ in sources]
-    images.probe_directory(Path(sole).parent)
     planned = [{"saliency": Path(sole)} for _ in sources]
     inputs.check_names(sources, planned)
+    images.probe_directory(Path(sole).parent)
     return planned
 
 

@@ -29,7 +29,7 @@ from .layout import (
     ROW_TABLE,
     WIDTH,
 )
-from .pyramid import clear, halve, halve_rows, reach_of, row_table_size, state_stride
+from .pyramid import clear, halve, halve_rows, reach_of, row_table_size, state_stride, unit
 from .simd import LANES, Value, number
 
 
@@ -96,6 +96,7 @@ def halve_contrast(
     halve(
         source, arena.at(rows), arena.at(columns), column_stride, arena.at(state), state_stride,
         arena.at(output), output_stride, pairs, 4 if sign == "split" else 2, weights,
+        [unit(weights)] * (4 if sign == "split" else 2),
     )
 
 

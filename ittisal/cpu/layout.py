@@ -194,16 +194,20 @@ def make_layout(plan: Plan, threads: int) -> Layout:
             ]
             whole = weight_scale(taps, config.phase)
             pairs, parts, _ = tables[1].shape
-            columns = np.zeros((2 * parts, padded(pairs)))
-            columns[:, :pairs] = tables[1].reshape(pairs, -1).T / whole
+            # Both tables in whole numbers away from the borders, then whether they are the usual.
+            usual = np.ravel(interior_weights(taps, config.phase))
             rows = np.zeros((len(tables[0]) + parts, 2 * parts + 2))  # pairs past the end: zeros
             rows[: len(tables[0]), : 2 * parts] = tables[0].reshape(-1, 2 * parts) * whole
-            usual = np.ravel(interior_weights(taps, config.phase))
             rows[:, 2 * parts] = np.isclose(rows[:, : 2 * parts], usual, atol=1e-9).all(1)
+            columns = np.zeros((2 * parts + 1, padded(pairs) + PAD))
+            columns[:-1, :pairs] = tables[1].reshape(pairs, -1).T * whole
+            plain = np.isclose(columns[:-1].T, usual, atol=1e-9).all(1)
+            windows = np.lib.stride_tricks.sliding_window_view(plain, PAD)
+            columns[-1, : len(windows)] = windows.all(1)
             halvings[kind * LEVELS + level] = (
                 arena.put(rows),
                 arena.put(columns),
-                padded(pairs),
+                columns.shape[1],
             )
 
     places = np.zeros(PLACES, np.int64)

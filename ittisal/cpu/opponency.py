@@ -23,7 +23,7 @@ from .layout import (
     ROW_TABLE,
     WIDTH,
 )
-from .pyramid import clear, halve, reach_of, row_table_size, state_stride
+from .pyramid import clear, halve, reach_of, row_table_size, state_stride, unit
 from .simd import F32, I8, I16, I32, LANES, Memory, Value, number
 
 # --- pixels ------------------------------------------------------------------------------------
@@ -194,6 +194,7 @@ def halve_pixels(
         pairs,
         planes,
         weights,
+        [1.0] * planes,
         split=words,
     )
 
@@ -211,11 +212,11 @@ def halve_scaled(
             at = [column + plane_stride * plane for plane in range(planes)]
             yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
 
-    colour = simd.constants(arena, [COLOUR_SCALE[variant]] * LANES)
+    colour = simd.constants(arena, [COLOUR_SCALE[variant] * unit(weights) ** 2] * LANES)
     halve(
         source, arena.at(rows), arena.at(columns), column_stride, arena.at(state), state_stride,
         arena.at(output), output_stride, pairs, planes, weights,
-        scales=[grey_scale.splat(), colour, colour][:planes],
+        scales=[(grey_scale * unit(weights) ** 2).splat(), colour, colour][:planes],
     )
 
 

@@ -9,6 +9,7 @@ and the border's fade are one factor per row and per column.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from . import simd
 from .jit import inner
@@ -24,7 +25,7 @@ from .layout import (
     ZEROS,
 )
 from .pyramid import clear
-from .simd import LANES, Value, number
+from .simd import LANES, Memory, Value, number
 
 REACH = 4
 TAPS = [70 / 256, 56 / 256, 28 / 256, 8 / 256, 1 / 256]  # the binomial, from its centre out
@@ -52,9 +53,28 @@ def odd_filter(taps: list[float], differences: list[Value]) -> Value:
     return result
 
 
+def windows(row: Memory, width: Value) -> Iterator[tuple[Value, Value, list[Value], list[Value]]]:
+    """Loop over a row of which only zeros lie outside: position, samples, and those up to REACH
+    to the left and to the right. Shifted in registers: each sample is loaded once."""
+    here = simd.Carry(row.load(0))
+    before = simd.Carry(here.get() * 0.0)
+    for x in simd.span(0, width, LANES):
+        left, middle, right = before.get(), here.get(), row.load(x + LANES)
+        reach = range(1, REACH + 1)
+        yield (
+            x,
+            middle,
+            [simd.shifted_right(left, middle, i) for i in reach],
+            [simd.shifted_left(middle, right, i) for i in reach],
+        )
+        before.set(middle)
+        here.set(right)
+
+
 @simd.function()
-def band_row(arena, rows, centre, columns, row_scale, scratch, output, output_stride, width, wavenumber):
-    """One row of the band I - LP9(I), filtered along x into its five partial results.
+def band_row(arena, rows, centre, columns, row_scale, scratch, output, partials, width, wavenumber):
+    """One row of the band I - LP9(I), filtered along x into its five partial results, which lie
+    side by side, a vector of each in turn.
 
     `rows` lists where the nine rows around it start; rows outside the frame are rows of zeros.
     """
@@ -63,38 +83,31 @@ def band_row(arena, rows, centre, columns, row_scale, scratch, output, output_st
         column = [row.load(x) for row in around]
         sums = [column[REACH - i] + column[REACH + i] for i in range(1, REACH + 1)]
         arena.store(scratch + x, even_filter(TAPS, column[REACH], sums))
-    low = arena.at(scratch)
-    for x in simd.span(0, width, LANES):
-        sums = [low.load(x - i) + low.load(x + i) for i in range(1, REACH + 1)]
+    for x, low, left, right in windows(arena.at(scratch), width):
+        smooth = even_filter(TAPS, low, [r + l for r, l in zip(right, left, strict=True)])
         scale = arena.load(columns + x) * row_scale
-        arena.store(
-            output + x, arena.load(centre + x) - even_filter(TAPS, low.load(x), sums) * scale
-        )
-    band = arena.at(output)
+        arena.store(output + x, arena.load(centre + x) - smooth * scale)
     diagonal = wavenumber / math.sqrt(2)
-    for x in simd.span(0, width, LANES):
-        here = band.load(x)
-        left = [band.load(x - i) for i in range(1, REACH + 1)]
-        right = [band.load(x + i) for i in range(1, REACH + 1)]
+    for x, here, left, right in windows(arena.at(output), width):
         sums = [r + l for r, l in zip(right, left, strict=True)]
         differences = [r - l for r, l in zip(right, left, strict=True)]
-        partials = [even_filter(TAPS, here, sums)]
+        results = [even_filter(TAPS, here, sums)]
         for k in (wavenumber, diagonal):
-            partials.append(even_filter(wave(TAPS, k, math.cos), here, sums))
-            partials.append(odd_filter(wave(TAPS, k, math.sin), differences))
-        for p, partial in enumerate(partials):
-            arena.store(output + output_stride * (p + 1) + x, partial)
+            results.append(even_filter(wave(TAPS, k, math.cos), here, sums))
+            results.append(odd_filter(wave(TAPS, k, math.sin), differences))
+        for p, result in enumerate(results):
+            arena.store(partials + x * PARTIALS + p * LANES, result)
 
 
 @simd.function()
-def energy_row(arena, rows, partial_stride, columns, row_scale, output, plane_stride, width, wavenumber):
+def energy_row(arena, rows, columns, row_scale, output, plane_stride, width, wavenumber):
     """The energies of one row from the partial results of the nine rows around it."""
     around = [arena.at(rows[k]) for k in range(2 * REACH + 1)]
     diagonal = wavenumber / math.sqrt(2)
     for x in simd.span(0, width, LANES):
 
         def vertical(p):
-            column = [row.load(partial_stride * p + x) for row in around]
+            column = [row.load(x * PARTIALS + p * LANES) for row in around]
             ahead, behind = column[REACH + 1 :], column[REACH - 1 :: -1]
             return (
                 column[REACH],
@@ -139,9 +152,10 @@ def orientation_rows(
     columns = levels[level, ORIENT_COLUMNS]
     zeros = places[ZEROS] + PAD
     low = scratch + PAD
-    ring = low + pitch  # nine rows of the band and its five partial results
-    slot = (PARTIALS + 1) * pitch
-    clear(arena, scratch, pitch + PAD + (2 * REACH + 1) * slot)
+    band = low + pitch
+    ring = band + pitch  # nine rows of five partial results
+    slot = PARTIALS * pitch
+    clear(arena, scratch, PAD + 2 * pitch)
     for y in range(first - REACH, last + REACH):
         if 0 <= y < height:
             for k in range(2 * REACH + 1):
@@ -149,16 +163,16 @@ def orientation_rows(
                 offsets[k] = source + row * pitch if 0 <= row < height else zeros
             band_row(
                 arena, offsets, source + y * pitch, columns, arena[rows + 2 * y], low,
-                ring + y % (2 * REACH + 1) * slot, pitch, width, wavenumber,
+                band, ring + y % (2 * REACH + 1) * slot, width, wavenumber,
             )
         done = y - REACH
         if done >= first:
             for k in range(2 * REACH + 1):
                 row = done - REACH + k
                 offsets[k] = (
-                    ring + row % (2 * REACH + 1) * slot + pitch if 0 <= row < height else zeros
+                    ring + row % (2 * REACH + 1) * slot if 0 <= row < height else zeros
                 )
             energy_row(
-                arena, offsets, pitch, columns + pitch, arena[rows + 2 * done + 1],
+                arena, offsets, columns + pitch, arena[rows + 2 * done + 1],
                 output + done * pitch, levels[level, PLANE_STRIDE], width, wavenumber,
             )

@@ -43,6 +43,11 @@ def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int
     return row
 
 
+def unit(weights: InteriorWeights) -> float:
+    """What whole weights along both axes have to be scaled by."""
+    return 1 / sum(map(sum, weights)) ** 2
+
+
 def halve(
     source: Callable[[Value], Iterator[list[tuple[Value, Value]]]],
     rows: Memory,
@@ -55,7 +60,7 @@ def halve(
     pairs: Value,
     planes: int,
     weights: InteriorWeights,
-    scales: list[Value] | None = None,
+    scales: list[Value | float],
     split: bool = False,
 ) -> None:
     """Write the code that takes a pair of rows of `planes` planes one step.
@@ -64,7 +69,8 @@ def halve(
     the odd row's samples per plane. The halves follow each other, or (`split`) are the even and
     the odd columns.
     `weights` are the row weights away from the borders, whole numbers known when compiling,
-    which most rows have; `rows` holds a row's own and whether they are these.
+    which most rows and columns have; `rows` and `columns` hold each one's own, and whether
+    they are these. `scales`, one per plane, undoes the factor of whole weights along both axes.
     """
     parts = len(weights)
     reach = parts // 2
@@ -74,7 +80,6 @@ def halve(
     before = [[simd.Carry(zero) for _ in range(parts)] for _ in range(planes)]
 
     for x in simd.span(0, pairs, LANES):
-        table = [[columns.load(x + column_stride * (2 * i + e)) for e in (0, 1)] for i in range(parts)]
         done: list[list[Value]] = [[] for _ in range(planes)]
         for half, samples in enumerate(source(x * 2)):
             column = x * 2 + half * LANES
@@ -104,28 +109,36 @@ def halve(
                 done[plane].append(first)
                 for a, partial in zip(at[plane], others, strict=True):
                     state.store(a, partial)
+        both = [done[p] if split else simd.even_odd(*done[p]) for p in range(planes)]
+
+        def inner_columns(both=both):
+            return [weighted(None, *pair, *w) for pair in both for w in weights]
+
+        def outer_columns(both=both, x=x):
+            table = [columns.load(x + column_stride * k) for k in range(2 * parts)]
+            return [
+                e * table[2 * i] + o * table[2 * i + 1] for e, o in both for i in range(parts)
+            ]
+
+        inner = columns[x + column_stride * (2 * parts)] > 0.0
+        given = simd.either(inner, inner_columns, outer_columns)
         for plane in range(planes):
-            e, o = done[plane] if split else simd.even_odd(*done[plane])
-            given = [w_even * e + w_odd * o for w_even, w_odd in table]
+            parts_of = given[plane * parts : (plane + 1) * parts]
             finished = open_block[plane].get()
-            opened = given[reach]
+            opened = parts_of[reach]
             for d in range(1, reach + 1):
-                left, right = given[reach - d], given[reach + d]
+                left, right = parts_of[reach - d], parts_of[reach + d]
                 finished += simd.shifted_left(before[plane][reach - d].get(), left, d)
                 opened += simd.shifted_right(before[plane][reach + d].get(), right, d)
                 before[plane][reach - d].set(left)
                 before[plane][reach + d].set(right)
             open_block[plane].set(opened)
-            if scales is not None:
-                finished *= scales[plane]
-            output.store(output_stride * plane + x - LANES, finished)
+            output.store(output_stride * plane + x - LANES, finished * scales[plane])
     for plane in range(planes):
         finished = open_block[plane].get()
         for d in range(1, reach + 1):
             finished += simd.shifted_left(before[plane][reach - d].get(), zero, d)
-        if scales is not None:
-            finished *= scales[plane]
-        output.store(output_stride * plane + x - LANES, finished)
+        output.store(output_stride * plane + x - LANES, finished * scales[plane])
 
 
 @simd.function()
@@ -164,6 +177,7 @@ def halve_rows(
         pairs,
         planes,
         weights,
+        [unit(weights)] * planes,
     )
 
 

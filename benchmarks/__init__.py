@@ -1,0 +1,1 @@
+"""Benchmarks of ittisal: `python -m benchmarks`; see README.md here."""

@@ -1,0 +1,69 @@
+"""Fixtures that every test file may use."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import skimage.data
+
+from ittisal import ITTI_1998, Saliency, backends
+
+BACKENDS = ("reference", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    """A developer's settings do not change what the tests test."""
+    monkeypatch.delenv("ITTISAL_BACKEND", raising=False)
+    monkeypatch.delenv("ITTISAL_THREADS", raising=False)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    """The name of each backend in turn; one that cannot run here is skipped, saying why."""
+    usable, reason = backends.available()[request.param]
+    if not usable:
+        pytest.skip(f"{request.param}: {reason}")
+    return request.param
+
+
+@lru_cache(maxsize=8)
+def model(backend, shape, config=ITTI_1998, channel_order="rgb"):
+    """A model of a named backend, kept for the next test that wants the same."""
+    return Saliency(shape, config, backend=backend, channel_order=channel_order, threads=1)
+
+
+@pytest.fixture
+def raw_map(backend):
+    """Frame -> raw map, by the backend under test."""
+
+    def run(frame, config=ITTI_1998, channel_order="rgb"):
+        return model(backend, frame.shape[:2], config, channel_order)(frame)
+
+    return run
+
+
+@pytest.fixture
+def traced(backend):
+    """Frame -> every intermediate that the backend under test makes, by name."""
+
+    def run(frame, config=ITTI_1998):
+        return model(backend, frame.shape[:2], config).trace(frame)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A colour photograph, uint8, big enough for all six pairs; not to be written to."""
+    image = np.ascontiguousarray(skimage.data.coffee()[70:326, 150:470])
+    image.flags.writeable = False
+    return image
+
+
+@pytest.fixture
+def rng():
+    """Seeded afresh for each test."""
+    return np.random.default_rng(20260801)

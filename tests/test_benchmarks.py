@@ -1,0 +1,147 @@
+"""The benchmarks run from end to end, and the rival they carry computes the same model.
+
+Nothing here asserts a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.answers import agreement  # noqa: E402
+from benchmarks.bench_accuracy import maxima  # noqa: E402
+from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
+from benchmarks.gates import Gate  # noqa: E402
+from benchmarks.handwritten import Handwritten, PlainHandwritten  # noqa: E402
+from benchmarks.report import number, table, warnings  # noqa: E402
+from benchmarks.settings import shape_of  # noqa: E402
+from benchmarks.timing import interleave  # noqa: E402
+from ittisal import reference  # noqa: E402
+
+
+@pytest.mark.parametrize("contender", [Handwritten, PlainHandwritten])
+@pytest.mark.parametrize("size", ["320x240", "333x251", "251x333", "100x70", "45x33", "32x32"])
+def test_handwritten_equals_reference(contender, size):
+    frame = photograph(size)
+    found = agreement(
+        contender(shape_of(size))(frame), reference.saliency(frame, channel_order="bgr")
+    )
+    assert found.difference < 1e-4
+    assert found.r > 0.99999
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_handwritten_equals_reference_on_every_photograph(name):
+    """A flipped local maximum moves a map by about 1e-3 of its maximum; no more is allowed."""
+    frame = photograph("277x203", name)
+    found = agreement(
+        Handwritten((203, 277))(frame), reference.saliency(frame, channel_order="bgr")
+    )
+    assert found.difference < 5e-3
+    assert found.r > 0.9999
+
+
+@pytest.mark.parametrize("contender", [Handwritten, PlainHandwritten])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 100, 30)])
+def test_handwritten_sees_nothing_in_a_constant_frame(contender, colour):
+    frame = np.full((97, 131, 3), colour, np.uint8)
+    assert not contender((97, 131))(frame).any()
+
+
+def test_handwritten_keeps_no_state():
+    model = Handwritten((96, 128))
+    frames = [photograph("128x96", name) for name in ("coffee", "rocket")]
+    first = model(frames[0]).copy()
+    model(frames[1])
+    assert np.array_equal(model(frames[0]), first)
+
+
+def test_runner_from_end_to_end(tmp_path):
+    """Every suite on a tiny frame with the reference, as one would run it."""
+    kept = tmp_path / "kept"
+    command = [sys.executable, "-m", "benchmarks", "all", "--quick", "--size", "64x48"]
+    command += ["--seconds", "0.02", "--backend", "reference"]
+    command += ["--json", str(tmp_path / "run.json"), "--out", str(kept)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ITTISAL_")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "run.json").read_text())
+    assert [json.loads(path.read_text()) for path in kept.iterdir()] == [document]
+    suites = {result["suite"] for result in document["results"]}
+    assert suites == {
+        "Frame",
+        "Threads",
+        "AgainstHandwritten",
+        "AgainstPlain",
+        "Stages",
+        "Import",
+        "FirstCall",
+        "Model",
+        "Process",
+        "Frames",
+        "Float32",
+        "OpenCV",
+    }
+    for suite in suites:
+        assert f"## {suite}" in done.stdout
+    assert document["machine"]["versions"]["numpy"]
+    frame = next(r for r in document["results"] if r["suite"] == "Frame")
+    times = frame["times_ms"]
+    ratio = times["ittisal"]["min"] / times["pyrdown"]["min"]
+    assert frame["ratios"]["in pyrDowns"]["min"] == pytest.approx(ratio)
+    assert frame["figures"]["difference"]["value"] < 1e-6
+
+
+def test_runner_refuses_unknown_names():
+    command = [sys.executable, "-m", "benchmarks", "speed"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "there are: saliency, start" in done.stderr
+
+
+def test_contenders_take_turns():
+    calls = []
+    times = interleave({n: lambda n=n: calls.append(n) for n in "abc"}, seconds=0, min_rounds=3)
+    assert "".join(calls) == "abcabc" + "abc" + "bca" + "cab"
+    assert all(t.rounds == 3 and t.minimum <= t.median for t in times.values())
+
+
+def test_gate_verdicts():
+    lower, higher = Gate(2.0, 1.5), Gate(12, 20, higher=True)
+    assert [lower.verdict(v) for v in (1.5, 1.9, 2.1)] == ["stretch met", "gate met", "missed"]
+    assert [higher.verdict(v) for v in (21, 12, 11)] == ["stretch met", "gate met", "missed"]
+    assert Gate(1e-5).verdict(0) == "gate met"
+
+
+def test_table_and_warnings():
+    result = {
+        "suite": "Frame",
+        "params": {"size": "64x48"},
+        "times_ms": {"ittisal": {"min": 1.0, "median": 1.5, "rounds": 9, "spread": 1.5}},
+        "ratios": {
+            "x": {"min": 1.9, "median": 2.2, "gate": 2, "stretch": 1.5, "verdict": "gate met"}
+        },
+        "figures": {"r": {"value": 0.99995, "unit": ""}},
+    }
+    lines = table([result, {"skipped": "no GPU", "params": {}}]).splitlines()
+    assert lines[0] == "| size | ittisal ms | x | r | x: wanted | spread |"
+    assert lines[2] == "| 64x48 | 1 / 1.5 | 1.90 / 2.20 | 0.99995 | 2 / 1.5: gate met | 1.50 ! |"
+    assert lines[3] == "skipped: no GPU"
+    assert warnings([result]) == ["Frame 64x48: median is 1.50 of the minimum"]
+    shown = {None: "-", 0: "0", 1234.5: "1234", 12.345: "12.3", 1.5e-7: "1.5e-07", 1 - 1e-12: "1"}
+    assert {value: number(value) for value in shown} == shown
+
+
+def test_maxima_are_those_that_n_counts():
+    x = np.zeros((5, 7))
+    x[1, 1], x[3, 5], x[2, 3], x[0, 3] = 10, 0.5, 4, 10  # global, too low, kept, on the border
+    assert [tuple(at + 1) for at in np.argwhere(maxima(x))] == [(1, 1), (2, 3)]

@@ -1,0 +1,314 @@
+"""Config: every field is checked, closed and survives a round trip."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from ittisal import INVT, ITTI_1998, Config, preset
+from ittisal.config import PRESETS, Channel, Choice
+
+# Per field: a valid value other than the default, in the field's own type.
+OTHER = {
+    "weights": ((Channel.INTENSITY, 1.0), (Channel.COLOUR, 0.0), (Channel.ORIENTATION, 2.5)),
+    "opponency": "walther",
+    "hue_reference": "fixed",
+    "hue_threshold": 0.25,
+    "linear": True,
+    "phase": "even",
+    "small_frames": "clamp",
+    "orientation_pyramid": "laplacian",
+    "wavenumber": 1.5,
+    "orientation_contrast": "rectified",
+    "upsampling": "replicate",
+    "split_cs": True,
+    "border_attenuation": False,
+    "reduction_taps": 9,
+    "normalise_before_reduction": True,
+    "normalisation": "iterative",
+    "peak_mean": "all",
+    "iterations": 7,
+    "normalise_opponents": True,
+    "normalise_saliency": True,
+}
+EVERY = Config(**OTHER)
+FIELDS = [field.name for field in fields(Config)]
+ENUMS = [name for name in FIELDS if isinstance(getattr(ITTI_1998, name), Choice)]
+FLAGS = [name for name in FIELDS if isinstance(getattr(ITTI_1998, name), bool)]
+NUMBERS = [name for name in FIELDS if type(getattr(ITTI_1998, name)) in (int, float)]
+
+OUT_OF_RANGE = [
+    ("hue_threshold", -0.01, "at least 0 and below 1"),
+    ("hue_threshold", 1.0, "at least 0 and below 1"),
+    ("hue_threshold", math.nan, "at least 0 and below 1"),
+    ("wavenumber", 0.0, "above 0 and at most pi"),
+    ("wavenumber", 3.15, "above 0 and at most pi"),
+    ("wavenumber", math.nan, "above 0 and at most pi"),
+    ("reduction_taps", 7, "5 or 9"),
+    ("iterations", 0, "1 to 100"),
+    ("iterations", 101, "1 to 100"),
+]
+EDGES = [
+    ("hue_threshold", 0.0),
+    ("hue_threshold", 0.999),
+    ("wavenumber", math.pi),
+    ("wavenumber", 1e-3),
+    ("iterations", 1),
+    ("iterations", 100),
+]
+
+
+def test_the_tables_above_cover_every_field():
+    assert sorted(OTHER) == sorted(FIELDS)
+    assert sorted(["weights", *ENUMS, *FLAGS, *NUMBERS]) == sorted(FIELDS)
+    assert {name for name, *_ in OUT_OF_RANGE} == set(NUMBERS)
+    for name in FIELDS:
+        assert getattr(EVERY, name) != getattr(ITTI_1998, name), name
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_replace_changes_one_field(name):
+    changed = replace(ITTI_1998, **{name: OTHER[name]})
+    assert changed != ITTI_1998
+    assert [f for f in FIELDS if getattr(changed, f) != getattr(ITTI_1998, f)] == [name]
+    assert replace(changed, **{name: getattr(ITTI_1998, name)}) == ITTI_1998
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_frozen(name):
+    with pytest.raises(FrozenInstanceError):
+        setattr(ITTI_1998, name, OTHER[name])
+
+
+def test_hashable_and_equal_however_spelt():
+    spelt = Config(opponency="walther", weights={"colour": 2, "intensity": 1})
+    enums = Config(
+        opponency=type(ITTI_1998.opponency)("walther"),
+        weights=((Channel.INTENSITY, 1.0), (Channel.COLOUR, 2.0), (Channel.ORIENTATION, 0.0)),
+    )
+    assert spelt == enums
+    assert hash(spelt) == hash(enums)
+    assert len({ITTI_1998, Config(), spelt, enums, EVERY}) == 3
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ENUMS)
+def test_enums_are_closed(name):
+    members = type(getattr(ITTI_1998, name))
+    for member in members:
+        assert getattr(replace(ITTI_1998, **{name: member.value}), name) is member
+    for bad in ("Orientations", members(OTHER[name]).value.upper(), "", 1, None):
+        with pytest.raises(ValueError, match=f"^{name}=") as caught:
+            replace(ITTI_1998, **{name: bad})
+        assert repr(bad) in str(caught.value)
+        assert all(repr(member.value) in str(caught.value) for member in members)
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("bad", [0, 1, "true", "False", None])
+def test_flags_are_booleans_only(name, bad):
+    with pytest.raises(TypeError, match=f"^{name}={bad!r} must be True or False"):
+        replace(ITTI_1998, **{name: bad})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("bad", [True, "1", None, 1j, [1]])
+def test_numbers_are_numbers_only(name, bad):
+    with pytest.raises(TypeError) as caught:
+        replace(ITTI_1998, **{name: bad})
+    assert str(caught.value).startswith(f"{name}={bad!r} must be")
+
+
+@pytest.mark.parametrize("bad", [2.5, math.nan, math.inf])
+@pytest.mark.parametrize("name", ["iterations", "reduction_taps"])
+def test_whole_numbers_only(name, bad):
+    with pytest.raises((TypeError, ValueError), match=f"^{name}={bad!r} must be"):
+        replace(ITTI_1998, **{name: bad})
+
+
+@pytest.mark.parametrize(("name", "bad", "limit"), OUT_OF_RANGE)
+def test_ranges(name, bad, limit):
+    with pytest.raises(ValueError) as caught:
+        replace(ITTI_1998, **{name: bad})
+    assert str(caught.value) == f"{name}={bad!r} must be {limit}"
+
+
+@pytest.mark.parametrize(("name", "value"), EDGES)
+def test_the_ends_of_the_ranges_are_allowed(name, value):
+    assert getattr(replace(ITTI_1998, **{name: value}), name) == value
+
+
+def test_numbers_take_the_fields_own_type():
+    config = replace(ITTI_1998, wavenumber=2, iterations=4.0)
+    assert type(config.wavenumber) is float
+    assert type(config.iterations) is int
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "says"),
+    [
+        (3, TypeError, "must map channels"),
+        (None, TypeError, "must map channels"),
+        (["colour"], TypeError, "must map channels"),
+        ({"color": 1}, ValueError, "'color' is not one of 'intensity', 'colour', 'orientation'"),
+        ({"colour": "1"}, TypeError, "colour='1' must be a number"),
+        ({"colour": True}, TypeError, "colour=True must be a number"),
+        ({"colour": -0.5}, ValueError, "colour=-0.5 must be finite and at least 0"),
+        ({"colour": math.nan}, ValueError, "colour=nan must be finite and at least 0"),
+        ({"colour": math.inf}, ValueError, "colour=inf must be finite and at least 0"),
+        ({}, ValueError, "at least one channel needs a weight above 0"),
+        ({"colour": 0, "intensity": 0.0}, ValueError, "at least one channel needs a weight"),
+    ],
+)
+def test_weights_refused(bad, error, says):
+    with pytest.raises(error) as caught:
+        Config(weights=bad)
+    assert "weights" in str(caught.value)
+    assert says in str(caught.value)
+
+
+# --- round trips -------------------------------------------------------------------------------
+
+ROUND_TRIPS = {
+    "dict": (Config.to_dict, Config.from_dict),
+    "json": (Config.to_json, Config.from_json),
+    "toml": (Config.to_toml, Config.from_toml),
+}
+ONE_FIELD = [replace(ITTI_1998, **{name: value}) for name, value in OTHER.items()]
+
+
+@pytest.mark.parametrize("way", ROUND_TRIPS)
+@pytest.mark.parametrize("config", [*PRESETS.values(), EVERY, *ONE_FIELD], ids=lambda _: "")
+def test_round_trip(config, way):
+    write, read = ROUND_TRIPS[way]
+    assert read(write(config)) == config
+
+
+@pytest.mark.parametrize("suffix", ["json", "toml"])
+def test_file_round_trip(tmp_path, suffix):
+    path = tmp_path / f"every.{suffix}"
+    path.write_text(getattr(EVERY, f"to_{suffix}")(), encoding="utf-8")
+    assert Config.from_file(path) == EVERY
+    assert Config.from_file(str(path)) == EVERY
+
+
+def test_to_dict_holds_every_field_as_plain_values():
+    plain = EVERY.to_dict()
+    assert list(plain) == FIELDS
+    assert plain["weights"] == {"intensity": 1.0, "colour": 0.0, "orientation": 2.5}
+    flat = [v for v in plain.values() if not isinstance(v, dict)]
+    assert all(type(v) in (str, bool, int, float) for v in flat)
+
+
+def test_missing_fields_take_the_default():
+    assert Config.from_dict({}) == ITTI_1998
+    assert Config.from_json('{"split_cs": true}') == replace(ITTI_1998, split_cs=True)
+    assert Config.from_toml("[weights]\ncolour = 2\n") == Config(weights={"colour": 2})
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (Config.from_dict, {"split": True}),
+        (Config.from_json, '{"split": true}'),
+        (Config.from_toml, "split = true\n"),
+    ],
+)
+def test_unknown_fields_are_refused(read, text):
+    with pytest.raises(ValueError) as caught:
+        read(text)
+    assert "unknown config field 'split'" in str(caught.value)
+    assert all(name in str(caught.value) for name in FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("c.yaml", "", "ends in .json or .toml, not '.yaml'"),
+        ("c", "", "not ''"),
+        ("c.json", "{", "c.json: "),
+        ("c.json", "[1]", "this is a list"),
+        ("c.toml", "split_cs = ", "c.toml: "),
+        ("c.toml", "split_cs = 1", "split_cs=1 must be True or False"),
+        ("c.json", '{"wavenumber": 4}', "wavenumber=4.0 must be above 0 and at most pi"),
+        ("c.json", '{"wave": 4}', "unknown config field 'wave'"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, name, text, says):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError) as caught:
+        Config.from_file(path)
+    assert str(path) in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Config.from_file(tmp_path / "none.json")
+
+
+# --- presets and weights -----------------------------------------------------------------------
+
+
+def test_presets():
+    assert preset("itti1998") is ITTI_1998 == Config()
+    assert preset("invt") is INVT
+    assert INVT.to_dict() == {
+        "weights": {"intensity": 4.0, "colour": 2.0, "orientation": 1.0},
+        "opponency": "invt",
+        "hue_reference": "fixed",
+        "hue_threshold": 0.1,
+        "linear": False,
+        "phase": "even",
+        "small_frames": "clamp",
+        "orientation_pyramid": "laplacian",
+        "wavenumber": 2.6,
+        "orientation_contrast": "rectified",
+        "upsampling": "replicate",
+        "split_cs": False,
+        "border_attenuation": True,
+        "reduction_taps": 9,
+        "normalise_before_reduction": False,
+        "normalisation": "maxnorm",
+        "peak_mean": "all",
+        "iterations": 3,
+        "normalise_opponents": False,
+        "normalise_saliency": True,
+    }
+    with pytest.raises(ValueError, match="no preset 'itti'; the presets are: itti1998, invt"):
+        preset("itti")
+
+
+@pytest.mark.parametrize(
+    ("weights", "colour", "expected"),
+    [
+        (None, True, {"intensity": 1 / 3, "colour": 1 / 3, "orientation": 1 / 3}),
+        (None, False, {"intensity": 1 / 2, "orientation": 1 / 2}),
+        ({"intensity": 4, "colour": 2, "orientation": 2}, True, (0.5, 0.25, 0.25)),
+        (
+            {"intensity": 4, "colour": 2, "orientation": 4},
+            False,
+            {"intensity": 0.5, "orientation": 0.5},
+        ),
+        ({"intensity": 3}, True, {"intensity": 1.0}),
+        ({"colour": 3}, True, {"colour": 1.0}),
+        ({"colour": 1, "orientation": 3}, False, {"orientation": 1.0}),
+    ],
+)
+def test_channel_weights_sum_to_one_over_the_channels_present(weights, colour, expected):
+    if isinstance(expected, tuple):
+        expected = dict(zip(("intensity", "colour", "orientation"), expected, strict=True))
+    config = ITTI_1998 if weights is None else Config(weights=weights)
+    got = config.channel_weights(colour=colour)
+    assert got == pytest.approx({Channel(name): weight for name, weight in expected.items()})
+    assert sum(got.values()) == pytest.approx(1)
+
+
+def test_colour_alone_refuses_a_grey_frame():
+    with pytest.raises(ValueError, match=r"a grey frame has no colour channel.*give a colour"):
+        Config(weights={"colour": 1}).channel_weights(colour=False)

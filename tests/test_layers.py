@@ -1,0 +1,210 @@
+"""Who may import whom: the house rules, read from the source and tried in fresh processes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ittisal
+
+PACKAGE = Path(ittisal.__file__).parent
+ROOT = Path(__file__).parents[1]
+STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before Python 3.11
+
+# Module (or folder) -> what it may import: ours by name within the package, then others'.
+LAYERS = {
+    "__init__": ("_version backends config maps model", ""),
+    "__main__": ("cli", ""),
+    "_version": ("", ""),
+    "backends": ("config", ""),
+    "config": ("", ""),
+    "frames": ("config", "numpy"),
+    "maps": ("config", "numpy"),
+    "model": ("backends config frames maps plan", "numpy"),
+    "pipeline": ("", "numpy"),
+    "plan": ("config", "numpy"),
+    "reference": ("config", "numpy"),
+    "reference_backend": ("config frames plan reference", "numpy"),
+    "cpu": ("_version config cpu frames pipeline plan", "numpy numba llvmlite"),
+    # The command line goes through the public doors; it shares the checks of what a user gives.
+    "cli": (
+        "__init__ _version backends cli config frames maps model",
+        "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
+    ),
+}
+SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+OUTSIDE = sorted(path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py"))
+
+
+def layer(source):
+    """The row of `LAYERS` that a source file of the package belongs to."""
+    return source.parts[0].removesuffix(".py")
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(path, package):
+    """Yield (dotted name, names taken from it, whether at module level) for each import.
+
+    Relative ones become absolute; `package` is the dotted name of the file's folder.
+    """
+    parsed = tree(path)
+    inside = {
+        id(node)
+        for function in ast.walk(parsed)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, [], id(node) not in inside, 0
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            parts = (base if node.level else []) + ([node.module] if node.module else [])
+            names = [alias.name for alias in node.names]
+            yield ".".join(parts), names, id(node) not in inside, node.level
+
+
+def own_imports(source):
+    """Imports of a file of the package."""
+    return imports(PACKAGE / source, ".".join(["ittisal", *source.parent.parts]))
+
+
+def modules_of(dotted, names):
+    """The package's own modules that an import reaches, by their rows in `LAYERS`."""
+    inner = dotted.split(".")[1:]
+    if inner:
+        return {inner[0]}
+    taken = {name for name in names if (PACKAGE / name).is_dir() or f"{name}.py" in TOP_FILES}
+    return taken | ({"__init__"} if set(names) - taken else set())
+
+
+TOP_FILES = {path.name for path in PACKAGE.glob("*.py")}
+
+
+def test_every_module_has_a_row():
+    assert {layer(source) for source in SOURCES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_imports_stay_in_their_layer(source):
+    ours, others = (set(allowed.split()) for allowed in LAYERS[layer(source)])
+    for dotted, names, top, level in own_imports(source):
+        root = dotted.split(".")[0]
+        if root == "ittisal":
+            assert level > 0, f"absolute import of {dotted}; write it relative"
+            assert modules_of(dotted, names) <= ours, f"{source} imports {dotted}: {names}"
+        elif root not in STANDARD:
+            assert root in others, f"{source} imports {dotted}"
+            if layer(source) == "cli" and root != "numpy":
+                assert not top, f"{source} imports {dotted} at module level"
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if layer(s) == "cli"], ids=str)
+def test_the_command_line_takes_no_private_names(source):
+    for dotted, names, _, _ in own_imports(source):
+        if dotted.split(".")[0] == "ittisal" and not dotted.startswith("ittisal.cli"):
+            private = {name for name in names if name.startswith("_")} - {"__version__"}
+            assert not private, f"{source} takes {private} from {dotted}"
+
+
+@pytest.mark.parametrize("source", OUTSIDE, ids=str)
+def test_benchmarks_use_the_public_api_only(source):
+    for dotted, names, _, level in imports(ROOT / source, ".".join(source.parent.parts)):
+        if level == 0 and dotted.split(".")[0] == "ittisal":
+            assert dotted in ("ittisal", "ittisal.backends"), f"{source} imports {dotted}"
+            if dotted == "ittisal":
+                assert set(names) <= {*ittisal.__all__, "backends"}, f"{source} takes {names}"
+    for node in ast.walk(tree(ROOT / source)):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "ittisal":
+            assert node.attr in {*ittisal.__all__, "backends"}, f"ittisal.{node.attr}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_public_things_have_docstrings(source):
+    parsed = tree(PACKAGE / source)
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    public = [node for node in parsed.body if isinstance(node, kinds)]
+    for node in list(public):
+        if isinstance(node, ast.ClassDef):
+            public += [inner for inner in node.body if isinstance(inner, kinds)]
+    named = [node for node in public if not node.name.startswith("_")]
+    missing = [node.name for node in named if not ast.get_docstring(node)]
+    assert not missing, f"{source}: no docstring on {missing}"
+
+
+def test_public_names():
+    for name in ittisal.__all__:
+        assert hasattr(ittisal, name)
+    assert {"saliency_map", "Saliency", "Config", "preset"} <= set(ittisal.__all__)
+
+
+# --- tried -------------------------------------------------------------------------------------
+
+
+def fresh(code, tmp_path):
+    """Run `code` in a new interpreter with warnings as errors; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_loads_nothing_heavy(tmp_path):
+    code = (
+        "import sys, ittisal; "
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )  # fmt: skip
+    loaded = set(fresh(code, tmp_path).split())
+    assert "ittisal" in loaded
+    assert not loaded & {"numba", "llvmlite", "cv2", "skimage", "cupy", "scipy", "tqdm"}
+
+
+BLOCKED = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("cv2", "skimage", "tqdm", "scipy", "PIL"):
+            raise ModuleNotFoundError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Block())
+try:
+    import cv2
+except ModuleNotFoundError:
+    pass
+else:
+    raise SystemExit("the block does not work")
+
+import numpy as np
+import ittisal
+from ittisal import backends
+
+image = np.zeros((96, 128, 3), np.uint8)
+image[40:50, 60:70] = (255, 0, 0)
+for name, (usable, _) in backends.available().items():
+    if usable:
+        raw = ittisal.Saliency((96, 128), backend=name)(image)
+        shown = ittisal.saliency_map(image, backend=name)
+        print(name, raw.shape, raw.max() > 0, shown.shape, shown.max() > 0)
+"""
+
+
+def test_the_core_runs_without_opencv_and_scikit_image(tmp_path):
+    lines = fresh(BLOCKED, tmp_path).splitlines()
+    usable = [name for name, (good, _) in ittisal.backends.available().items() if good]
+    assert lines == [f"{name} (6, 8) True (96, 128) True" for name in usable]
+    assert "reference" in usable

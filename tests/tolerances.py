@@ -1,0 +1,88 @@
+"""Every tolerance of the tests, each with its reason.
+
+`within(name, got, wanted)` compares arrays: the largest difference against a fraction of the
+largest wanted value, plus an absolute part. `alike(name, got, wanted)` asks for a correlation.
+Exact claims (zero, equal) are asserted as such and have no line here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tolerance(NamedTuple):
+    """`relative` to the largest wanted magnitude; `absolute` in the data's own unit."""
+
+    relative: float
+    absolute: float
+    why: str
+
+
+class Likeness(NamedTuple):
+    """The least Pearson correlation."""
+
+    least: float
+    why: str
+
+
+TOLERANCES = {
+    # --- reference, float64
+    "hand": Tolerance(1e-12, 1e-13, "a few float64 operations against arithmetic by hand"),
+    "printed": Tolerance(0, 5e-3, "the known answer is given to two or three decimals"),
+    "order": Tolerance(1e-9, 1e-13, "float64 sums taken in another order, scaled up by N"),
+    "plan": Tolerance(1e-13, 1e-15, "the same weights worked out in two ways"),
+    # --- model properties that hold exactly but for rounding
+    "leak": Tolerance(0, 1e-5, "luminance into orientation: the limit of section 11.5"),
+    "ramp": Tolerance(0, 1e-6, "a linear ramp has no band-pass and no centre-surround contrast"),
+    "equal_colour": Tolerance(0, 1e-6, "raw colour contrast of a uniform field: section 11.4"),
+    "phase": Tolerance(0.02, 0, "energy of a grating, over its phases: section 11.6"),
+    # --- whole maps
+    "scaled_input": Tolerance(1e-5, 0, "uint8 against uint8 / 255: section 11.1"),
+    "half_float": Tolerance(5e-3, 0, "float16 keeps 11 bits of the frame"),
+    "same_maths": Tolerance(1e-5, 0, "the same sums in float32 in another order"),
+    "enlarged": Tolerance(1e-6, 1e-7, "float32 interpolation against float64"),
+    "golden": Tolerance(1e-6, 0, "float32 storage, and other versions of NumPy"),
+    # --- backends against the reference's golden maps
+    "cpu": Tolerance(1e-5, 0, "float32 through some ten linear steps, then (M - m)^2"),
+    "cpu_plateaus": Tolerance(
+        5e-3, 0, "peak_mean=all counts each sample of a plateau, which rounding may split"
+    ),
+}
+
+LIKENESS = {
+    "equivariant": Likeness(0.999, "mirrored or turned, sides multiples of 256: section 12.8"),
+    "odd_equivariant": Likeness(0.99, "the same where levels drop rows: section 12.8"),
+    "even_phase": Likeness(0.95, "even sampling mirrored, after one sample's shift: 12.8"),
+    "shifted": Likeness(0.989, "moved by one sample of the map, interior: section 12.8"),
+    "cropped": Likeness(0.9999, "one odd row and column more, interior: section 11.8"),
+}
+
+
+def within(name, got, wanted):
+    """Assert that `got` is `wanted` within the named tolerance."""
+    limit = TOLERANCES[name]
+    got, wanted = np.asarray(got, float), np.asarray(wanted, float)
+    assert got.shape == wanted.shape, f"shape {got.shape}, wanted {wanted.shape}"
+    assert np.isfinite(got).all(), "not finite"
+    allowed = limit.relative * np.abs(wanted).max(initial=0) + limit.absolute
+    error = np.abs(got - wanted)
+    worst = np.unravel_index(error.argmax(), error.shape)
+    assert error.max() <= allowed, (
+        f"{name} ({limit.why}): at {worst} {got[worst]} for {wanted[worst]}, "
+        f"off by {error.max():.3g}, allowed {allowed:.3g}"
+    )
+
+
+def correlation(a, b):
+    """Pearson's r of two arrays."""
+    return np.corrcoef(np.ravel(a), np.ravel(b))[0, 1]
+
+
+def alike(name, got, wanted):
+    """Assert that two maps correlate as the named likeness asks."""
+    limit = LIKENESS[name]
+    assert np.shape(got) == np.shape(wanted)
+    r = correlation(got, wanted)
+    assert r >= limit.least, f"{name} ({limit.why}): r = {r:.6f}, wanted {limit.least}"
