@@ -31,6 +31,7 @@ from . import centre_surround, normalise, run
 from .layout import FEATURES, ORIENTED, interior_weights, make_layout, reduction_taps, slot
 from .run import run_frame
 from .simd import Static
+from .team import Team
 
 HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
 OPERATORS = {
@@ -85,8 +86,9 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
     kinds = [types.none if value is None else Static(value) for value in statics]
     pixel = types.Array(getattr(types, dtype), 1, "C")
     signature = (
+        types.int64, types.int64, types.int64, INTS,
         pixel, pixel, types.float32[:, ::1], FLOATS, TABLE, TABLE, INTS, INTS,
-        types.float64[::1], INTS, types.int64, types.int64,
+        types.float64[::1], INTS, types.float64[:, ::1], types.int64, types.int64,
         types.int64 if dtype == "uint8" else types.none,
         types.int64 if dtype == "float32" else types.none,
         types.int64 if config.opponency is Opponency.WALTHER and planes == 3 else types.none,
@@ -107,9 +109,11 @@ class CpuBackend:
 
     def __init__(self, plan: Plan, channel_order: str, threads: int) -> None:
         config = plan.config
-        self.plan, self.order, self.threads = plan, channel_order, threads
+        self.plan, self.order = plan, channel_order
         self.layout = make_layout(plan, threads)
-        self.offsets = np.zeros(16, np.int64)
+        self.offsets = np.zeros(16 * threads, np.int64)
+        self.partials = np.zeros((run.SCAN_TASKS, 3))
+        self.team = Team(threads)
         self.settings = np.zeros(run.SETTINGS, np.int64)
         self.settings[run.TOP] = plan.top_level
         self.settings[run.PAIR_MASK] = sum(1 << slot(*pair) for pair in plan.pairs)
@@ -189,7 +193,8 @@ class CpuBackend:
         return named
 
     def close(self) -> None:
-        """Release the buffers."""
+        """Let the worker threads go."""
+        self.team.close()
 
     def _features(self, ndim: int) -> list[tuple[int, str]]:
         """Numbers and names of the features computed for frames of `ndim` axes."""
@@ -210,11 +215,12 @@ class CpuBackend:
         entry, constants, spare, features, numbers = variant
         self.settings[run.FEATURE_MASK] = features
         layout = self.layout
-        good = entry(
-            frame.reshape(-1), spare, out, layout.arena, layout.levels, layout.halvings,
-            layout.places, self.settings, numbers, self.offsets, first, last, *constants,
-            self.iterations,
+        job = (
+            layout.threads, self.team.words, frame.reshape(-1), spare, out, layout.arena,
+            layout.levels, layout.halvings, layout.places, self.settings, numbers, self.offsets,
+            self.partials, first, last, *constants, self.iterations,
         )
+        good = self.team.run(entry, job)
         if not good:
             check_values(numbers[run.LOWEST], numbers[run.HIGHEST])
 
@@ -224,7 +230,7 @@ class CpuBackend:
         channels = 3 if ndim == 3 else 1
         entry, constants = compiled(config, self.order, dtype, channels)
         row = (self.plan.shape[1] + 64) * channels + 64
-        spare = np.zeros(2 * row, dtype)
+        spare = np.zeros(2 * row * self.layout.threads, dtype)
         features = sum(1 << index for index, _ in self._features(ndim))
         numbers = np.zeros(run.NUMBERS)
         numbers[run.FULL] = 1.0 if dtype == "float32" else np.iinfo(dtype).max

@@ -25,6 +25,7 @@ from .layout import (
     WIDTH,
 )
 from .simd import number
+from .team import close_door, done, draw, enter, leave, open_door, wait_for_phase
 
 OPPONENCY, PYRAMIDS, ORIENTATION, CENTRE_SURROUND, NORMALISE, COMBINE = range(6)
 DIRECTIONS = len(ORIENTATIONS)
@@ -142,89 +143,153 @@ def combine_maps(
         set_stats(arena, places, map_count, FEATURES + 3, 1.0, 0.0)
 
 
-@entry
-def run_frame(
-    frame, spare, out, arena, levels, halvings, places, settings, numbers, offsets,
-    first_stage, last_stage, bytes_, floats, walther,
+# Phases between which all threads wait for each other.
+SCAN, FRONT, LEVELS_AND_ENERGY, CONTRASTS, NORMS = range(5)
+SCAN_TASKS = 16
+BAND = 64  # rows of level 2 in a task: more would waste less on the band's first rows
+
+
+@inner
+def band_count(rows, threads):
+    """Into how many bands to cut the rows of level 2."""
+    return 1 if threads == 1 else max(min(rows // BAND, 4 * threads), threads)
+
+
+@inner
+def run_scan(
+    frame, task, partials, channels, full_sum, bytes_, floats, walther,
+):
+    """Brightest pixel, lowest and highest element of one part of the frame."""
+    size = number(channels)
+    pixels = frame.size // size
+    start = pixels * task // SCAN_TASKS * size
+    stop = pixels * (task + 1) // SCAN_TASKS * size
+    if floats is not None or walther is not None:
+        low, high = opponency.extent(frame, start, stop)
+        partials[task, 1], partials[task, 2] = low, high
+    if bytes_ is not None:
+        partials[task, 0] = opponency.brightest_bytes(frame, start, stop, channels, full_sum)
+    else:
+        partials[task, 0] = opponency.brightest(frame, start, stop, channels)
+
+
+@inner
+def run_stages(
+    member, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
+    numbers, offsets, partials, first_stage, last_stage, bytes_, floats, walther,
     kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
     sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions, opponents,
     three, iterations,
 ):
-    """All stages from `first_stage` to `last_stage` of one frame."""
-    scratch = places[SCRATCH]
+    """What one thread does for a frame; False if the frame's values are out of range."""
+    scratch = places[SCRATCH] + member * places[SCRATCH_SIZE]
     top = settings[TOP]
+    size = spare.size // threads
+    spare = spare[member * size : (member + 1) * size]
+    offsets = offsets[member * 16 : (member + 1) * 16]
+    rows = levels[2, HEIGHT]
+    bands = band_count(rows, threads)
+    maps = number(slot_maps)
 
     if first_stage <= OPPONENCY <= last_stage:
         full_sum = numbers[FULL] * number(channels)
+        task = draw(words, SCAN)
+        while task < SCAN_TASKS:
+            run_scan(frame, task, partials, channels, full_sum, bytes_, floats, walther)
+            done(words, SCAN)
+            task = draw(words, SCAN)
+        wait_for_phase(words, SCAN, SCAN_TASKS)
+        best, low, high = partials[0, 0], partials[0, 1], partials[0, 2]
+        for i in range(1, SCAN_TASKS):
+            best = max(best, partials[i, 0])
+            if low == low:  # NaN stays
+                low = partials[i, 1] if partials[i, 1] != partials[i, 1] else min(low, partials[i, 1])
+                high = max(high, partials[i, 2])
+        if member == 0:
+            numbers[BRIGHTEST], numbers[LOWEST], numbers[HIGHEST] = best / full_sum, low, high
+        if floats is not None and not (low >= 0 and high <= 1 + 1e-6):
+            return False
+        whole = numbers[FULL] if walther is not None else full_sum
+        found = high if walther is not None else best
+        threshold = np.float32(numbers[HUE] * (whole if settings[FIXED_HUE] != 0 else found))
         grey_scale = np.float32(1 / full_sum)
-        high = np.float32(0)
-        if floats is not None or walther is not None:
-            low, high = opponency.extent(frame, 0, frame.size)
-            if floats is not None:
-                numbers[LOWEST], numbers[HIGHEST] = low, high
-                if not (low >= 0 and high <= 1 + 1e-6):
-                    return False
-        if bytes_ is not None:
-            best = opponency.brightest_bytes(frame, 0, frame.size, channels, full_sum)
-        else:
-            best = opponency.brightest(frame, 0, frame.size, channels)
-        numbers[BRIGHTEST] = best / full_sum
-        if walther is not None:
-            threshold = numbers[FULL] if settings[FIXED_HUE] != 0 else np.float64(high)
-        else:
-            threshold = full_sum if settings[FIXED_HUE] != 0 else np.float64(best)
-        threshold *= numbers[HUE]
-        opponency.opponency_rows(
-            frame, spare, np.float32(threshold), grey_scale, arena,
-            levels, halvings, PYRAMID, 0, 0, levels[2, HEIGHT], scratch, kind, channels, planes,
-            weights,
-        )
-        if own_kind is not None:
+
+        task = draw(words, FRONT)
+        while task < bands:
+            first, last = rows * task // bands, rows * (task + 1) // bands
             opponency.opponency_rows(
-                frame, spare, np.float32(threshold), grey_scale, arena,
-                levels, halvings, OWN_PYRAMID, OWN, 0, levels[2, HEIGHT], scratch,
-                own_kind, channels, one, own_weights,
-            )
-    if first_stage <= PYRAMIDS <= last_stage:
-        for level in range(2, top):
-            pyramid.halve_plane(
-                arena, levels, halvings, PYRAMID, level, 0, planes, weights, scratch
+                frame, spare, threshold, grey_scale, arena, levels, halvings, PYRAMID, 0, first,
+                last, scratch, kind, channels, planes, weights,
             )
             if own_kind is not None:
-                pyramid.halve_plane(
-                    arena, levels, halvings, OWN_PYRAMID, level, OWN, one, own_weights, scratch
+                opponency.opponency_rows(
+                    frame, spare, threshold, grey_scale, arena, levels, halvings, OWN_PYRAMID,
+                    OWN, first, last, scratch, own_kind, channels, one, own_weights,
                 )
-    if first_stage <= ORIENTATION <= last_stage and settings[FEATURE_MASK] >> ORIENTED:
+            done(words, FRONT)
+            task = draw(words, FRONT)
+        wait_for_phase(words, FRONT, bands)
+
+    if first_stage <= ORIENTATION and last_stage >= PYRAMIDS:
         source = 0
         if own_kind is not None:
             source = OWN
-        for level in range(2, top + 1):
-            orientation.orientation_rows(
-                arena, levels, places, level, source, ORIENTED, 0, levels[level, HEIGHT], scratch,
-                offsets, wavenumber,
-            )
-    maps = number(slot_maps)
-    if first_stage <= CENTRE_SURROUND <= last_stage:
-        for feature in range(FEATURES):
-            if settings[FEATURE_MASK] >> feature & 1:
-                negative = np.float32(0.0 if feature >= ORIENTED else -1.0)
-                for c in range(3):
-                    if settings[PAIR_MASK] >> (2 * c) & 1:
-                        far = settings[PAIR_MASK] >> (2 * c + 1) & 1
-                        centre_surround.centre_surround_rows(
-                            arena, levels, halvings, places, feature, c + 2, c + 5, c + 5 + far,
-                            places[MAPS]
-                            + (feature * maps + c * number(map_count)) * places[MAP_STRIDE],
-                            0, levels[4, HEIGHT], scratch, negative, sign, map_count, reduce_weights, grid,
-                            near_delta, far_delta,
+        oriented = (
+            first_stage <= ORIENTATION <= last_stage and settings[FEATURE_MASK] >> ORIENTED != 0
+        )
+        # The coarse levels are one task, since each needs the one before; level 2 is cut in bands.
+        task = draw(words, LEVELS_AND_ENERGY)
+        while task <= bands:
+            if task == 0:
+                for level in range(2, top):
+                    if first_stage <= PYRAMIDS:
+                        pyramid.halve_plane(
+                            arena, levels, halvings, PYRAMID, level, 0, planes, weights, scratch
                         )
+                        if own_kind is not None:
+                            pyramid.halve_plane(
+                                arena, levels, halvings, OWN_PYRAMID, level, OWN, one,
+                                own_weights, scratch,
+                            )
+                    if oriented:
+                        orientation.orientation_rows(
+                            arena, levels, places, level + 1, source, ORIENTED, 0,
+                            levels[level + 1, HEIGHT], scratch, offsets, wavenumber,
+                        )
+            elif oriented:
+                orientation.orientation_rows(
+                    arena, levels, places, 2, source, ORIENTED, rows * (task - 1) // bands,
+                    rows * task // bands, scratch, offsets, wavenumber,
+                )
+            done(words, LEVELS_AND_ENERGY)
+            task = draw(words, LEVELS_AND_ENERGY)
+        wait_for_phase(words, LEVELS_AND_ENERGY, bands + 1)
+
+    if first_stage <= CENTRE_SURROUND <= last_stage:
+        task = draw(words, CONTRASTS)
+        while task < 3 * FEATURES:  # the largest maps first
+            c, feature = task // FEATURES, task % FEATURES
+            if settings[FEATURE_MASK] >> feature & 1 and settings[PAIR_MASK] >> (2 * c) & 1:
+                far = settings[PAIR_MASK] >> (2 * c + 1) & 1
+                negative = np.float32(0.0 if feature >= ORIENTED else -1.0)
+                centre_surround.centre_surround_rows(
+                    arena, levels, halvings, places, feature, c + 2, c + 5, c + 5 + far,
+                    places[MAPS] + (feature * maps + c * number(map_count)) * places[MAP_STRIDE],
+                    0, levels[4, HEIGHT], scratch, negative, sign, map_count, reduce_weights, grid,
+                    near_delta, far_delta,
+                )
+            done(words, CONTRASTS)
+            task = draw(words, CONTRASTS)
+        wait_for_phase(words, CONTRASTS, 3 * FEATURES)
+
     if first_stage <= NORMALISE <= last_stage:
         halves = number(map_count) // 2
-        for feature in range(FEATURES):
-            if settings[FEATURE_MASK] >> feature & 1:
-                signal = 1.0 if 0 < feature < ORIENTED else numbers[BRIGHTEST]
+        task = draw(words, NORMS)
+        while task < FEATURES:
+            if settings[FEATURE_MASK] >> task & 1:
+                signal = 1.0 if 0 < task < ORIENTED else numbers[BRIGHTEST]
                 for slot in range(SLOTS):
-                    index = feature * maps + slot * halves
+                    index = task * maps + slot * halves
                     if settings[PAIR_MASK] >> slot & 1:
                         normalise.normalise(
                             arena, places[MAPS] + index * places[MAP_STRIDE], places[MAP_STRIDE],
@@ -233,7 +298,12 @@ def run_frame(
                             settings[ALL_PEAKS] != 0, iterations, places[STATS] + 2 * index,
                             scratch,
                         )
-    if first_stage <= COMBINE <= last_stage:
+            done(words, NORMS)
+            task = draw(words, NORMS)
+        if member == 0:
+            wait_for_phase(words, NORMS, FEATURES)
+
+    if first_stage <= COMBINE <= last_stage and member == 0:
         combine_maps(
             arena, levels, places, settings, numbers, iterations, map_count, slot_maps,
             directions, opponents, three, scratch,
@@ -244,3 +314,30 @@ def run_frame(
             arena[sum_stats(places, map_count, FEATURES + 3) + 1], out,
         )
     return True
+
+
+@entry
+def run_frame(
+    member, epoch, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
+    numbers, offsets, partials, first_stage, last_stage, bytes_, floats, walther,
+    kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
+    sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions, opponents,
+    three, iterations,
+):
+    """One member's part in the stages from `first_stage` to `last_stage` of one frame."""
+    if member == 0:
+        open_door(words, epoch)
+    elif not enter(words, epoch):
+        return True
+    good = run_stages(
+        member, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
+        numbers, offsets, partials, first_stage, last_stage, bytes_, floats, walther,
+        kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
+        sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions,
+        opponents, three, iterations,
+    )
+    if member == 0:
+        close_door(words)
+    else:
+        leave(words)
+    return good
