@@ -312,7 +312,8 @@ def trace(
     dict of str to float64 ndarray
         In the order computed, with F a feature (intensity, red_green, blue_yellow,
         orientation_0, _45, _90, _135), L a level, c-s a pair:
-        `pyramid/P/L` (P of the first three); `orientation/THETA/L`; `contrast/F/c-s` at level c;
+        `pyramid/P/L` (P of the first three); `orientation_pyramid/L`, if it has its own;
+        `orientation/THETA/L`; `contrast/F/c-s` at level c;
         `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
         scales; `conspicuity/CHANNEL`; `saliency`. With `split_cs` the contrast and
         centre_surround names end in `/on` and `/off`.
@@ -355,6 +356,8 @@ def trace(
         own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
         source = pyramid(planes["intensity"], config, TAPS_9 if own else TAPS_5)
         for level in range(CENTRE_LEVELS[0], len(source)):
+            if own:
+                out[f"orientation_pyramid/{level}"] = source[level]
             for theta, energy in orientation(source[level], config).items():
                 out[f"orientation/{theta}/{level}"] = energy
                 features.setdefault(f"orientation_{theta}", {})[level] = energy

@@ -49,6 +49,17 @@ TOLERANCES = {
     "cpu_plateaus": Tolerance(
         5e-3, 0, "peak_mean=all counts each sample of a plateau, which rounding may split"
     ),
+    # --- stages of the CPU backend, each on the reference's inputs
+    "stage_opponency": Tolerance(2e-6, 1e-8, "sums of some 256 float32 products, and 1/brightness"),
+    "stage_pyramid": Tolerance(2e-6, 1e-8, "six steps of 36 float32 products, input rounded once"),
+    "stage_orientation": Tolerance(
+        2e-6, 3e-7, "the band is a difference of nearly equal numbers of up to 1"
+    ),
+    "stage_centre_surround": Tolerance(
+        4e-6, 3e-7, "a difference of nearly equal numbers of up to 1, then two steps"
+    ),
+    "stage_normalise": Tolerance(1e-5, 1e-6, "(M - m)^2 doubles the relative error of m"),
+    "stage_combine": Tolerance(1e-5, 1e-6, "N twice more on sums of such maps"),
 }
 
 LIKENESS = {

@@ -28,7 +28,7 @@ from ..frames import check_values
 from ..pipeline import STAGES
 from ..plan import BINOMIAL_5, BINOMIAL_9, Plan
 from . import centre_surround, normalise, run
-from .layout import FEATURES, ORIENTED, interior_weights, make_layout, reduction_taps, slot
+from .layout import FEATURES, ORIENTED, OWN, interior_weights, make_layout, reduction_taps, slot
 from .run import run_frame
 from .simd import Static
 from .team import Team
@@ -134,7 +134,7 @@ class CpuBackend:
 
     def run(self, frame: np.ndarray, out: np.ndarray) -> None:
         """The raw map into `out`."""
-        self._stages(frame, out, 0, len(STAGES) - 1)
+        self.stages(frame, out, 0, len(STAGES) - 1)
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage, each run by itself."""
@@ -143,7 +143,7 @@ class CpuBackend:
         spent = {}
         for index, name in enumerate(STAGES):
             start = time.perf_counter()
-            self._stages(frame, out, index, index)
+            self.stages(frame, out, index, index)
             spent[name] = (time.perf_counter() - start) * 1e3
         spent["total"] = sum(spent.values())
         return spent
@@ -151,24 +151,26 @@ class CpuBackend:
     def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
         """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
         out = np.empty(self.plan.map_shape, np.float32)
-        self._stages(frame, out, 0, 3)
+        self.stages(frame, out, 0, 3)
         kept = {name: view.copy() for name, view in self.views(frame.ndim).items()}
-        self._stages(frame, out, 4, 5)
-        features = self._features(frame.ndim)
-        layout = self.layout
-        for index, name in features:
+        self.stages(frame, out, 4, 5)
+        return {**kept, **self.results(frame.ndim), "saliency": out}
+
+    def results(self, ndim: int) -> dict[str, np.ndarray]:
+        """What the last two stages made, by the reference's names."""
+        layout, named = self.layout, {}
+        for index, name in self._features(ndim):
             for pair in self.plan.pairs:
-                total = 0
+                total = np.zeros(self.plan.map_shape, np.float32)
                 for half in range(layout.halves):
                     scale, offset = layout.stats(index, pair, half)
-                    total = total + layout.map(index, pair, half) * scale + offset
-                kept[f"normalised/{name}/{pair[0]}-{pair[1]}"] = total
-            kept[f"feature/{name}"] = layout.sum(index).copy()
-        for channel in self.plan.config.channel_weights(colour=frame.ndim == 3):
+                    total += layout.map(index, pair, half) * scale + offset
+                named[f"normalised/{name}/{pair[0]}-{pair[1]}"] = total
+            named[f"feature/{name}"] = layout.sum(index).copy()
+        for channel in self.plan.config.channel_weights(colour=ndim == 3):
             index = FEATURES + list(Channel).index(channel)
-            kept[f"conspicuity/{channel}"] = layout.sum(index).copy()
-        kept["saliency"] = out
-        return kept
+            named[f"conspicuity/{channel}"] = layout.sum(index).copy()
+        return named
 
     def views(self, ndim: int = 3) -> dict[str, np.ndarray]:
         """The buffers that stages hand on, by the reference's names."""
@@ -180,6 +182,10 @@ class CpuBackend:
         for index, name in enumerate(planes):
             for level in levels:
                 named[f"pyramid/{name}/{level}"] = layout.plane(index, level)
+        own = plan.config.orientation_pyramid is OrientationPyramid.LAPLACIAN
+        if own and dict(plan.config.weights)[Channel.ORIENTATION] > 0:
+            for level in levels:
+                named[f"orientation_pyramid/{level}"] = layout.plane(OWN, level)
         for index, name in self._features(ndim):
             if index >= ORIENTED:
                 for level in levels:
@@ -205,7 +211,8 @@ class CpuBackend:
             if channel in weights
         ]
 
-    def _stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
+    def stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
+        """Run the stages from number `first` to `last` on what the buffers hold."""
         if not frame.flags.c_contiguous or self.plan.config.linear:
             frame = self._staged(frame)
         key = (frame.dtype.name, frame.ndim)

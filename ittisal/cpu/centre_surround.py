@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config import MAP_LEVEL
 from . import simd
-from .jit import inner
+from .jit import inlined, inner
 from .layout import (
     COLUMN_STRIDE,
     COLUMN_TABLE,
@@ -114,7 +114,7 @@ def contrast_row(
             arena.store(output + output_stride * half + x, kept * scale)
 
 
-@inner
+@inlined
 def surround_position(y, delta, grid):
     """The enlarged row at or before row `y` (-1: before the first), and how far on `y` lies."""
     size = 1 << delta

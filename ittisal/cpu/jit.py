@@ -58,6 +58,13 @@ def inner(function: Callable[..., Any]) -> Any:
     return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Put a few lines into every function that calls them: quicker to compile than a call."""
+    return numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(
+        function
+    )
+
+
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, cached on disk with all that it calls."""
     dispatcher = numba.njit(**OPTIONS)(function)

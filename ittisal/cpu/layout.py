@@ -13,6 +13,7 @@ from ..config import (
     ORIENTATIONS,
     TOP_LEVEL,
     Config,
+    Normalisation,
     OrientationPyramid,
     Phase,
 )
@@ -217,7 +218,8 @@ def make_layout(plan: Plan, threads: int) -> Layout:
     places[MAP_PITCH] = padded(width)
     places[MAP_STRIDE] = height * padded(width) + PAD
     places[MAPS] = arena.take(places[MAP_STRIDE] * count) + PAD
-    places[SUMS] = arena.take(places[MAP_STRIDE] * SUM_PLANES) + PAD
+    rewritten = config.normalisation is Normalisation.ITERATIVE
+    places[SUMS] = arena.take(places[MAP_STRIDE] * SUM_PLANES * (1 + rewritten)) + PAD
     arena.take(PAD)
     places[STATS] = arena.take(2 * (count + SUM_PLANES))
     fade = max(height, width) // 20 if config.border_attenuation else 0

@@ -281,7 +281,7 @@ def opponency_rows(
                 spare[i] = frame[even + i]
                 spare[spare_size + i] = frame[odd + i]
             pixel_rows(
-                spare, 0, spare_size, threshold, arena, rows, halvings[table0, COLUMN_TABLE],
+                spare, np.int64(0), spare_size, threshold, arena, rows, halvings[table0, COLUMN_TABLE],
                 halvings[table0, COLUMN_STRIDE], state0, stride0, output, 2 * row1, pairs0,
                 kind, weights,
             )

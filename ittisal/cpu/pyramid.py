@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from . import simd
-from .jit import inner
+from .jit import inlined, inner
 from .layout import (
     COLUMN_STRIDE,
     COLUMN_TABLE,
@@ -197,13 +197,13 @@ def reach_of(context, weights):
     return simd.types.int64(weights), lambda *_: ir.Constant(simd.I64, reach)
 
 
-@inner
+@inlined
 def row_table_size(reach):
     """Entries of a row table for one pair: its weights, whether they are interior, and room."""
     return 2 * (2 * reach + 2)
 
 
-@inner
+@inlined
 def state_stride(pairs):
     """Floats from one row of state to the next: whole blocks of 2 PAD samples, and a line more
     (see `layout.padded`)."""

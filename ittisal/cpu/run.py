@@ -6,7 +6,7 @@ import numpy as np
 
 from ..config import ORIENTATIONS
 from . import centre_surround, combine, normalise, opponency, orientation, pyramid
-from .jit import entry, inner
+from .jit import entry, inlined, inner
 from .layout import (
     FEATURES,
     HEIGHT,
@@ -16,11 +16,13 @@ from .layout import (
     ORIENTED,
     OWN,
     OWN_PYRAMID,
+    PAD,
     PYRAMID,
     SCRATCH,
     SCRATCH_SIZE,
     SLOTS,
     STATS,
+    SUM_PLANES,
     SUMS,
     WIDTH,
 )
@@ -56,35 +58,65 @@ DIRECTIONS = len(ORIENTATIONS)
 ) = range(9)
 
 
-@inner
+@inlined
 def sum_plane(places, index):
     """Where a feature's sum, a conspicuity map or the saliency map starts."""
     return places[SUMS] + index * places[MAP_STRIDE]
 
 
-@inner
+@inlined
 def sum_stats(places, map_count, index):
     """Where its scale and offset lie."""
     return places[STATS] + 2 * (FEATURES * SLOTS * (number(map_count) // 2) + index)
 
 
+@inlined
+def normed_plane(places, index, iterations):
+    """Where the map is that N's scale and offset apply to: the sum, or its rewritten copy."""
+    plane = sum_plane(places, index)
+    if iterations is not None:
+        plane += SUM_PLANES * places[MAP_STRIDE]
+    return plane
+
+
 @inner
 def normalise_sum(arena, levels, places, settings, index, top, iterations, map_count, scratch):
     """N of a sum: nothing is rescaled again by `iterative`, but for the final map's range."""
+    plane = normed_plane(places, index, iterations)
+    if iterations is not None:
+        copy_plane(arena, sum_plane(places, index), plane, places[MAP_STRIDE] - PAD)
     normalise.normalise(
-        arena, sum_plane(places, index), places[MAP_STRIDE], 1, places[MAP_PITCH],
-        levels[4, HEIGHT], levels[4, WIDTH], 1.0, top, top != normalise.RANGE,
+        arena, plane, places[MAP_STRIDE], np.int64(1), places[MAP_PITCH],
+        levels[4, HEIGHT], levels[4, WIDTH], 1.0, np.float64(top), top != normalise.RANGE,
         settings[OPERATOR], settings[ALL_PEAKS] != 0, iterations,
         sum_stats(places, map_count, index), scratch,
     )
 
 
-@inner
+@inlined
 def set_stats(arena, places, map_count, index, scale, offset):
     """Scale and offset of a sum given rather than measured."""
     at = sum_stats(places, map_count, index)
     arena[at] = scale
     arena[at + 1] = offset
+
+
+@inlined
+def copy_plane(arena, source, target, size):
+    """Copy `size` floats."""
+    for i in range(size):
+        arena[target + i] = arena[source + i]
+
+
+@inner
+def keep_sum(arena, places, map_count, index, iterations):
+    """A sum that N does not apply to."""
+    if iterations is not None:
+        copy_plane(
+            arena, sum_plane(places, index), normed_plane(places, index, iterations),
+            places[MAP_STRIDE] - PAD,
+        )
+    set_stats(arena, places, map_count, index, 1.0, 0.0)
 
 
 @inner
@@ -108,15 +140,14 @@ def combine_maps(
                     map_count, scratch,
                 )
             else:
-                set_stats(arena, places, map_count, feature, 1.0, 0.0)
-    for i in range(levels[4, HEIGHT] * places[MAP_PITCH]):
-        arena[sum_plane(places, FEATURES) + i] = arena[sum_plane(places, 0) + i]
+                keep_sum(arena, places, map_count, feature, iterations)
+    copy_plane(arena, sum_plane(places, 0), sum_plane(places, FEATURES), size)
     combine.weighted_sum(
-        arena, sum_plane(places, 1), stride, sum_stats(places, map_count, 1),
+        arena, normed_plane(places, 1, iterations), stride, sum_stats(places, map_count, 1),
         sum_plane(places, FEATURES + 1), size, opponents,
     )
     combine.weighted_sum(
-        arena, sum_plane(places, ORIENTED), stride, sum_stats(places, map_count, ORIENTED),
+        arena, normed_plane(places, ORIENTED, iterations), stride, sum_stats(places, map_count, ORIENTED),
         sum_plane(places, FEATURES + 2), size, directions,
     )
     for channel in range(3):
@@ -132,7 +163,8 @@ def combine_maps(
         else:
             set_stats(arena, places, map_count, FEATURES + channel, 0.0, 0.0)
     combine.weighted_sum(
-        arena, sum_plane(places, FEATURES), stride, sum_stats(places, map_count, FEATURES),
+        arena, normed_plane(places, FEATURES, iterations), stride,
+        sum_stats(places, map_count, FEATURES),
         sum_plane(places, FEATURES + 3), size, channels,
     )
     if settings[NORM_SALIENCY] != 0:
@@ -140,7 +172,7 @@ def combine_maps(
             arena, levels, places, settings, FEATURES + 3, 2.0, iterations, map_count, scratch
         )
     else:
-        set_stats(arena, places, map_count, FEATURES + 3, 1.0, 0.0)
+        keep_sum(arena, places, map_count, FEATURES + 3, iterations)
 
 
 # Phases between which all threads wait for each other.
@@ -149,7 +181,7 @@ SCAN_TASKS = 16
 BAND = 64  # rows of level 2 in a task: more would waste less on the band's first rows
 
 
-@inner
+@inlined
 def band_count(rows, threads):
     """Into how many bands to cut the rows of level 2."""
     return 1 if threads == 1 else max(min(rows // BAND, 4 * threads), threads)
@@ -173,15 +205,23 @@ def run_scan(
         partials[task, 0] = opponency.brightest(frame, start, stop, channels)
 
 
-@inner
-def run_stages(
-    member, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
+@entry
+def run_frame(
+    member, epoch, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
     numbers, offsets, partials, first_stage, last_stage, bytes_, floats, walther,
     kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
     sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions, opponents,
     three, iterations,
 ):
-    """What one thread does for a frame; False if the frame's values are out of range."""
+    """One member's part in the stages from `first_stage` to `last_stage` of one frame.
+
+    False if the frame's values are out of range.
+    """
+    if member == 0:
+        open_door(words, epoch)
+    elif not enter(words, epoch):
+        return True
+    good = True
     scratch = places[SCRATCH] + member * places[SCRATCH_SIZE]
     top = settings[TOP]
     size = spare.size // threads
@@ -207,14 +247,14 @@ def run_stages(
                 high = max(high, partials[i, 2])
         if member == 0:
             numbers[BRIGHTEST], numbers[LOWEST], numbers[HIGHEST] = best / full_sum, low, high
-        if floats is not None and not (low >= 0 and high <= 1 + 1e-6):
-            return False
+        if floats is not None:
+            good = low >= 0 and high <= 1 + 1e-6
         whole = numbers[FULL] if walther is not None else full_sum
         found = high if walther is not None else best
         threshold = np.float32(numbers[HUE] * (whole if settings[FIXED_HUE] != 0 else found))
         grey_scale = np.float32(1 / full_sum)
 
-        task = draw(words, FRONT)
+        task = draw(words, FRONT) if good else bands
         while task < bands:
             first, last = rows * task // bands, rows * (task + 1) // bands
             opponency.opponency_rows(
@@ -228,9 +268,10 @@ def run_stages(
                 )
             done(words, FRONT)
             task = draw(words, FRONT)
-        wait_for_phase(words, FRONT, bands)
+        if good:
+            wait_for_phase(words, FRONT, bands)
 
-    if first_stage <= ORIENTATION and last_stage >= PYRAMIDS:
+    if good and first_stage <= ORIENTATION and last_stage >= PYRAMIDS:
         source = 0
         if own_kind is not None:
             source = OWN
@@ -240,32 +281,35 @@ def run_stages(
         # The coarse levels are one task, since each needs the one before; level 2 is cut in bands.
         task = draw(words, LEVELS_AND_ENERGY)
         while task <= bands:
-            if task == 0:
-                for level in range(2, top):
+            if task > 0:
+                level, last_level = np.int64(2), np.int64(2)
+                first, last = rows * (task - 1) // bands, rows * task // bands
+            else:
+                level, last_level, first, last = np.int64(3), top, np.int64(0), np.int64(0)
+            while level <= last_level:
+                if task == 0:
+                    last = levels[level, HEIGHT]
                     if first_stage <= PYRAMIDS:
                         pyramid.halve_plane(
-                            arena, levels, halvings, PYRAMID, level, 0, planes, weights, scratch
+                            arena, levels, halvings, PYRAMID, level - 1, 0, planes, weights,
+                            scratch,
                         )
                         if own_kind is not None:
                             pyramid.halve_plane(
-                                arena, levels, halvings, OWN_PYRAMID, level, OWN, one,
+                                arena, levels, halvings, OWN_PYRAMID, level - 1, OWN, one,
                                 own_weights, scratch,
                             )
-                    if oriented:
-                        orientation.orientation_rows(
-                            arena, levels, places, level + 1, source, ORIENTED, 0,
-                            levels[level + 1, HEIGHT], scratch, offsets, wavenumber,
-                        )
-            elif oriented:
-                orientation.orientation_rows(
-                    arena, levels, places, 2, source, ORIENTED, rows * (task - 1) // bands,
-                    rows * task // bands, scratch, offsets, wavenumber,
-                )
+                if oriented:
+                    orientation.orientation_rows(
+                        arena, levels, places, level, source, ORIENTED, first, last, scratch,
+                        offsets, wavenumber,
+                    )
+                level += 1
             done(words, LEVELS_AND_ENERGY)
             task = draw(words, LEVELS_AND_ENERGY)
         wait_for_phase(words, LEVELS_AND_ENERGY, bands + 1)
 
-    if first_stage <= CENTRE_SURROUND <= last_stage:
+    if good and first_stage <= CENTRE_SURROUND <= last_stage:
         task = draw(words, CONTRASTS)
         while task < 3 * FEATURES:  # the largest maps first
             c, feature = task // FEATURES, task % FEATURES
@@ -282,7 +326,7 @@ def run_stages(
             task = draw(words, CONTRASTS)
         wait_for_phase(words, CONTRASTS, 3 * FEATURES)
 
-    if first_stage <= NORMALISE <= last_stage:
+    if good and first_stage <= NORMALISE <= last_stage:
         halves = number(map_count) // 2
         task = draw(words, NORMS)
         while task < FEATURES:
@@ -294,7 +338,7 @@ def run_stages(
                         normalise.normalise(
                             arena, places[MAPS] + index * places[MAP_STRIDE], places[MAP_STRIDE],
                             halves, places[MAP_PITCH], levels[4, HEIGHT], levels[4, WIDTH],
-                            signal, normalise.RANGE, True, settings[OPERATOR],
+                            signal, normalise.RANGE, halves > 0, settings[OPERATOR],
                             settings[ALL_PEAKS] != 0, iterations, places[STATS] + 2 * index,
                             scratch,
                         )
@@ -303,39 +347,16 @@ def run_stages(
         if member == 0:
             wait_for_phase(words, NORMS, FEATURES)
 
-    if first_stage <= COMBINE <= last_stage and member == 0:
+    if good and first_stage <= COMBINE <= last_stage and member == 0:
         combine_maps(
             arena, levels, places, settings, numbers, iterations, map_count, slot_maps,
             directions, opponents, three, scratch,
         )
         combine.copy_map(
-            arena, sum_plane(places, FEATURES + 3), places[MAP_PITCH], levels[4, HEIGHT],
+            arena, normed_plane(places, FEATURES + 3, iterations), places[MAP_PITCH], levels[4, HEIGHT],
             levels[4, WIDTH], arena[sum_stats(places, map_count, FEATURES + 3)],
             arena[sum_stats(places, map_count, FEATURES + 3) + 1], out,
         )
-    return True
-
-
-@entry
-def run_frame(
-    member, epoch, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
-    numbers, offsets, partials, first_stage, last_stage, bytes_, floats, walther,
-    kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
-    sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions, opponents,
-    three, iterations,
-):
-    """One member's part in the stages from `first_stage` to `last_stage` of one frame."""
-    if member == 0:
-        open_door(words, epoch)
-    elif not enter(words, epoch):
-        return True
-    good = run_stages(
-        member, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
-        numbers, offsets, partials, first_stage, last_stage, bytes_, floats, walther,
-        kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
-        sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions,
-        opponents, three, iterations,
-    )
     if member == 0:
         close_door(words)
     else:

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .jit import inner
+from .jit import inlined, inner
 
 # The shared words, each on a cache line of its own.
 LINE = 8
@@ -100,25 +100,25 @@ def wait_for(words, index, value):
             yield_processor()
 
 
-@inner
+@inlined
 def draw(words, phase):
     """The number of the next task of a phase."""
     return atomic_add(words, PHASES + phase * 2 * LINE, 1)
 
 
-@inner
+@inlined
 def done(words, phase):
     """Count a task as done."""
     atomic_add(words, PHASES + (phase * 2 + 1) * LINE, 1)
 
 
-@inner
+@inlined
 def wait_for_phase(words, phase, tasks):
     """Until all tasks of a phase are done."""
-    wait_for(words, PHASES + (phase * 2 + 1) * LINE, tasks)
+    wait_for(words, np.int64(PHASES + (phase * 2 + 1) * LINE), np.int64(tasks))
 
 
-@inner
+@inlined
 def open_door(words, epoch):
     """Begin a frame: nobody is inside."""
     for i in range(PHASES, WORDS):
@@ -127,7 +127,7 @@ def open_door(words, epoch):
     atomic_exchange(words, DOOR, epoch << EPOCH_SHIFT)
 
 
-@inner
+@inlined
 def enter(words, epoch):
     """Whether the frame of this number is still being worked on; if so the caller is inside."""
     seen = atomic_load(words, DOOR)
@@ -138,17 +138,17 @@ def enter(words, epoch):
     return False
 
 
-@inner
+@inlined
 def leave(words):
     """The caller has drawn its last task."""
     atomic_add(words, LEFT, 1)
 
 
-@inner
+@inlined
 def close_door(words):
     """End a frame: let nobody in, and wait until those inside have left."""
     entered = atomic_exchange(words, DOOR, 0) & ((1 << EPOCH_SHIFT) - 1)
-    wait_for(words, LEFT, entered)
+    wait_for(words, np.int64(LEFT), entered)
 
 
 class Team:
