@@ -41,10 +41,10 @@ def choose(name: str, config: Config) -> tuple[str, Any]:
     reasons = []
     for candidate in MODULES if name == "auto" else (name,):
         module = importlib.import_module(MODULES[candidate])
-        for good, reason in (check() for check in (module.probe, lambda: module.supports(config))):
-            if not good:
-                reasons.append(f"{candidate}: {reason}")
-                break
-        else:
+        good, reason = module.probe()
+        if good:
+            good, reason = module.supports(config)
+        if good:
             return candidate, module
+        reasons.append(f"{candidate}: {reason}")
     raise BackendError(f"{source} cannot be used: " + "; ".join(reasons))

@@ -283,10 +283,15 @@ class Config:
         Needs Python 3.11 (`tomllib`), or the package tomli.
         """
         try:
-            import tomllib
+            import tomllib as toml
         except ModuleNotFoundError:  # Python 3.10
-            import tomli as tomllib
-        return cls.from_dict(tomllib.loads(text))
+            try:
+                import tomli as toml  # type: ignore[no-redef]
+            except ModuleNotFoundError:
+                raise ValueError(
+                    "TOML needs Python 3.11 or the package tomli; install it, or use JSON"
+                ) from None
+        return cls.from_dict(toml.loads(text))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:

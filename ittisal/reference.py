@@ -283,13 +283,13 @@ def normalise(
     maps = [np.maximum(x, 0) for x in maps]
     low, high = min(x.min() for x in maps), max(x.max() for x in maps)
     if config.normalisation is Normalisation.NONE:
-        return sum(rescale(x, low, high, scale, 1.0) for x in maps)
+        return np.sum([rescale(x, low, high, scale, 1.0) for x in maps], axis=0)
     if config.normalisation is Normalisation.ITERATIVE:
         if first or to != RANGE:
             maps = [rescale(x, low, high, scale, to) for x in maps]
-        return sum(iterate(x, config.iterations) for x in maps)
+        return np.sum([iterate(x, config.iterations) for x in maps], axis=0)
     maps = [rescale(x, low, high, scale, to) for x in maps]
-    return sum(x * maxnorm_factor(x, to, config.peak_mean) for x in maps)
+    return np.sum([x * maxnorm_factor(x, to, config.peak_mean) for x in maps], axis=0)
 
 
 # --- the whole model ---------------------------------------------------------------------------
@@ -372,12 +372,17 @@ def trace(
             key = f"{name}/{c}-{s}"
             maps = centre_surround(levels[c], levels[s], s - c, channel, config)
             halves = ("/on", "/off") if config.split_cs else ("",)
-            out.update({f"contrast/{key}{half}": x for half, x in zip(halves, maps)})
+            out.update({f"contrast/{key}{half}": x for half, x in zip(halves, maps, strict=True)})
             if config.normalise_before_reduction:  # P98 as written
                 normalised.append(reduce(normalise(maps, scale, config), c, config))
             else:
                 maps = [reduce(x, c, config) for x in maps]
-                out.update({f"centre_surround/{key}{half}": x for half, x in zip(halves, maps)})
+                out.update(
+                    {
+                        f"centre_surround/{key}{half}": x
+                        for half, x in zip(halves, maps, strict=True)
+                    }
+                )
                 normalised.append(normalise(maps, scale, config))
             out[f"normalised/{key}"] = normalised[-1]
         out[f"feature/{name}"] = total = np.sum(normalised, axis=0)
@@ -388,10 +393,11 @@ def trace(
 
     for channel, maps in sums.items():  # P98, eqs. 5-7
         out[f"conspicuity/{channel}"] = np.sum(maps, axis=0)
-    saliency = sum(  # P98, eq. 8
+    weighted = [  # P98, eq. 8
         weight * normalise([out[f"conspicuity/{channel}"]], 1.0, config, first=False)
         for channel, weight in weights.items()
-    )
+    ]
+    saliency = np.sum(weighted, axis=0)
     if config.normalise_saliency:
         saliency = normalise([saliency], 1.0, config, first=False, to=2.0)
     out["saliency"] = saliency

@@ -29,6 +29,22 @@ def supports(config: Config) -> tuple[bool, str]:
     return True, "every option"
 
 
+def describe() -> dict[str, str]:
+    """What the kernels are compiled for, and where they are kept, by name."""
+    from .jit import cache_directory
+    from .simd import LANES, PERMUTES_BYTES, compiler_target
+
+    triple, cpu, _ = compiler_target()
+    directory = cache_directory()
+    return {
+        "target": triple,
+        "cpu": cpu,
+        "lanes": f"{LANES} float32 ({32 * LANES} bits)",
+        "byte permutes": "yes" if PERMUTES_BYTES else "no",
+        "cache directory": str(directory or "none: nothing can be written, so nothing is kept"),
+    }
+
+
 def make(plan: Plan, channel_order: str, threads: int) -> CpuBackend:
     """A backend for this plan. The first call compiles, or loads from the cache."""
     from .backend import CpuBackend

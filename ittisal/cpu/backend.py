@@ -45,8 +45,10 @@ TABLE = types.int64[:, ::1]
 
 
 @lru_cache(maxsize=64)
-def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any, int]:
-    """The frame function for what has to be known when compiling, and its count of constants."""
+def compiled(
+    config: Config, order: str, dtype: str, channels: int
+) -> tuple[Any, tuple[int | None, ...]]:
+    """The frame function for what has to be known when compiling, and the constants to pass."""
     own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
     colour = channels == 3 and dict(config.weights)[Channel.COLOUR] > 0
     planes = 3 if colour else 1
@@ -86,9 +88,23 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
     kinds = [types.none if value is None else Static(value) for value in statics]
     pixel = types.Array(getattr(types, dtype), 1, "C")
     signature = (
-        types.int64, types.int64, types.int64, INTS,
-        pixel, pixel, types.float32[:, ::1], FLOATS, TABLE, TABLE, INTS, INTS,
-        types.float64[::1], INTS, types.float64[:, ::1], types.int64, types.int64,
+        types.int64,
+        types.int64,
+        types.int64,
+        INTS,
+        pixel,
+        pixel,
+        types.float32[:, ::1],
+        FLOATS,
+        TABLE,
+        TABLE,
+        INTS,
+        INTS,
+        types.float64[::1],
+        INTS,
+        types.float64[:, ::1],
+        types.int64,
+        types.int64,
         types.int64 if dtype == "uint8" else types.none,
         types.int64 if dtype == "float32" else types.none,
         types.int64 if config.opponency is Opponency.WALTHER and planes == 3 else types.none,
@@ -97,7 +113,8 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
     )
     run_frame.compile(signature)
     flags = [
-        1 if kind is not types.none else None for kind in signature[-len(kinds) - 4 : -len(kinds) - 1]
+        1 if kind is not types.none else None
+        for kind in signature[-len(kinds) - 4 : -len(kinds) - 1]
     ]
     return run_frame.overloads[signature].entry_point, (*flags, *[None] * len(kinds))
 
@@ -223,9 +240,23 @@ class CpuBackend:
         self.settings[run.FEATURE_MASK] = features
         layout = self.layout
         job = (
-            layout.threads, self.team.words, frame.reshape(-1), spare, out, layout.arena,
-            layout.levels, layout.halvings, layout.places, self.settings, numbers, self.offsets,
-            self.partials, first, last, *constants, self.iterations,
+            layout.threads,
+            self.team.words,
+            frame.reshape(-1),
+            spare,
+            out,
+            layout.arena,
+            layout.levels,
+            layout.halvings,
+            layout.places,
+            self.settings,
+            numbers,
+            self.offsets,
+            self.partials,
+            first,
+            last,
+            *constants,
+            self.iterations,
         )
         good = self.team.run(entry, job)
         if not good:

@@ -32,13 +32,13 @@ from .layout import (
 from .pyramid import clear, halve, halve_rows, reach_of, row_table_size, state_stride, unit
 from .simd import LANES, Value, number
 
-
 CENTRED, EVEN, REPLICATE = range(3)  # where the samples of a surround lie, and how it fills up
 
 
 def contrast(centre: Value, surround: Value, sign: str, negative: Value) -> list[Value]:
     """What is kept of a difference: its size, its two halves, or (where `negative` is -1 rather
-    than 0) its size for some features and its positive half for others."""
+    than 0) its size for some features and its positive half for others.
+    """
     difference = centre - surround
     if sign == "split":
         return [simd.maximum(difference, 0.0), simd.maximum(surround - centre, 0.0)]
@@ -70,8 +70,28 @@ def enlarge_row(arena, source, last, output, delta, grid):
 
 @simd.function()
 def halve_contrast(
-    arena, even, odd, near, near_next, far, far_next, near_even, near_odd, far_even, far_odd,
-    rows, columns, column_stride, state, state_stride, output, output_stride, pairs, negative, sign, weights,
+    arena,
+    even,
+    odd,
+    near,
+    near_next,
+    far,
+    far_next,
+    near_even,
+    near_odd,
+    far_even,
+    far_odd,
+    rows,
+    columns,
+    column_stride,
+    state,
+    state_stride,
+    output,
+    output_stride,
+    pairs,
+    negative,
+    sign,
+    weights,
 ):
     """A pair of rows of the centre against both surrounds, one step down.
 
@@ -94,16 +114,35 @@ def halve_contrast(
             yield maps
 
     halve(
-        source, arena.at(rows), arena.at(columns), column_stride, arena.at(state), state_stride,
-        arena.at(output), output_stride, pairs, 4 if sign == "split" else 2, weights,
+        source,
+        arena.at(rows),
+        arena.at(columns),
+        column_stride,
+        arena.at(state),
+        state_stride,
+        arena.at(output),
+        output_stride,
+        pairs,
+        4 if sign == "split" else 2,
+        weights,
         [unit(weights)] * (4 if sign == "split" else 2),
     )
 
 
 @simd.function()
 def contrast_row(
-    arena, centre, surround, surround_next, t, columns, row_scale, output, output_stride, width,
-    negative, sign,
+    arena,
+    centre,
+    surround,
+    surround_next,
+    t,
+    columns,
+    row_scale,
+    output,
+    output_stride,
+    width,
+    negative,
+    sign,
 ):
     """One row at level 4: nothing to reduce, only the fade."""
     for x in simd.span(0, width, LANES):
@@ -129,14 +168,33 @@ def surround_position(y, delta, grid):
 def enlarged(arena, levels, plane, level, row, output, delta, grid):
     """Enlarge one row of a plane, held at its first and last."""
     row = min(max(row, 0), levels[level, HEIGHT] - 1)
-    source = levels[level, PLANES] + plane * levels[level, PLANE_STRIDE] + row * levels[level, PITCH]
+    source = (
+        levels[level, PLANES] + plane * levels[level, PLANE_STRIDE] + row * levels[level, PITCH]
+    )
     enlarge_row(arena, source, levels[level, WIDTH] - 1, output, delta, grid)
 
 
 @inner
 def centre_surround_rows(
-    arena, levels, halvings, places, plane, centre_level, near_level, far_level, first_map, first,
-    last, scratch, negative, sign, map_count, weights, grid, near_delta, far_delta,
+    arena,
+    levels,
+    halvings,
+    places,
+    plane,
+    centre_level,
+    near_level,
+    far_level,
+    first_map,
+    first,
+    last,
+    scratch,
+    negative,
+    sign,
+    map_count,
+    weights,
+    grid,
+    near_delta,
+    far_delta,
 ):
     """Rows `first` to `last` at level 4 of the maps of one feature at one centre level.
 
@@ -144,13 +202,18 @@ def centre_surround_rows(
     that does not exist is given as one that does, and its map is not used.
     """
     height, width, pitch = (
-        levels[centre_level, HEIGHT], levels[centre_level, WIDTH], levels[centre_level, PITCH],
+        levels[centre_level, HEIGHT],
+        levels[centre_level, WIDTH],
+        levels[centre_level, PITCH],
     )
     centre = levels[centre_level, PLANES] + plane * levels[centre_level, PLANE_STRIDE]
     map_pitch, map_stride = places[MAP_PITCH], places[MAP_STRIDE]
     room = pitch + 4 * PAD
     near, near_next, far, far_next = (
-        scratch + PAD, scratch + PAD + room, scratch + PAD + 2 * room, scratch + PAD + 3 * room,
+        scratch + PAD,
+        scratch + PAD + room,
+        scratch + PAD + 2 * room,
+        scratch + PAD + 3 * room,
     )
     near_at, far_at = -2, -2
     reach = reach_of(weights)
@@ -169,10 +232,18 @@ def centre_surround_rows(
                     enlarged(arena, levels, plane, near_level, at, near, near_delta, grid)
                     enlarged(arena, levels, plane, near_level, at + 1, near_next, near_delta, grid)
                 contrast_row(
-                    arena, centre + y * pitch, near, near_next, t, fade,
+                    arena,
+                    centre + y * pitch,
+                    near,
+                    near_next,
+                    t,
+                    fade,
                     arena[fade + map_pitch + y],
-                    first_map + far_one * (maps // 2) * map_stride + y * map_pitch, map_stride,
-                    width, negative, sign,
+                    first_map + far_one * (maps // 2) * map_stride + y * map_pitch,
+                    map_stride,
+                    width,
+                    negative,
+                    sign,
                 )
         return
 
@@ -220,23 +291,50 @@ def centre_surround_rows(
         else:
             output, output_stride = dummy, half_room
         halve_contrast(
-            arena, centre + even * pitch, centre + odd * pitch, near, near_next, far, far_next,
-            near_even, near_odd, far_even, far_odd,
+            arena,
+            centre + even * pitch,
+            centre + odd * pitch,
+            near,
+            near_next,
+            far,
+            far_next,
+            near_even,
+            near_odd,
+            far_even,
+            far_odd,
             halvings[table, ROW_TABLE] + pair * row_table_size(reach),
-            halvings[table, COLUMN_TABLE], halvings[table, COLUMN_STRIDE], state, stride,
-            output, output_stride, pairs, negative, sign, weights,
+            halvings[table, COLUMN_TABLE],
+            halvings[table, COLUMN_STRIDE],
+            state,
+            stride,
+            output,
+            output_stride,
+            pairs,
+            negative,
+            sign,
+            weights,
         )
-        while twice and row >= first_row and half_pair < last + reach and (
-            row >= 2 * half_pair + 1 or row == last_row
+        while (
+            twice
+            and row >= first_row
+            and half_pair < last + reach
+            and (row >= 2 * half_pair + 1 or row == last_row)
         ):
             done = half_pair - reach
             halve_rows(
-                arena, half_rows, half_rows + half_room, 2 * half_room,
+                arena,
+                half_rows,
+                half_rows + half_room,
+                2 * half_room,
                 halvings[half_table, ROW_TABLE] + half_pair * row_table_size(reach),
-                halvings[half_table, COLUMN_TABLE], halvings[half_table, COLUMN_STRIDE],
-                half_state, half_stride,
+                halvings[half_table, COLUMN_TABLE],
+                halvings[half_table, COLUMN_STRIDE],
+                half_state,
+                half_stride,
                 first_map + done * map_pitch if done >= first else dummy,
-                map_stride if done >= first else half_room, half_pairs,
-                map_count, weights,
+                map_stride if done >= first else half_room,
+                half_pairs,
+                map_count,
+                weights,
             )
             half_pair += 1

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.core.config
 
 from .._version import __version__
+
+settings: Any = numba.core.config  # its attributes are made at run time
 
 OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -22,6 +25,8 @@ OPTIONS: dict[str, Any] = {
     "fastmath": {"contract", "arcp", "nsz"},
 }
 
+NO_DOOR: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 
 @lru_cache(maxsize=1)
 def cache_directory() -> Path | None:
@@ -30,7 +35,7 @@ def cache_directory() -> Path | None:
     ITTISAL_CACHE_DIR, else NUMBA_CACHE_DIR, else the user's cache folder; below it a folder per
     version and source text, since Numba does not notice a change in a function's callees.
     """
-    base = os.environ.get("ITTISAL_CACHE_DIR") or numba.config.CACHE_DIR or _user_cache()
+    base = os.environ.get("ITTISAL_CACHE_DIR") or settings.CACHE_DIR or _user_cache()
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
@@ -55,14 +60,12 @@ def _user_cache() -> Path:
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only other compiled functions call, without a door for Python."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    return numba.njit(**OPTIONS, **NO_DOOR)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Put a few lines into every function that calls them: quicker to compile than a call."""
-    return numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(
-        function
-    )
+    return numba.njit(inline="always", **OPTIONS, **NO_DOOR)(function)
 
 
 def entry(function: Callable[..., Any]) -> Any:
@@ -70,10 +73,10 @@ def entry(function: Callable[..., Any]) -> Any:
     dispatcher = numba.njit(**OPTIONS)(function)
     directory = cache_directory()
     if directory is not None:
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(directory)
+        before = settings.CACHE_DIR
+        settings.CACHE_DIR = str(directory)
         try:
             dispatcher.enable_caching()
         finally:
-            numba.config.CACHE_DIR = before
+            settings.CACHE_DIR = before
     return dispatcher

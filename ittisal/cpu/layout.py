@@ -223,9 +223,9 @@ def make_layout(plan: Plan, threads: int) -> Layout:
     arena.take(PAD)
     places[STATS] = arena.take(2 * (count + SUM_PLANES))
     fade = max(height, width) // 20 if config.border_attenuation else 0
-    columns = np.zeros(padded(width))
-    columns[:width] = attenuation(width, fade)
-    places[FADE_4] = arena.put(np.concatenate([columns, attenuation(height, fade)]))
+    across = np.zeros(padded(width))
+    across[:width] = attenuation(width, fade)
+    places[FADE_4] = arena.put(np.concatenate([across, attenuation(height, fade)]))
     places[ZEROS] = arena.take(5 * padded(levels[FIRST_LEVEL, WIDTH]))
     places[SCRATCH_SIZE] = _scratch_size(plan, own)
     places[SCRATCH] = arena.take(places[SCRATCH_SIZE] * threads)
@@ -255,7 +255,10 @@ def _scratch_size(plan: Plan, own: bool) -> int:
     size = twice(0, 3, 2)
     if own:
         size = max(size, twice(0, 1, 4))
-    planes, states = (4 if plan.config.split_cs else 2), (4 if plan.config.reduction_taps == 9 else 2)
+    planes, states = (
+        (4 if plan.config.split_cs else 2),
+        (4 if plan.config.reduction_taps == 9 else 2),
+    )
     width = padded(plan.level_shape(FIRST_LEVEL)[1])
     surrounds = 4 * (width + 4 * PAD) + PAD
     size = max(size, surrounds + twice(FIRST_LEVEL, planes, states))

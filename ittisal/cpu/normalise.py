@@ -10,7 +10,7 @@ import numpy as np
 
 from . import simd
 from .jit import inner
-from .simd import LANES, number
+from .simd import LANES
 
 MAXNORM, ITERATIVE, NONE = range(3)
 RANGE = 10.0
@@ -76,8 +76,21 @@ def maxnorm_factor(arena, start, pitch, height, width, low, high, top, all_peaks
 
 @inner
 def normalise(
-    arena, start, stride, halves, pitch, height, width, signal, top, rescale, operator, all_peaks,
-    iterations, stats, scratch,
+    arena,
+    start,
+    stride,
+    halves,
+    pitch,
+    height,
+    width,
+    signal,
+    top,
+    rescale,
+    operator,
+    all_peaks,
+    iterations,
+    stats,
+    scratch,
 ):
     """N of one map, or of both halves of a split one, which share a range.
 
@@ -102,7 +115,14 @@ def normalise(
             offset = -low * scale
         if iterations is not None:
             iterate(
-                arena, start + half * stride, pitch, height, width, scale, offset, iterations,
+                arena,
+                start + half * stride,
+                pitch,
+                height,
+                width,
+                scale,
+                offset,
+                iterations,
                 scratch,
             )
             scale, offset = 1.0, 0.0
@@ -118,7 +138,9 @@ def gaussian(kernel, amplitude, sigma, height, width):
     if cap > 0:
         half = min(half, cap)
     for i in range(half + 1):
-        kernel[i] = amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(i * i) / (2 * sigma * sigma))
+        kernel[i] = (
+            amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(i * i) / (2 * sigma * sigma))
+        )
     return half
 
 
@@ -157,7 +179,7 @@ def smooth(arena, source, middle, target, pitch, height, width, kernel, half):
 
 @inner
 def iterate(arena, start, pitch, height, width, scale, offset, iterations, scratch):
-    """x <- max(0, x + excitation - inhibition - 0.02 max x), in place (IK00)."""
+    """X <- max(0, x + excitation - inhibition - 0.02 max x), in place (IK00)."""
     size = height * pitch
     excitation, inhibition, middle = scratch, scratch + size, scratch + 2 * size
     kernels = arena[scratch + 3 * size :]

@@ -90,7 +90,7 @@ def unsigned_to_float(a: Value) -> Value:
 
 
 def opponents(r: Value, g: Value, b: Value, variant: str) -> list[Value]:
-    """r + g + b and both opponents before they are divided by brightness; then brightness, if it
+    """R + g + b and both opponents before they are divided by brightness; then brightness, if it
     is not the first.
 
     All but for the factor in `COLOUR_SCALE`, so that integers stay integers. Written with
@@ -152,7 +152,7 @@ def halve_pixels(
     words = channels == 3 and pixels.element == I8
 
     def integers(x):
-        """r + g + b and the opponents of both rows, 2 LANES pixels of int16 each."""
+        """R + g + b and the opponents of both rows, 2 LANES pixels of int16 each."""
         blocks = [load_words(pixels, row + x * 3) for row in (even, odd)]
         if order == "bgr":
             blocks = [block[::-1] for block in blocks]
@@ -201,8 +201,21 @@ def halve_pixels(
 
 @simd.function()
 def halve_scaled(
-    arena, even, odd, plane_stride, rows, columns, column_stride, state, state_stride, output,
-    output_stride, pairs, grey_scale, kind, weights,
+    arena,
+    even,
+    odd,
+    plane_stride,
+    rows,
+    columns,
+    column_stride,
+    state,
+    state_stride,
+    output,
+    output_stride,
+    pairs,
+    grey_scale,
+    kind,
+    weights,
 ):
     """A pair of rows of level 1 one step down, into the units of the model."""
     variant, planes = kind[1], kind[3]
@@ -214,28 +227,77 @@ def halve_scaled(
 
     colour = simd.constants(arena, [COLOUR_SCALE[variant] * unit(weights) ** 2] * LANES)
     halve(
-        source, arena.at(rows), arena.at(columns), column_stride, arena.at(state), state_stride,
-        arena.at(output), output_stride, pairs, planes, weights,
+        source,
+        arena.at(rows),
+        arena.at(columns),
+        column_stride,
+        arena.at(state),
+        state_stride,
+        arena.at(output),
+        output_stride,
+        pairs,
+        planes,
+        weights,
         scales=[(grey_scale * unit(weights) ** 2).splat(), colour, colour][:planes],
     )
 
 
 @inner
 def pixel_rows(
-    pixels, even, odd, threshold, arena, rows, columns, column_stride, state, stride, output,
-    output_stride, pairs, kind, weights,
+    pixels,
+    even,
+    odd,
+    threshold,
+    arena,
+    rows,
+    columns,
+    column_stride,
+    state,
+    stride,
+    output,
+    output_stride,
+    pairs,
+    kind,
+    weights,
 ):
     """`halve_pixels`, compiled once for its two uses: rows in the frame, and rows copied."""
     halve_pixels(
-        pixels, even, odd, threshold, arena, rows, columns, column_stride, state, stride, output,
-        output_stride, pairs, kind, weights,
+        pixels,
+        even,
+        odd,
+        threshold,
+        arena,
+        rows,
+        columns,
+        column_stride,
+        state,
+        stride,
+        output,
+        output_stride,
+        pairs,
+        kind,
+        weights,
     )
 
 
 @inner
 def opponency_rows(
-    frame, spare, threshold, grey_scale, arena, levels, halvings, table_kind, plane, first, last,
-    scratch, kind, channels, planes, weights,
+    frame,
+    spare,
+    threshold,
+    grey_scale,
+    arena,
+    levels,
+    halvings,
+    table_kind,
+    plane,
+    first,
+    last,
+    scratch,
+    kind,
+    channels,
+    planes,
+    weights,
 ):
     """Rows `first` to `last` of level 2 of the planes from `plane` on.
 
@@ -272,33 +334,69 @@ def opponency_rows(
         output = level1 + (row & 1) * row1
         if odd + reads <= frame.size:
             pixel_rows(
-                frame, even, odd, threshold, arena, rows, halvings[table0, COLUMN_TABLE],
-                halvings[table0, COLUMN_STRIDE], state0, stride0, output, 2 * row1, pairs0,
-                kind, weights,
+                frame,
+                even,
+                odd,
+                threshold,
+                arena,
+                rows,
+                halvings[table0, COLUMN_TABLE],
+                halvings[table0, COLUMN_STRIDE],
+                state0,
+                stride0,
+                output,
+                2 * row1,
+                pairs0,
+                kind,
+                weights,
             )
         else:
             for i in range(row_size):
                 spare[i] = frame[even + i]
                 spare[spare_size + i] = frame[odd + i]
             pixel_rows(
-                spare, np.int64(0), spare_size, threshold, arena, rows, halvings[table0, COLUMN_TABLE],
-                halvings[table0, COLUMN_STRIDE], state0, stride0, output, 2 * row1, pairs0,
-                kind, weights,
+                spare,
+                np.int64(0),
+                spare_size,
+                threshold,
+                arena,
+                rows,
+                halvings[table0, COLUMN_TABLE],
+                halvings[table0, COLUMN_STRIDE],
+                state0,
+                stride0,
+                output,
+                2 * row1,
+                pairs0,
+                kind,
+                weights,
             )
-        while row >= first_row and pair1 < last + reach and (
-            row >= 2 * pair1 + 1 or row == last_row
+        while (
+            row >= first_row and pair1 < last + reach and (row >= 2 * pair1 + 1 or row == last_row)
         ):
             done = pair1 - reach
             keep = done >= first
             output = dummy
             if keep:
-                output = levels[2, PLANES] + plane * levels[2, PLANE_STRIDE] + done * levels[2, PITCH]
+                output = (
+                    levels[2, PLANES] + plane * levels[2, PLANE_STRIDE] + done * levels[2, PITCH]
+                )
             halve_scaled(
-                arena, level1, level1 + row1, 2 * row1,
+                arena,
+                level1,
+                level1 + row1,
+                2 * row1,
                 halvings[table1, ROW_TABLE] + pair1 * row_table_size(reach),
-                halvings[table1, COLUMN_TABLE], halvings[table1, COLUMN_STRIDE],
-                state1, stride1, output, levels[2, PLANE_STRIDE] if keep else stride1, pairs1,
-                grey_scale, kind, weights,
+                halvings[table1, COLUMN_TABLE],
+                halvings[table1, COLUMN_STRIDE],
+                state1,
+                stride1,
+                output,
+                levels[2, PLANE_STRIDE] if keep else stride1,
+                pairs1,
+                grey_scale,
+                kind,
+                weights,
             )
             pair1 += 1
 

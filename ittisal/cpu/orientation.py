@@ -25,7 +25,7 @@ from .layout import (
     ZEROS,
 )
 from .pyramid import clear
-from .simd import LANES, Memory, Value, number
+from .simd import LANES, Memory, Value
 
 REACH = 4
 TAPS = [70 / 256, 56 / 256, 28 / 256, 8 / 256, 1 / 256]  # the binomial, from its centre out
@@ -55,7 +55,8 @@ def odd_filter(taps: list[float], differences: list[Value]) -> Value:
 
 def windows(row: Memory, width: Value) -> Iterator[tuple[Value, Value, list[Value], list[Value]]]:
     """Loop over a row of which only zeros lie outside: position, samples, and those up to REACH
-    to the left and to the right. Shifted in registers: each sample is loaded once."""
+    to the left and to the right. Shifted in registers: each sample is loaded once.
+    """
     here = simd.Carry(row.load(0))
     before = simd.Carry(here.get() * 0.0)
     for x in simd.span(0, width, LANES):
@@ -84,13 +85,13 @@ def band_row(arena, rows, centre, columns, row_scale, scratch, output, partials,
         sums = [column[REACH - i] + column[REACH + i] for i in range(1, REACH + 1)]
         arena.store(scratch + x, even_filter(TAPS, column[REACH], sums))
     for x, low, left, right in windows(arena.at(scratch), width):
-        smooth = even_filter(TAPS, low, [r + l for r, l in zip(right, left, strict=True)])
+        smooth = even_filter(TAPS, low, [a + b for a, b in zip(right, left, strict=True)])
         scale = arena.load(columns + x) * row_scale
         arena.store(output + x, arena.load(centre + x) - smooth * scale)
     diagonal = wavenumber / math.sqrt(2)
     for x, here, left, right in windows(arena.at(output), width):
-        sums = [r + l for r, l in zip(right, left, strict=True)]
-        differences = [r - l for r, l in zip(right, left, strict=True)]
+        sums = [a + b for a, b in zip(right, left, strict=True)]
+        differences = [a - b for a, b in zip(right, left, strict=True)]
         results = [even_filter(TAPS, here, sums)]
         for k in (wavenumber, diagonal):
             results.append(even_filter(wave(TAPS, k, math.cos), here, sums))
@@ -142,7 +143,17 @@ def energy_row(arena, rows, columns, row_scale, output, plane_stride, width, wav
 
 @inner
 def orientation_rows(
-    arena, levels, places, level, source_plane, first_plane, first, last, scratch, offsets, wavenumber
+    arena,
+    levels,
+    places,
+    level,
+    source_plane,
+    first_plane,
+    first,
+    last,
+    scratch,
+    offsets,
+    wavenumber,
 ):
     """Rows `first` to `last` of the four energies of one level. `offsets` holds nine integers."""
     height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
@@ -162,17 +173,29 @@ def orientation_rows(
                 row = y - REACH + k
                 offsets[k] = source + row * pitch if 0 <= row < height else zeros
             band_row(
-                arena, offsets, source + y * pitch, columns, arena[rows + 2 * y], low,
-                band, ring + y % (2 * REACH + 1) * slot, width, wavenumber,
+                arena,
+                offsets,
+                source + y * pitch,
+                columns,
+                arena[rows + 2 * y],
+                low,
+                band,
+                ring + y % (2 * REACH + 1) * slot,
+                width,
+                wavenumber,
             )
         done = y - REACH
         if done >= first:
             for k in range(2 * REACH + 1):
                 row = done - REACH + k
-                offsets[k] = (
-                    ring + row % (2 * REACH + 1) * slot if 0 <= row < height else zeros
-                )
+                offsets[k] = ring + row % (2 * REACH + 1) * slot if 0 <= row < height else zeros
             energy_row(
-                arena, offsets, columns + pitch, arena[rows + 2 * done + 1],
-                output + done * pitch, levels[level, PLANE_STRIDE], width, wavenumber,
+                arena,
+                offsets,
+                columns + pitch,
+                arena[rows + 2 * done + 1],
+                output + done * pitch,
+                levels[level, PLANE_STRIDE],
+                width,
+                wavenumber,
             )

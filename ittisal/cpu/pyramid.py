@@ -33,14 +33,12 @@ InteriorWeights = tuple[tuple[int, int], ...]  # per output a pair reaches: even
 
 
 def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int) -> Value:
-    """row + w_even even + w_odd odd, with as few multiplications as whole weights allow."""
+    """Row + w_even even + w_odd odd, with as few multiplications as whole weights allow."""
+    terms = [(even, w_even), (odd, w_odd)]
     if w_even == w_odd:
-        even, w_odd = even + odd, 0
-    for sample, weight in sorted(((even, w_even), (odd, w_odd)), key=lambda pair: -pair[1]):
-        if weight:
-            given = sample if weight == 1 else sample * weight
-            row = given if row is None else row + given
-    return row
+        terms = [(even + odd, w_even)]
+    given = [s if w == 1 else s * w for s, w in sorted(terms, key=lambda t: -t[1]) if w]
+    return sum(given[1:], given[0]) if row is None else sum(given, row)
 
 
 def unit(weights: InteriorWeights) -> float:
@@ -116,9 +114,7 @@ def halve(
 
         def outer_columns(both=both, x=x):
             table = [columns.load(x + column_stride * k) for k in range(2 * parts)]
-            return [
-                e * table[2 * i] + o * table[2 * i + 1] for e, o in both for i in range(parts)
-            ]
+            return [e * table[2 * i] + o * table[2 * i + 1] for e, o in both for i in range(parts)]
 
         inner = columns[x + column_stride * (2 * parts)] > 0.0
         given = simd.either(inner, inner_columns, outer_columns)
@@ -206,7 +202,8 @@ def row_table_size(reach):
 @inlined
 def state_stride(pairs):
     """Floats from one row of state to the next: whole blocks of 2 PAD samples, and a line more
-    (see `layout.padded`)."""
+    (see `layout.padded`).
+    """
     return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
 
 

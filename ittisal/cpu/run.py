@@ -86,10 +86,21 @@ def normalise_sum(arena, levels, places, settings, index, top, iterations, map_c
     if iterations is not None:
         copy_plane(arena, sum_plane(places, index), plane, places[MAP_STRIDE] - PAD)
     normalise.normalise(
-        arena, plane, places[MAP_STRIDE], np.int64(1), places[MAP_PITCH],
-        levels[4, HEIGHT], levels[4, WIDTH], 1.0, np.float64(top), top != normalise.RANGE,
-        settings[OPERATOR], settings[ALL_PEAKS] != 0, iterations,
-        sum_stats(places, map_count, index), scratch,
+        arena,
+        plane,
+        places[MAP_STRIDE],
+        np.int64(1),
+        places[MAP_PITCH],
+        levels[4, HEIGHT],
+        levels[4, WIDTH],
+        1.0,
+        np.float64(top),
+        top != normalise.RANGE,
+        settings[OPERATOR],
+        settings[ALL_PEAKS] != 0,
+        iterations,
+        sum_stats(places, map_count, index),
+        scratch,
     )
 
 
@@ -113,7 +124,9 @@ def keep_sum(arena, places, map_count, index, iterations):
     """A sum that N does not apply to."""
     if iterations is not None:
         copy_plane(
-            arena, sum_plane(places, index), normed_plane(places, index, iterations),
+            arena,
+            sum_plane(places, index),
+            normed_plane(places, index, iterations),
             places[MAP_STRIDE] - PAD,
         )
     set_stats(arena, places, map_count, index, 1.0, 0.0)
@@ -121,8 +134,18 @@ def keep_sum(arena, places, map_count, index, iterations):
 
 @inner
 def combine_maps(
-    arena, levels, places, settings, numbers, iterations, map_count, slot_maps, directions,
-    opponents, channels, scratch,
+    arena,
+    levels,
+    places,
+    settings,
+    numbers,
+    iterations,
+    map_count,
+    slot_maps,
+    directions,
+    opponents,
+    channels,
+    scratch,
 ):
     """P98, eqs. 5-8: sums over scales, then within channels, then over channels."""
     size = levels[4, HEIGHT] * places[MAP_PITCH]
@@ -131,31 +154,60 @@ def combine_maps(
     for feature in range(FEATURES):
         if settings[FEATURE_MASK] >> feature & 1:
             combine.weighted_sum(
-                arena, places[MAPS] + feature * maps * stride, stride,
-                places[STATS] + 2 * feature * maps, sum_plane(places, feature), size, slot_maps,
+                arena,
+                places[MAPS] + feature * maps * stride,
+                stride,
+                places[STATS] + 2 * feature * maps,
+                sum_plane(places, feature),
+                size,
+                slot_maps,
             )
             if feature >= ORIENTED or (feature > 0 and settings[NORM_OPPONENTS] != 0):
                 normalise_sum(
-                    arena, levels, places, settings, feature, normalise.RANGE, iterations,
-                    map_count, scratch,
+                    arena,
+                    levels,
+                    places,
+                    settings,
+                    feature,
+                    normalise.RANGE,
+                    iterations,
+                    map_count,
+                    scratch,
                 )
             else:
                 keep_sum(arena, places, map_count, feature, iterations)
     copy_plane(arena, sum_plane(places, 0), sum_plane(places, FEATURES), size)
     combine.weighted_sum(
-        arena, normed_plane(places, 1, iterations), stride, sum_stats(places, map_count, 1),
-        sum_plane(places, FEATURES + 1), size, opponents,
+        arena,
+        normed_plane(places, 1, iterations),
+        stride,
+        sum_stats(places, map_count, 1),
+        sum_plane(places, FEATURES + 1),
+        size,
+        opponents,
     )
     combine.weighted_sum(
-        arena, normed_plane(places, ORIENTED, iterations), stride, sum_stats(places, map_count, ORIENTED),
-        sum_plane(places, FEATURES + 2), size, directions,
+        arena,
+        normed_plane(places, ORIENTED, iterations),
+        stride,
+        sum_stats(places, map_count, ORIENTED),
+        sum_plane(places, FEATURES + 2),
+        size,
+        directions,
     )
     for channel in range(3):
         weight = numbers[WEIGHTS + channel]
         if weight > 0:
             normalise_sum(
-                arena, levels, places, settings, FEATURES + channel, normalise.RANGE, iterations,
-                map_count, scratch,
+                arena,
+                levels,
+                places,
+                settings,
+                FEATURES + channel,
+                normalise.RANGE,
+                iterations,
+                map_count,
+                scratch,
             )
             at = sum_stats(places, map_count, FEATURES + channel)
             arena[at] *= weight
@@ -163,9 +215,13 @@ def combine_maps(
         else:
             set_stats(arena, places, map_count, FEATURES + channel, 0.0, 0.0)
     combine.weighted_sum(
-        arena, normed_plane(places, FEATURES, iterations), stride,
+        arena,
+        normed_plane(places, FEATURES, iterations),
+        stride,
         sum_stats(places, map_count, FEATURES),
-        sum_plane(places, FEATURES + 3), size, channels,
+        sum_plane(places, FEATURES + 3),
+        size,
+        channels,
     )
     if settings[NORM_SALIENCY] != 0:
         normalise_sum(
@@ -189,7 +245,14 @@ def band_count(rows, threads):
 
 @inner
 def run_scan(
-    frame, task, partials, channels, full_sum, bytes_, floats, walther,
+    frame,
+    task,
+    partials,
+    channels,
+    full_sum,
+    bytes_,
+    floats,
+    walther,
 ):
     """Brightest pixel, lowest and highest element of one part of the frame."""
     size = number(channels)
@@ -207,11 +270,45 @@ def run_scan(
 
 @entry
 def run_frame(
-    member, epoch, threads, words, frame, spare, out, arena, levels, halvings, places, settings,
-    numbers, offsets, partials, first_stage, last_stage, bytes_, floats, walther,
-    kind, own_kind, channels, planes, one, weights, own_weights, wavenumber,
-    sign, map_count, reduce_weights, grid, near_delta, far_delta, slot_maps, directions, opponents,
-    three, iterations,
+    member,
+    epoch,
+    threads,
+    words,
+    frame,
+    spare,
+    out,
+    arena,
+    levels,
+    halvings,
+    places,
+    settings,
+    numbers,
+    offsets,
+    partials,
+    first_stage,
+    last_stage,
+    bytes_,
+    floats,
+    walther,
+    kind,
+    own_kind,
+    channels,
+    planes,
+    one,
+    weights,
+    own_weights,
+    wavenumber,
+    sign,
+    map_count,
+    reduce_weights,
+    grid,
+    near_delta,
+    far_delta,
+    slot_maps,
+    directions,
+    opponents,
+    three,
+    iterations,
 ):
     """One member's part in the stages from `first_stage` to `last_stage` of one frame.
 
@@ -243,7 +340,9 @@ def run_frame(
         for i in range(1, SCAN_TASKS):
             best = max(best, partials[i, 0])
             if low == low:  # NaN stays
-                low = partials[i, 1] if partials[i, 1] != partials[i, 1] else min(low, partials[i, 1])
+                low = (
+                    partials[i, 1] if partials[i, 1] != partials[i, 1] else min(low, partials[i, 1])
+                )
                 high = max(high, partials[i, 2])
         if member == 0:
             numbers[BRIGHTEST], numbers[LOWEST], numbers[HIGHEST] = best / full_sum, low, high
@@ -258,13 +357,41 @@ def run_frame(
         while task < bands:
             first, last = rows * task // bands, rows * (task + 1) // bands
             opponency.opponency_rows(
-                frame, spare, threshold, grey_scale, arena, levels, halvings, PYRAMID, 0, first,
-                last, scratch, kind, channels, planes, weights,
+                frame,
+                spare,
+                threshold,
+                grey_scale,
+                arena,
+                levels,
+                halvings,
+                PYRAMID,
+                0,
+                first,
+                last,
+                scratch,
+                kind,
+                channels,
+                planes,
+                weights,
             )
             if own_kind is not None:
                 opponency.opponency_rows(
-                    frame, spare, threshold, grey_scale, arena, levels, halvings, OWN_PYRAMID,
-                    OWN, first, last, scratch, own_kind, channels, one, own_weights,
+                    frame,
+                    spare,
+                    threshold,
+                    grey_scale,
+                    arena,
+                    levels,
+                    halvings,
+                    OWN_PYRAMID,
+                    OWN,
+                    first,
+                    last,
+                    scratch,
+                    own_kind,
+                    channels,
+                    one,
+                    own_weights,
                 )
             done(words, FRONT)
             task = draw(words, FRONT)
@@ -291,18 +418,41 @@ def run_frame(
                     last = levels[level, HEIGHT]
                     if first_stage <= PYRAMIDS:
                         pyramid.halve_plane(
-                            arena, levels, halvings, PYRAMID, level - 1, 0, planes, weights,
+                            arena,
+                            levels,
+                            halvings,
+                            PYRAMID,
+                            level - 1,
+                            0,
+                            planes,
+                            weights,
                             scratch,
                         )
                         if own_kind is not None:
                             pyramid.halve_plane(
-                                arena, levels, halvings, OWN_PYRAMID, level - 1, OWN, one,
-                                own_weights, scratch,
+                                arena,
+                                levels,
+                                halvings,
+                                OWN_PYRAMID,
+                                level - 1,
+                                OWN,
+                                one,
+                                own_weights,
+                                scratch,
                             )
                 if oriented:
                     orientation.orientation_rows(
-                        arena, levels, places, level, source, ORIENTED, first, last, scratch,
-                        offsets, wavenumber,
+                        arena,
+                        levels,
+                        places,
+                        level,
+                        source,
+                        ORIENTED,
+                        first,
+                        last,
+                        scratch,
+                        offsets,
+                        wavenumber,
                     )
                 level += 1
             done(words, LEVELS_AND_ENERGY)
@@ -317,10 +467,25 @@ def run_frame(
                 far = settings[PAIR_MASK] >> (2 * c + 1) & 1
                 negative = np.float32(0.0 if feature >= ORIENTED else -1.0)
                 centre_surround.centre_surround_rows(
-                    arena, levels, halvings, places, feature, c + 2, c + 5, c + 5 + far,
+                    arena,
+                    levels,
+                    halvings,
+                    places,
+                    feature,
+                    c + 2,
+                    c + 5,
+                    c + 5 + far,
                     places[MAPS] + (feature * maps + c * number(map_count)) * places[MAP_STRIDE],
-                    0, levels[4, HEIGHT], scratch, negative, sign, map_count, reduce_weights, grid,
-                    near_delta, far_delta,
+                    0,
+                    levels[4, HEIGHT],
+                    scratch,
+                    negative,
+                    sign,
+                    map_count,
+                    reduce_weights,
+                    grid,
+                    near_delta,
+                    far_delta,
                 )
             done(words, CONTRASTS)
             task = draw(words, CONTRASTS)
@@ -336,10 +501,20 @@ def run_frame(
                     index = task * maps + slot * halves
                     if settings[PAIR_MASK] >> slot & 1:
                         normalise.normalise(
-                            arena, places[MAPS] + index * places[MAP_STRIDE], places[MAP_STRIDE],
-                            halves, places[MAP_PITCH], levels[4, HEIGHT], levels[4, WIDTH],
-                            signal, normalise.RANGE, halves > 0, settings[OPERATOR],
-                            settings[ALL_PEAKS] != 0, iterations, places[STATS] + 2 * index,
+                            arena,
+                            places[MAPS] + index * places[MAP_STRIDE],
+                            places[MAP_STRIDE],
+                            halves,
+                            places[MAP_PITCH],
+                            levels[4, HEIGHT],
+                            levels[4, WIDTH],
+                            signal,
+                            normalise.RANGE,
+                            halves > 0,
+                            settings[OPERATOR],
+                            settings[ALL_PEAKS] != 0,
+                            iterations,
+                            places[STATS] + 2 * index,
                             scratch,
                         )
             done(words, NORMS)
@@ -349,13 +524,28 @@ def run_frame(
 
     if good and first_stage <= COMBINE <= last_stage and member == 0:
         combine_maps(
-            arena, levels, places, settings, numbers, iterations, map_count, slot_maps,
-            directions, opponents, three, scratch,
+            arena,
+            levels,
+            places,
+            settings,
+            numbers,
+            iterations,
+            map_count,
+            slot_maps,
+            directions,
+            opponents,
+            three,
+            scratch,
         )
         combine.copy_map(
-            arena, normed_plane(places, FEATURES + 3, iterations), places[MAP_PITCH], levels[4, HEIGHT],
-            levels[4, WIDTH], arena[sum_stats(places, map_count, FEATURES + 3)],
-            arena[sum_stats(places, map_count, FEATURES + 3) + 1], out,
+            arena,
+            normed_plane(places, FEATURES + 3, iterations),
+            places[MAP_PITCH],
+            levels[4, HEIGHT],
+            levels[4, WIDTH],
+            arena[sum_stats(places, map_count, FEATURES + 3)],
+            arena[sum_stats(places, map_count, FEATURES + 3) + 1],
+            out,
         )
     if member == 0:
         close_door(words)

@@ -34,6 +34,11 @@ I64, I32, I16, I8 = (ir.IntType(bits) for bits in (64, 32, 16, 8))
 FAST = ("contract", "arcp", "nsz")
 
 
+def compiler_target() -> tuple[str, str, str]:
+    """Triple, CPU name and features that Numba compiles for."""
+    return cpu_target.target_context.codegen().magic_tuple()
+
+
 @lru_cache(maxsize=1)
 def target() -> tuple[int, bool]:
     """float32 lanes of the widest vectors (16, 8 or 4), and whether bytes permute freely.
@@ -41,7 +46,7 @@ def target() -> tuple[int, bool]:
     The compiler is asked rather than the CPU, so NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count.
     ITTISAL_LANES overrides the first.
     """
-    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    triple, cpu, features = compiler_target()
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
     module = ir.Module()
     vector, byte_vector = ir.VectorType(F32, 16), ir.VectorType(I8, 64)
@@ -466,5 +471,3 @@ def function(returns: types.Type = types.none) -> Callable[[Callable[..., Any]],
         return intrinsic(typer)
 
     return decorate
-
-

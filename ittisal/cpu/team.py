@@ -60,9 +60,7 @@ def atomic_exchange(context, words, index, value):
 @intrinsic
 def atomic_load(context, words, index):
     """What is there."""
-    return types.int64(words, types.int64), _atomic(
-        lambda b, at: b.load_atomic(at, "seq_cst", 8)
-    )
+    return types.int64(words, types.int64), _atomic(lambda b, at: b.load_atomic(at, "seq_cst", 8))
 
 
 @intrinsic

@@ -1,0 +1,214 @@
+"""The CPU backend as a whole: threads, buffers, other CPUs' vectors, the cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from test_stages import photo_like
+from tolerances import within
+
+from ittisal import BackendError, Config, Saliency, reference
+from ittisal.cpu import describe
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (485, 643), (33, 1999), (1080, 1920)])
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_the_map_does_not_depend_on_threads(shape, threads):
+    frame = photo_like(shape)
+    with (
+        Saliency(shape, backend="cpu", threads=1) as one,
+        Saliency(shape, backend="cpu", threads=threads) as many,
+    ):
+        wanted = one(frame)
+        for _ in range(5):  # workers may or may not arrive in time
+            np.testing.assert_array_equal(many(frame), wanted)
+
+
+def test_models_of_different_threads_at_once():
+    """Each thread its own model, each model its own workers, frames changing all the while."""
+    shape, failures = (129, 203), []
+    frames = [np.roll(photo_like(shape), 9 * k, axis=1) for k in range(4)]
+    with Saliency(shape, backend="cpu", threads=1) as model:
+        wanted = [model(frame) for frame in frames]
+
+    def work(seed):
+        with Saliency(shape, backend="cpu", threads=3) as model:
+            for k in np.random.default_rng(seed).integers(0, 4, 60):
+                if not np.array_equal(model(frames[k]), wanted[k]):
+                    failures.append(k)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures
+
+
+def test_bad_values_leave_the_model_usable_by_all_threads():
+    shape = (129, 127)
+    good, bad = photo_like(shape, "float32"), photo_like(shape, "float32").copy()
+    bad[100, 50, 1] = np.nan
+    with Saliency(shape, backend="cpu", threads=3) as model:
+        wanted = model(good)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="NaN"):
+                model(bad)
+            np.testing.assert_array_equal(model(good), wanted)
+
+
+@pytest.mark.parametrize("where", [(0, 0, 0), (-1, -1, -1), (64, 33, 1)])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "-inf"), (-0.25, "-0.25"), (255, "255")],
+)
+def test_every_pixel_is_checked(where, value, says):
+    frame = photo_like((129, 127), "float32").copy()
+    frame[where] = value
+    with (
+        Saliency((129, 127), backend="cpu", threads=1) as model,
+        pytest.raises(ValueError, match=says),
+    ):
+        model(frame)
+
+
+def test_frames_cost_no_allocation():
+    frame = photo_like((240, 320))
+    with Saliency((240, 320), backend="cpu", threads=2) as model:
+        out = np.empty(model.map_shape, np.float32)
+        for _ in range(3):
+            model(frame, out)
+        held = model.nbytes
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50):
+            model(frame, out)
+        after = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert model.nbytes == held
+    assert after - before < 4096, "Python objects must not pile up, nor arrays"
+
+
+def test_stages_leave_the_frame_after_it_alone():
+    """Two frames in turn give what each gives alone: no state leaks from frame to frame."""
+    a, b = photo_like((301, 467)), photo_like((301, 467))[::-1].copy()
+    with Saliency((301, 467), backend="cpu", threads=1) as model:
+        first = model(a)
+        second = model(b)
+        np.testing.assert_array_equal(model(a), first)
+        np.testing.assert_array_equal(model(b), second)
+
+
+def test_grey_and_colour_frames_through_one_model():
+    shape = (129, 127)
+    colour, grey = photo_like(shape), photo_like(shape, channels=1)
+    with Saliency(shape, backend="cpu", threads=1) as model:
+        for _ in range(2):
+            within("cpu", model(grey), reference.saliency(grey))
+            within("cpu", model(colour), reference.saliency(colour))
+
+
+def test_one_channel_only():
+    frame = photo_like((129, 127))
+    for channel in ("intensity", "colour", "orientation"):
+        config = Config(weights={channel: 2})
+        with Saliency((129, 127), config, backend="cpu", threads=1) as model:
+            within("cpu", model(frame), reference.saliency(frame, config))
+
+
+def test_brightest_pixel_anywhere():
+    """The search for it may skip blocks and stop early, but never miss it."""
+    shape = (96, 7001)  # more than one block of the search
+    for where in ((0, 0), (41, 3500), (95, 7000)):
+        frame = np.full((*shape, 3), 40, np.uint8)
+        frame[30:60, 1000:1100] = (40, 3, 3)  # hue only if it is above a tenth of the brightest
+        for value in ((255, 100, 90), (255, 255, 255)):
+            frame[where] = value
+            with Saliency(shape, backend="cpu", threads=1) as model:
+                got = model.trace(frame)["pyramid/red_green/2"]
+            wanted = reference.trace(frame)["pyramid/red_green/2"]
+            within("stage_opponency", got, wanted)
+
+
+def test_an_option_that_is_lacking_is_refused():
+    config = Config(normalise_before_reduction=True)
+    with pytest.raises(BackendError, match="normalise_before_reduction"):
+        Saliency((64, 64), config, backend="cpu")
+    assert Saliency((64, 64), config).backend == "reference"
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+COMPARE = """
+import sys; sys.path[:0] = {path!r}
+import numpy as np
+from test_stages import photo_like, CONFIGS
+from ittisal import Saliency, reference
+from ittisal.cpu.simd import LANES
+assert LANES == {lanes}, LANES
+for shape in ((129, 127), (256, 301)):
+    for dtype in ("uint8", "float32"):
+        frame = photo_like(shape, dtype)
+        got = Saliency(shape, backend="cpu", threads=2)(frame)
+        wanted = reference.saliency(frame)
+        assert np.abs(got - wanted).max() <= 1e-5 * wanted.max()
+"""
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_vectors_of_every_width(lanes, tmp_path):
+    """What SSE, NEON and AVX2 machines run, on this one."""
+    code = COMPARE.format(path=[os.path.dirname(__file__)], lanes=lanes)
+    done = run_python(code, ITTISAL_LANES=str(lanes), ITTISAL_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif("x86" not in describe()["target"], reason="names of x86 CPUs")
+@pytest.mark.parametrize(("cpu", "lanes"), [("nehalem", 4), ("haswell", 8)])
+def test_compiled_for_an_older_cpu(cpu, lanes, tmp_path):
+    code = COMPARE.format(path=[os.path.dirname(__file__)], lanes=lanes)
+    done = run_python(
+        code, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="", ITTISAL_CACHE_DIR=str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_bad_lane_count_is_named():
+    done = run_python("import ittisal.cpu.simd", ITTISAL_LANES="5")
+    assert "ITTISAL_LANES='5' must be 4, 8 or 16" in done.stderr
+
+
+TINY = """
+import numpy as np, ittisal
+from ittisal.cpu.run import run_frame
+ittisal.Saliency((32, 32), backend="cpu", threads=1)(np.zeros((32, 32, 3), np.uint8))
+print(sum(run_frame.stats.cache_hits.values()), sum(run_frame.stats.cache_misses.values()))
+"""
+
+
+def test_kernels_come_from_the_cache_the_second_time(tmp_path):
+    first = run_python(TINY, ITTISAL_CACHE_DIR=str(tmp_path))
+    again = run_python(TINY, ITTISAL_CACHE_DIR=str(tmp_path))
+    assert (first.stdout.split(), again.stdout.split()) == (["0", "1"], ["1", "0"])
+
+
+def test_no_cache_is_no_failure():
+    """On a read-only system every process compiles, and `describe` says so."""
+    code = TINY + "from ittisal.cpu import describe; print(describe()['cache directory'])"
+    done = run_python(code, ITTISAL_CACHE_DIR="/proc/nowhere")
+    assert done.returncode == 0, done.stderr
+    assert "none" in done.stdout

@@ -1,0 +1,183 @@
+"""Each operation of `ittisal.cpu.simd` against NumPy, on the lanes that this CPU has."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from numba.core import types
+
+from ittisal.cpu import simd
+from ittisal.cpu.jit import OPTIONS
+from ittisal.cpu.simd import LANES
+
+RNG = np.random.default_rng(5)
+A = RNG.normal(size=4 * LANES).astype(np.float32)
+B = RNG.normal(size=4 * LANES).astype(np.float32)
+WORDS = RNG.integers(-3000, 3000, 4 * LANES).astype(np.int16)
+
+
+def run(write, *arrays, size=LANES, dtype=np.float32):
+    """Compile `out[:] = write(*arrays as Memory)` and run it."""
+    names = ", ".join(f"a{i}" for i in range(len(arrays)))
+    scope = {"write": write}
+    exec(
+        f"def store(out, {names}):\n"
+        f"    for i, value in enumerate(write({names})):\n"
+        f"        out.store(i * {LANES}, value)\n",
+        scope,
+    )
+    stored = simd.function()(scope["store"])
+    exec(f"def call(out, {names}):\n    stored(out, {names})\n", {"stored": stored}, scope)
+    out = np.full(size, -77, dtype)
+    numba.njit(**OPTIONS)(scope["call"])(out, *arrays)
+    return out
+
+
+ELEMENTWISE = {
+    "add": (lambda a, b: a + b, lambda a, b: a + b),
+    "sub": (lambda a, b: a - b, lambda a, b: a - b),
+    "mul": (lambda a, b: a * b, lambda a, b: a * b),
+    "div": (lambda a, b: a / b, lambda a, b: a / b),
+    "number on the left": (lambda a, b: 2.0 - a * 3.0, lambda a, b: 2 - a * 3),
+    "one over": (lambda a, b: 1.0 / a, lambda a, b: 1 / a),
+    "minimum": (simd.minimum, np.minimum),
+    "maximum": (simd.maximum, np.maximum),
+    "absolute": (lambda a, b: simd.absolute(a), lambda a, b: np.abs(a)),
+    "root": (lambda a, b: simd.root(simd.absolute(a)), lambda a, b: np.sqrt(np.abs(a))),
+    "excess": (simd.excess, lambda a, b: np.maximum(a - b, 0)),
+    "select": (lambda a, b: simd.select(a > b, a, 5.0), lambda a, b: np.where(a > b, a, 5)),
+    "select number first": (
+        lambda a, b: simd.select(a <= b, 5.0, a),
+        lambda a, b: np.where(a <= b, 5, a),
+    ),
+    "both": (
+        lambda a, b: simd.select((a > b) & (a >= 0.0) & (b < 1.0), a, b),
+        lambda a, b: np.where((a > b) & (a >= 0) & (b < 1), a, b),
+    ),
+    "lane as scalar": (lambda a, b: a + b[1], lambda a, b: a + b[1]),
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_elementwise(name):
+    write, wanted = ELEMENTWISE[name]
+    got = run(lambda a, b: [write(a.load(0), b.load(0))], A, B)
+    np.testing.assert_allclose(got, wanted(A[:LANES], B[:LANES]), rtol=3e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("by", [1, 2, 4])
+def test_shifts_bring_in_the_neighbouring_vector(by):
+    both = run(
+        lambda a: [
+            simd.shifted_right(a.load(0), a.load(LANES), by),
+            simd.shifted_left(a.load(LANES), a.load(2 * LANES), by),
+        ],
+        A,
+        size=2 * LANES,
+    )
+    np.testing.assert_array_equal(both[:LANES], A[LANES - by : 2 * LANES - by])
+    np.testing.assert_array_equal(both[LANES:], A[LANES + by : 2 * LANES + by])
+
+
+def test_even_odd():
+    got = run(lambda a: simd.even_odd(a.load(0), a.load(LANES)), A, size=2 * LANES)
+    np.testing.assert_array_equal(got, np.r_[A[: 2 * LANES : 2], A[1 : 2 * LANES : 2]])
+
+
+def test_even_odd_words_keep_their_signs():
+    got = run(lambda a: simd.even_odd_words(a.load(0, 2 * LANES)), WORDS, size=2 * LANES)
+    np.testing.assert_array_equal(got, np.r_[WORDS[: 2 * LANES : 2], WORDS[1 : 2 * LANES : 2]])
+
+
+def test_integer_excess_saturates():
+    a, b = np.abs(WORDS), np.abs(WORDS[::-1])
+    got = run(
+        lambda a, b: simd.even_odd_words(simd.excess(a.load(0, 2 * LANES), b.load(0, 2 * LANES))),
+        a,
+        b.copy(),
+        size=2 * LANES,
+    )
+    wanted = np.maximum(a[: 2 * LANES] - b[: 2 * LANES], 0)
+    np.testing.assert_array_equal(got, np.r_[wanted[::2], wanted[1::2]])
+
+
+def test_reductions():
+    got = run(
+        lambda a: [
+            simd.total(a.load(0)).splat(),
+            simd.extreme(a.load(0), simd.minimum).splat(),
+            simd.extreme(a.load(0), simd.maximum).splat(),
+        ],
+        A,
+        size=3 * LANES,
+    )
+    wanted = [A[:LANES].sum(), A[:LANES].min(), A[:LANES].max()]
+    np.testing.assert_allclose(got, np.repeat(wanted, LANES), rtol=1e-5)
+
+
+def test_loads_and_stores_need_no_alignment():
+    got = run(lambda a: [a.load(3)], A[1:])
+    np.testing.assert_array_equal(got, A[4 : 4 + LANES])
+
+
+def test_bytes_read_unsigned_as_pixels():
+    from ittisal.cpu.opponency import load_pixels, load_words
+
+    frame = RNG.integers(0, 256, 3 * 4 * LANES + 64).astype(np.uint8)
+    channels = frame[: 3 * 2 * LANES].reshape(-1, 3).T
+    got = run(lambda a: load_pixels(a, simd.Value(a.b, simd.ir.Constant(simd.I64, 0)), 3), frame,
+              size=3 * LANES)  # fmt: skip
+    np.testing.assert_array_equal(got.reshape(3, LANES), channels[:, :LANES])
+
+    def words(a):
+        zero = simd.Value(a.b, simd.ir.Constant(simd.I64, 0))
+        return [half for c in load_words(a, zero) for half in simd.even_odd_words(c)]
+
+    got = run(words, frame, size=6 * LANES).reshape(3, 2, LANES)
+    np.testing.assert_array_equal(got, np.stack([channels[:, ::2], channels[:, 1::2]], 1))
+
+
+def test_loops_carry_values():
+    @simd.function(types.float32)
+    def summed(data, stop):
+        total = simd.Carry(data.load(0) * 0.0)
+        for x in simd.span(0, stop, LANES):
+            total.set(total.get() + data.load(x))
+        return simd.total(total.get())
+
+    call = numba.njit(**OPTIONS)(lambda data, stop: summed(data, stop))
+    assert call(A, 0) == 0
+    np.testing.assert_allclose(call(A, 4 * LANES), A.sum(), rtol=1e-5, atol=1e-5)
+
+
+def test_either_takes_one_way_at_run_time():
+    @simd.function()
+    def pick(out, data, flag):
+        for i, value in enumerate(
+            simd.either(
+                data[flag] > 0.0,
+                lambda: [data.load(0), data.load(0) + 1.0],
+                lambda: [data.load(0) * 0.0, data.load(0)],
+            )
+        ):
+            out.store(i * LANES, value)
+
+    call = numba.njit(**OPTIONS)(lambda out, data, flag: pick(out, data, flag))
+    data = np.ones(2 * LANES, np.float32)
+    data[-1] = -1
+    for flag, wanted in ((0, (1, 2)), (2 * LANES - 1, (0, 1))):
+        out = np.empty(2 * LANES, np.float32)
+        call(out, data, flag)
+        np.testing.assert_array_equal(out, np.repeat(np.float32(wanted), LANES))
+
+
+def test_operands_must_agree():
+    from llvmlite import ir
+
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), []), "f")
+    builder = ir.IRBuilder(function.append_basic_block())
+    a, b = (simd.Value(builder, ir.Constant(t, 1)) for t in (simd.I64, simd.F32))
+    with pytest.raises(TypeError, match="operands differ"):
+        a + b
