@@ -15,7 +15,7 @@ from attention import fixations
 from tolerances import alike, correlation, within
 
 from ittisal import INVT, ITTI_1998, Config, reference
-from ittisal.config import ORIENTATIONS, Channel, PeakMean, Phase
+from ittisal.config import ORIENTATIONS, Channel, OrientationPyramid, PeakMean, Phase
 
 EVEN = replace(ITTI_1998, phase="even")
 REPLICATE = replace(EVEN, upsampling="replicate")
@@ -474,9 +474,11 @@ def names(config, levels=9, pairs=6, colour=True):
     features += [f"orientation_{theta}" for theta in ORIENTATIONS]
     channels = [c for c in Channel if colour or c is not Channel.COLOUR]
     halves = ("/on", "/off") if config.split_cs else ("",)
+    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
     kinds = ["contrast"] + ["centre_surround"] * (not config.normalise_before_reduction)
     return {
         *(f"pyramid/{p}/{s}" for p in planes for s in range(levels)),
+        *(f"orientation_pyramid/{s}" for s in range(2, levels) if own),
         *(f"orientation/{t}/{s}" for t in ORIENTATIONS for s in range(2, levels)),
         *(f"{k}/{f}/{p}{h}" for k in kinds for f in features for p in every for h in halves),
         *(f"normalised/{f}/{p}" for f in features for p in every),
