@@ -154,7 +154,8 @@ class Config:
     normalisation : Normalisation
         The operator N.
     peak_mean : PeakMean
-        Which local maxima count in `maxnorm`.
+        Which local maxima count in `maxnorm`. `all` counts every sample of a plateau, as iNVT
+        does; `others` counts a plateau once.
     iterations : int in 1..100
         Of `iterative` (IK00 shows about 10; the published codes use 3).
     normalise_opponents : bool
@@ -339,7 +340,7 @@ def _checked(name: str, default: Any, value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={value!r} must be a number")
-    if isinstance(default, int) and value != int(value):
+    if isinstance(default, int) and not float(value).is_integer():
         raise TypeError(f"{name}={value!r} must be a whole number")
     value = type(default)(value)
     holds, limit = _RANGES[name]

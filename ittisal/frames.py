@@ -33,7 +33,7 @@ def check_shape(shape: Any) -> tuple[int, int]:
         height, width = (int(n) for n in shape)
         if (height, width) != tuple(shape):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
             f"shape={shape!r} must be (height, width) in pixels, as in frame.shape[:2]"
         ) from None
@@ -84,6 +84,8 @@ def check_frame(frame: Any) -> np.ndarray:
         raise ValueError(
             f"frame of shape {frame.shape} is not an image; give (H, W, 3) colour or (H, W) grey"
         )
+    if not frame.dtype.isnative:  # as some files are
+        frame = frame.astype(frame.dtype.newbyteorder("="))
     if frame.dtype in (np.uint8, np.uint16, np.float32):
         return frame
     if frame.dtype in (np.float16, np.float64):
@@ -117,6 +119,8 @@ def composite(image: np.ndarray) -> np.ndarray:
     """
     if image.ndim != 3 or image.shape[2] not in (2, 4) or image.size == 0:
         return image
+    if image.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
+        return image[..., 0] if image.shape[2] == 2 else image[..., :3]  # check_frame refuses it
     if not np.issubdtype(image.dtype, np.unsignedinteger):
         full = 1.0
     else:
@@ -128,4 +132,6 @@ def composite(image: np.ndarray) -> np.ndarray:
     if (alpha == full).all():
         return colour
     alpha = np.asarray(alpha, np.float32) / np.float32(full)
+    if not (alpha.min() >= 0 and alpha.max() <= 1):  # NaN too
+        raise ValueError("the alpha channel must lie in [0, 1]; clip or rescale it first")
     return np.asarray(colour, np.float32) / np.float32(full) * alpha + (1 - alpha)

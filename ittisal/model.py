@@ -200,7 +200,7 @@ def _thread_count(threads: int | None, shape: tuple[int, int]) -> int:
         count = int(value)
         if isinstance(value, bool) or (not isinstance(value, str) and count != value):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{source}={value!r} must be a whole number") from None
     if not 1 <= count <= 256:
         raise ValueError(f"{source}={count} must be 1 to 256")

@@ -39,6 +39,7 @@ FEATURE_CHANNEL = {
     **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
 }
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
+PLATEAU = 1e-4  # samples closer than this fraction of a map's range are one plateau
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
 
 
@@ -235,22 +236,36 @@ def rescale(x: np.ndarray, low: float, high: float, scale: float, to: float) -> 
     return (x - low) * (to / (high - low))
 
 
-def local_maxima(x: np.ndarray, threshold: float) -> np.ndarray:
-    """Interior values not below any of their four neighbours, nor below the threshold."""
+def local_maxima(x: np.ndarray, threshold: float, peak_mean: PeakMean) -> np.ndarray:
+    """Interior values at least `threshold` and not below any of their four neighbours.
+
+    iNVT (`all`) counts every sample of a plateau. Counted so, one object half-way between two
+    samples would be two equal peaks, which N sets to 0, or not, by the last bit. So P98's mean
+    (`others`) counts a plateau once, at its first sample in reading order; samples closer than
+    PLATEAU of the map's range make one, diagonal ones too.
+    """
     inner = x[1:-1, 1:-1]
-    ring = (x[:-2, 1:-1], x[2:, 1:-1], x[1:-1, :-2], x[1:-1, 2:])
-    return inner[np.logical_and.reduce([inner >= n for n in ring]) & (inner >= threshold)]
+    up, down, left, right = x[:-2, 1:-1], x[2:, 1:-1], x[1:-1, :-2], x[1:-1, 2:]
+    if peak_mean is PeakMean.ALL:
+        peak = np.logical_and.reduce([inner >= n for n in (up, down, left, right)])
+    else:
+        near = PLATEAU * (x.max() - x.min())
+        before = (inner > up + near) & (inner > left + near)
+        after = (inner >= down - near) & (inner >= right - near)
+        apart = [abs(inner - diagonal) > near for diagonal in (x[:-2, :-2], x[:-2, 2:])]
+        peak = before & after & apart[0] & apart[1]
+    return inner[peak & (inner >= threshold)]
 
 
-def maxnorm_factor(x: np.ndarray, top: float, peak_mean: PeakMean) -> float:
-    """(M - m)^2, m the mean local maximum (P98; with or without the global one)."""
-    peaks = local_maxima(x, top / 10)
+def maxnorm_factor(x: np.ndarray, threshold: float, peak_mean: PeakMean) -> float:
+    """(M - m)^2, M the map's maximum, m its mean local maximum (P98; with or without M)."""
+    top, peaks = x.max(), local_maxima(x, threshold, peak_mean)
     if peak_mean is PeakMean.ALL:  # iNVT: none leaves the map as it is, one promotes it fully
         return 1.0 if peaks.size == 0 else top**2 if peaks.size == 1 else (top - peaks.mean()) ** 2
-    at_top = np.isclose(peaks, top, rtol=1e-12)
-    others = peaks.sum() - (top if at_top.any() else 0)
-    count = peaks.size - at_top.any()
-    return (top - (others / count if count else 0)) ** 2
+    others = np.sort(peaks)
+    if peaks.size and others[-1] >= top - PLATEAU * (top - x.min()):  # the global one
+        others = others[:-1]
+    return (top - (others.mean() if others.size else 0)) ** 2
 
 
 def gaussian(amplitude: float, sigma: float, shape: tuple[int, int]) -> np.ndarray:
@@ -277,8 +292,9 @@ def normalise(
     """N(.): promote maps with few strong peaks, suppress those with many alike.
 
     `maps` is one map, or the two halves of a split one: those share one range, so that an empty
-    half is not amplified, and are added. `scale` is the size of the signal, for the flat test.
-    `first` is False after the feature maps, where `iterative` does not rescale again (iNVT).
+    half is not amplified, are each measured by their own maximum, and are added. `scale` is the
+    size of the signal, for the flat test. `first` is False after the feature maps, where
+    `iterative` does not rescale again (iNVT).
     """
     maps = [np.maximum(x, 0) for x in maps]
     low, high = min(x.min() for x in maps), max(x.max() for x in maps)
@@ -289,7 +305,7 @@ def normalise(
             maps = [rescale(x, low, high, scale, to) for x in maps]
         return np.sum([iterate(x, config.iterations) for x in maps], axis=0)
     maps = [rescale(x, low, high, scale, to) for x in maps]
-    return np.sum([x * maxnorm_factor(x, to, config.peak_mean) for x in maps], axis=0)
+    return np.sum([x * maxnorm_factor(x, to / 10, config.peak_mean) for x in maps], axis=0)
 
 
 # --- the whole model ---------------------------------------------------------------------------

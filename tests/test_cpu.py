@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -212,3 +214,14 @@ def test_no_cache_is_no_failure():
     done = run_python(code, ITTISAL_CACHE_DIR="/proc/nowhere")
     assert done.returncode == 0, done.stderr
     assert "none" in done.stdout
+
+
+def test_forgotten_models_take_their_threads_along():
+    before = threading.active_count()
+    for _ in range(5):
+        Saliency((64, 64), backend="cpu", threads=3)(np.zeros((64, 64), np.uint8))
+    gc.collect()
+    deadline = time.monotonic() + 20
+    while threading.active_count() > before and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert threading.active_count() <= before

@@ -39,7 +39,8 @@ def test_wheel_holds_the_package_and_nothing_else(built):
 
 
 def test_sdist_can_build_and_be_read(built):
-    names = {name.split("/", 1)[-1] for name in tarfile.open(built[0]).getnames()}
+    with tarfile.open(built[0]) as sdist:
+        names = {name.split("/", 1)[-1] for name in sdist.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "ittisal/reference.py"} <= names
 
 

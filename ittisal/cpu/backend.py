@@ -11,27 +11,23 @@ from numba import types
 
 from ..config import (
     CENTRE_LEVELS,
-    DELTAS,
     ORIENTATIONS,
     Channel,
     Config,
-    Contrast,
     HueReference,
     Normalisation,
     Opponency,
     OrientationPyramid,
-    PeakMean,
-    Phase,
-    Upsampling,
 )
 from ..frames import check_values
 from ..pipeline import STAGES
-from ..plan import BINOMIAL_5, BINOMIAL_9, Plan
-from . import centre_surround, normalise, run
-from .layout import FEATURES, ORIENTED, OWN, interior_weights, make_layout, reduction_taps, slot
+from ..plan import Plan
+from . import layout, normalise, run
+from .layout import FEATURES, ORIENTED, OWN, make_layout, slot
 from .run import run_frame
 from .simd import Static
 from .team import Team
+from .variant import variants
 
 HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
 OPERATORS = {
@@ -39,84 +35,42 @@ OPERATORS = {
     Normalisation.ITERATIVE: normalise.ITERATIVE,
     Normalisation.NONE: normalise.NONE,
 }
-FLOATS = types.float32[::1]
-INTS = types.int64[::1]
-TABLE = types.int64[:, ::1]
+INTEGERS, TABLE = types.int64[::1], types.int64[:, ::1]
+BUFFERS = types.Tuple((types.float32[::1], TABLE, TABLE, INTEGERS, INTEGERS))
 
 
 @lru_cache(maxsize=64)
-def compiled(
-    config: Config, order: str, dtype: str, channels: int
-) -> tuple[Any, tuple[int | None, ...]]:
-    """The frame function for what has to be known when compiling, and the constants to pass."""
-    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
-    colour = channels == 3 and dict(config.weights)[Channel.COLOUR] > 0
-    planes = 3 if colour else 1
-    if config.split_cs:
-        sign = "split"
-    else:
-        sign = "mixed" if config.orientation_contrast is Contrast.RECTIFIED else "absolute"
-    if config.upsampling is Upsampling.REPLICATE:
-        grid = centre_surround.REPLICATE
-    elif config.phase is Phase.CENTRED:
-        grid = centre_surround.CENTRED
-    else:
-        grid = centre_surround.EVEN
-    variant = config.opponency.value
-    halves = 2 if config.split_cs else 1
-    iterative = config.normalisation is Normalisation.ITERATIVE
-    statics = [
-        (order, variant, channels, planes),
-        (order, variant, channels, 1) if own else None,
-        channels,
-        planes,
-        1,
-        interior_weights(BINOMIAL_5, config.phase),
-        interior_weights(BINOMIAL_9, config.phase),
-        config.wavenumber,
-        sign,
-        2 * halves,
-        interior_weights(reduction_taps(config), config.phase),
-        grid,
-        DELTAS[0],
-        DELTAS[1],
-        6 * halves,
-        4,
-        2,
-        3,
-    ]
-    kinds = [types.none if value is None else Static(value) for value in statics]
-    pixel = types.Array(getattr(types, dtype), 1, "C")
+def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any, tuple[Any, ...]]:
+    """The frame function for what has to be known when compiling, and its last arguments."""
+    variant, own = variants(config, order, channels)
+    floats = dtype == "float32"
+    walther = config.opponency is Opponency.WALTHER and variant.planes == 3
+    flags = (
+        True if dtype == "uint8" else None,
+        True if floats or walther else None,
+        floats,
+        walther,
+        config.iterations if config.normalisation is Normalisation.ITERATIVE else None,
+    )
+    pixels = types.Array(getattr(types, dtype), 1, "C")
     signature = (
-        types.int64,
-        types.int64,
-        types.int64,
-        INTS,
-        pixel,
-        pixel,
-        types.float32[:, ::1],
-        FLOATS,
-        TABLE,
-        TABLE,
-        INTS,
-        INTS,
-        types.float64[::1],
-        INTS,
-        types.float64[:, ::1],
-        types.int64,
-        types.int64,
-        types.int64 if dtype == "uint8" else types.none,
-        types.int64 if dtype == "float32" else types.none,
-        types.int64 if config.opponency is Opponency.WALTHER and planes == 3 else types.none,
-        *kinds,
-        types.int64 if iterative else types.none,
+        *[types.int64] * 3,  # member, epoch, threads
+        INTEGERS,  # words
+        pixels,  # frame
+        pixels,  # spare
+        types.float32[:, ::1],  # out
+        BUFFERS,
+        types.float64[::1],  # numbers
+        INTEGERS,  # offsets
+        types.float64[:, ::1],  # partials
+        types.UniTuple(types.int64, 2),  # stages
+        Static(variant),
+        types.none if own is None else Static(own),
+        *(types.none if flag is None else types.boolean for flag in flags[:-1]),
+        types.none if flags[-1] is None else types.int64,
     )
     run_frame.compile(signature)
-    flags = [
-        1 if kind is not types.none else None
-        for kind in signature[-len(kinds) - 4 : -len(kinds) - 1]
-    ]
-    return run_frame.overloads[signature].entry_point, (*flags, *[None] * len(kinds))
+    return run_frame.overloads[signature].entry_point, (None, None, *flags)
 
 
 class CpuBackend:
@@ -128,21 +82,18 @@ class CpuBackend:
         config = plan.config
         self.plan, self.order = plan, channel_order
         self.layout = make_layout(plan, threads)
-        self.offsets = np.zeros(16 * threads, np.int64)
+        self.offsets = np.zeros(run.OFFSETS * threads, np.int64)
         self.partials = np.zeros((run.SCAN_TASKS, 3))
         self.team = Team(threads)
-        self.settings = np.zeros(run.SETTINGS, np.int64)
-        self.settings[run.TOP] = plan.top_level
-        self.settings[run.PAIR_MASK] = sum(1 << slot(*pair) for pair in plan.pairs)
-        self.settings[run.OPERATOR] = OPERATORS[config.normalisation]
-        self.settings[run.ALL_PEAKS] = config.peak_mean is PeakMean.ALL
-        self.settings[run.NORM_OPPONENTS] = config.normalise_opponents
-        self.settings[run.NORM_SALIENCY] = config.normalise_saliency
-        self.settings[run.FIXED_HUE] = config.hue_reference is HueReference.FIXED
-        iterative = config.normalisation is Normalisation.ITERATIVE
-        self.iterations = config.iterations if iterative else None
-        self.variants: dict[tuple[str, int], Any] = {}
-        self.staging: dict[tuple[str, int], np.ndarray] = {}
+        settings = self.layout.settings
+        settings[layout.TOP] = plan.top_level
+        settings[layout.PAIR_MASK] = sum(1 << slot(*pair) for pair in plan.pairs)
+        settings[layout.FIXED_HUE] = config.hue_reference is HueReference.FIXED
+        settings[layout.OPERATOR] = OPERATORS[config.normalisation]
+        settings[layout.NORM_OPPONENTS] = config.normalise_opponents
+        settings[layout.NORM_SALIENCY] = config.normalise_saliency
+        self.kinds: dict[tuple[np.dtype, int], Any] = {}
+        self.staging: dict[tuple[np.dtype, int], np.ndarray] = {}
 
     @property
     def nbytes(self) -> int:
@@ -175,44 +126,44 @@ class CpuBackend:
 
     def results(self, ndim: int) -> dict[str, np.ndarray]:
         """What the last two stages made, by the reference's names."""
-        layout, named = self.layout, {}
+        held, named = self.layout, {}
         for index, name in self._features(ndim):
             for pair in self.plan.pairs:
                 total = np.zeros(self.plan.map_shape, np.float32)
-                for half in range(layout.halves):
-                    scale, offset = layout.stats(index, pair, half)
-                    total += layout.map(index, pair, half) * scale + offset
+                for half in range(held.halves):
+                    scale, offset = held.stats(index, pair, half)
+                    total += held.map(index, pair, half) * scale + offset
                 named[f"normalised/{name}/{pair[0]}-{pair[1]}"] = total
-            named[f"feature/{name}"] = layout.sum(index).copy()
+            named[f"feature/{name}"] = held.sum(index).copy()
         for channel in self.plan.config.channel_weights(colour=ndim == 3):
             index = FEATURES + list(Channel).index(channel)
-            named[f"conspicuity/{channel}"] = layout.sum(index).copy()
+            named[f"conspicuity/{channel}"] = held.sum(index).copy()
         return named
 
     def views(self, ndim: int = 3) -> dict[str, np.ndarray]:
         """The buffers that stages hand on, by the reference's names."""
-        layout, plan = self.layout, self.plan
+        held, plan = self.layout, self.plan
         named = {}
         colour = ndim == 3 and dict(plan.config.weights)[Channel.COLOUR] > 0
         planes = ("intensity", "red_green", "blue_yellow") if colour else ("intensity",)
         levels = range(CENTRE_LEVELS[0], plan.top_level + 1)
         for index, name in enumerate(planes):
             for level in levels:
-                named[f"pyramid/{name}/{level}"] = layout.plane(index, level)
+                named[f"pyramid/{name}/{level}"] = held.plane(index, level)
         own = plan.config.orientation_pyramid is OrientationPyramid.LAPLACIAN
         if own and dict(plan.config.weights)[Channel.ORIENTATION] > 0:
             for level in levels:
-                named[f"orientation_pyramid/{level}"] = layout.plane(OWN, level)
+                named[f"orientation_pyramid/{level}"] = held.plane(OWN, level)
         for index, name in self._features(ndim):
             if index >= ORIENTED:
                 for level in levels:
                     theta = name.split("_")[1]
-                    named[f"orientation/{theta}/{level}"] = layout.plane(index, level)
+                    named[f"orientation/{theta}/{level}"] = held.plane(index, level)
         for index, name in self._features(ndim):
             for pair in plan.pairs:
                 key = f"centre_surround/{name}/{pair[0]}-{pair[1]}"
-                for half, ending in enumerate(("/on", "/off") if layout.halves == 2 else ("",)):
-                    named[key + ending] = layout.map(index, pair, half)
+                for half, ending in enumerate(("/on", "/off") if held.halves == 2 else ("",)):
+                    named[key + ending] = held.map(index, pair, half)
         return named
 
     def close(self) -> None:
@@ -232,57 +183,49 @@ class CpuBackend:
         """Run the stages from number `first` to `last` on what the buffers hold."""
         if not frame.flags.c_contiguous or self.plan.config.linear:
             frame = self._staged(frame)
-        key = (frame.dtype.name, frame.ndim)
-        variant = self.variants.get(key)
-        if variant is None:
-            variant = self.variants[key] = self._variant(*key)
-        entry, constants, spare, features, numbers = variant
-        self.settings[run.FEATURE_MASK] = features
-        layout = self.layout
+        key = (frame.dtype, frame.ndim)
+        kind = self.kinds.get(key)
+        if kind is None:
+            kind = self.kinds[key] = self._kind(frame)
+        entry, choices, spare, features, numbers = kind
+        self.layout.settings[layout.FEATURE_MASK] = features
         job = (
-            layout.threads,
+            self.layout.threads,
             self.team.words,
             frame.reshape(-1),
             spare,
             out,
-            layout.arena,
-            layout.levels,
-            layout.halvings,
-            layout.places,
-            self.settings,
+            self.layout.buffers,
             numbers,
             self.offsets,
             self.partials,
-            first,
-            last,
-            *constants,
-            self.iterations,
+            (first, last),
+            *choices,
         )
-        good = self.team.run(entry, job)
-        if not good:
+        if not self.team.run(entry, job):
             check_values(numbers[run.LOWEST], numbers[run.HIGHEST])
 
-    def _variant(self, dtype: str, ndim: int) -> tuple[Any, ...]:
+    def _kind(self, frame: np.ndarray) -> tuple[Any, ...]:
         """What a kind of frame needs: code, spare rows, features and numbers."""
-        config = self.plan.config
-        channels = 3 if ndim == 3 else 1
-        entry, constants = compiled(config, self.order, dtype, channels)
-        row = (self.plan.shape[1] + 64) * channels + 64
+        config, dtype = self.plan.config, frame.dtype
+        channels = 3 if frame.ndim == 3 else 1
+        entry, choices = compiled(config, self.order, dtype.name, channels)
+        row = (self.plan.shape[1] + 4 * layout.PAD) * channels + 4 * layout.PAD
         spare = np.zeros(2 * row * self.layout.threads, dtype)
-        features = sum(1 << index for index, _ in self._features(ndim))
+        features = sum(1 << index for index, _ in self._features(frame.ndim))
         numbers = np.zeros(run.NUMBERS)
-        numbers[run.FULL] = 1.0 if dtype == "float32" else np.iinfo(dtype).max
+        numbers[run.FULL] = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
         numbers[run.HUE] = config.hue_threshold * HUE_TOLERANCE
-        weights = config.channel_weights(colour=ndim == 3)
+        weights = config.channel_weights(colour=channels == 3)
         for index, channel in enumerate(Channel):
             numbers[run.WEIGHTS + index] = weights.get(channel, 0.0)
-        return entry, constants, spare, features, numbers
+        return entry, choices, spare, features, numbers
 
     def _staged(self, frame: np.ndarray) -> np.ndarray:
         """A contiguous copy, linear if the config asks; its buffer is made once."""
         linear = self.plan.config.linear
         dtype = np.dtype(np.float32) if linear else frame.dtype
-        key = (dtype.name, frame.ndim)
+        key = (dtype, frame.ndim)
         if key not in self.staging:
             self.staging[key] = np.empty(frame.shape, dtype)
         staged = self.staging[key]

@@ -8,13 +8,13 @@ first step's weights.
 from __future__ import annotations
 
 import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
 
-from ..config import MAP_LEVEL
+from ..config import DELTAS, MAP_LEVEL
 from . import simd
 from .jit import inlined, inner
 from .layout import (
-    COLUMN_STRIDE,
-    COLUMN_TABLE,
     FADE_4,
     FADED,
     HEIGHT,
@@ -26,13 +26,25 @@ from .layout import (
     PLANE_STRIDE,
     PLANES,
     REDUCE,
-    ROW_TABLE,
     WIDTH,
 )
-from .pyramid import clear, halve, halve_rows, reach_of, row_table_size, state_stride, unit
-from .simd import LANES, Value, number
+from .pyramid import clear, halve, halve_rows, state_stride, step, unit
+from .simd import LANES, Value, constant
+from .variant import CENTRED, EVEN, REPLICATE
 
-CENTRED, EVEN, REPLICATE = range(3)  # where the samples of a surround lie, and how it fills up
+NOWHERE = -2  # no enlarged row
+
+
+def delta_of(side: str) -> int:
+    """How many levels a surround is coarser than its centre."""
+    return DELTAS[("near", "far").index(side)]
+
+
+@intrinsic(prefer_literal=True)
+def surround_size(context, side):
+    """Rows of the centre per row of a surround."""
+    size = 1 << delta_of(side.literal_value)
+    return simd.types.int64(side), lambda *_: ir.Constant(simd.I64, size)
 
 
 def contrast(centre: Value, surround: Value, sign: str, negative: Value) -> list[Value]:
@@ -48,15 +60,15 @@ def contrast(centre: Value, surround: Value, sign: str, negative: Value) -> list
 
 
 @simd.function()
-def enlarge_row(arena, source, last, output, delta, grid):
-    """One row of a level, 2^delta times as long; `last` is its last sample.
+def enlarge_row(arena, source, last, output, side, variant):
+    """One row of a surround's level, at its centre's length; `last` is its last sample.
 
     Between two samples the result is linear, or (REPLICATE) the left one. Beyond the outer
     samples, half a step out on a CENTRED grid, it is constant.
     """
-    size = 1 << delta
-    centred = grid == CENTRED
-    steps = [0.0 if grid == REPLICATE else (k + 0.5 * centred) / size for k in range(size)]
+    size = 1 << delta_of(side)
+    centred = variant.grid == CENTRED
+    steps = [0.0 if variant.grid == REPLICATE else (k + 0.5 * centred) / size for k in range(size)]
     t = simd.constants(arena, steps)
     start = output - size // 2 if centred else output
     low = simd.Carry(arena[source])
@@ -69,250 +81,168 @@ def enlarge_row(arena, source, last, output, delta, grid):
 
 
 @simd.function()
-def halve_contrast(
-    arena,
-    even,
-    odd,
-    near,
-    near_next,
-    far,
-    far_next,
-    near_even,
-    near_odd,
-    far_even,
-    far_odd,
-    rows,
-    columns,
-    column_stride,
-    state,
-    state_stride,
-    output,
-    output_stride,
-    pairs,
-    negative,
-    sign,
-    weights,
-):
+def halve_contrast(arena, even, odd, near, near_t, far, far_t, negative, step, variant):
     """A pair of rows of the centre against both surrounds, one step down.
 
-    A surround between its enlarged rows A and B (`near` and `near_next`) is A + t (B - A).
+    A surround (`near`, `far`) lies between two enlarged rows A and B; it is A + t (B - A), with a
+    t for either row of the centre.
     """
     surrounds = [
-        (arena.at(near), arena.at(near_next), near_even.splat(), near_odd.splat()),
-        (arena.at(far), arena.at(far_next), far_even.splat(), far_odd.splat()),
+        ([arena.at(row) for row in rows], [t.splat() for t in ts])
+        for rows, ts in ((near, near_t), (far, far_t))
     ]
 
     def source(x):
         for column in (x, x + LANES):
             maps = []
             centre = arena.load(even + column), arena.load(odd + column)
-            for first, second, *t in surrounds:
+            for (first, second), ts in surrounds:
                 a = first.load(column)
                 rise = second.load(column) - a
-                rows = [contrast(centre[r], a + rise * t[r], sign, negative) for r in (0, 1)]
+                rows = [
+                    contrast(c, a + rise * t, variant.sign, negative)
+                    for c, t in zip(centre, ts, strict=True)
+                ]
                 maps += zip(*rows, strict=True)
             yield maps
 
-    halve(
-        source,
-        arena.at(rows),
-        arena.at(columns),
-        column_stride,
-        arena.at(state),
-        state_stride,
-        arena.at(output),
-        output_stride,
-        pairs,
-        4 if sign == "split" else 2,
-        weights,
-        [unit(weights)] * (4 if sign == "split" else 2),
-    )
+    halve(source, arena, step, variant.reduction, [unit(variant.reduction)] * variant.maps)
 
 
 @simd.function()
 def contrast_row(
-    arena,
-    centre,
-    surround,
-    surround_next,
-    t,
-    columns,
-    row_scale,
-    output,
-    output_stride,
-    width,
-    negative,
-    sign,
+    arena, centre, surround, t, columns, row_scale, output, output_stride, width, negative, variant
 ):
     """One row at level 4: nothing to reduce, only the fade."""
+    first, second = (arena.at(row) for row in surround)
     for x in simd.span(0, width, LANES):
-        a = arena.load(surround + x)
-        between = a + (arena.load(surround_next + x) - a) * t
+        a = first.load(x)
+        between = a + (second.load(x) - a) * t
         scale = arena.load(columns + x) * row_scale
-        for half, kept in enumerate(contrast(arena.load(centre + x), between, sign, negative)):
-            arena.store(output + output_stride * half + x, kept * scale)
+        kept = contrast(arena.load(centre + x), between, variant.sign, negative)
+        for half, value in enumerate(kept):
+            arena.store(output + output_stride * half + x, value * scale)
 
 
 @inlined
-def surround_position(y, delta, grid):
+def surround_position(y, side, variant):
     """The enlarged row at or before row `y` (-1: before the first), and how far on `y` lies."""
-    size = 1 << delta
-    if number(grid) == CENTRED:
+    size = surround_size(side)
+    if constant(variant, "grid") == CENTRED:
         at = y + size // 2
         return at // size - 1, np.float32((at % size + 0.5) / size)
-    t = (y % size) / size if number(grid) == EVEN else 0.0
+    t = (y % size) / size if constant(variant, "grid") == EVEN else 0.0
     return y // size, np.float32(t)
 
 
 @inner
-def enlarged(arena, levels, plane, level, row, output, delta, grid):
+def enlarged(arena, levels, plane, level, row, output, side, variant):
     """Enlarge one row of a plane, held at its first and last."""
     row = min(max(row, 0), levels[level, HEIGHT] - 1)
-    source = (
-        levels[level, PLANES] + plane * levels[level, PLANE_STRIDE] + row * levels[level, PITCH]
-    )
-    enlarge_row(arena, source, levels[level, WIDTH] - 1, output, delta, grid)
+    source = levels[level, PLANES] + plane * levels[level, PLANE_STRIDE]
+    source += row * levels[level, PITCH]
+    enlarge_row(arena, source, levels[level, WIDTH] - 1, output, side, variant)
+
+
+@inlined
+def moved(arena, levels, plane, level, before, at, rows, side, variant):
+    """The two enlarged rows at and after `at`, given those at and after `before`."""
+    first, second = rows
+    if at != before:
+        first, second = second, first
+        if at != before + 1 or before == NOWHERE:
+            enlarged(arena, levels, plane, level, at, first, side, variant)
+        enlarged(arena, levels, plane, level, at + 1, second, side, variant)
+    return first, second
 
 
 @inner
-def centre_surround_rows(
-    arena,
-    levels,
-    halvings,
-    places,
-    plane,
-    centre_level,
-    near_level,
-    far_level,
-    first_map,
-    first,
-    last,
-    scratch,
-    negative,
-    sign,
-    map_count,
-    weights,
-    grid,
-    near_delta,
-    far_delta,
+def faded_rows(buffers, plane, level, first_map, first, last, scratch, negative, side, variant):
+    """Rows of the maps of one feature at centre level 4 with one surround."""
+    arena, levels, _, places, _ = buffers
+    pitch = levels[MAP_LEVEL, PITCH]
+    centre = levels[MAP_LEVEL, PLANES] + plane * levels[MAP_LEVEL, PLANE_STRIDE]
+    fade = places[FADE_4]
+    rows = scratch + PAD, scratch + PAD + pitch + 4 * PAD
+    before = np.int64(NOWHERE)
+    for y in range(first, last):
+        at, t = surround_position(y, side, variant)
+        rows = moved(arena, levels, plane, level, before, at, rows, side, variant)
+        before = at
+        contrast_row(
+            arena,
+            centre + y * pitch,
+            rows,
+            t,
+            fade,
+            arena[fade + places[MAP_PITCH] + y],
+            first_map + y * places[MAP_PITCH],
+            places[MAP_STRIDE],
+            levels[MAP_LEVEL, WIDTH],
+            negative,
+            variant,
+        )
+
+
+@inner
+def reduced_rows(
+    buffers, plane, level, near_level, far_level, first_map, first, last, scratch, negative, variant
 ):
-    """Rows `first` to `last` at level 4 of the maps of one feature at one centre level.
-
-    The maps of the near surround, then of the far one, lie from `first_map` on. A surround level
-    that does not exist is given as one that does, and its map is not used.
-    """
-    height, width, pitch = (
-        levels[centre_level, HEIGHT],
-        levels[centre_level, WIDTH],
-        levels[centre_level, PITCH],
-    )
-    centre = levels[centre_level, PLANES] + plane * levels[centre_level, PLANE_STRIDE]
+    """Rows of the maps of one feature at centre level 2 or 3, with both surrounds."""
+    arena, levels, halvings, places, _ = buffers
+    height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
+    centre = levels[level, PLANES] + plane * levels[level, PLANE_STRIDE]
     map_pitch, map_stride = places[MAP_PITCH], places[MAP_STRIDE]
+    reach, maps = constant(variant, "reduction_reach"), constant(variant, "maps")
     room = pitch + 4 * PAD
-    near, near_next, far, far_next = (
-        scratch + PAD,
-        scratch + PAD + room,
-        scratch + PAD + 2 * room,
-        scratch + PAD + 3 * room,
-    )
-    near_at, far_at = -2, -2
-    reach = reach_of(weights)
-    maps = number(map_count)
+    near = scratch + PAD, scratch + PAD + room
+    far = scratch + PAD + 2 * room, scratch + PAD + 3 * room
+    near_before, far_before = np.int64(NOWHERE), np.int64(NOWHERE)
 
-    if centre_level == MAP_LEVEL:
-        fade = places[FADE_4]
-        for y in range(first, last):
-            for far_one in (False, True):
-                if far_one:
-                    at, t = surround_position(y, number(far_delta), grid)
-                    enlarged(arena, levels, plane, far_level, at, near, far_delta, grid)
-                    enlarged(arena, levels, plane, far_level, at + 1, near_next, far_delta, grid)
-                else:
-                    at, t = surround_position(y, number(near_delta), grid)
-                    enlarged(arena, levels, plane, near_level, at, near, near_delta, grid)
-                    enlarged(arena, levels, plane, near_level, at + 1, near_next, near_delta, grid)
-                contrast_row(
-                    arena,
-                    centre + y * pitch,
-                    near,
-                    near_next,
-                    t,
-                    fade,
-                    arena[fade + map_pitch + y],
-                    first_map + far_one * (maps // 2) * map_stride + y * map_pitch,
-                    map_stride,
-                    width,
-                    negative,
-                    sign,
-                )
-        return
-
-    pairs = (width + 1) // 2
-    stride = state_stride(pairs)
+    pairs, half_pairs = (width + 1) // 2, (levels[level + 1, WIDTH] + 1) // 2
     state = scratch + PAD + 4 * room
-    half_height, half_width = levels[centre_level + 1, HEIGHT], levels[centre_level + 1, WIDTH]
-    half_pairs = (half_width + 1) // 2
-    half_stride = state_stride(half_pairs)
-    half_state = state + maps * 2 * reach * stride
-    half_rows = half_state + maps * 2 * reach * half_stride + PAD  # two of each map
-    half_room = half_stride + 2 * PAD
+    half_state = state + maps * 2 * reach * state_stride(pairs)
+    half_rows = half_state + maps * 2 * reach * state_stride(half_pairs) + PAD  # two of each map
+    half_room = state_stride(half_pairs) + 2 * PAD
     dummy = half_rows + maps * 2 * half_room + PAD
     clear(arena, state, dummy - state)
 
-    twice = centre_level + 1 < MAP_LEVEL
+    # From level 2, two steps; from level 3, one.
+    twice = level + 1 < MAP_LEVEL
     first_row = max(2 * (first - reach), 0) if twice else first
-    last_row = min(2 * (last - 1 + reach) + 1, half_height - 1) if twice else last - 1
+    last_row = last - 1
+    if twice:
+        last_row = min(2 * (last - 1 + reach) + 1, levels[level + 1, HEIGHT] - 1)
     half_pair = first_row // 2
-    table = FADED * LEVELS + centre_level
-    half_table = REDUCE * LEVELS + centre_level + 1
+    table, half_table = FADED * LEVELS + level, REDUCE * LEVELS + level + 1
     for pair in range(max(first_row - reach, 0), last_row + reach + 1):
         row = pair - reach
         even, odd = min(2 * pair, height - 1), min(2 * pair + 1, height - 1)
-        at, near_even = surround_position(even, number(near_delta), grid)
-        _, near_odd = surround_position(odd, number(near_delta), grid)
-        if at != near_at:
-            near, near_next = near_next, near
-            if at != near_at + 1 or near_at == -2:
-                enlarged(arena, levels, plane, near_level, at, near, near_delta, grid)
-            enlarged(arena, levels, plane, near_level, at + 1, near_next, near_delta, grid)
-            near_at = at
-        at, far_even = surround_position(even, number(far_delta), grid)
-        _, far_odd = surround_position(odd, number(far_delta), grid)
-        if at != far_at:
-            far, far_next = far_next, far
-            if at != far_at + 1 or far_at == -2:
-                enlarged(arena, levels, plane, far_level, at, far, far_delta, grid)
-            enlarged(arena, levels, plane, far_level, at + 1, far_next, far_delta, grid)
-            far_at = at
+        at, near_even = surround_position(even, "near", variant)
+        _, near_odd = surround_position(odd, "near", variant)
+        near = moved(arena, levels, plane, near_level, near_before, at, near, "near", variant)
+        near_before = at
+        at, far_even = surround_position(even, "far", variant)
+        _, far_odd = surround_position(odd, "far", variant)
+        far = moved(arena, levels, plane, far_level, far_before, at, far, "far", variant)
+        far_before = at
+        output, output_stride = dummy, half_room
         if twice:
             output, output_stride = half_rows + (row & 1) * half_room, 2 * half_room
         elif row >= first:
             output, output_stride = first_map + row * map_pitch, map_stride
-        else:
-            output, output_stride = dummy, half_room
+        where = step(halvings, table, pair, reach, state, pairs, output, output_stride)
         halve_contrast(
             arena,
             centre + even * pitch,
             centre + odd * pitch,
             near,
-            near_next,
+            (near_even, near_odd),
             far,
-            far_next,
-            near_even,
-            near_odd,
-            far_even,
-            far_odd,
-            halvings[table, ROW_TABLE] + pair * row_table_size(reach),
-            halvings[table, COLUMN_TABLE],
-            halvings[table, COLUMN_STRIDE],
-            state,
-            stride,
-            output,
-            output_stride,
-            pairs,
+            (far_even, far_odd),
             negative,
-            sign,
-            weights,
+            where,
+            variant,
         )
         while (
             twice
@@ -321,20 +251,64 @@ def centre_surround_rows(
             and (row >= 2 * half_pair + 1 or row == last_row)
         ):
             done = half_pair - reach
-            halve_rows(
-                arena,
-                half_rows,
-                half_rows + half_room,
-                2 * half_room,
-                halvings[half_table, ROW_TABLE] + half_pair * row_table_size(reach),
-                halvings[half_table, COLUMN_TABLE],
-                halvings[half_table, COLUMN_STRIDE],
+            output, output_stride = dummy, half_room
+            if done >= first:
+                output, output_stride = first_map + done * map_pitch, map_stride
+            where = step(
+                halvings,
+                half_table,
+                half_pair,
+                reach,
                 half_state,
-                half_stride,
-                first_map + done * map_pitch if done >= first else dummy,
-                map_stride if done >= first else half_room,
                 half_pairs,
-                map_count,
-                weights,
+                output,
+                output_stride,
+            )
+            halve_rows(
+                arena, half_rows, half_rows + half_room, 2 * half_room, where, variant, "reduction"
             )
             half_pair += 1
+
+
+@inlined
+def centre_surround_rows(
+    buffers, plane, level, far_exists, first_map, first, last, scratch, negative, variant
+):
+    """Rows `first` to `last` at level 4 of the maps of one feature at one centre level.
+
+    The maps of the near surround, then of the far one, lie from `first_map` on. Where the far
+    level does not exist the near one stands in, and its map is not used.
+    """
+    near_level, far_level = level + DELTAS[0], level + DELTAS[0] + far_exists
+    if level < MAP_LEVEL:
+        reduced_rows(
+            buffers,
+            plane,
+            level,
+            near_level,
+            far_level,
+            first_map,
+            first,
+            last,
+            scratch,
+            negative,
+            variant,
+        )
+    else:
+        faded_rows(
+            buffers, plane, near_level, first_map, first, last, scratch, negative, "near", variant
+        )
+        if far_exists:
+            first_map += constant(variant, "halves") * buffers[3][MAP_STRIDE]
+            faded_rows(
+                buffers,
+                plane,
+                far_level,
+                first_map,
+                first,
+                last,
+                scratch,
+                negative,
+                "far",
+                variant,
+            )

@@ -45,6 +45,17 @@ ROW_TABLE, COLUMN_TABLE, COLUMN_STRIDE = range(3)
 MAPS, MAP_STRIDE, MAP_PITCH, SUMS, STATS, FADE_4, SCRATCH, SCRATCH_SIZE, ZEROS = range(9)
 PLACES = 9
 SLOTS = 6  # centre-surround pairs, existing or not: 2-5, 2-6, 3-6, 3-7, 4-7, 4-8
+# Entries of `Layout.settings`.
+(
+    TOP,  # coarsest level
+    PAIR_MASK,  # bit per slot: the pair exists
+    FEATURE_MASK,  # bit per feature: computed for this frame
+    FIXED_HUE,  # the hue threshold is a fraction of full scale, not of the brightest pixel
+    OPERATOR,  # N
+    NORM_OPPONENTS,
+    NORM_SALIENCY,
+    SETTINGS,
+) = range(8)
 SUM_PLANES = FEATURES + 3 + 1  # features, conspicuity maps, saliency
 
 
@@ -70,8 +81,14 @@ class Layout:
     levels: np.ndarray  # int64 (9, 7)
     halvings: np.ndarray  # int64 (4 * 9, 3)
     places: np.ndarray  # int64 (9,)
+    settings: np.ndarray  # int64 (7,)
     halves: int  # maps per centre-surround difference
     threads: int
+
+    @property
+    def buffers(self) -> tuple[np.ndarray, ...]:
+        """What every kernel is handed."""
+        return self.arena, self.levels, self.halvings, self.places, self.settings
 
     def plane(self, index: int, level: int) -> np.ndarray:
         """A view of one plane at one level."""
@@ -235,6 +252,7 @@ def make_layout(plan: Plan, threads: int) -> Layout:
         levels,
         halvings,
         places,
+        np.zeros(SETTINGS, np.int64),
         halves,
         threads,
     )

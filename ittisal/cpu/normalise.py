@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..config import MAP_LEVEL
 from . import simd
 from .jit import inner
-from .simd import LANES
+from .layout import HEIGHT, MAP_PITCH, MAP_STRIDE, OPERATOR, WIDTH
+from .simd import LANES, constant
 
 MAXNORM, ITERATIVE, NONE = range(3)
 RANGE = 10.0
 FLAT = 1e-5
+PLATEAU = 1e-4  # of a map's range
 
 
 @simd.function(simd.types.UniTuple(simd.types.float32, 2))
@@ -32,8 +35,12 @@ def extremes(arena, start, pitch, height, width):
 
 
 @simd.function(simd.types.UniTuple(simd.types.float32, 3))
-def local_maxima(arena, start, pitch, height, width, low, threshold):
-    """Sum above `low`, number and highest of the interior local maxima at or over a threshold."""
+def local_maxima(arena, start, pitch, height, width, low, threshold, near, variant):
+    """Sum above `low`, number and highest of the interior local maxima at or over a threshold.
+
+    Samples closer than `near` are one plateau, which counts once, at its first sample; or
+    (`all_peaks`) every sample that no neighbour exceeds counts.
+    """
     zero = arena[start].splat() * 0.0
     zero = zero - zero
     total, count, highest = simd.Carry(zero), simd.Carry(zero), simd.Carry(zero)
@@ -43,8 +50,16 @@ def local_maxima(arena, start, pitch, height, width, low, threshold):
             here = row.load(x)
             at = simd.ramp(x)
             peak = (here >= threshold) & (at > 0) & (at < width - 1)
-            for neighbour in (x - 1, x + 1, x - pitch, x + pitch):
-                peak = peak & (here >= row.load(neighbour))
+            if variant.all_peaks:
+                for neighbour in (x - pitch, x + pitch, x - 1, x + 1):
+                    peak = peak & (here >= row.load(neighbour))
+            else:
+                for earlier in (x - pitch, x - 1):
+                    peak = peak & (here > row.load(earlier) + near)
+                for later in (x + pitch, x + 1):
+                    peak = peak & (here >= row.load(later) - near)
+                for diagonal in (x - pitch - 1, x - pitch + 1):
+                    peak = peak & (simd.absolute(here - row.load(diagonal)) > near)
             total.set(total.get() + simd.select(peak, here - low, 0.0))
             count.set(count.get() + simd.select(peak, zero + 1.0, 0.0))
             highest.set(simd.maximum(highest.get(), simd.select(peak, here, 0.0)))
@@ -56,47 +71,45 @@ def local_maxima(arena, start, pitch, height, width, low, threshold):
 
 
 @inner
-def maxnorm_factor(arena, start, pitch, height, width, low, high, top, all_peaks):
-    """(M - mean local maximum)^2; without the global maximum, or with it (iNVT)."""
-    span = high - low
-    total, count, highest = local_maxima(
-        arena, start, pitch, height, width, low, np.float32(low + span * np.float32(0.1))
+def maxnorm_factor(buffers, start, lowest, highest, low, high, top, variant):
+    """(M - mean local maximum)^2; without the global maximum, or with it (iNVT).
+
+    `low` and `high` are the range that becomes [0, top], `lowest` and `highest` the map's own:
+    M is its own maximum, which differs from `top` in the lesser half of a split map.
+    """
+    arena, levels, _, places, _ = buffers
+    height, width = levels[MAP_LEVEL, HEIGHT], levels[MAP_LEVEL, WIDTH]
+    pitch = places[MAP_PITCH]
+    near = np.float32(PLATEAU) * (highest - lowest)
+    threshold = np.float32(low + (high - low) * np.float32(0.1))
+    total, count, peak = local_maxima(
+        arena, start, pitch, height, width, low, threshold, near, variant
     )
-    if all_peaks:
+    scale = top / (high - low)
+    own = (highest - low) * scale
+    if constant(variant, "all_peaks") != 0:
         if count == 0:
             return 1.0
         if count == 1:
-            return top * top
-    elif count > 0 and highest == high:
-        total -= span
+            return own * own
+    elif count > 0 and peak >= highest - near:
+        total -= peak - low
         count -= 1
-    mean = top * total / (span * count) if count > 0 else 0.0
-    return (top - mean) ** 2
+    return (own - (total * scale / count if count > 0 else 0.0)) ** 2
 
 
 @inner
-def normalise(
-    arena,
-    start,
-    stride,
-    halves,
-    pitch,
-    height,
-    width,
-    signal,
-    top,
-    rescale,
-    operator,
-    all_peaks,
-    iterations,
-    stats,
-    scratch,
-):
+def normalise(buffers, start, halves, signal, top, rescale, stats, variant, iterations, scratch):
     """N of one map, or of both halves of a split one, which share a range.
 
-    Leaves scale and offset of each half at `stats`. `iterations` is None unless the operator
-    is `iterative`; then `rescale` says whether to bring the range to [0, top] first.
+    `signal` is the size of what could be there, for the flat test. Leaves scale and offset of
+    each half at `stats`. `iterations` is None unless the operator is `iterative`; then `rescale`
+    says whether to bring the range to [0, top] first.
     """
+    arena, levels, _, places, settings = buffers
+    height, width = levels[MAP_LEVEL, HEIGHT], levels[MAP_LEVEL, WIDTH]
+    pitch, stride = places[MAP_PITCH], places[MAP_STRIDE]
+    operator = settings[OPERATOR]
     low, high = extremes(arena, start, pitch, height, width)
     if halves == 2:
         low2, high2 = extremes(arena, start + stride, pitch, height, width)
@@ -109,22 +122,15 @@ def normalise(
         elif not flat:
             scale = (1.0 if operator == NONE else top) / (high - low)
             if operator == MAXNORM:
-                scale *= maxnorm_factor(
-                    arena, start + half * stride, pitch, height, width, low, high, top, all_peaks
-                )
+                at = start + half * stride
+                lowest, highest = low, high
+                if halves == 2:
+                    lowest, highest = extremes(arena, at, pitch, height, width)
+                scale *= maxnorm_factor(buffers, at, lowest, highest, low, high, top, variant)
             offset = -low * scale
         if iterations is not None:
-            iterate(
-                arena,
-                start + half * stride,
-                pitch,
-                height,
-                width,
-                scale,
-                offset,
-                iterations,
-                scratch,
-            )
+            at = start + half * stride
+            iterate(arena, at, pitch, height, width, scale, offset, iterations, scratch)
             scale, offset = 1.0, 0.0
         arena[stats + 2 * half] = scale
         arena[stats + 2 * half + 1] = offset

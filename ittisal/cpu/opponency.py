@@ -12,19 +12,16 @@ from llvmlite import ir
 from . import simd
 from .jit import inner
 from .layout import (
-    COLUMN_STRIDE,
-    COLUMN_TABLE,
     HEIGHT,
     LEVELS,
     PAD,
     PITCH,
     PLANE_STRIDE,
     PLANES,
-    ROW_TABLE,
     WIDTH,
 )
-from .pyramid import clear, halve, reach_of, row_table_size, state_stride, unit
-from .simd import F32, I8, I16, I32, LANES, Memory, Value, number
+from .pyramid import arena_rows, clear, halve, state_stride, step, unit
+from .simd import F32, I8, I16, I32, LANES, Memory, Value, constant
 
 # --- pixels ------------------------------------------------------------------------------------
 
@@ -90,7 +87,7 @@ def unsigned_to_float(a: Value) -> Value:
 
 
 def opponents(r: Value, g: Value, b: Value, variant: str) -> list[Value]:
-    """R + g + b and both opponents before they are divided by brightness; then brightness, if it
+    """Sum and both opponents before they are divided by brightness; then brightness, if it
     is not the first.
 
     All but for the factor in `COLOUR_SCALE`, so that integers stay integers. Written with
@@ -129,197 +126,78 @@ COLOUR_SCALE = {"itti": 1.5, "invt": 0.5, "walther": 1.0}
 
 
 @simd.function()
-def halve_pixels(
-    pixels,
-    even,
-    odd,
-    threshold,
-    arena,
-    rows,
-    columns,
-    column_stride,
-    state,
-    state_stride,
-    output,
-    output_stride,
-    pairs,
-    kind,
-    weights,
-):
-    """A pair of rows of pixels, through opponency, one step down."""
-    order, variant, channels, planes = kind
-
+def halve_pixels(pixels, even, odd, threshold, arena, step, variant):
+    """A pair of rows of pixels, through opponency, one step down; whole weights not undone."""
+    channels, planes = variant.channels, variant.planes
     words = channels == 3 and pixels.element == I8
 
-    def integers(x):
-        """R + g + b and the opponents of both rows, 2 LANES pixels of int16 each."""
-        blocks = [load_words(pixels, row + x * 3) for row in (even, odd)]
-        if order == "bgr":
-            blocks = [block[::-1] for block in blocks]
+    def planes_of(rows):
+        """Both rows' planes before the division: integers as long as they are."""
+        if variant.order == "bgr":
+            rows = [row[::-1] for row in rows]
         if planes == 1:
-            return [[r + g + b] for r, g, b in blocks]
-        return [opponents(*block, variant) for block in blocks]
-
-    def source(x):
-        if words:
-            rows = integers(x)
-            halves = [[simd.even_odd_words(value) for value in row] for row in rows]
-            for half in (0, 1):
-                yield finish([[value[half] for value in row] for row in halves])
-            return
-        for column in (x, x + LANES):
-            rows = [load_pixels(pixels, row + column * channels, channels) for row in (even, odd)]
-            if order == "bgr":
-                rows = [row[::-1] for row in rows]
-            if planes == 1:
-                rows = [[sum(row[1:], row[0])] for row in rows]
-            else:
-                rows = [opponents(*row, variant) for row in rows]
-            yield finish(rows)
+            return [[sum(row[1:], row[0])] for row in rows]
+        return [opponents(*row, variant.opponency) for row in rows]
 
     def finish(rows):
         if planes > 1:
             rows = divide(rows, threshold)
         return list(zip(*rows, strict=True))
 
-    halve(
-        source,
-        arena.at(rows),
-        arena.at(columns),
-        column_stride,
-        arena.at(state),
-        state_stride,
-        arena.at(output),
-        output_stride,
-        pairs,
-        planes,
-        weights,
-        [1.0] * planes,
-        split=words,
-    )
+    def source(x):
+        if words:
+            rows = planes_of([load_words(pixels, row + x * 3) for row in (even, odd)])
+            halves = [[simd.even_odd_words(value) for value in row] for row in rows]
+            for half in (0, 1):
+                yield finish([[value[half] for value in row] for row in halves])
+        else:
+            for column in (x, x + LANES):
+                at = column * channels
+                rows = [load_pixels(pixels, row + at, channels) for row in (even, odd)]
+                yield finish(planes_of(rows))
+
+    halve(source, arena, step, variant.weights, [1.0] * planes, split=words)
 
 
 @simd.function()
-def halve_scaled(
-    arena,
-    even,
-    odd,
-    plane_stride,
-    rows,
-    columns,
-    column_stride,
-    state,
-    state_stride,
-    output,
-    output_stride,
-    pairs,
-    grey_scale,
-    kind,
-    weights,
-):
+def halve_level_1(arena, even, odd, plane_stride, step, grey_scale, variant):
     """A pair of rows of level 1 one step down, into the units of the model."""
-    variant, planes = kind[1], kind[3]
-
-    def source(x):
-        for column in (x, x + LANES):
-            at = [column + plane_stride * plane for plane in range(planes)]
-            yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
-
-    colour = simd.constants(arena, [COLOUR_SCALE[variant] * unit(weights) ** 2] * LANES)
-    halve(
-        source,
-        arena.at(rows),
-        arena.at(columns),
-        column_stride,
-        arena.at(state),
-        state_stride,
-        arena.at(output),
-        output_stride,
-        pairs,
-        planes,
-        weights,
-        scales=[(grey_scale * unit(weights) ** 2).splat(), colour, colour][:planes],
-    )
+    undo = unit(variant.weights) ** 2
+    colour = simd.constants(arena, [COLOUR_SCALE[variant.opponency] * undo] * LANES)
+    scales = [(grey_scale * undo).splat(), colour, colour][: variant.planes]
+    source = arena_rows(arena, even, odd, plane_stride, variant.planes)
+    halve(source, arena, step, variant.weights, scales)
 
 
 @inner
-def pixel_rows(
-    pixels,
-    even,
-    odd,
-    threshold,
-    arena,
-    rows,
-    columns,
-    column_stride,
-    state,
-    stride,
-    output,
-    output_stride,
-    pairs,
-    kind,
-    weights,
-):
+def pixel_rows(pixels, even, odd, threshold, arena, where, variant):
     """`halve_pixels`, compiled once for its two uses: rows in the frame, and rows copied."""
-    halve_pixels(
-        pixels,
-        even,
-        odd,
-        threshold,
-        arena,
-        rows,
-        columns,
-        column_stride,
-        state,
-        stride,
-        output,
-        output_stride,
-        pairs,
-        kind,
-        weights,
-    )
+    halve_pixels(pixels, even, odd, threshold, arena, where, variant)
 
 
 @inner
 def opponency_rows(
-    frame,
-    spare,
-    threshold,
-    grey_scale,
-    arena,
-    levels,
-    halvings,
-    table_kind,
-    plane,
-    first,
-    last,
-    scratch,
-    kind,
-    channels,
-    planes,
-    weights,
+    frame, spare, threshold, grey_scale, buffers, kind, plane, first, last, scratch, variant
 ):
-    """Rows `first` to `last` of level 2 of the planes from `plane` on.
+    """Rows `first` to `last` of level 2 of the variant's planes, from number `plane` on.
 
     `spare` holds a pair of rows copied from the frame's end, where whole vectors would read past
     it.
     """
-    reach = reach_of(weights)
-    channels = number(channels)
-    planes = number(planes)
+    arena, levels, halvings, _, _ = buffers
+    reach, channels = constant(variant, "reach"), constant(variant, "channels")
+    planes = constant(variant, "planes")
     height, width = levels[0, HEIGHT], levels[0, WIDTH]
-    row_size = width * channels
-    table0, table1 = table_kind * LEVELS, table_kind * LEVELS + 1
+    row_size, spare_size = width * channels, spare.size // 2
+    table0, table1 = kind * LEVELS, kind * LEVELS + 1
     pairs0, pairs1 = (width + 1) // 2, (levels[1, WIDTH] + 1) // 2
-    stride0, stride1 = state_stride(pairs0), state_stride(pairs1)
-    spare_size = spare.size // 2
     # Reads go in blocks of 2 PAD pixels, and a little over.
-    reads = stride0 * channels + 16
+    reads = state_stride(pairs0) * channels + 16
 
     state0 = scratch
-    state1 = state0 + planes * 2 * reach * stride0
-    level1 = state1 + planes * 2 * reach * stride1 + PAD  # two rows of each plane
-    row1 = stride1 + 2 * PAD
+    state1 = state0 + planes * 2 * reach * state_stride(pairs0)
+    row1 = state_stride(pairs1) + 2 * PAD
+    level1 = state1 + planes * 2 * reach * state_stride(pairs1) + PAD  # two rows of each plane
     dummy = level1 + planes * 2 * row1 + PAD
     clear(arena, scratch, dummy - scratch)
 
@@ -330,74 +208,26 @@ def opponency_rows(
         row = pair - reach  # of level 1, complete after this pair
         even = min(2 * pair, height - 1) * row_size
         odd = min(2 * pair + 1, height - 1) * row_size
-        rows = halvings[table0, ROW_TABLE] + pair * row_table_size(reach)
         output = level1 + (row & 1) * row1
+        where = step(halvings, table0, pair, reach, state0, pairs0, output, 2 * row1)
         if odd + reads <= frame.size:
-            pixel_rows(
-                frame,
-                even,
-                odd,
-                threshold,
-                arena,
-                rows,
-                halvings[table0, COLUMN_TABLE],
-                halvings[table0, COLUMN_STRIDE],
-                state0,
-                stride0,
-                output,
-                2 * row1,
-                pairs0,
-                kind,
-                weights,
-            )
+            pixel_rows(frame, even, odd, threshold, arena, where, variant)
         else:
             for i in range(row_size):
                 spare[i] = frame[even + i]
                 spare[spare_size + i] = frame[odd + i]
-            pixel_rows(
-                spare,
-                np.int64(0),
-                spare_size,
-                threshold,
-                arena,
-                rows,
-                halvings[table0, COLUMN_TABLE],
-                halvings[table0, COLUMN_STRIDE],
-                state0,
-                stride0,
-                output,
-                2 * row1,
-                pairs0,
-                kind,
-                weights,
-            )
+            pixel_rows(spare, np.int64(0), spare_size, threshold, arena, where, variant)
+        # Once both its rows are there, or the last is, a pair of level 1.
         while (
             row >= first_row and pair1 < last + reach and (row >= 2 * pair1 + 1 or row == last_row)
         ):
             done = pair1 - reach
-            keep = done >= first
-            output = dummy
-            if keep:
-                output = (
-                    levels[2, PLANES] + plane * levels[2, PLANE_STRIDE] + done * levels[2, PITCH]
-                )
-            halve_scaled(
-                arena,
-                level1,
-                level1 + row1,
-                2 * row1,
-                halvings[table1, ROW_TABLE] + pair1 * row_table_size(reach),
-                halvings[table1, COLUMN_TABLE],
-                halvings[table1, COLUMN_STRIDE],
-                state1,
-                stride1,
-                output,
-                levels[2, PLANE_STRIDE] if keep else stride1,
-                pairs1,
-                grey_scale,
-                kind,
-                weights,
-            )
+            output, output_stride = dummy, state_stride(pairs1)
+            if done >= first:
+                output_stride = levels[2, PLANE_STRIDE]
+                output = levels[2, PLANES] + plane * output_stride + done * levels[2, PITCH]
+            where = step(halvings, table1, pair1, reach, state1, pairs1, output, output_stride)
+            halve_level_1(arena, level1, level1 + row1, 2 * row1, where, grey_scale, variant)
             pair1 += 1
 
 
@@ -417,8 +247,9 @@ def highest_byte(pixels, start, stop):
 
 
 @simd.function(simd.types.float32)
-def highest_sum(pixels, start, stop, channels):
+def highest_sum(pixels, start, stop, variant):
     """The highest r + g + b of the pixels from `start` in whole blocks before `stop`."""
+    channels = variant.channels
     words = channels == 3 and pixels.element == I8
 
     def sums(x):
@@ -436,34 +267,34 @@ OVER = 16  # pixels that a vector may reach past the one it starts at
 
 
 @inner
-def brightest_bytes(frame, start, stop, channels, full):
+def brightest_bytes(frame, start, stop, full, variant):
     """Highest r + g + b (or grey value) between two elements of a uint8 frame.
 
     A block whose highest byte could not beat the best sum so far is not looked at again, and a
     white pixel ends the search.
     """
-    size = number(channels)
+    size = constant(variant, "channels")
     best = 0.0
     while start + BLOCK <= stop and best < full:
         if start + BLOCK + OVER > frame.size:
             break
         if highest_byte(frame, start, start + BLOCK) * size > best:
-            best = max(best, highest_sum(frame, start, start + BLOCK, channels))
+            best = max(best, highest_sum(frame, start, start + BLOCK, variant))
         start += BLOCK
     if best < full:
-        best = max(best, brightest(frame, start, stop, channels))
+        best = max(best, brightest(frame, start, stop, variant))
     return best
 
 
 @inner
-def brightest(frame, start, stop, channels):
+def brightest(frame, start, stop, variant):
     """Highest r + g + b (or grey value) between two elements of a frame."""
-    size = number(channels)
+    size = constant(variant, "channels")
     best = 0.0
     block = 2 * LANES * size
     whole = (min(stop, frame.size - OVER) - start) // block * block
     if whole > 0:
-        best = max(best, highest_sum(frame, start, start + whole, channels))
+        best = max(best, highest_sum(frame, start, start + whole, variant))
         start += whole
     while start < stop:
         value = 0.0

@@ -17,6 +17,7 @@ from .layout import (
     HEIGHT,
     ORIENT_COLUMNS,
     ORIENT_ROWS,
+    ORIENTED,
     PAD,
     PITCH,
     PLANE_STRIDE,
@@ -73,7 +74,7 @@ def windows(row: Memory, width: Value) -> Iterator[tuple[Value, Value, list[Valu
 
 
 @simd.function()
-def band_row(arena, rows, centre, columns, row_scale, scratch, output, partials, width, wavenumber):
+def band_row(arena, rows, centre, columns, row_scale, scratch, output, partials, width, variant):
     """One row of the band I - LP9(I), filtered along x into its five partial results, which lie
     side by side, a vector of each in turn.
 
@@ -88,7 +89,7 @@ def band_row(arena, rows, centre, columns, row_scale, scratch, output, partials,
         smooth = even_filter(TAPS, low, [a + b for a, b in zip(right, left, strict=True)])
         scale = arena.load(columns + x) * row_scale
         arena.store(output + x, arena.load(centre + x) - smooth * scale)
-    diagonal = wavenumber / math.sqrt(2)
+    wavenumber, diagonal = variant.wavenumber, variant.wavenumber / math.sqrt(2)
     for x, here, left, right in windows(arena.at(output), width):
         sums = [a + b for a, b in zip(right, left, strict=True)]
         differences = [a - b for a, b in zip(right, left, strict=True)]
@@ -101,10 +102,10 @@ def band_row(arena, rows, centre, columns, row_scale, scratch, output, partials,
 
 
 @simd.function()
-def energy_row(arena, rows, columns, row_scale, output, plane_stride, width, wavenumber):
+def energy_row(arena, rows, columns, row_scale, output, plane_stride, width, variant):
     """The energies of one row from the partial results of the nine rows around it."""
     around = [arena.at(rows[k]) for k in range(2 * REACH + 1)]
-    diagonal = wavenumber / math.sqrt(2)
+    wavenumber, diagonal = variant.wavenumber, variant.wavenumber / math.sqrt(2)
     for x in simd.span(0, width, LANES):
 
         def vertical(p):
@@ -142,25 +143,14 @@ def energy_row(arena, rows, columns, row_scale, output, plane_stride, width, wav
 
 
 @inner
-def orientation_rows(
-    arena,
-    levels,
-    places,
-    level,
-    source_plane,
-    first_plane,
-    first,
-    last,
-    scratch,
-    offsets,
-    wavenumber,
-):
+def orientation_rows(buffers, level, source_plane, first, last, scratch, offsets, variant):
     """Rows `first` to `last` of the four energies of one level. `offsets` holds nine integers."""
+    arena, levels, _, places, _ = buffers
     height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
-    source = levels[level, PLANES] + source_plane * levels[level, PLANE_STRIDE]
-    output = levels[level, PLANES] + first_plane * levels[level, PLANE_STRIDE]
-    rows = levels[level, ORIENT_ROWS]
-    columns = levels[level, ORIENT_COLUMNS]
+    stride = levels[level, PLANE_STRIDE]
+    source = levels[level, PLANES] + source_plane * stride
+    output = levels[level, PLANES] + ORIENTED * stride
+    rows, columns = levels[level, ORIENT_ROWS], levels[level, ORIENT_COLUMNS]
     zeros = places[ZEROS] + PAD
     low = scratch + PAD
     band = low + pitch
@@ -172,6 +162,7 @@ def orientation_rows(
             for k in range(2 * REACH + 1):
                 row = y - REACH + k
                 offsets[k] = source + row * pitch if 0 <= row < height else zeros
+            partials = ring + y % (2 * REACH + 1) * slot
             band_row(
                 arena,
                 offsets,
@@ -180,22 +171,23 @@ def orientation_rows(
                 arena[rows + 2 * y],
                 low,
                 band,
-                ring + y % (2 * REACH + 1) * slot,
+                partials,
                 width,
-                wavenumber,
+                variant,
             )
         done = y - REACH
         if done >= first:
             for k in range(2 * REACH + 1):
                 row = done - REACH + k
-                offsets[k] = ring + row % (2 * REACH + 1) * slot if 0 <= row < height else zeros
+                inside = 0 <= row < height
+                offsets[k] = ring + row % (2 * REACH + 1) * slot if inside else zeros
             energy_row(
                 arena,
                 offsets,
                 columns + pitch,
                 arena[rows + 2 * done + 1],
                 output + done * pitch,
-                levels[level, PLANE_STRIDE],
+                stride,
                 width,
-                wavenumber,
+                variant,
             )

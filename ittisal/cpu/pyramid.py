@@ -9,9 +9,7 @@ in registers. So a plane passes through once, and only the halved plane reaches 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-
-from llvmlite import ir
-from numba.extending import intrinsic
+from typing import NamedTuple
 
 from . import simd
 from .jit import inlined, inner
@@ -27,9 +25,21 @@ from .layout import (
     ROW_TABLE,
     WIDTH,
 )
-from .simd import LANES, Memory, Value, number
+from .simd import LANES, Memory, Value, constant
+from .variant import Weights
 
-InteriorWeights = tuple[tuple[int, int], ...]  # per output a pair reaches: even, odd row
+
+class Step(NamedTuple):
+    """Where a step's tables and rows lie in the arena, in floats from its start."""
+
+    rows: Value  # weights of this pair of rows
+    columns: Value  # of all pairs of columns
+    column_stride: Value
+    state: Value
+    state_stride: Value
+    output: Value
+    output_stride: Value  # from plane to plane
+    pairs: Value  # of columns
 
 
 def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int) -> Value:
@@ -41,35 +51,32 @@ def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int
     return sum(given[1:], given[0]) if row is None else sum(given, row)
 
 
-def unit(weights: InteriorWeights) -> float:
+def unit(weights: Weights) -> float:
     """What whole weights along both axes have to be scaled by."""
     return 1 / sum(map(sum, weights)) ** 2
 
 
 def halve(
     source: Callable[[Value], Iterator[list[tuple[Value, Value]]]],
-    rows: Memory,
-    columns: Memory,
-    column_stride: Value,
-    state: Memory,
-    state_stride: Value,
-    output: Memory,
-    output_stride: Value,
-    pairs: Value,
-    planes: int,
-    weights: InteriorWeights,
+    arena: Memory,
+    step: tuple[Value, ...],
+    weights: Weights,
     scales: list[Value | float],
     split: bool = False,
 ) -> None:
-    """Write the code that takes a pair of rows of `planes` planes one step.
+    """Write the code that takes a pair of rows of some planes one step.
 
     `source(x)` yields the 2 LANES columns from x in two halves, each a list with the even and
     the odd row's samples per plane. The halves follow each other, or (`split`) are the even and
     the odd columns.
-    `weights` are the row weights away from the borders, whole numbers known when compiling,
-    which most rows and columns have; `rows` and `columns` hold each one's own, and whether
-    they are these. `scales`, one per plane, undoes the factor of whole weights along both axes.
+    `weights` are the weights away from the borders, whole numbers known when compiling, which
+    most rows and columns have; the step's tables hold each one's own, and whether they are
+    these. `scales`, one per plane, undoes the factor of whole weights along both axes.
     """
+    where = Step(*step)
+    rows, columns, state = (arena.at(at) for at in (where.rows, where.columns, where.state))
+    column_stride, state_stride = where.column_stride, where.state_stride
+    planes = len(scales)
     parts = len(weights)
     reach = parts // 2
     interior = rows[2 * parts] > 0.0
@@ -77,7 +84,7 @@ def halve(
     open_block = [simd.Carry(zero) for _ in range(planes)]
     before = [[simd.Carry(zero) for _ in range(parts)] for _ in range(planes)]
 
-    for x in simd.span(0, pairs, LANES):
+    for x in simd.span(0, where.pairs, LANES):
         done: list[list[Value]] = [[] for _ in range(planes)]
         for half, samples in enumerate(source(x * 2)):
             column = x * 2 + half * LANES
@@ -129,52 +136,37 @@ def halve(
                 before[plane][reach - d].set(left)
                 before[plane][reach + d].set(right)
             open_block[plane].set(opened)
-            output.store(output_stride * plane + x - LANES, finished * scales[plane])
+            target = where.output + where.output_stride * plane + x - LANES
+            arena.store(target, finished * scales[plane])
     for plane in range(planes):
         finished = open_block[plane].get()
         for d in range(1, reach + 1):
             finished += simd.shifted_left(before[plane][reach - d].get(), zero, d)
-        output.store(output_stride * plane + x - LANES, finished * scales[plane])
+        target = where.output + where.output_stride * plane + x - LANES
+        arena.store(target, finished * scales[plane])
 
 
-@simd.function()
-def halve_rows(
-    arena,
-    even,
-    odd,
-    plane_stride,
-    rows,
-    columns,
-    column_stride,
-    state,
-    state_stride,
-    output,
-    output_stride,
-    pairs,
-    planes,
-    weights,
-):
-    """A pair of rows in the arena, for `planes` planes `plane_stride` apart."""
+def arena_rows(
+    arena: Memory, even: Value, odd: Value, plane_stride: Value, planes: int
+) -> Callable[[Value], Iterator[list[tuple[Value, Value]]]]:
+    """A source for `halve`: two rows in the arena, of planes `plane_stride` apart."""
 
-    def source(x):
+    def source(x: Value) -> Iterator[list[tuple[Value, Value]]]:
         for column in (x, x + LANES):
             at = [column + plane_stride * plane for plane in range(planes)]
             yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
 
-    halve(
-        source,
-        arena.at(rows),
-        arena.at(columns),
-        column_stride,
-        arena.at(state),
-        state_stride,
-        arena.at(output),
-        output_stride,
-        pairs,
-        planes,
-        weights,
-        [unit(weights)] * planes,
-    )
+    return source
+
+
+@simd.function()
+def halve_rows(arena, even, odd, plane_stride, step, variant, role):
+    """A pair of rows in the arena; `role` says of a "pyramid" or a "reduction"."""
+    reduction = role == "reduction"
+    planes = variant.maps if reduction else variant.planes
+    weights = variant.reduction if reduction else variant.weights
+    source = arena_rows(arena, even, odd, plane_stride, planes)
+    halve(source, arena, step, weights, [unit(weights)] * planes)
 
 
 @simd.function()
@@ -186,19 +178,6 @@ def clear(arena, start, size):
         arena.store(start + x, zero)
 
 
-@intrinsic
-def reach_of(context, weights):
-    """How many outputs to either side a pair of rows reaches, as an integer."""
-    reach = len(weights.value) // 2
-    return simd.types.int64(weights), lambda *_: ir.Constant(simd.I64, reach)
-
-
-@inlined
-def row_table_size(reach):
-    """Entries of a row table for one pair: its weights, whether they are interior, and room."""
-    return 2 * (2 * reach + 2)
-
-
 @inlined
 def state_stride(pairs):
     """Floats from one row of state to the next: whole blocks of 2 PAD samples, and a line more
@@ -207,39 +186,43 @@ def state_stride(pairs):
     return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
 
 
+@inlined
+def step(halvings, table, pair, reach, state, pairs, output, output_stride):
+    """The `Step` of a pair of rows."""
+    return (
+        halvings[table, ROW_TABLE] + pair * 2 * (2 * reach + 2),
+        halvings[table, COLUMN_TABLE],
+        halvings[table, COLUMN_STRIDE],
+        state,
+        state_stride(pairs),
+        output,
+        output_stride,
+        pairs,
+    )
+
+
 @inner
-def halve_plane(arena, levels, halvings, kind, level, plane, planes, weights, scratch):
-    """Take `planes` planes from `level` to the next, whole."""
-    reach = reach_of(weights)
-    states = number(planes) * 2 * reach
+def halve_plane(buffers, kind, level, plane, scratch, variant):
+    """Take the variant's planes, from number `plane` on, from `level` to the next, whole."""
+    arena, levels, halvings, _, _ = buffers
+    reach = constant(variant, "reach")
     height, width = levels[level, HEIGHT], levels[level, WIDTH]
-    table = kind * LEVELS + level
     pairs = (width + 1) // 2
     stride = state_stride(pairs)
-    dummy = scratch + states * stride + PAD
-    clear(arena, scratch, states * stride)
+    states = constant(variant, "planes") * 2 * reach * stride
+    dummy = scratch + states + PAD
+    clear(arena, scratch, states)
     source = levels[level, PLANES] + plane * levels[level, PLANE_STRIDE]
     target = levels[level + 1, PLANES] + plane * levels[level + 1, PLANE_STRIDE]
-    out_height = levels[level + 1, HEIGHT]
-    for pair in range(out_height + reach):
+    for pair in range(levels[level + 1, HEIGHT] + reach):
         even = source + min(2 * pair, height - 1) * levels[level, PITCH]
         odd = source + min(2 * pair + 1, height - 1) * levels[level, PITCH]
         row = pair - reach
-        output = target + row * levels[level + 1, PITCH] if row >= 0 else dummy
-        output_stride = levels[level + 1, PLANE_STRIDE] if row >= 0 else stride
-        halve_rows(
-            arena,
-            even,
-            odd,
-            levels[level, PLANE_STRIDE],
-            halvings[table, ROW_TABLE] + pair * row_table_size(reach),
-            halvings[table, COLUMN_TABLE],
-            halvings[table, COLUMN_STRIDE],
-            scratch,
-            stride,
-            output,
-            output_stride,
-            pairs,
-            planes,
-            weights,
+        output, output_stride = dummy, stride
+        if row >= 0:
+            output = target + row * levels[level + 1, PITCH]
+            output_stride = levels[level + 1, PLANE_STRIDE]
+        where = step(
+            halvings, kind * LEVELS + level, pair, reach, scratch, pairs, output, output_stride
         )
+        halve_rows(arena, even, odd, levels[level, PLANE_STRIDE], where, variant, "pyramid")

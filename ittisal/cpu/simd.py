@@ -92,15 +92,15 @@ def _ignored(_kind: Static, _object: Any, context: Any) -> NativeValue:
     return NativeValue(context.context.get_dummy_value())
 
 
-@intrinsic
-def number(context, static):
-    """The value of a `Static` number, as an int64 that `@njit` code can compute with."""
-    value = static.value
+@intrinsic(prefer_literal=True)
+def constant(context, static, name):
+    """A whole-number field of a `Static`, as an int64 that `@njit` code can compute with."""
+    value = getattr(static.value, name.literal_value)
 
     def generate(_context, _builder, _signature, _args):
         return ir.Constant(I64, value)
 
-    return types.int64(static), generate
+    return types.int64(static, name), generate
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -432,6 +432,14 @@ class Memory:
 def _wrap(context: Any, builder: ir.IRBuilder, kind: types.Type, value: ir.Value) -> Any:
     if isinstance(kind, Static):
         return kind.value
+    if isinstance(kind, types.StringLiteral):
+        return kind.literal_value
+    if isinstance(kind, types.BaseTuple):
+        parts: Any = kind
+        return tuple(
+            _wrap(context, builder, part, builder.extract_value(value, i))
+            for i, part in enumerate(parts)
+        )
     if isinstance(kind, types.Array):
         data = context.make_array(kind)(context, builder, value).data
         size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
@@ -440,7 +448,7 @@ def _wrap(context: Any, builder: ir.IRBuilder, kind: types.Type, value: ir.Value
         return Value(builder, context.cast(builder, value, kind, types.int64))
     if isinstance(kind, types.Float):
         return Value(builder, context.cast(builder, value, kind, types.float32))
-    raise TypeError(f"simd functions take arrays, numbers and Static, not {kind}")
+    raise TypeError(f"simd functions take arrays, numbers, tuples, names and Static, not {kind}")
 
 
 def function(returns: types.Type = types.none) -> Callable[[Callable[..., Any]], Any]:
@@ -468,6 +476,6 @@ def function(returns: types.Type = types.none) -> Callable[[Callable[..., Any]],
         typer.__name__ = typer.__qualname__ = write.__name__
         typer.__doc__ = write.__doc__
         typer.__module__ = write.__module__
-        return intrinsic(typer)
+        return intrinsic(prefer_literal=True)(typer)
 
     return decorate

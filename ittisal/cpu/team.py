@@ -9,9 +9,9 @@ briefly, then yields the processor. Between frames workers sleep in the kernel.
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -149,45 +149,61 @@ def close_door(words):
     wait_for(words, np.int64(LEFT), entered)
 
 
+class _Member:
+    """A worker thread and its mailbox, which holds one job: the newest."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.job: tuple[Any, ...] | None = None
+        self.leaving = False
+        self.signal = threading.Lock()
+        self.signal.acquire()
+
+    def call(self) -> None:
+        """Wake the worker; if it has not woken since the last call, that one will do."""
+        if self.signal.locked():
+            self.signal.release()
+
+    def live(self) -> None:
+        """Do the jobs in the mailbox, and sleep when there is none."""
+        while True:
+            self.signal.acquire()
+            if self.leaving:
+                return
+            job, self.job = self.job, None
+            if job is not None:
+                work, epoch, arguments = job
+                work(self.number, epoch, *arguments)
+                del job, work, arguments  # a sleeping worker keeps no frame alive
+
+
+def _dismiss(members: list[_Member]) -> None:
+    for member in members:
+        member.leaving = True
+        member.call()
+    members.clear()
+
+
 class Team:
-    """Worker threads that run `work(member, epoch, *job)` for every job handed out."""
+    """Worker threads that run `work(member, epoch, *job)` for every job handed out.
+
+    They end with the team, whether it is closed or forgotten.
+    """
 
     def __init__(self, size: int) -> None:
         self.words = np.zeros(WORDS, np.int64)
         self.epoch = 0
-        self.queues: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in range(size - 1)]
-        self.threads = [
+        self.members = [_Member(number) for number in range(1, size)]
+        for member in self.members:
             threading.Thread(
-                target=_work, args=(jobs, member), name=f"ittisal-{member}", daemon=True
-            )
-            for member, jobs in enumerate(self.queues, 1)
-        ]
-        for thread in self.threads:
-            thread.start()
+                target=member.live, name=f"ittisal-{member.number}", daemon=True
+            ).start()
+        self.close = weakref.finalize(self, _dismiss, self.members)
 
     def run(self, work: Callable[..., Any], job: tuple[Any, ...]) -> Any:
         """Do a job with all members, the caller among them; its result."""
         self.epoch = self.epoch % 0x7FFFFFFF + 1
-        for jobs in self.queues:
-            jobs.put((work, self.epoch, job))
+        for member in self.members:
+            member.job = (work, self.epoch, job)
+            member.call()
         return work(0, self.epoch, *job)
-
-    def close(self) -> None:
-        """Let the workers go; they do not keep the process alive either."""
-        for jobs in self.queues:
-            jobs.put(None)
-        for thread in self.threads:
-            thread.join()
-        self.queues, self.threads = [], []
-
-
-def _work(jobs: queue.SimpleQueue[Any], member: int) -> None:
-    while True:
-        job = jobs.get()
-        while not jobs.empty():  # late: only the newest is worth looking at
-            job = jobs.get()
-        if job is None:
-            return
-        work, epoch, arguments = job
-        work(member, epoch, *arguments)
-        del job, arguments, work  # a sleeping worker keeps no frame alive
