@@ -40,6 +40,7 @@ FEATURE_CHANNEL = {
 }
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # samples closer than this fraction of a map's range are one plateau
+HALF_A_PEAK = 0.5  # counts are shares; less than this is none
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
 
 
@@ -236,36 +237,40 @@ def rescale(x: np.ndarray, low: float, high: float, scale: float, to: float) -> 
     return (x - low) * (to / (high - low))
 
 
-def local_maxima(x: np.ndarray, threshold: float, peak_mean: PeakMean) -> np.ndarray:
-    """Interior values at least `threshold` and not below any of their four neighbours.
+def local_maxima(
+    x: np.ndarray, threshold: float, peak_mean: PeakMean
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interior values at least `threshold` and not below any of four neighbours; their counts.
 
-    iNVT (`all`) counts every sample of a plateau. Counted so, one object half-way between two
-    samples would be two equal peaks, which N sets to 0, or not, by the last bit. So P98's mean
-    (`others`) counts a plateau once, at its first sample in reading order; samples closer than
-    PLATEAU of the map's range make one, diagonal ones too.
+    iNVT (`all`) counts every sample of a plateau as 1. Counted so, one object half-way between
+    two samples would be two equal peaks, which N sets to 0, or not, by the last bit. So for P98's
+    mean (`others`) samples closer than PLATEAU of the map's range share one count: each has
+    1 / (1 + how many of its eight neighbours are that close).
     """
+    height, width = x.shape
     inner = x[1:-1, 1:-1]
-    up, down, left, right = x[:-2, 1:-1], x[2:, 1:-1], x[1:-1, :-2], x[1:-1, 2:]
-    if peak_mean is PeakMean.ALL:
-        peak = np.logical_and.reduce([inner >= n for n in (up, down, left, right)])
-    else:
-        near = PLATEAU * (x.max() - x.min())
-        before = (inner > up + near) & (inner > left + near)
-        after = (inner >= down - near) & (inner >= right - near)
-        apart = [abs(inner - diagonal) > near for diagonal in (x[:-2, :-2], x[:-2, 2:])]
-        peak = before & after & apart[0] & apart[1]
-    return inner[peak & (inner >= threshold)]
+    near = 0.0 if peak_mean is PeakMean.ALL else PLATEAU * (x.max() - x.min())
+    peak = inner >= threshold
+    sharing = np.zeros(inner.shape)
+    for dy, dx in np.ndindex(3, 3):
+        neighbour = x[dy : dy + height - 2, dx : dx + width - 2]
+        if dy == 1 or dx == 1:
+            peak &= inner >= neighbour - near
+        sharing += abs(inner - neighbour) <= near  # itself among them
+    counts = np.ones(inner.shape) if peak_mean is PeakMean.ALL else 1 / np.maximum(sharing, 1)
+    return inner[peak], counts[peak]
 
 
 def maxnorm_factor(x: np.ndarray, threshold: float, peak_mean: PeakMean) -> float:
     """(M - m)^2, M the map's maximum, m its mean local maximum (P98; with or without M)."""
-    top, peaks = x.max(), local_maxima(x, threshold, peak_mean)
+    top = x.max()
+    peaks, counts = local_maxima(x, threshold, peak_mean)
+    total, count = (peaks * counts).sum(), counts.sum()
     if peak_mean is PeakMean.ALL:  # iNVT: none leaves the map as it is, one promotes it fully
-        return 1.0 if peaks.size == 0 else top**2 if peaks.size == 1 else (top - peaks.mean()) ** 2
-    others = np.sort(peaks)
-    if peaks.size and others[-1] >= top - PLATEAU * (top - x.min()):  # the global one
-        others = others[:-1]
-    return (top - (others.mean() if others.size else 0)) ** 2
+        return 1.0 if count == 0 else top**2 if count == 1 else (top - total / count) ** 2
+    if peaks.size and peaks.max() >= top - PLATEAU * (top - x.min()):  # the global one
+        total, count = total - top, count - 1
+    return (top - (total / count if count > HALF_A_PEAK else 0)) ** 2
 
 
 def gaussian(amplitude: float, sigma: float, shape: tuple[int, int]) -> np.ndarray:

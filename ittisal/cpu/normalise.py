@@ -18,6 +18,7 @@ MAXNORM, ITERATIVE, NONE = range(3)
 RANGE = 10.0
 FLAT = 1e-5
 PLATEAU = 1e-4  # of a map's range
+HALF_A_PEAK = 0.5
 
 
 @simd.function(simd.types.UniTuple(simd.types.float32, 2))
@@ -36,10 +37,9 @@ def extremes(arena, start, pitch, height, width):
 
 @simd.function(simd.types.UniTuple(simd.types.float32, 3))
 def local_maxima(arena, start, pitch, height, width, low, threshold, near, variant):
-    """Sum above `low`, number and highest of the interior local maxima at or over a threshold.
+    """Sum above `low`, count and highest of the interior local maxima at or over a threshold.
 
-    Samples closer than `near` are one plateau, which counts once, at its first sample; or
-    (`all_peaks`) every sample that no neighbour exceeds counts.
+    Samples closer than `near` share one count; or (`all_peaks`) every one counts.
     """
     zero = arena[start].splat() * 0.0
     zero = zero - zero
@@ -50,19 +50,21 @@ def local_maxima(arena, start, pitch, height, width, low, threshold, near, varia
             here = row.load(x)
             at = simd.ramp(x)
             peak = (here >= threshold) & (at > 0) & (at < width - 1)
-            if variant.all_peaks:
-                for neighbour in (x - pitch, x + pitch, x - 1, x + 1):
-                    peak = peak & (here >= row.load(neighbour))
-            else:
-                for earlier in (x - pitch, x - 1):
-                    peak = peak & (here > row.load(earlier) + near)
-                for later in (x + pitch, x + 1):
-                    peak = peak & (here >= row.load(later) - near)
-                for diagonal in (x - pitch - 1, x - pitch + 1):
-                    peak = peak & (simd.absolute(here - row.load(diagonal)) > near)
-            total.set(total.get() + simd.select(peak, here - low, 0.0))
-            count.set(count.get() + simd.select(peak, zero + 1.0, 0.0))
-            highest.set(simd.maximum(highest.get(), simd.select(peak, here, 0.0)))
+            almost = here if variant.all_peaks else here + near
+            for neighbour in (x - pitch, x + pitch, x - 1, x + 1):
+                peak = peak & (almost >= row.load(neighbour))
+            with simd.where_any(peak):  # few vectors hold one
+                share = zero + 1.0
+                if not variant.all_peaks:
+                    for line in (x - pitch, x, x + pitch):
+                        for other in (line - 1, line, line + 1):
+                            if other is not x:
+                                close = simd.absolute(here - row.load(other)) <= near
+                                share = simd.select(close, share + 1.0, share)
+                    share = 1.0 / share
+                total.set(total.get() + simd.select(peak, (here - low) * share, 0.0))
+                count.set(count.get() + simd.select(peak, share, 0.0))
+                highest.set(simd.maximum(highest.get(), simd.select(peak, here, 0.0)))
     return (
         simd.total(total.get()),
         simd.total(count.get()),
@@ -93,9 +95,9 @@ def maxnorm_factor(buffers, start, lowest, highest, low, high, top, variant):
         if count == 1:
             return own * own
     elif count > 0 and peak >= highest - near:
-        total -= peak - low
+        total -= highest - low
         count -= 1
-    return (own - (total * scale / count if count > 0 else 0.0)) ** 2
+    return (own - (total * scale / count if count > HALF_A_PEAK else 0.0)) ** 2
 
 
 @inner

@@ -18,6 +18,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -393,6 +394,15 @@ def either(
             joined.add_incoming(value.v, block)
         results.append(Value(b, joined))
     return results
+
+
+@contextmanager
+def where_any(mask: Value) -> Iterator[None]:
+    """`if any(mask)` in the code being written."""
+    b = mask.b
+    bits = b.bitcast(mask.v, ir.IntType(mask.lanes))
+    with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))):
+        yield
 
 
 class Memory:
