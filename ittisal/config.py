@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -155,7 +156,7 @@ class Config:
         The operator N.
     peak_mean : PeakMean
         Which local maxima count in `maxnorm`. `all` counts every sample of a plateau, as iNVT
-        does; `others` counts a plateau once.
+        does; with `others` equal neighbours share a count.
     iterations : int in 1..100
         Of `iterative` (IK00 shows about 10; the published codes use 3).
     normalise_opponents : bool
@@ -338,11 +339,15 @@ def _checked(name: str, default: Any, value: Any) -> Any:
         if not isinstance(value, bool):
             raise TypeError(f"{name}={value!r} must be True or False")
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}={value!r} must be a number")
-    if isinstance(default, int) and not float(value).is_integer():
+    try:
+        as_float = float(value)
+    except OverflowError:
+        as_float = math.inf
+    if isinstance(default, int) and not as_float.is_integer():
         raise TypeError(f"{name}={value!r} must be a whole number")
-    value = type(default)(value)
+    value = type(default)(as_float)
     holds, limit = _RANGES[name]
     if not holds(value):
         raise ValueError(f"{name}={value!r} must be {limit}")
@@ -363,11 +368,12 @@ def _checked_weights(value: Any) -> tuple[tuple[Channel, float], ...]:
         except ValueError:
             names = ", ".join(repr(member.value) for member in Channel)
             raise ValueError(f"weights: {name!r} is not one of {names}") from None
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+        if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
             raise TypeError(f"weights: {name}={weight!r} must be a number")
+        weight = float(weight)
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"weights: {name}={weight!r} must be finite and at least 0")
-        weights[channel] = float(weight)
+        weights[channel] = weight
     if not any(weights.values()):
         raise ValueError(f"weights={value!r}: at least one channel needs a weight above 0")
     return tuple((channel, weights.get(channel, 0.0)) for channel in Channel)

@@ -39,8 +39,8 @@ def check_shape(shape: Any) -> tuple[int, int]:
         ) from None
     if min(height, width) < MIN_SIDE:
         raise ValueError(
-            f"frame is {width}x{height} pixels; both sides must be at least {MIN_SIDE}, or no "
-            "centre-surround pair exists. Enlarge it first"
+            f"frame is {width}x{height} pixels; both sides must be at least {MIN_SIDE}, for the "
+            "first centre-surround pair. Enlarge it first"
         )
     if max(height, width) > MAX_SIDE:
         raise ValueError(
@@ -84,8 +84,7 @@ def check_frame(frame: Any) -> np.ndarray:
         raise ValueError(
             f"frame of shape {frame.shape} is not an image; give (H, W, 3) colour or (H, W) grey"
         )
-    if not frame.dtype.isnative:  # as some files are
-        frame = frame.astype(frame.dtype.newbyteorder("="))
+    frame = native(frame)
     if frame.dtype in (np.uint8, np.uint16, np.float32):
         return frame
     if frame.dtype in (np.float16, np.float64):
@@ -94,6 +93,11 @@ def check_frame(frame: Any) -> np.ndarray:
         f"frame has dtype {frame.dtype}; give uint8 (0-255), uint16 (0-65535), or float in "
         "[0, 1]. Divide other integers by their full scale"
     )
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The array in this machine's byte order, as not every file is."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def check_values(low: float, high: float) -> None:
@@ -119,6 +123,7 @@ def composite(image: np.ndarray) -> np.ndarray:
     """
     if image.ndim != 3 or image.shape[2] not in (2, 4) or image.size == 0:
         return image
+    image = native(image)
     if image.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
         return image[..., 0] if image.shape[2] == 2 else image[..., :3]  # check_frame refuses it
     if not np.issubdtype(image.dtype, np.unsignedinteger):
@@ -131,6 +136,8 @@ def composite(image: np.ndarray) -> np.ndarray:
         alpha = alpha[..., 0]
     if (alpha == full).all():
         return colour
+    if full == 1:
+        check_values(colour.min(), colour.max())
     alpha = np.asarray(alpha, np.float32) / np.float32(full)
     if not (alpha.min() >= 0 and alpha.max() <= 1):  # NaN too
         raise ValueError("the alpha channel must lie in [0, 1]; clip or rescale it first")

@@ -32,6 +32,11 @@ def enlarge(
     -------
     float32 ndarray of shape (H, W)
 
+    Raises
+    ------
+    ValueError
+        The map is not of the size that belongs to `shape`, or `out` does not fit.
+
     Examples
     --------
     >>> import numpy as np
@@ -39,12 +44,22 @@ def enlarge(
     >>> enlarge(np.float32([[0, 1]]), (16, 32))[0, 7:9]
     array([0.     , 0.03125], dtype=float32)
     """
+    small = np.asarray(small, np.float32)
+    height, width = shape
+    wanted = (max(height >> MAP_LEVEL, 1), max(width >> MAP_LEVEL, 1))
+    if small.shape != wanted:
+        raise ValueError(
+            f"map has shape {small.shape}; that of a {width}x{height} frame has {wanted}"
+        )
+    if out is not None and (out.shape != (height, width) or out.dtype != np.float32):
+        raise ValueError(
+            f"out is {out.dtype} of shape {out.shape}; give float32 of {(height, width)}"
+        )
     step = 1 << MAP_LEVEL
     offset = (step - 1) / 2 if config.phase is Phase.CENTRED else 0.0
     rows, columns = (
         _positions(n, size, step, offset) for n, size in zip(shape, small.shape, strict=True)
     )
-    small = np.asarray(small, np.float32)
     low, t = columns
     high = np.minimum(low + 1, small.shape[1] - 1)
     wide = small[:, low]

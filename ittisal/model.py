@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from . import backends
 from .config import ITTI_1998, Config
 from .frames import check_channel_order, check_frame, check_shape, composite
 from .maps import enlarge
+from .pipeline import Backend
 from .plan import Plan
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
@@ -24,7 +27,7 @@ class Saliency:
     """The model for frames of one size: plan, kernels and fixed buffers made once.
 
     Nothing is allocated per frame when `out` is given. The buffers are its own, so use one
-    object per thread.
+    object per thread; a second call while one is under way is refused.
 
     Parameters
     ----------
@@ -72,9 +75,11 @@ class Saliency:
             raise TypeError(f"config is a {type(config).__name__}; give an ittisal.Config")
         self._plan = Plan(check_shape(shape), config)
         self._channel_order = check_channel_order(channel_order)
-        self._threads = _thread_count(threads, self._plan.shape)
+        count = _thread_count(threads, self._plan.shape)
         _, module = backends.choose(backend, config)
-        self._backend = module.make(self._plan, self._channel_order, self._threads)
+        self._backend: Backend = module.make(self._plan, self._channel_order, count)
+        self._busy = threading.Lock()
+        self._closed = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -104,7 +109,7 @@ class Saliency:
     @property
     def threads(self) -> int:
         """CPU threads that share one frame."""
-        return self._threads
+        return self._backend.threads
 
     @property
     def nbytes(self) -> int:
@@ -132,29 +137,37 @@ class Saliency:
         ------
         TypeError, ValueError
             Another size or type than the model's, or float values that are NaN or outside [0, 1].
+        RuntimeError
+            The model is closed, or in use by another thread.
         """
         frame = self._checked(frame)
         if out is None:
             out = np.empty(self.map_shape, np.float32)
         else:
             self._check_out(out)
-        self._backend.run(frame, out)
+        with self._alone() as backend:
+            backend.run(frame, out)
         return out
 
     def trace(self, frame: Any) -> dict[str, np.ndarray]:
         """Every intermediate of one frame, by the names of `ittisal.reference.trace`.
 
-        A backend that never makes one (levels 0 and 1, centre-surround maps at their own scale)
-        leaves it out. The arrays are copies.
+        The CPU backend never makes some, and leaves them out: levels 0 and 1 of the pyramids, and
+        `contrast/...`, centre-surround maps at their own scale. The arrays are copies.
         """
-        return self._backend.trace(self._checked(frame))
+        frame = self._checked(frame)
+        with self._alone() as backend:
+            return backend.trace(frame)
 
     def timings(self, frame: Any) -> dict[str, float]:
         """Milliseconds that each stage took for this frame, once."""
-        return self._backend.timings(self._checked(frame))
+        frame = self._checked(frame)
+        with self._alone() as backend:
+            return backend.timings(frame)
 
     def close(self) -> None:
-        """Stop worker threads and release the buffers; the object is then unusable."""
+        """Stop worker threads; the object then refuses frames. Closing twice does no harm."""
+        self._closed = True
         self._backend.close()
 
     def __enter__(self) -> Saliency:
@@ -166,6 +179,20 @@ class Saliency:
     def __repr__(self) -> str:
         height, width = self.shape
         return f"<Saliency {width}x{height}, backend {self.backend}, threads {self.threads}>"
+
+    @contextmanager
+    def _alone(self) -> Iterator[Backend]:
+        """The backend, for one caller at a time."""
+        if self._closed:
+            raise RuntimeError("this Saliency is closed; build another")
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError(
+                "this Saliency is in use by another thread; build one for each thread"
+            )
+        try:
+            yield self._backend
+        finally:
+            self._busy.release()
 
     def _checked(self, frame: Any) -> np.ndarray:
         frame = check_frame(frame)
@@ -221,8 +248,8 @@ def saliency_map(
 
     Parameters
     ----------
-    image : array of shape (H, W), (H, W, 3) or (H, W, 4)
-        Grey, colour, or colour with straight alpha, which is composited over white. uint8,
+    image : array of shape (H, W), (H, W, 3), (H, W, 2) or (H, W, 4)
+        Grey or colour; with straight alpha, which is composited over white. uint8,
         uint16, or float in [0, 1]; any strides; never changed. Sides at least 32.
     config : Config
         The reading of the model; see `ittisal.preset`.
@@ -259,8 +286,8 @@ def saliency_map(
     >>> saliency.shape, saliency.dtype, bool(0.9 < saliency.max() <= 1)
     ((96, 128), dtype('float32'), True)
     """
-    if isinstance(image, np.ndarray):
-        image = composite(image)
+    if hasattr(image, "__array__"):
+        image = composite(np.asarray(image))
     frame = check_frame(image)
     raw = _cached_model(frame.shape[:2], config, backend, channel_order)(frame)
     peak = raw.max()

@@ -20,6 +20,7 @@ class Backend(Protocol):
     """One way to run the stages for one plan. It owns its buffers: one per thread."""
 
     name: str
+    threads: int  # that share one frame
 
     def run(self, frame: np.ndarray, out: np.ndarray) -> None:
         """Write the raw map of a checked frame into `out`."""
@@ -35,4 +36,4 @@ class Backend(Protocol):
         """Bytes of all buffers."""
 
     def close(self) -> None:
-        """Release threads and memory."""
+        """Let worker threads go."""

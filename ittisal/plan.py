@@ -22,6 +22,13 @@ from .config import (
 BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
 BINOMIAL_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 
+EVERY_FEATURE = (
+    ("intensity", Channel.INTENSITY),
+    ("red_green", Channel.COLOUR),
+    ("blue_yellow", Channel.COLOUR),
+    *((f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS),
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -63,14 +70,12 @@ class Plan:
     @cached_property
     def features(self) -> tuple[tuple[str, Channel], ...]:
         """Feature names with their channels, for a colour frame; weightless channels left out."""
-        every = (
-            ("intensity", Channel.INTENSITY),
-            ("red_green", Channel.COLOUR),
-            ("blue_yellow", Channel.COLOUR),
-            *((f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS),
-        )
-        weights = dict(self.config.weights)
-        return tuple((name, channel) for name, channel in every if weights[channel] > 0)
+        return self.features_of(colour=True)
+
+    def features_of(self, *, colour: bool) -> tuple[tuple[str, Channel], ...]:
+        """The same, for a colour or a grey frame."""
+        weights = self.config.channel_weights(colour=colour)
+        return tuple((name, channel) for name, channel in EVERY_FEATURE if channel in weights)
 
 
 def halving_weights(n: int, taps: np.ndarray, phase: Phase) -> np.ndarray:

@@ -41,6 +41,7 @@ FEATURE_CHANNEL = {
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # samples closer than this fraction of a map's range are one plateau
 HALF_A_PEAK = 0.5  # counts are shares; less than this is none
+DARK = 1e-9  # intensities up to here, of 1, are black: a float frame can be as dim as it likes
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
 
 
@@ -78,7 +79,7 @@ def opponency(rgb: np.ndarray, config: Config = ITTI_1998) -> tuple[np.ndarray, 
         divisor = rgb.sum(axis=2) if config.opponency is Opponency.INVT else brightness
     top = brightness.max() if config.hue_reference is HueReference.FRAME else 1.0
     # A pixel at exactly the threshold has no hue, whatever the rounding: hence the 1e-6.
-    hued = brightness > config.hue_threshold * (1 + 1e-6) * top
+    hued = brightness > max(config.hue_threshold * (1 + 1e-6) * top, DARK)
     r, g, b = (np.divide(x, divisor, out=np.zeros_like(x), where=hued) for x in (r, g, b))
     if config.opponency is Opponency.WALTHER:
         return r - g, b - np.minimum(r, g)
@@ -232,7 +233,7 @@ def reduce(x: np.ndarray, level: int, config: Config) -> np.ndarray:
 
 def rescale(x: np.ndarray, low: float, high: float, scale: float, to: float) -> np.ndarray:
     """[low, high] to [0, to]; a map that is flat next to the signal's `scale` becomes 0."""
-    if high - low <= FLAT * scale:
+    if high - low <= FLAT * max(scale, DARK):
         return np.zeros_like(x)
     return (x - low) * (to / (high - low))
 
@@ -244,8 +245,9 @@ def local_maxima(
 
     iNVT (`all`) counts every sample of a plateau as 1. Counted so, one object half-way between
     two samples would be two equal peaks, which N sets to 0, or not, by the last bit. So for P98's
-    mean (`others`) samples closer than PLATEAU of the map's range share one count: each has
-    1 / (1 + how many of its eight neighbours are that close).
+    mean (`others`) samples closer than PLATEAU of the map's range share a count: each has
+    1 / (1 + how many of its eight neighbours are that close). Two or four that touch, which is
+    what such an object gives, count once; a broad plateau still counts as several.
     """
     height, width = x.shape
     inner = x[1:-1, 1:-1]
@@ -268,9 +270,9 @@ def maxnorm_factor(x: np.ndarray, threshold: float, peak_mean: PeakMean) -> floa
     total, count = (peaks * counts).sum(), counts.sum()
     if peak_mean is PeakMean.ALL:  # iNVT: none leaves the map as it is, one promotes it fully
         return 1.0 if count == 0 else top**2 if count == 1 else (top - total / count) ** 2
-    if peaks.size and peaks.max() >= top - PLATEAU * (top - x.min()):  # the global one
-        total, count = total - top, count - 1
-    return (top - (total / count if count > HALF_A_PEAK else 0)) ** 2
+    at_top = counts[peaks >= top - PLATEAU * (top - x.min())].sum()
+    total, count = total - top * min(at_top, 1), count - min(at_top, 1)  # without the global one
+    return (top - (np.clip(total / count, 0, top) if count > HALF_A_PEAK else 0)) ** 2
 
 
 def gaussian(amplitude: float, sigma: float, shape: tuple[int, int]) -> np.ndarray:
@@ -324,7 +326,8 @@ def trace(
     Parameters
     ----------
     frame : ndarray of shape (H, W), (H, W, 3)
-        uint8, uint16, or float in [0, 1]; both sides at least 32.
+        uint8, uint16, or float in [0, 1]; both sides at least 32. Taken on trust: `Saliency`
+        checks.
     config : Config
     channel_order : {"rgb", "bgr"}
 
@@ -337,7 +340,8 @@ def trace(
         `orientation/THETA/L`; `contrast/F/c-s` at level c;
         `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
         scales; `conspicuity/CHANNEL`; `saliency`. With `split_cs` the contrast and
-        centre_surround names end in `/on` and `/off`.
+        centre_surround names end in `/on` and `/off`; with `normalise_before_reduction` there
+        is no centre_surround.
 
     Raises
     ------

@@ -26,6 +26,7 @@ class ReferenceBackend:
     """Runs `reference.trace`; holds no buffers."""
 
     name = "reference"
+    threads = 1
     nbytes = 0
 
     def __init__(self, plan: Plan, channel_order: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 from ..config import Config
@@ -13,10 +12,12 @@ if TYPE_CHECKING:
 
 
 def probe() -> tuple[bool, str]:
-    """Whether Numba is there; it is not loaded for that."""
-    if importlib.util.find_spec("numba") is None:
-        return False, "Numba is not installed; pip install numba"
-    return True, "Numba"
+    """Whether Numba can be loaded."""
+    try:
+        import numba
+    except ImportError as error:
+        return False, f"Numba cannot be imported ({error}); pip install numba"
+    return True, f"Numba {numba.__version__}"
 
 
 def supports(config: Config) -> tuple[bool, str]:

@@ -11,7 +11,6 @@ from numba import types
 
 from ..config import (
     CENTRE_LEVELS,
-    ORIENTATIONS,
     Channel,
     Config,
     HueReference,
@@ -21,7 +20,7 @@ from ..config import (
 )
 from ..frames import check_values
 from ..pipeline import STAGES
-from ..plan import Plan
+from ..plan import EVERY_FEATURE, Plan
 from . import layout, normalise, run
 from .layout import FEATURES, ORIENTED, OWN, make_layout, slot
 from .run import run_frame
@@ -80,7 +79,7 @@ class CpuBackend:
 
     def __init__(self, plan: Plan, channel_order: str, threads: int) -> None:
         config = plan.config
-        self.plan, self.order = plan, channel_order
+        self.plan, self.order, self.threads = plan, channel_order, threads
         self.layout = make_layout(plan, threads)
         self.offsets = np.zeros(run.OFFSETS * threads, np.int64)
         self.partials = np.zeros((run.SCAN_TASKS, 3))
@@ -97,21 +96,25 @@ class CpuBackend:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of arena, tables and copies of frames that could not be read in place."""
-        return self.layout.nbytes + sum(a.nbytes for a in self.staging.values())
+        """Bytes of arena, tables, scratch and copies of frames that are not read in place."""
+        scratch = self.offsets, self.partials, self.team.words, *self.staging.values()
+        spare = (kind[2] for kind in self.kinds.values())
+        return self.layout.nbytes + sum(a.nbytes for a in (*scratch, *spare))
 
     def run(self, frame: np.ndarray, out: np.ndarray) -> None:
         """The raw map into `out`."""
-        self.stages(frame, out, 0, len(STAGES) - 1)
+        self.stages(self.staged(frame), out, 0, len(STAGES) - 1)
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
-        """Milliseconds per stage, each run by itself."""
+        """Milliseconds per stage, each run by itself; `staging` if the frame has to be copied."""
         out = np.empty(self.plan.map_shape, np.float32)
         self.run(frame, out)
-        spent = {}
+        start = time.perf_counter()
+        ready = self.staged(frame)
+        spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
         for index, name in enumerate(STAGES):
             start = time.perf_counter()
-            self.stages(frame, out, index, index)
+            self.stages(ready, out, index, index)
             spent[name] = (time.perf_counter() - start) * 1e3
         spent["total"] = sum(spent.values())
         return spent
@@ -119,6 +122,7 @@ class CpuBackend:
     def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
         """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
         out = np.empty(self.plan.map_shape, np.float32)
+        frame = self.staged(frame)
         self.stages(frame, out, 0, 3)
         kept = {name: view.copy() for name, view in self.views(frame.ndim).items()}
         self.stages(frame, out, 4, 5)
@@ -172,17 +176,11 @@ class CpuBackend:
 
     def _features(self, ndim: int) -> list[tuple[int, str]]:
         """Numbers and names of the features computed for frames of `ndim` axes."""
-        weights = self.plan.config.channel_weights(colour=ndim == 3)
-        return [
-            (index, name)
-            for index, (name, channel) in enumerate(FEATURE_CHANNELS)
-            if channel in weights
-        ]
+        present = self.plan.features_of(colour=ndim == 3)
+        return [(EVERY_FEATURE.index(feature), feature[0]) for feature in present]
 
     def stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
         """Run the stages from number `first` to `last` on what the buffers hold."""
-        if not frame.flags.c_contiguous or self.plan.config.linear:
-            frame = self._staged(frame)
         key = (frame.dtype, frame.ndim)
         kind = self.kinds.get(key)
         if kind is None:
@@ -221,31 +219,30 @@ class CpuBackend:
             numbers[run.WEIGHTS + index] = weights.get(channel, 0.0)
         return entry, choices, spare, features, numbers
 
-    def _staged(self, frame: np.ndarray) -> np.ndarray:
-        """A contiguous copy, linear if the config asks; its buffer is made once."""
+    def staged(self, frame: np.ndarray) -> np.ndarray:
+        """The frame, or a copy: contiguous, linear if the config asks. Its buffer is made once."""
         linear = self.plan.config.linear
+        if frame.flags.c_contiguous and not linear:
+            return frame
         dtype = np.dtype(np.float32) if linear else frame.dtype
         key = (dtype, frame.ndim)
         if key not in self.staging:
             self.staging[key] = np.empty(frame.shape, dtype)
-        staged = self.staging[key]
+        copy = self.staging[key]
         if not linear:
-            np.copyto(staged, frame)
+            np.copyto(copy, frame)
         elif frame.dtype == np.float32:
             check_values(frame.min(), frame.max())
-            staged[:] = linear_light(frame)
+            copy[:] = linear_light(frame)
         else:
-            full = np.iinfo(frame.dtype).max
-            np.take(linear_light(np.arange(full + 1) / full), frame, out=staged)
-        return staged
+            np.take(linear_table(np.iinfo(frame.dtype).max), frame, out=copy, mode="clip")
+        return copy
 
 
-FEATURE_CHANNELS = (
-    ("intensity", Channel.INTENSITY),
-    ("red_green", Channel.COLOUR),
-    ("blue_yellow", Channel.COLOUR),
-    *((f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS),
-)
+@lru_cache(maxsize=2)
+def linear_table(full: int) -> np.ndarray:
+    """Linear light of every integer from 0 to `full`, float32."""
+    return linear_light(np.arange(full + 1) / full)
 
 
 def linear_light(encoded: np.ndarray) -> np.ndarray:

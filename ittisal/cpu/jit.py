@@ -35,17 +35,18 @@ def cache_directory() -> Path | None:
     ITTISAL_CACHE_DIR, else NUMBA_CACHE_DIR, else the user's cache folder; below it a folder per
     version and source text, since Numba does not notice a change in a function's callees.
     """
-    base = os.environ.get("ITTISAL_CACHE_DIR") or settings.CACHE_DIR or _user_cache()
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(os.environ.get("ITTISAL_LANES", "").encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    directory = Path(base).expanduser() / f"{__version__}-{digest.hexdigest()[:12]}"
+    name = f"{__version__}-{digest.hexdigest()[:12]}"
     try:
+        base = os.environ.get("ITTISAL_CACHE_DIR") or settings.CACHE_DIR or _user_cache()
+        directory = Path(base).expanduser() / name
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / f".{os.getpid()}"
         probe.touch()
         probe.unlink()
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
         return None
     return directory
 

@@ -72,6 +72,14 @@ def slot(centre: int, surround: int) -> int:
     return (centre - CENTRE_LEVELS[0]) * len(DELTAS) + surround - centre - DELTAS[0]
 
 
+def state_stride(pairs):
+    """Floats from one row of a step's state to the next, for so many pairs of columns.
+
+    Whole blocks of 2 PAD samples, and a line more (see `padded`).
+    """
+    return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
+
+
 @dataclass
 class Layout:
     """The arena and the integer tables that say what lies where (in floats from its start)."""
@@ -108,7 +116,7 @@ class Layout:
     @property
     def nbytes(self) -> int:
         """Bytes of the arena and the tables."""
-        return sum(a.nbytes for a in (self.arena, self.levels, self.halvings, self.places))
+        return sum(a.nbytes for a in self.buffers)
 
     def sum(self, index: int) -> np.ndarray:
         """A view of a feature's sum, a conspicuity map, or the saliency map."""
@@ -261,14 +269,13 @@ def make_layout(plan: Plan, threads: int) -> Layout:
 def _scratch_size(plan: Plan, own: bool) -> int:
     """Floats of scratch per thread: the largest that any stage asks for."""
 
-    def state_stride(level: int) -> int:
-        pairs = (plan.level_shape(level)[1] + 1) // 2
-        return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
-
     def twice(level: int, planes: int, states: int) -> int:
         """Two halvings in a row from `level`: state of both, two rows between, a spare row."""
-        between = state_stride(level + 1) + 2 * PAD
-        return planes * (states * (state_stride(level) + between) + 3 * between) + 4 * PAD
+        stride, between = (
+            state_stride((plan.level_shape(at)[1] + 1) // 2) for at in (level, level + 1)
+        )
+        between += 2 * PAD
+        return planes * (states * (stride + between) + 3 * between) + 4 * PAD
 
     size = twice(0, 3, 2)
     if own:

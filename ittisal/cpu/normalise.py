@@ -19,6 +19,7 @@ RANGE = 10.0
 FLAT = 1e-5
 PLATEAU = 1e-4  # of a map's range
 HALF_A_PEAK = 0.5
+DARK = 1e-9
 
 
 @simd.function(simd.types.UniTuple(simd.types.float32, 2))
@@ -36,14 +37,15 @@ def extremes(arena, start, pitch, height, width):
 
 
 @simd.function(simd.types.UniTuple(simd.types.float32, 3))
-def local_maxima(arena, start, pitch, height, width, low, threshold, near, variant):
-    """Sum above `low`, count and highest of the interior local maxima at or over a threshold.
+def local_maxima(arena, start, pitch, height, width, low, threshold, top, near, variant):
+    """Sum above `low` and count of the interior local maxima at or over a threshold, and count
+    of those at the top.
 
-    Samples closer than `near` share one count; or (`all_peaks`) every one counts.
+    Samples closer than `near` share a count; or (`all_peaks`) every one counts.
     """
     zero = arena[start].splat() * 0.0
     zero = zero - zero
-    total, count, highest = simd.Carry(zero), simd.Carry(zero), simd.Carry(zero)
+    total, count, at_top = simd.Carry(zero), simd.Carry(zero), simd.Carry(zero)
     for y in simd.span(1, height - 1, 1):
         row = arena.at(start + y * pitch)
         for x in simd.span(0, width - 1, LANES):
@@ -64,11 +66,11 @@ def local_maxima(arena, start, pitch, height, width, low, threshold, near, varia
                     share = 1.0 / share
                 total.set(total.get() + simd.select(peak, (here - low) * share, 0.0))
                 count.set(count.get() + simd.select(peak, share, 0.0))
-                highest.set(simd.maximum(highest.get(), simd.select(peak, here, 0.0)))
+                at_top.set(at_top.get() + simd.select(peak & (here >= top), share, 0.0))
     return (
         simd.total(total.get()),
         simd.total(count.get()),
-        simd.extreme(highest.get(), simd.maximum),
+        simd.total(at_top.get()),
     )
 
 
@@ -84,8 +86,8 @@ def maxnorm_factor(buffers, start, lowest, highest, low, high, top, variant):
     pitch = places[MAP_PITCH]
     near = np.float32(PLATEAU) * (highest - lowest)
     threshold = np.float32(low + (high - low) * np.float32(0.1))
-    total, count, peak = local_maxima(
-        arena, start, pitch, height, width, low, threshold, near, variant
+    total, count, at_top = local_maxima(
+        arena, start, pitch, height, width, low, threshold, highest - near, near, variant
     )
     scale = top / (high - low)
     own = (highest - low) * scale
@@ -94,10 +96,14 @@ def maxnorm_factor(buffers, start, lowest, highest, low, high, top, variant):
             return 1.0
         if count == 1:
             return own * own
-    elif count > 0 and peak >= highest - near:
-        total -= highest - low
-        count -= 1
-    return (own - (total * scale / count if count > HALF_A_PEAK else 0.0)) ** 2
+    else:
+        share = min(at_top, np.float32(1))
+        total -= (highest - low) * share
+        count -= share
+    mean = 0.0
+    if count > HALF_A_PEAK:
+        mean = min(max(total * scale / count, 0.0), own)
+    return (own - mean) ** 2
 
 
 @inner
@@ -116,7 +122,7 @@ def normalise(buffers, start, halves, signal, top, rescale, stats, variant, iter
     if halves == 2:
         low2, high2 = extremes(arena, start + stride, pitch, height, width)
         low, high = min(low, low2), max(high, high2)
-    flat = high - low <= np.float32(FLAT * signal)
+    flat = high - low <= np.float32(FLAT * max(signal, DARK))
     for half in range(halves):
         scale, offset = 0.0, 0.0
         if operator == ITERATIVE and not rescale:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from . import simd
+from . import layout, simd
 from .jit import inlined, inner
 from .layout import (
     COLUMN_STRIDE,
@@ -178,12 +178,7 @@ def clear(arena, start, size):
         arena.store(start + x, zero)
 
 
-@inlined
-def state_stride(pairs):
-    """Floats from one row of state to the next: whole blocks of 2 PAD samples, and a line more
-    (see `layout.padded`).
-    """
-    return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
+state_stride = inlined(layout.state_stride)
 
 
 @inlined

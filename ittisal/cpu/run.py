@@ -142,7 +142,8 @@ def run_frame(
         good = not floats or (low >= 0 and high <= 1 + 1e-6)
         full = numbers[FULL] if walther else full_sum
         found = high if walther else best
-        threshold = np.float32(numbers[HUE] * (full if settings[FIXED_HUE] != 0 else found))
+        threshold = numbers[HUE] * (full if settings[FIXED_HUE] != 0 else found)
+        threshold = np.float32(max(threshold, normalise.DARK * full))
         scale = np.float32(1 / full_sum)
 
         task = draw(words, FRONT) if good else bands

@@ -78,9 +78,9 @@ def yield_processor(context):
     """Let another thread run."""
 
     def generate(_context, builder, _signature, _args):
-        name, kind = ("SwitchToThread", 32) if sys.platform == "win32" else ("sched_yield", 32)
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
         function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.IntType(kind), []), name
+            builder.module, ir.FunctionType(ir.IntType(32), []), name
         )
         builder.call(function, [])
         return _context.get_dummy_value()
