@@ -39,7 +39,7 @@ FEATURE_CHANNEL = {
     **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
 }
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
-PLATEAU = 1e-4  # samples closer than this fraction of a map's range are one plateau
+PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
 HALF_A_PEAK = 0.5  # counts are shares; less than this is none
 DARK = 1e-9  # intensities up to here, of 1, are black: a float frame can be as dim as it likes
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
@@ -246,20 +246,21 @@ def local_maxima(
     iNVT (`all`) counts every sample of a plateau as 1. Counted so, one object half-way between
     two samples would be two equal peaks, which N sets to 0, or not, by the last bit. So for P98's
     mean (`others`) samples closer than PLATEAU of the map's range share a count: each has
-    1 / (1 + how many of its eight neighbours are that close). Two or four that touch, which is
-    what such an object gives, count once; a broad plateau still counts as several.
+    1 / ((1 + a) (1 + b)), if a of its two neighbours in the row and b of those in the column are
+    that close. Two samples that touch, or four, which is what such an object gives, count once; a
+    broad plateau still counts as several.
     """
-    height, width = x.shape
     inner = x[1:-1, 1:-1]
-    near = 0.0 if peak_mean is PeakMean.ALL else PLATEAU * (x.max() - x.min())
-    peak = inner >= threshold
-    sharing = np.zeros(inner.shape)
-    for dy, dx in np.ndindex(3, 3):
-        neighbour = x[dy : dy + height - 2, dx : dx + width - 2]
-        if dy == 1 or dx == 1:
-            peak &= inner >= neighbour - near
-        sharing += abs(inner - neighbour) <= near  # itself among them
-    counts = np.ones(inner.shape) if peak_mean is PeakMean.ALL else 1 / np.maximum(sharing, 1)
+    row, column = (x[1:-1, :-2], x[1:-1, 2:]), (x[:-2, 1:-1], x[2:, 1:-1])
+    if peak_mean is PeakMean.ALL:
+        peak = np.logical_and.reduce([inner >= n for n in (*row, *column)])
+        counts = np.ones(inner.shape)
+    else:
+        near = PLATEAU * (x.max() - x.min())
+        peak = np.logical_and.reduce([inner + near >= n for n in (*row, *column)])
+        a, b = (sum(n >= inner - near for n in pair) for pair in (row, column))
+        counts = 1 / ((1.0 + a) * (1 + b))
+    peak &= inner >= threshold
     return inner[peak], counts[peak]
 
 

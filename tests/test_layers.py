@@ -24,7 +24,7 @@ LAYERS = {
     "config": ("", ""),
     "frames": ("config", "numpy"),
     "maps": ("config", "numpy"),
-    "model": ("backends config frames maps plan", "numpy"),
+    "model": ("backends config frames maps pipeline plan", "numpy"),
     "pipeline": ("", "numpy"),
     "plan": ("config", "numpy"),
     "reference": ("config", "numpy"),

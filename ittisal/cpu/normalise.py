@@ -41,32 +41,39 @@ def local_maxima(arena, start, pitch, height, width, low, threshold, top, near, 
     """Sum above `low` and count of the interior local maxima at or over a threshold, and count
     of those at the top.
 
-    Samples closer than `near` share a count; or (`all_peaks`) every one counts.
+    Neighbours closer than `near` (0 with `all_peaks`) share a count.
     """
     zero = arena[start].splat() * 0.0
     zero = zero - zero
     total, count, at_top = simd.Carry(zero), simd.Carry(zero), simd.Carry(zero)
+
+    def count_in(which, here, share):
+        total.set(total.get() + simd.select(which, (here - low) * share, 0.0))
+        count.set(count.get() + simd.select(which, share, 0.0))
+        at_top.set(at_top.get() + simd.select(which & (here >= top), share, 0.0))
+
     for y in simd.span(1, height - 1, 1):
         row = arena.at(start + y * pitch)
         for x in simd.span(0, width - 1, LANES):
             here = row.load(x)
             at = simd.ramp(x)
+            row_pair = row.load(x - 1), row.load(x + 1)
+            column_pair = row.load(x - pitch), row.load(x + pitch)
+            highest = simd.maximum(simd.maximum(*row_pair), simd.maximum(*column_pair))
             peak = (here >= threshold) & (at > 0) & (at < width - 1)
-            almost = here if variant.all_peaks else here + near
-            for neighbour in (x - pitch, x + pitch, x - 1, x + 1):
-                peak = peak & (almost >= row.load(neighbour))
-            with simd.where_any(peak):  # few vectors hold one
+            peak = peak & (here + near >= highest)
+            count_in(peak, here, zero + 1.0)
+            if variant.all_peaks:
+                continue
+            tied = peak & (highest >= here - near)
+            with simd.where_any(tied):  # seldom: take back what is shared
                 share = zero + 1.0
-                if not variant.all_peaks:
-                    for line in (x - pitch, x, x + pitch):
-                        for other in (line - 1, line, line + 1):
-                            if other is not x:
-                                close = simd.absolute(here - row.load(other)) <= near
-                                share = simd.select(close, share + 1.0, share)
-                    share = 1.0 / share
-                total.set(total.get() + simd.select(peak, (here - low) * share, 0.0))
-                count.set(count.get() + simd.select(peak, share, 0.0))
-                at_top.set(at_top.get() + simd.select(peak & (here >= top), share, 0.0))
+                for pair in (row_pair, column_pair):
+                    sharing = zero + 1.0
+                    for neighbour in pair:
+                        sharing = simd.select(neighbour >= here - near, sharing + 1.0, sharing)
+                    share = share / sharing
+                count_in(tied, here, share - 1.0)
     return (
         simd.total(total.get()),
         simd.total(count.get()),
@@ -84,7 +91,9 @@ def maxnorm_factor(buffers, start, lowest, highest, low, high, top, variant):
     arena, levels, _, places, _ = buffers
     height, width = levels[MAP_LEVEL, HEIGHT], levels[MAP_LEVEL, WIDTH]
     pitch = places[MAP_PITCH]
-    near = np.float32(PLATEAU) * (highest - lowest)
+    near = np.float32(0)
+    if constant(variant, "all_peaks") == 0:
+        near = np.float32(PLATEAU) * (highest - lowest)
     threshold = np.float32(low + (high - low) * np.float32(0.1))
     total, count, at_top = local_maxima(
         arena, start, pitch, height, width, low, threshold, highest - near, near, variant

@@ -34,7 +34,7 @@ from .simd import constant
 from .team import close_door, done, draw, enter, leave, open_door, wait_for_phase
 
 OPPONENCY, PYRAMIDS, ORIENTATION, CENTRE_SURROUND, NORMALISE, COMBINE = range(6)
-SCAN, FRONT, COARSE_AND_ENERGY, CONTRASTS, NORMS = range(5)  # phases
+SCAN, FRONT, COARSE_AND_ENERGY, CONTRASTS = range(4)  # phases
 
 # Entries of the float64 `numbers`.
 (
@@ -200,46 +200,35 @@ def run_frame(
             task = draw(words, COARSE_AND_ENERGY)
         wait_for_phase(words, COARSE_AND_ENERGY, bands + 1)
 
-    if good and first_stage <= CENTRE_SURROUND <= last_stage:
+    if good and first_stage <= NORMALISE and last_stage >= CENTRE_SURROUND:
+        halves = constant(variant, "halves")
         tasks = len(CENTRE_LEVELS) * FEATURES
         task = draw(words, CONTRASTS)
-        while task < tasks:  # the largest maps first
+        while task < tasks:  # the largest maps first; N while they are in cache
             centre, feature = task // FEATURES, task % FEATURES
-            mask = settings[PAIR_MASK] >> (2 * centre)
-            if settings[FEATURE_MASK] >> feature & 1 and mask & 1:
-                first_map = feature * constant(variant, "slot_maps")
-                first_map += centre * constant(variant, "maps")
-                negative = np.float32(0.0 if feature >= ORIENTED else -1.0)
-                centre_surround_rows(
-                    buffers,
-                    feature,
-                    FIRST_LEVEL + centre,
-                    mask >> 1 & 1,
-                    places[MAPS] + first_map * places[MAP_STRIDE],
-                    0,
-                    levels[MAP_LEVEL, HEIGHT],
-                    scratch,
-                    negative,
-                    variant,
-                )
-            done(words, CONTRASTS)
-            task = draw(words, CONTRASTS)
-        wait_for_phase(words, CONTRASTS, tasks)
-
-    if good and first_stage <= NORMALISE <= last_stage:
-        halves = constant(variant, "halves")
-        task = draw(words, NORMS)
-        while task < FEATURES:
-            if settings[FEATURE_MASK] >> task & 1:
-                signal = 1.0 if 0 < task < ORIENTED else numbers[BRIGHTEST]
-                for slot in range(SLOTS):
-                    if settings[PAIR_MASK] >> slot & 1:
-                        index = (task * SLOTS + slot) * halves
+            pair_mask = settings[PAIR_MASK] >> (2 * centre)
+            index = (feature * SLOTS + 2 * centre) * halves
+            if settings[FEATURE_MASK] >> feature & 1 and pair_mask & 1:
+                if first_stage <= CENTRE_SURROUND:
+                    centre_surround_rows(
+                        buffers,
+                        feature,
+                        FIRST_LEVEL + centre,
+                        pair_mask >> 1 & 1,
+                        places[MAPS] + index * places[MAP_STRIDE],
+                        0,
+                        levels[MAP_LEVEL, HEIGHT],
+                        scratch,
+                        np.float32(0.0 if feature >= ORIENTED else -1.0),
+                        variant,
+                    )
+                if last_stage >= NORMALISE:
+                    for _ in range(1 + (pair_mask >> 1 & 1)):
                         normalise.normalise(
                             buffers,
                             places[MAPS] + index * places[MAP_STRIDE],
                             halves,
-                            signal,
+                            1.0 if 0 < feature < ORIENTED else numbers[BRIGHTEST],
                             normalise.RANGE,
                             halves > 0,
                             places[STATS] + 2 * index,
@@ -247,10 +236,11 @@ def run_frame(
                             iterations,
                             scratch,
                         )
-            done(words, NORMS)
-            task = draw(words, NORMS)
+                        index += halves
+            done(words, CONTRASTS)
+            task = draw(words, CONTRASTS)
         if member == 0:
-            wait_for_phase(words, NORMS, FEATURES)
+            wait_for_phase(words, CONTRASTS, tasks)
 
     if good and first_stage <= COMBINE <= last_stage and member == 0:
         combine.combine_maps(buffers, numbers[WEIGHTS:], variant, iterations, scratch)

@@ -48,6 +48,10 @@ def target() -> tuple[int, bool]:
     ITTISAL_LANES overrides the first.
     """
     triple, cpu, features = compiler_target()
+    if features.startswith(("+", "-")) and triple.startswith("x86"):  # listed one by one
+        listed = set(features.split(","))
+        lanes = 16 if "+avx512f" in listed else 8 if "+avx" in listed else 4
+        return _wished(lanes), "+avx512vbmi" in listed
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
     module = ir.Module()
     vector, byte_vector = ir.VectorType(F32, 16), ir.VectorType(I8, 64)
@@ -62,12 +66,15 @@ def target() -> tuple[int, bool]:
     parsed.triple = triple
     assembly = machine.emit_assembly(parsed)
     lanes = 16 if "zmm" in assembly else 8 if "ymm" in assembly else 4
-    if os.environ.get("ITTISAL_LANES"):
-        wish = os.environ["ITTISAL_LANES"]
-        if wish not in ("4", "8", "16"):
-            raise ValueError(f"ITTISAL_LANES={wish!r} must be 4, 8 or 16")
-        lanes = int(wish)
-    return lanes, "vpermi2b" in assembly or "vpermt2b" in assembly
+    return _wished(lanes), "vpermi2b" in assembly or "vpermt2b" in assembly
+
+
+def _wished(lanes: int) -> int:
+    """The lanes that ITTISAL_LANES names, or those given."""
+    wish = os.environ.get("ITTISAL_LANES")
+    if wish and wish not in ("4", "8", "16"):
+        raise ValueError(f"ITTISAL_LANES={wish!r} must be 4, 8 or 16")
+    return int(wish) if wish else lanes
 
 
 LANES, PERMUTES_BYTES = target()
