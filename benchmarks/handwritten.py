@@ -277,8 +277,8 @@ def normalise(maps: np.ndarray, scales: np.ndarray | float) -> np.ndarray:
     count = np.bincount(of, share, minlength=n)
     total = np.bincount(of, share * (values - low[of]), minlength=n)
     gone = np.minimum(np.bincount(of, share * (values >= (high - near)[of]), minlength=n), 1)
-    count -= gone
-    total -= gone * (high - low)
+    count = count - gone
+    total = total - gone * (high - low)
     mean = np.where(count > 0.5, total / np.maximum(count, 0.5) * scale, 0)
     mean = np.clip(mean, 0, RANGE)
     gain = scale * (RANGE - mean) ** 2

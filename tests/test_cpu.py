@@ -155,6 +155,48 @@ def run_python(code, **environment):
     )
 
 
+def test_a_second_caller_is_refused_and_a_closed_model_too():
+    frame = photo_like((1080, 1920))
+    with Saliency((1080, 1920), backend="cpu", threads=1) as model:
+        wanted, seen = model(frame), []
+
+        def work():
+            for _ in range(40):
+                try:
+                    seen.append(np.array_equal(model(frame), wanted))
+                except RuntimeError as error:
+                    assert "build one for each thread" in str(error)
+
+        workers = [threading.Thread(target=work) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert seen and all(seen)
+    with pytest.raises(RuntimeError, match="closed; build another"):
+        model(frame)
+
+
+@pytest.mark.parametrize("gain", [1e-3, 1e-12, 1e-30, 1e-40])
+def test_frames_as_dim_as_floats_go(gain):
+    """Dim frames are scaled up like others, until they count as black; never NaN."""
+    frame = (photo_like((129, 127), "float32").astype(float) * gain).astype(np.float32)
+    with Saliency((129, 127), backend="cpu", threads=1) as model:
+        got = model(frame)
+    within("cpu", got, reference.saliency(frame))
+    assert (got.max() > 0) == (gain > 1e-9)
+
+
+def test_frames_that_have_to_be_copied():
+    shape = (129, 127)
+    frame = photo_like(shape)
+    linear = Config(linear=True)
+    for config, view in ((Config(), frame[:, ::-1]), (linear, frame), (linear, frame[..., 0])):
+        with Saliency(shape, config, backend="cpu", threads=1) as model:
+            within("cpu", model(view), reference.saliency(view, config))
+            assert next(iter(model.timings(view))) == "staging"
+
+
 COMPARE = """
 import sys; sys.path[:0] = {path!r}
 import numpy as np
@@ -187,6 +229,13 @@ def test_compiled_for_an_older_cpu(cpu, lanes, tmp_path):
         code, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="", ITTISAL_CACHE_DIR=str(tmp_path)
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_other_lanes_do_not_come_from_the_same_cache(tmp_path):
+    for lanes in ("16", "4"):
+        code = TINY + "from ittisal.cpu.simd import LANES; print(LANES)"
+        done = run_python(code, ITTISAL_LANES=lanes, ITTISAL_CACHE_DIR=str(tmp_path))
+        assert done.stdout.split() == ["0", "1", lanes], done.stderr
 
 
 def test_a_bad_lane_count_is_named():

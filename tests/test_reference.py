@@ -404,6 +404,22 @@ def test_a_plateau_is_one_peak(shape):
         within("hand", n_of(x), x * 36)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_n_never_exceeds_its_range(seed):
+    """Whatever plateaus touch, and wherever they lie, the factor stays within M^2."""
+    rng = np.random.default_rng(seed)
+    x = np.kron(rng.integers(0, 4, (5, 6)), np.ones((2, 3))) + rng.normal(0, 1e-4, (10, 18))
+    assert 0 <= n_of(x).max() <= 1000 * (1 + 1e-12)
+
+
+def test_ties_count_alike_in_every_direction():
+    x = with_peaks(10, 6, 4)
+    x[7, 9] = 6 - 1e-4
+    wanted = n_of(x)
+    for turn in (np.fliplr, np.flipud, np.transpose):
+        within("hand", turn(n_of(turn(x))), wanted)
+
+
 @pytest.mark.parametrize("bits", range(16))
 def test_a_plateau_is_one_peak_whatever_its_last_bits(bits):
     """Rounding may raise any of four equal samples, two on a diagonal among them."""
