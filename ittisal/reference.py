@@ -41,7 +41,7 @@ FEATURE_CHANNEL = {
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
 HALF_A_PEAK = 0.5  # counts are shares; less than this is none
-DARK = 1e-9  # intensities up to here, of 1, are black: a float frame can be as dim as it likes
+DARK = 1e-9  # up to here, of 1, intensity has no hue; FLAT of it is flat in the dimmest frame
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
 
 
