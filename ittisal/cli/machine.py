@@ -127,7 +127,4 @@ def packages() -> dict[str, str]:
 
 def caches() -> dict[str, str]:
     """Where compiled kernels are kept."""
-    found = {key: value for key, value in describe_backend().items() if "cache" in key}
-    if not found:
-        found["numba"] = os.environ.get("NUMBA_CACHE_DIR") or "__pycache__ beside the kernels"
-    return found
+    return {key: value for key, value in describe_backend().items() if "cache" in key}

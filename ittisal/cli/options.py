@@ -61,10 +61,6 @@ def read_config(args: argparse.Namespace) -> Config:
         for setting in args.set:
             _assign(plain, setting)
         return Config.from_dict(plain)
-    except ModuleNotFoundError:
-        raise UsageError(
-            f"{args.config}: TOML needs Python 3.11 or the package tomli; use .json instead"
-        ) from None
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(reason(error)) from error
 
