@@ -727,6 +727,8 @@ def test_interrupted(number, status, many, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
+        # A test run in the background ignores SIGINT, and would hand that on.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()  # it works by now, and cannot end before more is read
