@@ -33,7 +33,7 @@ def cache_directory() -> Path | None:
     """Where compiled kernels are kept, or None where nothing can be written.
 
     ITTISAL_CACHE_DIR, else NUMBA_CACHE_DIR, else the user's cache folder; below it a folder per
-    version and source text, since Numba does not notice a change in a function's callees.
+    version, source text and ITTISAL_LANES, since Numba does not notice a change in callees.
     """
     digest = hashlib.sha256(os.environ.get("ITTISAL_LANES", "").encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):

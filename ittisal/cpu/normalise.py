@@ -18,8 +18,8 @@ MAXNORM, ITERATIVE, NONE = range(3)
 RANGE = 10.0
 FLAT = 1e-5
 PLATEAU = 1e-4  # of a map's range
-HALF_A_PEAK = 0.5
-DARK = 1e-9
+HALF_A_PEAK = 0.5  # less than this is no peak
+DARK = 1e-9  # of full intensity: no hue below, and the scale of the flat test at least
 
 
 @simd.function(simd.types.UniTuple(simd.types.float32, 2))

@@ -1,6 +1,7 @@
 """One frame through the stages, in the order of `pipeline.STAGES`, by one thread or several.
 
-A stage is one or two phases of tasks (see `team`). Between phases all threads wait for each other.
+Work goes in phases of tasks (see `team`), between which all threads wait for each other. A phase
+is part of a stage, or joins two whose results would otherwise leave the cache in between.
 """
 
 from __future__ import annotations

@@ -78,7 +78,6 @@ def _wished(lanes: int) -> int:
 
 
 LANES, PERMUTES_BYTES = target()
-VECTOR = ir.VectorType(F32, LANES)
 
 
 # --- compile-time constants ----------------------------------------------------------------------
