@@ -10,7 +10,11 @@ from .config import Config
 
 # In order of preference. Each module has `probe() -> (usable, reason)`,
 # `supports(config) -> (can, reason)` and `make(plan, channel_order, threads) -> Backend`.
-MODULES = {"cpu": "ittisal.cpu", "reference": "ittisal.reference_backend"}
+MODULES = {
+    "cuda": "ittisal.cuda",
+    "cpu": "ittisal.cpu",
+    "reference": "ittisal.reference_backend",
+}
 
 
 class BackendError(RuntimeError):

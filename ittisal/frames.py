@@ -9,6 +9,7 @@ import numpy as np
 from .config import MIN_SIDE
 
 CHANNEL_ORDERS = ("rgb", "bgr")
+CUDA_MEMORY = (2, 13)  # DLPack's numbers: of a device, and managed
 MAX_SIDE = 1 << 16  # beyond it offsets in the arena would be worth a second thought
 
 
@@ -50,6 +51,16 @@ def check_shape(shape: Any) -> tuple[int, int]:
     return height, width
 
 
+def is_on_gpu(array: Any) -> bool:
+    """Whether this is an array in the memory of a CUDA device, CuPy's or another library's."""
+    if isinstance(array, np.ndarray) or array is None:
+        return False
+    if hasattr(array, "__cuda_array_interface__"):
+        return True
+    where = getattr(array, "__dlpack_device__", None)
+    return where is not None and where()[0] in CUDA_MEMORY
+
+
 def check_frame(frame: Any) -> np.ndarray:
     """An array of shape (H, W) or (H, W, 3) with a type that the model takes; values unread.
 
@@ -63,27 +74,67 @@ def check_frame(frame: Any) -> np.ndarray:
     ValueError
         Empty, or another number of axes or channels.
     """
-    if not isinstance(frame, np.ndarray):
-        if not hasattr(frame, "__array__"):
-            raise TypeError(
-                f"frame is a {type(frame).__name__}, not an array"
-                + (" (did the camera or the file reader fail?)" if frame is None else "")
-                + "; give a NumPy array of shape (H, W, 3) or (H, W)"
-            )
-        frame = np.asarray(frame)
-    if frame.ndim == 3 and frame.shape[2] == 1:
-        frame = frame[..., 0]
+    return _checked_type(_checked_axes(_as_array(frame), 0))
+
+
+def check_frames(frames: Any, shape: tuple[int, int]) -> tuple[Any, bool]:
+    """One frame of this (height, width), or several: arrays with an axis more in front.
+
+    CuPy's arrays are checked like NumPy's.
+
+    Returns
+    -------
+    array, bool
+        Of shape (H, W[, 3]) or (N, H, W[, 3]), as from `check_frame`; whether it is several.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_frame`, or frames of another size.
+    """
+    frames = _as_array(frames)
+    several = frames.ndim == 4 or (frames.ndim == 3 and frames.shape[1:] == shape)
+    frames = _checked_axes(frames, int(several))
+    if frames.shape[several : several + 2] != shape:
+        raise ValueError(
+            f"frame has shape {frames.shape[several:]}; this Saliency was built for {shape}. "
+            "Build another, or call ittisal.saliency_map(frame)"
+        )
+    return _checked_type(frames), several
+
+
+def _as_array(frame: Any) -> Any:
+    if isinstance(frame, np.ndarray) or is_on_gpu(frame):
+        return frame
+    if not hasattr(frame, "__array__"):
+        raise TypeError(
+            f"frame is a {type(frame).__name__}, not an array"
+            + (" (did the camera or the file reader fail?)" if frame is None else "")
+            + "; give a NumPy array of shape (H, W, 3) or (H, W)"
+        )
+    return np.asarray(frame)
+
+
+def _checked_axes(frame: Any, leading: int) -> Any:
+    """The frame, or frames after `leading` axes, without a last axis of length 1."""
+    ndim = frame.ndim - leading
+    if ndim == 3 and frame.shape[-1] == 1:
+        frame, ndim = frame[..., 0], 2
     if frame.size == 0:
         raise ValueError(f"frame of shape {frame.shape} is empty")
-    if frame.ndim == 3 and frame.shape[2] == 4:
+    if ndim == 3 and frame.shape[-1] == 4:
         raise ValueError(
             f"frame of shape {frame.shape} has four channels; drop the fourth with "
             "frame[..., :3], or composite it (saliency_map does, over white)"
         )
-    if frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
+    if ndim not in (2, 3) or (ndim == 3 and frame.shape[-1] != 3):
         raise ValueError(
             f"frame of shape {frame.shape} is not an image; give (H, W, 3) colour or (H, W) grey"
         )
+    return frame
+
+
+def _checked_type(frame: Any) -> Any:
     frame = native(frame)
     if frame.dtype in (np.uint8, np.uint16, np.float32):
         return frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,14 @@ import numpy as np
 
 from . import backends
 from .config import ITTI_1998, Config
-from .frames import check_channel_order, check_frame, check_shape, composite
+from .frames import (
+    check_channel_order,
+    check_frame,
+    check_frames,
+    check_shape,
+    composite,
+    is_on_gpu,
+)
 from .maps import enlarge
 from .pipeline import Backend
 from .plan import Plan
@@ -29,15 +36,21 @@ class Saliency:
     Nothing is allocated per frame when `out` is given. The buffers are its own, so use one
     object per thread; a second call while one is under way is refused.
 
+    With the CUDA backend frames may lie in host memory (NumPy) or on the GPU (CuPy, torch, or
+    anything else with DLPack). The former are copied there and back, and a call returns when the
+    map is there. The latter stay, and so does the map: a call returns at once, ordered on the
+    stream that is current.
+
     Parameters
     ----------
     shape : (int, int)
         Height and width of the frames in pixels, both at least 32.
     config : Config
         The reading of the model; `ittisal.preset` names some.
-    backend : {"auto", "cpu", "reference"}
-        "auto" takes the fastest that can run here, or what the environment variable
-        ITTISAL_BACKEND names. A named backend never falls back to another.
+    backend : {"auto", "cuda", "cpu", "reference"}
+        "auto" takes the first of these that can run here, or what the environment variable
+        ITTISAL_BACKEND names; `backend` then says which. A named backend never falls back to
+        another. "cuda" takes the GPU that is current in CuPy.
     channel_order : {"rgb", "bgr"}
         Of colour frames. OpenCV's are "bgr".
     threads : int, optional
@@ -50,6 +63,8 @@ class Saliency:
         Bad shape, order or thread count.
     BackendError
         The backend named cannot run here.
+    MemoryError
+        The GPU has too little memory left.
 
     Examples
     --------
@@ -116,52 +131,147 @@ class Saliency:
         """Bytes of all buffers that this object owns."""
         return self._backend.nbytes
 
-    def __call__(self, frame: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """The raw saliency map of one frame (P98, eq. 8).
+    def __call__(self, frame: Any, out: Any = None) -> Any:
+        """The raw saliency map of one frame, or of several (P98, eq. 8).
 
         Parameters
         ----------
-        frame : array of shape (H, W, 3) or (H, W)
+        frame : array of shape (H, W, 3) or (H, W), or several: (N, H, W, 3) or (N, H, W)
             uint8, uint16, or float in [0, 1]; any strides; never changed. Grey frames have no
             colour channel. C-contiguous ones are read where they are, others copied.
-        out : float32 ndarray of shape (H//16, W//16), optional
-            C-contiguous; receives the map.
+        out : float32 array of shape (H//16, W//16), or (N, H//16, W//16), optional
+            C-contiguous; receives the map. On the GPU if the frame is.
 
         Returns
         -------
-        float32 ndarray of shape (H//16, W//16)
-            Not negative, not scaled to 1: comparable between frames. A frame without contrast
-            gives exactly 0. Map sample i lies at frame pixel (i + 1/2) 16 - 1/2.
+        float32 array of shape (H//16, W//16), or (N, H//16, W//16)
+            Of the frame's library if that lies on the GPU, else NumPy's. Not negative, not
+            scaled to 1: comparable between frames. A frame without contrast gives exactly 0.
+            Map sample i lies at frame pixel (i + 1/2) 16 - 1/2.
 
         Raises
         ------
         TypeError, ValueError
             Another size or type than the model's, or float values that are NaN or outside [0, 1].
+            Frames on the GPU give a map of NaN for such values, since nobody waits for them.
         RuntimeError
             The model is closed, or in use by another thread.
+        MemoryError
+            The GPU has too little memory left; the model stays usable.
+
+        Examples
+        --------
+        >>> import numpy as np, ittisal
+        >>> model = ittisal.Saliency((64, 64))
+        >>> model(np.zeros((10, 64, 64, 3), np.uint8)).shape
+        (10, 4, 4)
         """
-        frame = self._checked(frame)
+        if is_on_gpu(frame):
+            return self._on_gpu(frame, out)
+        frames, several = check_frames(frame, self.shape)
+        shape = (len(frames), *self.map_shape) if several else self.map_shape
         if out is None:
-            out = np.empty(self.map_shape, np.float32)
+            out = np.empty(shape, np.float32)
         else:
-            self._check_out(out)
+            _check_out(out, shape)
         with self._alone() as backend:
-            backend.run(frame, out)
+            (backend.run_batch if several else backend.run)(frames, out)
         return out
+
+    def stream(self, frames: Iterable[Any]) -> Iterator[np.ndarray]:
+        """Raw maps of frames in turn, as from calls; with CUDA, copies and kernels overlap.
+
+        Frame n + 1 is then asked for, and copied to the GPU, while frame n is worked on, so that a
+        map comes one frame late.
+
+        Parameters
+        ----------
+        frames : iterable of arrays in host memory
+            Each as for a call. One from `pinned_frame` may be filled anew once the next is asked
+            for, like any other.
+
+        Yields
+        ------
+        float32 ndarray of shape (H//16, W//16)
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As for a call, at the frame that is at fault or the one after.
+
+        Examples
+        --------
+        >>> import numpy as np, ittisal
+        >>> model = ittisal.Saliency((64, 96))
+        >>> frames = (np.full((64, 96, 3), i, np.uint8) for i in range(3))
+        >>> [float(saliency.max()) for saliency in model.stream(frames)]
+        [0.0, 0.0, 0.0]
+        """
+        with self._alone() as backend:
+            yield from backend.stream(self._one(frame) for frame in frames)
+
+    def pinned_frame(
+        self, dtype: Any = np.uint8, *, channels: int = 3, frames: int | None = None
+    ) -> np.ndarray:
+        """A zeroed frame to be filled by a camera or decoder and handed to the model.
+
+        With CUDA its memory is page-locked, and the model copies it to the GPU at full speed,
+        without a copy on the host; else it is an ordinary array. It is good for as long as the
+        caller keeps it, and for this model.
+
+        Parameters
+        ----------
+        dtype : uint8, uint16 or float32
+        channels : 3 or 1
+        frames : int, optional
+            So many in one array, for batches.
+
+        Returns
+        -------
+        ndarray of shape (H, W, 3), or (H, W); with `frames`, (N, H, W, 3) or (N, H, W)
+
+        Raises
+        ------
+        TypeError, ValueError
+            Another type or number.
+        MemoryError
+            So much memory cannot be page-locked.
+
+        Examples
+        --------
+        >>> import ittisal
+        >>> model = ittisal.Saliency((64, 96))
+        >>> frame = model.pinned_frame()
+        >>> frame[20:30, 40:50] = 255
+        >>> model(frame).max() > 0
+        True
+        """
+        dtype = np.dtype(dtype)
+        if dtype not in (np.uint8, np.uint16, np.float32):
+            raise TypeError(f"dtype={dtype} is not uint8, uint16 or float32")
+        if channels not in (1, 3):
+            raise ValueError(f"channels={channels!r} is not 3 or 1")
+        if frames is not None and (not isinstance(frames, int) or frames < 1):
+            raise ValueError(f"frames={frames!r} must be a whole number above 0")
+        leading = () if frames is None else (frames,)
+        shape = (*leading, *self.shape, *((3,) if channels == 3 else ()))
+        with self._alone() as backend:
+            return backend.pinned_frame(shape, dtype)
 
     def trace(self, frame: Any) -> dict[str, np.ndarray]:
         """Every intermediate of one frame, by the names of `ittisal.reference.trace`.
 
-        The CPU backend never makes some, and leaves them out: levels 0 and 1 of the pyramids, and
-        `contrast/...`, centre-surround maps at their own scale. The arrays are copies.
+        The CPU and CUDA backends never make some, and leave them out: levels 0 and 1 of the
+        pyramids, and `contrast/...`, centre-surround maps at their own scale. The arrays are
+        copies, in host memory.
         """
-        frame = self._checked(frame)
+        frame = self._one(frame)
         with self._alone() as backend:
             return backend.trace(frame)
 
     def timings(self, frame: Any) -> dict[str, float]:
-        """Milliseconds that each stage took for this frame, once."""
-        frame = self._checked(frame)
+        """Milliseconds that each stage took for this frame, once; on a GPU by its own clock."""
+        frame = self._one(frame)
         with self._alone() as backend:
             return backend.timings(frame)
 
@@ -187,30 +297,76 @@ class Saliency:
             raise RuntimeError("this Saliency is closed; build another")
         if not self._busy.acquire(blocking=False):
             raise RuntimeError(
-                "this Saliency is in use by another thread; build one for each thread"
+                "this Saliency is in use, by another thread or by a stream of frames that has not "
+                "ended; build one for each"
             )
         try:
             yield self._backend
         finally:
             self._busy.release()
 
-    def _checked(self, frame: Any) -> np.ndarray:
-        frame = check_frame(frame)
-        if frame.shape[:2] != self.shape:
-            raise ValueError(
-                f"frame has shape {frame.shape}; this Saliency was built for {self.shape}. "
-                "Build another, or call ittisal.saliency_map(frame)"
-            )
+    def _one(self, frame: Any) -> np.ndarray:
+        """One frame, checked, in host memory."""
+        if is_on_gpu(frame):
+            with self._alone() as backend:
+                frame = _gpu_backend(backend).fetch(frame)
+        frame, several = check_frames(frame, self.shape)
+        if several:
+            raise ValueError(f"frame of shape {frame.shape} is not an image; give one at a time")
         return frame
 
-    def _check_out(self, out: np.ndarray) -> None:
-        if not isinstance(out, np.ndarray) or out.dtype != np.float32:
-            kind = getattr(out, "dtype", type(out).__name__)
-            raise TypeError(f"out is {kind}; give a float32 ndarray of shape {self.map_shape}")
-        if out.shape != self.map_shape:
-            raise ValueError(f"out has shape {out.shape}; the map has {self.map_shape}")
-        if not (out.flags.c_contiguous and out.flags.writeable):
-            raise ValueError("out must be C-contiguous and writeable")
+    def _on_gpu(self, frame: Any, out: Any) -> Any:
+        """Maps of frames on the GPU, which stay there; see `__call__`."""
+        with self._alone() as backend:
+            gpu = _gpu_backend(backend)
+            frames, several = check_frames(gpu.adopt(frame), self.shape)
+            shape = (len(frames), *self.map_shape) if several else self.map_shape
+            if out is not None and not is_on_gpu(out):
+                raise TypeError("out is in host memory, the frame on the GPU; give a GPU array")
+            maps = gpu.empty(shape) if out is None else gpu.adopt(out)
+            _check_array(maps, shape)
+            if several:
+                gpu.run_device(frames, maps)
+            else:
+                gpu.run_device(frames[None], maps[None])
+            handed = gpu.hand_over(maps, frame if out is None else out)
+            return handed if out is None else out
+
+    def _enlarged_on_gpu(self, image: Any) -> Any:
+        """The [0, 1] map of an image on the GPU at its own size; see `saliency_map`."""
+        with self._alone() as backend:
+            gpu = _gpu_backend(backend)
+            frame, _ = check_frames(gpu.adopt(image), self.shape)
+            maps, full = gpu.empty((1, *self.map_shape)), gpu.empty((1, *self.shape))
+            gpu.run_device(frame[None], maps)
+            gpu.enlarge_device(maps, full)
+            return gpu.hand_over(full[0], image)
+
+
+def _gpu_backend(backend: Any) -> Any:
+    if backend.name != "cuda":
+        raise TypeError(
+            f"the frame lies on a GPU, and backend {backend.name!r} reads host memory; use "
+            'backend="cuda", or copy the frame first, as with .get() or .cpu()'
+        )
+    return backend
+
+
+def _check_out(out: Any, shape: tuple[int, ...]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is {type(out).__name__}; give a float32 ndarray of shape {shape}")
+    _check_array(out, shape)
+    if not out.flags.writeable:
+        raise ValueError("out must be C-contiguous and writeable")
+
+
+def _check_array(out: Any, shape: tuple[int, ...]) -> None:
+    if out.dtype != np.float32:
+        raise TypeError(f"out is {out.dtype}; give a float32 array of shape {shape}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; the map has {shape}")
+    if not out.flags.c_contiguous:
+        raise ValueError("out must be C-contiguous and writeable")
 
 
 def _thread_count(threads: int | None, shape: tuple[int, int]) -> int:
@@ -250,18 +406,20 @@ def saliency_map(
     ----------
     image : array of shape (H, W), (H, W, 3), (H, W, 2) or (H, W, 4)
         Grey or colour; with straight alpha, which is composited over white. uint8,
-        uint16, or float in [0, 1]; any strides; never changed. Sides at least 32.
+        uint16, or float in [0, 1]; any strides; never changed. Sides at least 32. May lie on a GPU
+        (CuPy, torch, ...), without alpha, where the CUDA backend runs.
     config : Config
         The reading of the model; see `ittisal.preset`.
-    backend : {"auto", "cpu", "reference"}
+    backend : {"auto", "cuda", "cpu", "reference"}
         As for `Saliency`.
     channel_order : {"rgb", "bgr"}
         Of colour images; never guessed. Images from cv2.imread are "bgr".
 
     Returns
     -------
-    float32 ndarray of shape (H, W)
-        In [0, 1]: the raw map over its maximum, enlarged bilinearly on the pyramid's own grid.
+    float32 array of shape (H, W)
+        On the GPU, and of the image's library, if the image is. In [0, 1]: the raw map over its
+        maximum, enlarged bilinearly on the pyramid's own grid.
         (Map samples lie between pixels, so the highest pixel may fall a little short of 1.) All
         zero where nothing stands out.
 
@@ -286,6 +444,9 @@ def saliency_map(
     >>> saliency.shape, saliency.dtype, bool(0.9 < saliency.max() <= 1)
     ((96, 128), dtype('float32'), True)
     """
+    if is_on_gpu(image):
+        model = _cached_model(tuple(image.shape[:2]), config, backend, channel_order)
+        return model._enlarged_on_gpu(image)
     if hasattr(image, "__array__"):
         image = composite(np.asarray(image))
     frame = check_frame(image)

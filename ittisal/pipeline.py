@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
+
+from .plan import Plan
 
 STAGES = (
     "opponency",  # frame -> intensity, red-green, blue-yellow
@@ -17,13 +20,25 @@ STAGES = (
 
 
 class Backend(Protocol):
-    """One way to run the stages for one plan. It owns its buffers: one per thread."""
+    """One way to run the stages for one plan. It owns its buffers: one per thread.
+
+    Frames have been checked, but for the values of float ones.
+    """
 
     name: str
     threads: int  # that share one frame
 
     def run(self, frame: np.ndarray, out: np.ndarray) -> None:
-        """Write the raw map of a checked frame into `out`."""
+        """Write the raw map of a frame into `out`."""
+
+    def run_batch(self, frames: np.ndarray, out: np.ndarray) -> None:
+        """Write the raw maps of several frames of one kind into `out`."""
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """New arrays with the raw maps of frames in turn."""
+
+    def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Memory for frames that the backend reads without a copy of its own."""
 
     def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
         """Every intermediate that this backend makes, by the reference's names."""
@@ -36,4 +51,30 @@ class Backend(Protocol):
         """Bytes of all buffers."""
 
     def close(self) -> None:
-        """Let worker threads go."""
+        """Let go of worker threads and memory."""
+
+
+class OneByOne:
+    """What follows from `run` for a backend that works on one frame at a time, in host memory."""
+
+    plan: Plan
+
+    def run(self, frame: np.ndarray, out: np.ndarray) -> None:
+        """Write the raw map of a frame into `out`."""
+        raise NotImplementedError
+
+    def run_batch(self, frames: np.ndarray, out: np.ndarray) -> None:
+        """One frame after the other."""
+        for frame, saliency in zip(frames, out, strict=True):
+            self.run(frame, saliency)
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """One frame after the other, each when it is asked for."""
+        for frame in frames:
+            out = np.empty(self.plan.map_shape, np.float32)
+            self.run(frame, out)
+            yield out
+
+    def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Ordinary memory: it is read where it is."""
+        return np.zeros(shape, dtype)

@@ -30,6 +30,14 @@ EVERY_FEATURE = (
 )
 
 
+SLOTS = len(CENTRE_LEVELS) * len(DELTAS)  # centre-surround pairs, existing or not
+# Stored planes by number: the features in their order, then a pyramid that only orientation sees.
+FEATURES = len(EVERY_FEATURE)
+ORIENTED = FEATURES - len(ORIENTATIONS)
+OWN = FEATURES
+HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
+
+
 @dataclass(frozen=True)
 class Plan:
     """All that follows from a config and a frame's (height, width).
@@ -76,6 +84,11 @@ class Plan:
         """The same, for a colour or a grey frame."""
         weights = self.config.channel_weights(colour=colour)
         return tuple((name, channel) for name, channel in EVERY_FEATURE if channel in weights)
+
+
+def slot(centre: int, surround: int) -> int:
+    """Place of a pair among the six."""
+    return (centre - CENTRE_LEVELS[0]) * len(DELTAS) + surround - centre - DELTAS[0]
 
 
 def halving_weights(n: int, taps: np.ndarray, phase: Phase) -> np.ndarray:
@@ -149,3 +162,10 @@ def attenuation(n: int, width: int) -> np.ndarray:
 def inside_sum(n: int, taps: np.ndarray) -> np.ndarray:
     """Sum of the taps that fall inside an axis of `n`, per sample."""
     return np.convolve(np.ones(n), taps)[len(taps) // 2 :][:n]
+
+
+def linear_light(encoded: np.ndarray) -> np.ndarray:
+    """Undo the sRGB curve (IEC 61966-2-1), float32."""
+    encoded = np.asarray(encoded, np.float64)
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from . import reference
 from .config import Config
 from .frames import check_values
+from .pipeline import OneByOne
 from .plan import Plan
 
 
@@ -22,7 +23,7 @@ def supports(config: Config) -> tuple[bool, str]:
     return True, "every option"
 
 
-class ReferenceBackend:
+class ReferenceBackend(OneByOne):
     """Runs `reference.trace`; holds no buffers."""
 
     name = "reference"

@@ -9,26 +9,18 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..config import (
-    CENTRE_LEVELS,
-    Channel,
-    Config,
-    HueReference,
-    Normalisation,
-    Opponency,
-    OrientationPyramid,
-)
+from .. import trace
+from ..config import Channel, Config, HueReference, Normalisation, Opponency
 from ..frames import check_values
-from ..pipeline import STAGES
-from ..plan import EVERY_FEATURE, Plan
+from ..pipeline import STAGES, OneByOne
+from ..plan import HUE_TOLERANCE, Plan, linear_light, slot
 from . import layout, normalise, run
-from .layout import FEATURES, ORIENTED, OWN, make_layout, slot
+from .layout import make_layout
 from .run import run_frame
 from .simd import Static
 from .team import Team
 from .variant import variants
 
-HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
 OPERATORS = {
     Normalisation.MAXNORM: normalise.MAXNORM,
     Normalisation.ITERATIVE: normalise.ITERATIVE,
@@ -72,7 +64,7 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
     return run_frame.overloads[signature].entry_point, (None, None, *flags)
 
 
-class CpuBackend:
+class CpuBackend(OneByOne):
     """Numba kernels over one arena. See `ittisal.pipeline.Backend`."""
 
     name = "cpu"
@@ -130,54 +122,15 @@ class CpuBackend:
 
     def results(self, ndim: int) -> dict[str, np.ndarray]:
         """What the last two stages made, by the reference's names."""
-        held, named = self.layout, {}
-        for index, name in self._features(ndim):
-            for pair in self.plan.pairs:
-                total = np.zeros(self.plan.map_shape, np.float32)
-                for half in range(held.halves):
-                    scale, offset = held.stats(index, pair, half)
-                    total += held.map(index, pair, half) * scale + offset
-                named[f"normalised/{name}/{pair[0]}-{pair[1]}"] = total
-            named[f"feature/{name}"] = held.sum(index).copy()
-        for channel in self.plan.config.channel_weights(colour=ndim == 3):
-            index = FEATURES + list(Channel).index(channel)
-            named[f"conspicuity/{channel}"] = held.sum(index).copy()
-        return named
+        return trace.results(self.plan, self.layout, ndim)
 
     def views(self, ndim: int = 3) -> dict[str, np.ndarray]:
         """The buffers that stages hand on, by the reference's names."""
-        held, plan = self.layout, self.plan
-        named = {}
-        colour = ndim == 3 and dict(plan.config.weights)[Channel.COLOUR] > 0
-        planes = ("intensity", "red_green", "blue_yellow") if colour else ("intensity",)
-        levels = range(CENTRE_LEVELS[0], plan.top_level + 1)
-        for index, name in enumerate(planes):
-            for level in levels:
-                named[f"pyramid/{name}/{level}"] = held.plane(index, level)
-        own = plan.config.orientation_pyramid is OrientationPyramid.LAPLACIAN
-        if own and dict(plan.config.weights)[Channel.ORIENTATION] > 0:
-            for level in levels:
-                named[f"orientation_pyramid/{level}"] = held.plane(OWN, level)
-        for index, name in self._features(ndim):
-            if index >= ORIENTED:
-                for level in levels:
-                    theta = name.split("_")[1]
-                    named[f"orientation/{theta}/{level}"] = held.plane(index, level)
-        for index, name in self._features(ndim):
-            for pair in plan.pairs:
-                key = f"centre_surround/{name}/{pair[0]}-{pair[1]}"
-                for half, ending in enumerate(("/on", "/off") if held.halves == 2 else ("",)):
-                    named[key + ending] = held.map(index, pair, half)
-        return named
+        return trace.buffers(self.plan, self.layout, ndim)
 
     def close(self) -> None:
         """Let the worker threads go."""
         self.team.close()
-
-    def _features(self, ndim: int) -> list[tuple[int, str]]:
-        """Numbers and names of the features computed for frames of `ndim` axes."""
-        present = self.plan.features_of(colour=ndim == 3)
-        return [(EVERY_FEATURE.index(feature), feature[0]) for feature in present]
 
     def stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
         """Run the stages from number `first` to `last` on what the buffers hold."""
@@ -210,7 +163,7 @@ class CpuBackend:
         entry, choices = compiled(config, self.order, dtype.name, channels)
         row = (self.plan.shape[1] + 4 * layout.PAD) * channels + 4 * layout.PAD
         spare = np.zeros(2 * row * self.layout.threads, dtype)
-        features = sum(1 << index for index, _ in self._features(frame.ndim))
+        features = sum(1 << index for index, _ in trace.features(self.plan, frame.ndim))
         numbers = np.zeros(run.NUMBERS)
         numbers[run.FULL] = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
         numbers[run.HUE] = config.hue_threshold * HUE_TOLERANCE
@@ -243,10 +196,3 @@ class CpuBackend:
 def linear_table(full: int) -> np.ndarray:
     """Linear light of every integer from 0 to `full`, float32."""
     return linear_light(np.arange(full + 1) / full)
-
-
-def linear_light(encoded: np.ndarray) -> np.ndarray:
-    """Undo the sRGB curve (IEC 61966-2-1), float32."""
-    encoded = np.asarray(encoded, np.float64)
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    return linear.astype(np.float32)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import MAP_LEVEL
+from ..plan import FEATURES, ORIENTED, SLOTS
 from . import simd
 from .jit import inlined, inner
 from .layout import (
     FEATURE_MASK,
-    FEATURES,
     HEIGHT,
     MAP_PITCH,
     MAP_STRIDE,
     MAPS,
     NORM_OPPONENTS,
     NORM_SALIENCY,
-    ORIENTED,
     PAD,
-    SLOTS,
     STATS,
     SUM_PLANES,
     SUMS,

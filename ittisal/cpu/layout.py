@@ -8,9 +8,7 @@ import numpy as np
 
 from ..config import (
     CENTRE_LEVELS,
-    DELTAS,
     MAP_LEVEL,
-    ORIENTATIONS,
     TOP_LEVEL,
     Config,
     Normalisation,
@@ -20,19 +18,20 @@ from ..config import (
 from ..plan import (
     BINOMIAL_5,
     BINOMIAL_9,
+    FEATURES,
+    OWN,
+    SLOTS,
     Plan,
     attenuation,
     halving_weights,
     inside_sum,
     scatter_weights,
+    slot,
 )
 
 PAD = 16  # zeros around every row: half of the widest filter, and the widest vector
 FIRST_LEVEL = CENTRE_LEVELS[0]  # levels below are never stored
 LEVELS = TOP_LEVEL + 1
-ORIENTED = 3  # planes: intensity, red-green, blue-yellow, four directions, own pyramid
-OWN = ORIENTED + len(ORIENTATIONS)
-FEATURES = OWN
 
 # Columns of `Layout.levels`, one row per level.
 HEIGHT, WIDTH, PITCH, PLANES, PLANE_STRIDE, ORIENT_ROWS, ORIENT_COLUMNS = range(7)
@@ -44,7 +43,6 @@ ROW_TABLE, COLUMN_TABLE, COLUMN_STRIDE = range(3)
 # Entries of `Layout.places`.
 MAPS, MAP_STRIDE, MAP_PITCH, SUMS, STATS, FADE_4, SCRATCH, SCRATCH_SIZE, ZEROS = range(9)
 PLACES = 9
-SLOTS = 6  # centre-surround pairs, existing or not: 2-5, 2-6, 3-6, 3-7, 4-7, 4-8
 # Entries of `Layout.settings`.
 (
     TOP,  # coarsest level
@@ -65,11 +63,6 @@ def padded(n: int) -> int:
     An odd number of cache lines: rows a power of two apart would share the same few cache sets.
     """
     return ((n + PAD - 1) // PAD + 1) // 2 * 2 * PAD + PAD
-
-
-def slot(centre: int, surround: int) -> int:
-    """Place of a pair among the six."""
-    return (centre - CENTRE_LEVELS[0]) * len(DELTAS) + surround - centre - DELTAS[0]
 
 
 def state_stride(pairs):

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ..plan import ORIENTED
 from . import simd
 from .jit import inner
 from .layout import (
     HEIGHT,
     ORIENT_COLUMNS,
     ORIENT_ROWS,
-    ORIENTED,
     PAD,
     PITCH,
     PLANE_STRIDE,

@@ -9,25 +9,22 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import CENTRE_LEVELS, MAP_LEVEL
+from ..plan import FEATURES, ORIENTED, OWN, SLOTS
 from . import combine, normalise, opponency, orientation, pyramid
 from .centre_surround import centre_surround_rows
 from .jit import entry, inlined
 from .layout import (
     FEATURE_MASK,
-    FEATURES,
     FIRST_LEVEL,
     FIXED_HUE,
     HEIGHT,
     MAP_STRIDE,
     MAPS,
-    ORIENTED,
-    OWN,
     OWN_PYRAMID,
     PAIR_MASK,
     PYRAMID,
     SCRATCH,
     SCRATCH_SIZE,
-    SLOTS,
     STATS,
     TOP,
 )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..config import Channel, Config, Contrast, OrientationPyramid, PeakMean, Phase, Upsampling
-from ..plan import BINOMIAL_5, BINOMIAL_9
-from .layout import SLOTS, interior_weights, reduction_taps
+from ..plan import BINOMIAL_5, BINOMIAL_9, SLOTS
+from .layout import (
+    interior_weights,
+    reduction_taps,
+)
 
 CENTRED, EVEN, REPLICATE = range(3)  # where the samples of a surround lie, and how it fills up
 Weights = tuple[tuple[int, int], ...]  # per output that a pair of rows reaches: even, odd row

@@ -1,0 +1,35 @@
+"""The CUDA backend: kernels of `kernels/*.cu`, compiled and launched through CuPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..config import Config
+from ..plan import Plan
+
+if TYPE_CHECKING:
+    from .backend import CudaBackend
+
+
+def probe() -> tuple[bool, str]:
+    """Whether there is a GPU that can be used, and what is missing if not."""
+    from .device import probe
+
+    return probe()
+
+
+def supports(config: Config) -> tuple[bool, str]:
+    """Whether the config's options are all implemented here."""
+    if config.normalise_before_reduction:
+        return False, (
+            "normalise_before_reduction=True needs whole maps, which this backend never makes; "
+            'use backend="reference"'
+        )
+    return True, "every option"
+
+
+def make(plan: Plan, channel_order: str, threads: int) -> CudaBackend:
+    """A backend for this plan on the current GPU. Compiles, or loads from CuPy's cache."""
+    from .backend import CudaBackend
+
+    return CudaBackend(plan, channel_order)

@@ -1,0 +1,375 @@
+"""The CUDA backend: a plan's buffers on a GPU, one recorded graph per kind of frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import trace
+from ..frames import check_values
+from ..pipeline import STAGES
+from ..plan import Plan
+from . import sources, variant
+from .device import Device
+from .layout import FOUND, HIGHEST, LOWEST, Held, geometry_for, make_layout
+from .schedule import Launch, enlarge_grid, schedule
+
+BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
+DEPTH = 2  # frames under way at once in `stream`
+
+
+@dataclass
+class Kind:
+    """What one kind of frame (type and channels) needs: code and numbers."""
+
+    dtype: np.dtype
+    channels: int
+    geometry: np.ndarray
+    kernels: dict[str, Callable[..., None]]
+    # By the number of frames at once:
+    schedules: dict[int, tuple[Launch, ...]] = field(default_factory=dict)
+    graphs: dict[int, Callable[[Any], None]] = field(default_factory=dict)
+
+
+@dataclass
+class Port:
+    """Where frames from the host come in and maps go back."""
+
+    kind: Kind
+    pinned: np.ndarray  # frames
+    frames: Any
+    maps: Any
+    pinned_maps: np.ndarray
+    pinned_found: np.ndarray
+    arrived: Any  # events
+    done: Any
+    frames_under_way: int = 0
+
+
+class CudaBackend:
+    """Fused kernels over one arena per frame. See `ittisal.pipeline.Backend`."""
+
+    name = "cuda"
+    threads = 1
+
+    def __init__(self, plan: Plan, channel_order: str, device: Any = None) -> None:
+        self.plan, self.order = plan, channel_order
+        self.layout = make_layout(plan)
+        self.device = device if device is not None else Device()
+        self.tables = self.device.upload(self.layout.tables)
+        self.addresses = self.device.zeros(2, np.uint64)  # `struct Addresses` of kernels/common.cuh
+        self.kinds: dict[tuple[str, int], Kind] = {}
+        self.ports: dict[tuple[str, int, int, int], Port] = {}
+        self.staging: dict[tuple[Any, ...], Any] = {}
+        self.frames_at_once = 0
+        self.arena: Any = None
+        self.last_stream: Any = None
+        self.finished = self.device.event()
+        self.lent: dict[int, int] = {}  # page-locked arrays given out: address -> bytes
+        self._reserve(1)
+        self.kind(np.dtype(np.uint8), 3)  # so that what cannot be compiled is known now
+
+    # --- what there is
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the device and of page-locked host memory, but for arrays given out."""
+        on_host = sum(
+            port.pinned.nbytes + port.pinned_maps.nbytes + port.pinned_found.nbytes
+            for port in self.ports.values()
+        )
+        arrays = [self.tables, self.addresses, self.arena, *self.staging.values()]
+        for port in self.ports.values():
+            arrays += [port.frames, port.maps]
+        return on_host + sum(array.nbytes for array in arrays if array is not None)
+
+    def kind(self, dtype: np.dtype, channels: int) -> Kind:
+        """What frames of this type and number of channels need; compiled when first asked for."""
+        key = (dtype.name, channels)
+        if key not in self.kinds:
+            config = self.plan.config
+            source = sources.joined()
+            names = sources.kernel_names(source, own_pyramid=variant.has_own_pyramid(config))
+            options = variant.options(config, self.order, *key)
+            self.kinds[key] = Kind(
+                dtype,
+                channels,
+                geometry_for(self.layout, *key),
+                self.device.compile(source, options, names),
+            )
+        return self.kinds[key]
+
+    # --- frames from the host
+
+    def run(self, frame: np.ndarray, out: np.ndarray) -> None:
+        """The raw map of a frame in host memory into `out`; returns when it is there."""
+        self.run_batch(frame[None], out[None])
+
+    def run_batch(self, frames: np.ndarray, out: np.ndarray) -> None:
+        """The raw maps of several frames in host memory; copies and kernels overlap."""
+        size = self._reserve(len(frames))
+        starts = range(0, len(frames), size)
+        parts = (frames[start : start + size] for start in starts)
+        for start, maps in zip(starts, self._pipelined(parts, size), strict=True):
+            out[start : start + len(maps)] = maps
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Maps of frames in turn: one is copied to the device while another is worked on."""
+        for maps in self._pipelined((frame[None] for frame in frames), 1):
+            yield maps[0].copy()
+
+    def _pipelined(self, parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+        """Page-locked maps of each part of up to `size` frames, good until the next is asked for."""
+        under_way: list[Port] = []
+        try:
+            for count, part in enumerate(parts):
+                channels = 3 if part.ndim == 4 else 1
+                port = self._port(self.kind(part.dtype, channels), size, count % DEPTH)
+                if port in under_way:
+                    yield self._finish(under_way.pop(0))
+                self._submit(port, part)
+                under_way.append(port)
+                if len(under_way) == DEPTH:
+                    yield self._finish(under_way.pop(0))
+            while under_way:
+                yield self._finish(under_way.pop(0))
+        finally:
+            for port in under_way:  # the caller went away, or a frame was bad
+                port.done.synchronize()
+
+    def _port(self, kind: Kind, size: int, number: int) -> Port:
+        key = (kind.dtype.name, kind.channels, size, number)
+        if key not in self.ports:
+            device, shape = self.device, self._frame_shape(kind.channels)
+            frames = device.zeros(size * int(np.prod(shape)), kind.dtype)
+            maps = device.zeros(size * int(np.prod(self.plan.map_shape)), np.float32)
+            self.ports[key] = Port(
+                kind,
+                device.pinned((size, *shape), kind.dtype),
+                frames,
+                maps,
+                device.pinned((size, *self.plan.map_shape), np.float32),
+                device.pinned((size, FOUND), np.float32),
+                device.event(),
+                device.event(),
+            )
+        return self.ports[key]
+
+    def _submit(self, port: Port, frames: np.ndarray) -> None:
+        """Send frames on their way; nothing here waits for the device."""
+        device, count = self.device, len(frames)
+        lent = self._is_lent(frames)
+        if not lent:
+            np.copyto(port.pinned[:count], frames)
+            frames = port.pinned[:count]
+        device.copy_in(port.frames, frames, device.copies)
+        port.arrived.record(device.copies)
+        with device.using(device.stream):
+            device.stream.wait_event(port.arrived)
+            self._launch(port.kind, port.frames, port.maps, count, device.stream)
+            device.copy_out(port.pinned_maps[:count], port.maps, device.stream)
+            if port.kind.dtype == np.float32:
+                for index in range(count):
+                    found = self._found(index)
+                    device.copy_out(port.pinned_found[index], found, device.stream)
+            port.done.record(device.stream)
+        port.frames_under_way = count
+        if lent:  # so that the caller may refill it as soon as the next frame is asked for
+            port.arrived.synchronize()
+
+    def _finish(self, port: Port) -> np.ndarray:
+        """Wait for a port's maps. Raises ValueError if a float frame held what it must not."""
+        port.done.synchronize()
+        count = port.frames_under_way
+        if port.kind.dtype == np.float32:
+            for found in port.pinned_found[:count]:
+                check_values(found[LOWEST], found[HIGHEST])
+        return port.pinned_maps[:count]
+
+    def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Page-locked memory for frames, which `run` reads where it is. Belongs to the caller."""
+        array = self.device.pinned(shape, dtype)
+        self.lent[array.ctypes.data] = array.nbytes
+        return array
+
+    def _is_lent(self, frames: np.ndarray) -> bool:
+        if not (self.lent and frames.flags.c_contiguous):
+            return False
+        start = frames.ctypes.data
+        return any(
+            first <= start and start + frames.nbytes <= first + size
+            for first, size in self.lent.items()
+        )
+
+    # --- frames on the device
+
+    def adopt(self, array: Any) -> Any:
+        """A device array of any library as CuPy's, in place; see `Device.adopt`."""
+        return self.device.adopt(array)
+
+    def fetch(self, array: Any) -> np.ndarray:
+        """A device array of any library in host memory."""
+        return self.device.download(self.device.adopt(array))
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """A new float32 array on the device."""
+        return self.device.empty(shape)
+
+    def hand_over(self, array: Any, like: Any) -> Any:
+        """A result as the library of `like` has it; see `Device.hand_over`."""
+        return self.device.hand_over(array, like)
+
+    def contiguous(self, array: Any) -> Any:
+        """The array, or a C-contiguous copy in a buffer that is made once."""
+        if array.flags.c_contiguous:
+            return array
+        key = (array.dtype.name, array.shape)
+        if key not in self.staging:
+            self.staging[key] = self.device.empty(array.shape, array.dtype)
+        self.staging[key][...] = array
+        return self.staging[key]
+
+    def run_device(self, frames: Any, maps: Any) -> None:
+        """Raw maps of frames (N, H, W[, 3]) on the device into `maps` (N, h, w).
+
+        Both are CuPy arrays, `maps` C-contiguous. Ordered on the current stream; returns at once.
+        Frames whose values are out of range give NaN.
+        """
+        frames = self.contiguous(frames)
+        kind = self.kind(frames.dtype, 3 if frames.ndim == 4 else 1)
+        size = self._reserve(len(frames))
+        stream = self.device.current_stream()
+        with self.device.using(stream):
+            for start in range(0, len(frames), size):
+                part = frames[start : start + size]
+                self._launch(kind, part, maps[start : start + size], len(part), stream)
+
+    def enlarge_device(self, maps: Any, out: Any) -> None:
+        """The maps just made over their maxima at the frames' size; on the current stream."""
+        kind = next(iter(self.kinds.values()))
+        grid = enlarge_grid(self.plan.shape, len(maps))
+        with self.device.using(self.device.current_stream()):
+            kind.kernels["enlarge"](grid, (256,), (kind.geometry, maps, self.arena, out))
+
+    # --- one stage after the other
+
+    def timings(self, frame: np.ndarray) -> dict[str, float]:
+        """Milliseconds per stage by the device's clock, each launched by itself."""
+        kind, port = self._arrive(frame)
+        spent = {}
+        with self.device.using(self.device.stream):
+            for stage in STAGES:
+                launches = [one for one in self._schedule(kind, 1) if one.stage == stage]
+
+                def run(launches: list[Launch] = launches) -> None:
+                    self._run(kind, launches, port.frames, port.maps)
+
+                run()
+                spent[stage] = self.device.milliseconds(run)
+        spent["total"] = sum(spent.values())
+        return spent
+
+    def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
+        kind, port = self._arrive(frame)
+        ndim = frame.ndim
+        self.stages(kind, port, STAGES[:4])
+        first = Held(self.layout, self._download(0))
+        kept = {k: v.copy() for k, v in trace.buffers(self.plan, first, ndim).items()}
+        self.stages(kind, port, STAGES[4:])
+        results = trace.results(self.plan, Held(self.layout, self._download(0)), ndim)
+        saliency = self.device.download(port.maps).reshape(self.plan.map_shape).copy()
+        return {**kept, **results, "saliency": saliency}
+
+    def stages(self, kind: Kind, port: Port, stages: Iterable[str]) -> None:
+        """Run some stages on what the buffers hold."""
+        launches = [one for one in self._schedule(kind, 1) if one.stage in stages]
+        with self.device.using(self.device.stream):
+            self._run(kind, launches, port.frames, port.maps)
+
+    def close(self) -> None:
+        """Let go of all device memory."""
+        if self.arena is not None:
+            self.finished.synchronize()
+        self.ports.clear()
+        self.kinds.clear()
+        self.staging.clear()
+        self.arena = self.tables = self.addresses = None
+
+    # --- launching
+
+    def _launch(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
+        """All stages for `count` frames on a stream, which is the current one."""
+        if self.last_stream is not None and self.last_stream != stream:
+            stream.wait_event(self.finished)  # the arena is still in use there
+        self.last_stream = stream
+        launches = self._schedule(kind, count)
+        self._run(kind, launches[:1], frames, maps)
+        if count in kind.graphs:
+            kind.graphs[count](stream)
+        else:  # the first time as it comes, which also loads what is loaded lazily
+            self._run(kind, launches[1:], None, None)
+            kind.graphs[count] = self.device.record(
+                lambda: self._run(kind, launches[1:], None, None)
+            )
+        self.finished.record(stream)
+
+    def _run(self, kind: Kind, launches: Iterable[Launch], frames: Any, maps: Any) -> None:
+        buffers = {
+            "geometry": kind.geometry,
+            "tables": self.tables,
+            "arena": self.arena,
+            "addresses": self.addresses,
+            "frames": frames,
+            "maps": maps,
+        }
+        for one in launches:
+            given = [buffers[a] if isinstance(a, str) else a for a in one.arguments]
+            kind.kernels[one.kernel](one.grid, (one.block,), tuple(given))
+
+    def _schedule(self, kind: Kind, count: int) -> tuple[Launch, ...]:
+        if count not in kind.schedules:
+            kind.schedules[count] = schedule(self.layout, kind.channels, count)
+        return kind.schedules[count]
+
+    def _reserve(self, frames: int) -> int:
+        """Make room for so many frames at once, or as many as pay; how many that is."""
+        floats = self.layout.frame_floats
+        wanted = max(1, min(frames, BATCH_BYTES // (4 * floats)))
+        if wanted > self.frames_at_once:
+            arena = self.device.zeros(wanted * floats, np.float32)
+            for kind in self.kinds.values():
+                kind.graphs.clear()  # they hold the old one's address
+            if self.arena is not None:
+                self.finished.synchronize()
+            self.arena, self.frames_at_once = arena, wanted
+        return wanted
+
+    def _arrive(self, frame: np.ndarray) -> tuple[Kind, Port]:
+        """Copy a frame to the device and check its values."""
+        kind = self.kind(frame.dtype, 3 if frame.ndim == 3 else 1)
+        port = self._port(kind, 1, 0)
+        np.copyto(port.pinned[0], frame)
+        device = self.device
+        device.copy_in(port.frames, port.pinned, device.stream)
+        scan = self._schedule(kind, 1)[:1]
+        with device.using(device.stream):
+            self._run(kind, scan, port.frames, port.maps)
+        if frame.dtype == np.float32:
+            found = self.device.download(self._found(0))
+            check_values(found[LOWEST], found[HIGHEST])
+        return kind, port
+
+    def _found(self, index: int) -> Any:
+        start = index * self.layout.frame_floats + int(self.layout.geometry["found"])
+        return self.arena[start : start + FOUND]
+
+    def _download(self, index: int) -> np.ndarray:
+        floats = self.layout.frame_floats
+        return self.device.download(self.arena[index * floats : (index + 1) * floats])
+
+    def _frame_shape(self, channels: int) -> tuple[int, ...]:
+        return (*self.plan.shape, 3) if channels == 3 else self.plan.shape

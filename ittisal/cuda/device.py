@@ -1,0 +1,252 @@
+"""One GPU through CuPy: memory, streams, events, compiled kernels and recorded graphs.
+
+All that the backend asks of a device is here, so that the tests can put a host in its place. CuPy
+is imported when a device is opened, never before.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2  # cudaMemcpyKind
+_recording = threading.Lock()
+
+
+class DeviceError(RuntimeError):
+    """The GPU, its driver or its compiler did not do what was asked; says which and what to try."""
+
+
+class Device:
+    """The GPU that is current when this is made."""
+
+    def __init__(self) -> None:
+        import cupy
+
+        self.cupy = cupy
+        self._device = cupy.cuda.Device()
+        self.id = int(self._device.id)
+        self.name = device_name(self.id)
+        with self._device:
+            # For frames that come from the host. Non-blocking: not held up by the default stream.
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+            self.copies = cupy.cuda.Stream(non_blocking=True)
+
+    # --- memory
+
+    def zeros(self, size: int, dtype: Any) -> Any:
+        """Device memory; MemoryError if there is none left."""
+        with self._device, self._memory(size * np.dtype(dtype).itemsize, "of GPU memory"):
+            made = self.cupy.zeros(size, dtype)
+            self.cupy.cuda.get_current_stream().synchronize()
+            return made
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Page-locked host memory, which the GPU reads and writes by itself."""
+        import cupyx
+
+        nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        with self._device, self._memory(nbytes, "of page-locked host memory"):
+            return cupyx.zeros_pinned(shape, dtype)
+
+    def upload(self, array: np.ndarray) -> Any:
+        """A copy in device memory, complete on return."""
+        made = self.zeros(array.size, array.dtype)
+        with self._device:
+            made.set(np.ascontiguousarray(array).ravel())
+            self.cupy.cuda.get_current_stream().synchronize()
+        return made
+
+    def download(self, array: Any) -> np.ndarray:
+        """A copy in host memory, once all that was asked of the device is done."""
+        with self._device:
+            self._device.synchronize()
+            return self.cupy.asnumpy(array)
+
+    @contextmanager
+    def _memory(self, nbytes: int, kind: str) -> Iterator[None]:
+        """Turn a failed allocation into a MemoryError that says what would help."""
+        cuda = self.cupy.cuda
+        try:
+            yield
+        except (cuda.memory.OutOfMemoryError, cuda.runtime.CUDARuntimeError) as error:
+            text = str(error)
+            if not isinstance(error, cuda.memory.OutOfMemoryError) and "Memory" not in text:
+                raise
+            free, total = cuda.runtime.memGetInfo()
+            raise MemoryError(
+                f"{nbytes / 2**20:.0f} MiB {kind} could not be had ({self.name} has "
+                f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free); close other models, use "
+                'smaller frames or batches, or backend="cpu"'
+            ) from error
+
+    # --- copies and order
+
+    def copy_in(self, target: Any, source: np.ndarray, stream: Any) -> None:
+        """Host to device, without waiting; `source` is page-locked and C-contiguous."""
+        self.cupy.cuda.runtime.memcpyAsync(
+            target.data.ptr, source.ctypes.data, source.nbytes, HOST_TO_DEVICE, stream.ptr
+        )
+
+    def copy_out(self, target: np.ndarray, source: Any, stream: Any) -> None:
+        """Device to host, without waiting; `target` is page-locked, and says how much."""
+        self.cupy.cuda.runtime.memcpyAsync(
+            target.ctypes.data, source.data.ptr, target.nbytes, DEVICE_TO_HOST, stream.ptr
+        )
+
+    def event(self) -> Any:
+        """A mark in a stream that other streams and the host can wait for."""
+        with self._device:
+            return self.cupy.cuda.Event(disable_timing=True)
+
+    def current_stream(self) -> Any:
+        """The caller's stream."""
+        return self.cupy.cuda.get_current_stream()
+
+    @contextmanager
+    def using(self, stream: Any) -> Iterator[None]:
+        """Launch kernels on this device and stream."""
+        with self._device, stream:
+            yield
+
+    # --- kernels
+
+    def compile(
+        self, source: str, options: tuple[str, ...], names: Sequence[str]
+    ) -> dict[str, Callable[..., None]]:
+        """Kernels by name; from CuPy's cache on disk if they were compiled before."""
+        with self._device:
+            return _compiled(self.id, source, options, tuple(names))
+
+    def record(self, run: Callable[[], None]) -> Callable[[Any], None]:
+        """Record what `run` launches as a graph; the result launches it on a stream.
+
+        `run` must have been run before, for lazy loading, and must not allocate. The collector is
+        held off: a destructor that frees device memory would spoil the recording.
+        """
+        with self._device, _recording:
+            stream = self.cupy.cuda.Stream(non_blocking=True)
+            collecting = gc.isenabled()
+            gc.disable()
+            try:
+                with stream:
+                    stream.begin_capture()
+                    try:
+                        run()
+                    finally:
+                        graph = stream.end_capture()
+            finally:
+                if collecting:
+                    gc.enable()
+            graph.upload(stream)
+            stream.synchronize()
+        return graph.launch
+
+    def milliseconds(self, run: Callable[[], None]) -> float:
+        """The device's own time for what `run` launches on the current stream."""
+        events = self.cupy.cuda.Event(), self.cupy.cuda.Event()
+        events[0].record()
+        run()
+        events[1].record()
+        events[1].synchronize()
+        return self.cupy.cuda.get_elapsed_time(*events)
+
+    # --- arrays of other libraries
+
+    def adopt(self, array: Any) -> Any:
+        """Another library's device array as CuPy's, in place, ordered after its stream.
+
+        Raises
+        ------
+        ValueError
+            It lies on another GPU.
+        """
+        if not isinstance(array, self.cupy.ndarray):
+            convert = getattr(self.cupy, "from_dlpack" if hasattr(array, "__dlpack__") else "asarray")
+            array = convert(array)
+        there = int(array.device.id)
+        if there != self.id:
+            raise ValueError(
+                f"the array lies on GPU {there}, this model on GPU {self.id}; copy it, or build the "
+                f"model under cupy.cuda.Device({there})"
+            )
+        return array
+
+    def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
+        """A new array, for a result."""
+        nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        with self._device, self._memory(nbytes, "of GPU memory"):
+            return self.cupy.empty(shape, dtype)
+
+    def hand_over(self, array: Any, like: Any) -> Any:
+        """One of CuPy's arrays as `like`'s library has them, ordered before its stream goes on."""
+        if isinstance(like, self.cupy.ndarray):
+            return array
+        if hasattr(like, "__array_namespace__"):
+            library = like.__array_namespace__()
+        else:
+            library = sys.modules.get(type(like).__module__.split(".")[0])
+        convert = getattr(library, "from_dlpack", None)
+        return array if convert is None else convert(array)
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    device: int, source: str, options: tuple[str, ...], names: tuple[str, ...]
+) -> dict[str, Callable[..., None]]:
+    import cupy
+
+    try:
+        module = cupy.RawModule(code=source, options=options, backend="nvrtc")
+        return {name: module.get_function(name) for name in names}
+    except cupy.cuda.compiler.CompileException as error:
+        raise DeviceError(
+            f"the CUDA kernels do not compile for {device_name(device)}: {error}"
+        ) from error
+
+
+@lru_cache(maxsize=16)
+def device_name(device: int) -> str:
+    """What a GPU calls itself."""
+    import cupy
+
+    return cupy.cuda.runtime.getDeviceProperties(device)["name"].decode()
+
+
+PACKAGE = "pip install 'ittisal[cuda]' (CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
+
+
+def probe() -> tuple[bool, str]:
+    """Whether CuPy, a driver, a device and the compiler are there; why, or what to install."""
+    try:
+        import cupy
+    except ImportError as error:
+        return False, f"CuPy cannot be imported ({error}); {PACKAGE}"
+    runtime = cupy.cuda.runtime
+    if getattr(runtime, "is_hip", False):
+        return False, "this CuPy is for AMD GPUs; the kernels are CUDA C++"
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        return False, f"no NVIDIA driver answers ({error}); install one, or use another backend"
+    if count == 0:
+        return False, "there is no NVIDIA GPU"
+    try:
+        from cupy.cuda import nvrtc
+
+        version = nvrtc.getVersion()
+    except (ImportError, RuntimeError, OSError) as error:
+        return False, f"NVRTC, which compiles the kernels, cannot be loaded ({error}); {PACKAGE}"
+    device = cupy.cuda.Device()
+    major, minor = divmod(int(device.compute_capability), 10)
+    what = f"{device_name(device.id)}, compute capability {major}.{minor}"
+    if (major, minor) < (7, 5):
+        return False, f"{what}; 7.5 is the least"
+    return True, f"{what}, CuPy {cupy.__version__}, NVRTC {version[0]}.{version[1]}"

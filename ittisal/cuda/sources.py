@@ -1,0 +1,71 @@
+"""The text of the CUDA kernels: where it is found, and how it is joined."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+HEADER = "common.cuh"
+FILES = (
+    "opponency.cu",
+    "pyramid.cu",
+    "orientation.cu",
+    "centre_surround.cu",
+    "normalise.cu",
+    "combine.cu",
+    "enlarge.cu",
+)
+_KERNEL = re.compile(r'extern "C" __global__ void\s+__launch_bounds__\(\w+\)\s+(\w+)\(')
+
+
+class SourceError(RuntimeError):
+    """The kernels' text is not where it was installed."""
+
+
+def directory() -> Traversable:
+    """The folder that holds the kernels.
+
+    Installed it is `ittisal/kernels`; in a checkout `kernels` beside the package, and only if
+    pyproject.toml stands there too: site-packages may hold an unrelated `kernels`.
+
+    Raises
+    ------
+    SourceError
+        Neither is there; names both.
+    """
+    installed = resources.files("ittisal") / "kernels"
+    if (installed / HEADER).is_file():
+        return installed
+    root = Path(__file__).resolve().parents[2]
+    if (root / "kernels" / HEADER).is_file() and (root / "pyproject.toml").is_file():
+        return root / "kernels"
+    raise SourceError(
+        f"the CUDA kernels are neither in {installed} nor in {root / 'kernels'}; "
+        "install ittisal again"
+    )
+
+
+@lru_cache(maxsize=1)
+def read() -> dict[str, str]:
+    """Text by file name, the header first."""
+    folder = directory()
+    return {name: (folder / name).read_text(encoding="utf-8") for name in (HEADER, *FILES)}
+
+
+def joined(files: dict[str, str] | None = None) -> str:
+    """All files as one translation unit, in which errors still name file and line.
+
+    Joined rather than included, because CuPy's cache of compiled kernels does not see what an
+    `#include` brings in.
+    """
+    files = read() if files is None else files
+    return "".join(f'#line 1 "{name}"\n{text}' for name, text in files.items())
+
+
+def kernel_names(source: str, *, own_pyramid: bool) -> tuple[str, ...]:
+    """Names of the kernels in a source, those with `_own` only where there is such a pyramid."""
+    names = _KERNEL.findall(source)
+    return tuple(name for name in names if own_pyramid or not name.endswith("_own"))

@@ -1,0 +1,69 @@
+"""What has to be known when the kernels are compiled, as `-D` options: no kernel chooses."""
+
+from __future__ import annotations
+
+from ..config import (
+    Channel,
+    Config,
+    Contrast,
+    HueReference,
+    Normalisation,
+    Opponency,
+    OrientationPyramid,
+    PeakMean,
+    Phase,
+    Upsampling,
+)
+from .layout import GEOMETRY
+
+OPPONENCIES = {Opponency.ITTI: "ITTI", Opponency.INVT: "INVT", Opponency.WALTHER: "WALTHER"}
+OPERATORS = {
+    Normalisation.MAXNORM: "MAXNORM",
+    Normalisation.ITERATIVE: "ITERATIVE",
+    Normalisation.NONE: "NONE",
+}
+BITS = {"uint8": 8, "uint16": 16, "float32": 32}
+# No product is fused with a sum but where the text says fmaf: the same bits everywhere.
+COMPILER = ("--std=c++17", "--fmad=false")
+
+
+def has_colour(config: Config, channels: int) -> bool:
+    """Whether colour is computed for frames of so many channels."""
+    return channels == 3 and dict(config.weights)[Channel.COLOUR] > 0
+
+
+def has_own_pyramid(config: Config) -> bool:
+    """Whether orientation has a pyramid of its own, and is computed."""
+    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
+    return own and dict(config.weights)[Channel.ORIENTATION] > 0
+
+
+def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[str, int | str]:
+    """Names and values for a config and a kind of frame; kernels/common.cuh says what they mean."""
+    return {
+        "PIXEL_BITS": BITS[dtype],
+        "CHANNELS": channels,
+        "BGR": int(order == "bgr"),
+        "LINEAR": int(config.linear),
+        "PLANES": 3 if has_colour(config, channels) else 1,
+        "OPPONENCY": OPPONENCIES[config.opponency],
+        "EVEN": int(config.phase is Phase.EVEN),
+        "REPLICATE": int(config.upsampling is Upsampling.REPLICATE),
+        "RECTIFIED": int(config.orientation_contrast is Contrast.RECTIFIED),
+        "SPLIT": int(config.split_cs),
+        "REDUCTION_TAPS": config.reduction_taps,
+        "OWN_PYRAMID": int(has_own_pyramid(config)),
+        "OPERATOR": OPERATORS[config.normalisation],
+        "ALL_PEAKS": int(config.peak_mean is PeakMean.ALL),
+        "ITERATIONS": config.iterations,
+        "NORM_OPPONENTS": int(config.normalise_opponents),
+        "NORM_SALIENCY": int(config.normalise_saliency),
+        "FIXED_HUE": int(config.hue_reference is HueReference.FIXED),
+        "GEOMETRY_BYTES": GEOMETRY.itemsize,
+    }
+
+
+def options(config: Config, order: str, dtype: str, channels: int) -> tuple[str, ...]:
+    """The compiler's options."""
+    defined = definitions(config, order, dtype, channels)
+    return (*COMPILER, *(f"-D{name}={value}" for name, value in defined.items()))

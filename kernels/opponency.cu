@@ -1,0 +1,239 @@
+// The frame to level 2 of intensity, red-green and blue-yellow, in one pass: pixels become the three
+// planes in registers and are halved twice on the way, so that levels 0 and 1 never reach memory.
+// Before it, `brightest` finds what the hue threshold is a fraction of.
+
+// --- pixels --------------------------------------------------------------------------------------
+
+// Words of `bytes` bytes from any address, aligned or not, by aligned loads. They may read up to three
+// bytes to either side, but never outside the aligned words that hold the first and last byte, and one
+// word past.
+template <int WORDS>
+__device__ __forceinline__ void load_words(const unsigned char* from, unsigned (&words)[WORDS]) {
+    const size_t address = reinterpret_cast<size_t>(from);
+    const unsigned* aligned = reinterpret_cast<const unsigned*>(address & ~size_t(3));
+    const unsigned shift = unsigned(address & 3) * 8;
+    unsigned low = __ldg(aligned);
+#pragma unroll
+    for (int i = 0; i < WORDS; ++i) {
+        const unsigned high = __ldg(aligned + i + 1);
+        words[i] = __funnelshift_r(low, high, shift);
+        low = high;
+    }
+}
+
+// Byte i of some words as a float: put below the exponent of 2^23, which is then taken away.
+template <int WORDS>
+__device__ __forceinline__ float byte_of(const unsigned (&words)[WORDS], int i) {
+    return __uint_as_float(__byte_perm(words[i / 4], 0x4b000000u, 0x7540 | i % 4)) - 8388608.0f;
+}
+
+// An element as a float: linear light if the model wants it.
+__device__ __forceinline__ float element(Pixel value, const float* linear) {
+    if (!LINEAR) return float(value);
+    if (PIXEL_BITS < 32) return __ldg(linear + int(value));
+    const float v = float(value);  // IEC 61966-2-1
+    return v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
+}
+
+// Sum and both opponents before they are divided by brightness, written with differences first so
+// that grey gives exactly 0; all but for the factor COLOUR_SCALE. Returns the brightness.
+__device__ __forceinline__ float opponents(float r, float g, float b, float (&value)[3]) {
+    value[0] = (r + g) + b;
+    if (OPPONENCY == WALTHER) {
+        value[1] = r - g;
+        value[2] = b - fminf(r, g);
+        return fmaxf(fmaxf(r, g), b);
+    }
+    value[1] = fmaxf((r + r) - (g + b), 0.0f) - fmaxf((g + g) - (r + b), 0.0f);
+    float yellow;
+    if (OPPONENCY == INVT) {
+        const float unlike = fmaxf(r, g) - fminf(r, g);
+        yellow = fmaxf((r + g) - ((unlike + unlike) + (b + b)), 0.0f);
+    } else {
+        yellow = fmaxf(fminf(r, g) - b, 0.0f);
+    }
+    value[2] = fmaxf((b + b) - (r + g), 0.0f) - (yellow + yellow);
+    return value[0];
+}
+const float COLOUR_SCALE = OPPONENCY == ITTI ? 1.5f : OPPONENCY == INVT ? 0.5f : 1.0f;
+
+// A frame as COUNT planes: a source of samples to halve.
+template <int COUNT>
+struct Pixels {
+    const Pixel* frame;
+    const float* linear;
+    int height, width;
+    float threshold;
+
+    template <bool PLAIN, int SAMPLES>
+    struct Row {
+        // Away from borders bytes come by whole words; else element by element, from inside.
+        enum { WORDS = PLAIN && PIXEL_BITS == 8 ? (SAMPLES * CHANNELS + 3) / 4 : 0 };
+        const Pixels& pixels;
+        const Pixel* row;
+        int first;
+        unsigned words[WORDS > 0 ? WORDS : 1];
+
+        __device__ __forceinline__ Row(const Pixels& source, int y, int x) : pixels(source), first(x) {
+            row = pixels.frame + size_t(clamp(y, pixels.height)) * pixels.width * CHANNELS;
+            if constexpr (WORDS > 0) load_words(row + x * CHANNELS, words);
+        }
+        __device__ __forceinline__ float operator[](int i) const {  // element i from the first on
+            if constexpr (WORDS > 0) {
+                return LINEAR ? __ldg(pixels.linear + int(byte_of(words, i))) : byte_of(words, i);
+            } else {
+                const int at = PLAIN ? first : clamp(first + i / CHANNELS, pixels.width);
+                return element(__ldg(row + at * CHANNELS + (PLAIN ? i : i % CHANNELS)), pixels.linear);
+            }
+        }
+        __device__ __forceinline__ void operator()(int p, float (&value)[COUNT]) const {
+            const Row& self = *this;
+            if constexpr (CHANNELS == 1) {
+                value[0] = self[p];
+            } else {
+                const float a = self[3 * p], g = self[3 * p + 1], c = self[3 * p + 2];
+                const float r = BGR ? c : a, b = BGR ? a : c;
+                if constexpr (COUNT == 1) {
+                    value[0] = (r + g) + b;
+                } else {
+                    const float brightness = opponents(r, g, b, value);
+                    const float hue = brightness > pixels.threshold ? __frcp_rn(brightness) : 0.0f;
+                    value[1] *= hue;
+                    value[2] *= hue;
+                }
+            }
+        }
+    };
+};
+
+// --- the brightest pixel -------------------------------------------------------------------------
+
+// Highest r + g + b, lowest and highest element. `poison` is NaN if one of them was, or infinite.
+struct Extent {
+    float sum, low, high, poison;
+    __device__ __forceinline__ void add(const Pixel* pixel, const float* linear) {
+        float total = 0;
+        for (int c = 0; c < CHANNELS; ++c) {
+            const Pixel value = __ldg(pixel + c);
+            total += element(value, linear);
+            high = fmaxf(high, float(value));
+            if (PIXEL_BITS < 32) continue;
+            low = fminf(low, float(value));
+            poison += float(value) * 0.0f;
+        }
+        sum = fmaxf(sum, total);
+    }
+};
+// The lower of two, or NaN if one of them is.
+struct LowerOrNan {
+    __device__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
+};
+
+// The only kernel that is told where the frames are and where the maps go; it leaves both for the rest.
+extern "C" __global__ void __launch_bounds__(THREADS) brightest(
+    const __grid_constant__ Geometry g, const float* tables, const Pixel* frames, float* maps,
+    Addresses* addresses, float* arena) {
+    if (blockIdx.x + blockIdx.z + threadIdx.x == 0) *addresses = {frames, maps};
+    const int pixels = g.height[0] * g.width[0];
+    const Pixel* frame = frames + size_t(blockIdx.z) * pixels * CHANNELS;
+    const float* linear = tables + g.linear;
+    arena += size_t(blockIdx.z) * g.frame;
+    const int thread = blockIdx.x * THREADS + threadIdx.x, threads = gridDim.x * THREADS;
+    Extent extent{0.0f, 1.0f, 0.0f, 0.0f};
+
+    int done = 0;
+    if constexpr (PIXEL_BITS == 8 && CHANNELS == 3 && !LINEAR && OPPONENCY != WALTHER) {
+        const int fours = max(pixels / 4 - 2, 0);  // the words past the last four lie in the frame
+        unsigned best = 0;
+        for (int i = thread; i < fours; i += threads) {
+            unsigned w[3];
+            load_words(reinterpret_cast<const unsigned char*>(frame) + size_t(i) * 12, w);
+            best = max(best, __dp4a(w[0], 0x00010101u, 0u));
+            best = max(best, __dp4a(w[0], 0x01000000u, __dp4a(w[1], 0x00000101u, 0u)));
+            best = max(best, __dp4a(w[1], 0x01010000u, __dp4a(w[2], 0x00000001u, 0u)));
+            best = max(best, __dp4a(w[2], 0x01010100u, 0u));
+        }
+        extent.sum = float(best);
+        done = fours * 4;
+    }
+    for (int i = done + thread; i < pixels; i += threads) extent.add(frame + size_t(i) * CHANNELS, linear);
+
+    const float huge = 3.0e38f;  // infinities poison too, but are named by themselves
+    if (extent.poison != extent.poison && extent.low >= -huge && extent.high <= huge) extent.low = extent.poison;
+    const float sum = over_block(extent.sum, Higher()), low = over_block(extent.low, LowerOrNan()),
+                high = over_block(extent.high, Higher());
+    float* partials = arena + g.partials;
+    if (threadIdx.x == 0) {
+        partials[3 * blockIdx.x] = sum;
+        partials[3 * blockIdx.x + 1] = low;
+        partials[3 * blockIdx.x + 2] = high;
+    }
+    int* counters = reinterpret_cast<int*>(arena + g.counters);
+    if (!last_of(counters + SCANNED, gridDim.x)) return;
+    extent = {0.0f, 1.0f, 0.0f, 0.0f};
+    if (threadIdx.x < gridDim.x) {
+        const float* part = partials + 3 * threadIdx.x;
+        extent = {__ldcg(part), __ldcg(part + 1), __ldcg(part + 2), 0.0f};
+    }
+    const float most = over_block(extent.sum, Higher()), lowest = over_block(extent.low, LowerOrNan()),
+                highest = over_block(extent.high, Higher());
+    if (threadIdx.x == 0) {
+        const bool walther = OPPONENCY == WALTHER && PLANES == 3;
+        const float whole = walther ? g.full : g.full * CHANNELS;
+        const float base = FIXED_HUE ? whole : walther ? element(Pixel(highest), linear) : most;
+        float* found = arena + g.found;
+        found[BRIGHTEST] = most / (g.full * CHANNELS);
+        found[LOWEST] = lowest;
+        found[HIGHEST] = highest;
+        found[THRESHOLD] = fmaxf(g.hue * base, DARK * whole);
+    }
+}
+
+// --- the front -----------------------------------------------------------------------------------
+
+// One block makes TILE_X by TILE_Y samples of level 2 of COUNT planes, from number `plane` on.
+template <int TAPS, int COUNT>
+__device__ __forceinline__ void halve_frame(const Geometry& g, const float* tables,
+                                            const Addresses* addresses, float* arena, int kind, int plane) {
+    typedef Tile<TAPS, COUNT, 2> Shared;
+    __shared__ Shared tile;
+    const int height = g.height[0], width = g.width[0];
+    const size_t frame = size_t(height) * width * CHANNELS;
+    arena += size_t(blockIdx.z) * g.frame;
+    const Pixels<COUNT> pixels{addresses->frames + blockIdx.z * frame, tables + g.linear, height, width,
+                               arena[g.found + THRESHOLD]};
+    const int x2 = blockIdx.x * TILE_X, y2 = blockIdx.y * TILE_Y;
+    const int x1 = 2 * x2 - Shared::REACH, y1 = 2 * y2 - Shared::REACH;
+    const int x0 = 2 * x1 - Shared::REACH, y0 = 2 * y1 - Shared::REACH;
+    const float* const steps[2][2] = {
+        {tables + g.steps[kind][0][0], tables + g.steps[kind][0][1]},
+        {tables + g.steps[kind][1][0], tables + g.steps[kind][1][1]}};
+    const int sizes[2][2] = {{g.height[1], g.width[1]}, {g.height[2], g.width[2]}};
+    const float grey = 1.0f / (g.full * CHANNELS);
+    const auto write = [&](int c, int step, int y, int x, float value) {
+        if (step == 2 && y < sizes[1][0] && x < sizes[1][1])
+            arena[plane_at(g, plane + c, 2) + y * sizes[1][1] + x] = value * (c == 0 ? grey : COLOUR_SCALE);
+    };
+    // Words are read up to seven bytes past the last pixel.
+    if (x0 >= 0 && y0 >= 0 && x0 + Shared::X0 + 7 <= width && y0 + Shared::Y0 <= height) {
+        halve_across<TAPS, COUNT, true>(tile, pixels, x1, y0, steps[0][1], sizes[0][1]);
+        __syncthreads();
+        halve_again<TAPS, COUNT, true>(tile, x2, y2, steps, sizes, write);
+    } else {
+        halve_across<TAPS, COUNT, false>(tile, pixels, x1, y0, steps[0][1], sizes[0][1]);
+        __syncthreads();
+        halve_again<TAPS, COUNT, false>(tile, x2, y2, steps, sizes, write);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) opponency(
+    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena) {
+    halve_frame<5, PLANES>(g, tables, addresses, arena, PLANE_STEP, 0);
+}
+
+#if OWN_PYRAMID
+extern "C" __global__ void __launch_bounds__(THREADS) opponency_own(
+    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena) {
+    halve_frame<9, 1>(g, tables, addresses, arena, OWN_STEP, OWN);
+}
+#endif
