@@ -7,15 +7,53 @@ struct Between {
     int low;
     float t;
 };
-__device__ __forceinline__ Between between(int p, int delta) {
-    const int size = 1 << delta;
-    if (EVEN || REPLICATE) return {p >> delta, REPLICATE ? 0.0f : float(p & (size - 1)) / float(size)};
-    p += size / 2;
-    return {(p >> delta) - 1, (float(p & (size - 1)) + 0.5f) / float(size)};
+template <int DELTA>
+__device__ __forceinline__ Between between(int p) {
+    enum { SIZE = 1 << DELTA };
+    if (REPLICATE) return {p >> DELTA, 0.0f};
+    if (EVEN) return {p >> DELTA, float(p & (SIZE - 1)) * (1.0f / SIZE)};
+    p += SIZE / 2;
+    return {(p >> DELTA) - 1, (float(p & (SIZE - 1)) + 0.5f) * (1.0f / SIZE)};
 }
 
+// One column of a surround, enlarged along x, on its way down the rows of its centre.
+template <int DELTA>
+struct SurroundColumn {
+    const float *left, *right;
+    float across;  // between the two
+    int height, pitch;
+    int low;  // of the two rows at hand
+    float above, below;
+
+    __device__ __forceinline__ SurroundColumn(const float* plane, int rows, int columns, int x, int y)
+        : height(rows), pitch(columns) {
+        const Between at = between<DELTA>(x);
+        left = plane + clamp(at.low, columns);
+        right = plane + clamp(at.low + 1, columns);
+        across = at.t;
+        low = between<DELTA>(y).low;
+        above = sample(low);
+        below = sample(low + 1);
+    }
+    __device__ __forceinline__ float sample(int row) const {
+        const int at = clamp(row, height) * pitch;
+        const float a = __ldg(left + at), b = __ldg(right + at);
+        return fmaf(b - a, across, a);
+    }
+    // At row y, which is the one after the last that was asked for, or the same.
+    __device__ __forceinline__ float at(int y) {
+        const Between down = between<DELTA>(y);
+        if (down.low != low) {
+            low = down.low;
+            above = below;
+            below = sample(low + 1);
+        }
+        return fmaf(below - above, down.t, above);
+    }
+};
+
 // What is kept of a difference: its size, its two halves, or (RECTIFIED, of directions) the positive.
-__device__ __forceinline__ void contrast(float difference, bool rectified, float (&value)[HALVES]) {
+__device__ __forceinline__ void contrast(float difference, bool rectified, float* value) {
     if constexpr (HALVES == 2) {
         value[0] = fmaxf(difference, 0.0f);
         value[1] = fmaxf(-difference, 0.0f);
@@ -24,132 +62,93 @@ __device__ __forceinline__ void contrast(float difference, bool rectified, float
     }
 }
 
-// A surround enlarged along y for the rows of one tile of its centre, in shared memory.
-enum { ENLARGED_COLUMNS = 16 };  // a tile has at most 88 columns, an eighth of it and two more
-template <int ROWS>
-struct Enlarged {
-    float row[ROWS][ENLARGED_COLUMNS];
-    __device__ void fill(const float* surround, int height, int width, int y0, int first, int columns, int delta) {
-        for (int i = threadIdx.x; i < ROWS * columns; i += THREADS) {
-            const int r = i / columns, j = i - r * columns, x = clamp(first + j, width);
-            const Between at = between(y0 + r, delta);
-            const float a = __ldg(surround + clamp(at.low, height) * width + x);
-            const float b = __ldg(surround + clamp(at.low + 1, height) * width + x);
-            row[r][j] = fmaf(b - a, at.t, a);
-        }
-    }
-};
-
-// Centre against enlarged surround: a source of samples to halve.
-template <int ROWS>
-struct Contrast {
-    const float* centre;
-    const Enlarged<ROWS>& enlarged;
-    int height, width, y0, first, delta;
+// A column of a centre against both its surrounds: a source of samples to halve.
+enum { CONTRASTS = 2 * HALVES };
+struct ContrastColumn {
+    const float* column;
+    int height, pitch;
+    SurroundColumn<3> near;
+    SurroundColumn<4> far;
     bool rectified;
 
-    template <bool PLAIN, int SAMPLES>
-    struct Row {
-        const Contrast& from;
-        const float *centre, *surround;
-        int x;
-        __device__ __forceinline__ Row(const Contrast& source, int y, int first) : from(source), x(first) {
-            centre = from.centre + (PLAIN ? y : clamp(y, from.height)) * from.width;
-            surround = from.enlarged.row[y - from.y0];
-        }
-        __device__ __forceinline__ void operator()(int p, float (&value)[HALVES]) const {
-            const Between at = between(x + p, from.delta);
-            const float a = surround[at.low - from.first], b = surround[at.low + 1 - from.first];
-            const float c = __ldg(centre + (PLAIN ? x + p : clamp(x + p, from.width)));
-            contrast(c - fmaf(b - a, at.t, a), from.rectified, value);
-        }
-    };
+    __device__ __forceinline__ float fetch(int y) const { return __ldg(column + clamp(y, height) * pitch); }
+    __device__ __forceinline__ void value(float centre, int y, float (&value)[CONTRASTS]) {
+        contrast(centre - near.at(y), rectified, value);
+        contrast(centre - far.at(y), rectified, value + HALVES);
+    }
+};
+// The column for centre level `level` of a feature. Where the far surround does not exist the near one
+// stands in, and what comes of it is not used.
+__device__ __forceinline__ ContrastColumn contrast_column(const Geometry& g, const float* arena, int feature,
+                                                          int level, int x, int y) {
+    const int near = level + 3, far = min(level + 4, g.top);
+    return {arena + plane_at(g, feature, level) + clamp(x, g.width[level]), g.height[level], g.width[level],
+            SurroundColumn<3>(arena + plane_at(g, feature, near), g.height[near], g.width[near], x, y),
+            SurroundColumn<4>(arena + plane_at(g, feature, far), g.height[far], g.width[far], x, y),
+            RECTIFIED && feature >= ORIENTED};
+}
+
+// Where the maps of a feature at one centre level go: near surround, then far.
+struct Maps {
+    float* first;
+    int height, width;
+    bool far_exists;
+    __device__ __forceinline__ void write(int c, int y, int x, float value) const {
+        if (y < height && x < width && (c < HALVES || far_exists)) first[(c * height + y) * width + x] = value;
+    }
 };
 
-// One tile of one map, STEPS_TAKEN halvings below its centre.
+// `rows` rows of a tile of the maps at level 4, STEPS_TAKEN halvings below their centre.
 template <int STEPS_TAKEN>
-__device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tables, const float* arena, float* map,
-                                            int feature, int slot, int x2, int y2) {
+__device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tables, const float* arena,
+                                            const Maps& maps, int feature, int y, int x, int rows) {
     enum { CENTRE = MAP_LEVEL - STEPS_TAKEN };
-    typedef Tile<REDUCTION_TAPS, HALVES, STEPS_TAKEN> Shared;
-    __shared__ Shared tile;
-    __shared__ Enlarged<Shared::Y0> enlarged;
-    const int level = surround_of(slot), delta = level - CENTRE;
-    const int x1 = STEPS_TAKEN == 2 ? 2 * x2 - Shared::REACH : x2, y1 = STEPS_TAKEN == 2 ? 2 * y2 - Shared::REACH : y2;
-    const int x0 = 2 * x1 - Shared::REACH, y0 = 2 * y1 - Shared::REACH;
-    const int first = between(x0, delta).low, columns = between(x0 + Shared::X0 - 1, delta).low + 2 - first;
-    enlarged.fill(arena + plane_at(g, feature, level), g.height[level], g.width[level], y0, first, columns, delta);
-    __syncthreads();
-
+    typedef Shape<REDUCTION_TAPS, STEPS_TAKEN> S;
+    __shared__ Tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN> tile;
     const int height = g.height[CENTRE], width = g.width[CENTRE];
-    const Contrast<Shared::Y0> source{
-        arena + plane_at(g, feature, CENTRE), enlarged, height, width, y0, first, delta, RECTIFIED && feature >= ORIENTED};
-    const int rows = g.height[MAP_LEVEL], wide = g.width[MAP_LEVEL];
-    const auto write = [&](int half, int step, int y, int x, float value) {
-        if (step == 2 && y < rows && x < wide) map[half * rows * wide + y * wide + x] = value;
-    };
-    const int faded = max(height, width) / 20;  // the fade is in the table, borders or not
-    const bool plain = x0 >= faded && y0 >= faded && x0 + Shared::X0 + faded <= width && y0 + Shared::Y0 + faded <= height;
-    const float* const steps[2][2] = {
-        {tables + g.steps[FADED_STEP][CENTRE][0], tables + g.steps[FADED_STEP][CENTRE][1]},
-        {tables + g.steps[PLAIN_STEP][MAP_LEVEL - 1][0], tables + g.steps[PLAIN_STEP][MAP_LEVEL - 1][1]}};
-    const int sizes[2][2] = {{g.height[CENTRE + 1], g.width[CENTRE + 1]}, {rows, wide}};
-    if (plain) {
-        halve_across<REDUCTION_TAPS, HALVES, true>(tile, source, x1, y0, steps[0][1], sizes[0][1]);
-    } else {
-        halve_across<REDUCTION_TAPS, HALVES, false>(tile, source, x1, y0, steps[0][1], sizes[0][1]);
-    }
-    __syncthreads();
-    if constexpr (STEPS_TAKEN == 2) {
-        if (plain) {
-            halve_again<REDUCTION_TAPS, HALVES, true>(tile, x2, y2, steps, sizes, write);
-        } else {
-            halve_again<REDUCTION_TAPS, HALVES, false>(tile, x2, y2, steps, sizes, write);
-        }
-    } else {
-        for (int i = threadIdx.x; i < HALVES * TILE_Y * TILE_X; i += THREADS) {
-            const int x = i % TILE_X, y = i / TILE_X % TILE_Y, half = i / (TILE_X * TILE_Y);
-            const Weights<REDUCTION_TAPS, false> down{steps[0][0], rows};
-            write(half, 2, y2 + y, x2 + x, halve_down<REDUCTION_TAPS, false>(tile.across[half], y, x, y2, down));
-        }
-    }
+    ContrastColumn source = contrast_column(g, arena, feature, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
+    const int faded = max(height, width) / 20;  // the fade is in the table
+    halve_tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN>(
+        tile, source, Steps(g, tables, FADED_STEP, PLAIN_STEP, CENTRE), y, x, rows, height, width, faded, ignore,
+        [&](int c, int to_y, int to_x, float value) { maps.write(c, to_y, to_x, value); });
 }
 
 // At level 4 there is nothing to reduce: only the fade.
-__device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables, const float* arena, float* map,
-                                          int feature, int slot, int x2, int y2) {
-    const int level = surround_of(slot), delta = level - MAP_LEVEL;
-    const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
-    const float *surround = arena + plane_at(g, feature, level), *centre = arena + plane_at(g, feature, MAP_LEVEL);
-    const int y = y2 + threadIdx.x / TILE_X, x = x2 + threadIdx.x % TILE_X;
-    if (threadIdx.x >= TILE_X * TILE_Y || y >= height || x >= width) return;
-    const Between down = between(y, delta), across = between(x, delta);
-    const int columns = g.width[level];
-    const float* low = surround + clamp(down.low, g.height[level]) * columns;
-    const float* high = surround + clamp(down.low + 1, g.height[level]) * columns;
-    const int left = clamp(across.low, columns), right = clamp(across.low + 1, columns);
-    const float a = fmaf(__ldg(high + left) - __ldg(low + left), down.t, __ldg(low + left));
-    const float b = fmaf(__ldg(high + right) - __ldg(low + right), down.t, __ldg(low + right));
-    float value[HALVES];
-    contrast(__ldg(centre + y * width + x) - fmaf(b - a, across.t, a), RECTIFIED && feature >= ORIENTED, value);
-    const float scale = __ldg(tables + g.fade[0] + y) * __ldg(tables + g.fade[1] + x);
-    for (int half = 0; half < HALVES; ++half) map[half * height * width + y * width + x] = value[half] * scale;
+__device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables, const float* arena,
+                                          const Maps& maps, int feature, int y, int x, int rows) {
+    x += threadIdx.x;
+    if (x >= maps.width) return;
+    ContrastColumn source = contrast_column(g, arena, feature, MAP_LEVEL, x, y);
+    const float across = __ldg(tables + g.fade[1] + x);
+    for (const int last = min(y + rows, maps.height); y < last; ++y) {
+        float value[CONTRASTS];
+        source.value(source.fetch(y), y, value);
+        const float scale = __ldg(tables + g.fade[0] + y) * across;
+        for (int c = 0; c < CONTRASTS; ++c) maps.write(c, y, x, value[c] * scale);
+    }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) centre_surround(
-    const __grid_constant__ Geometry g, const float* tables, float* arena) {
-    const int across = ceil_div(g.width[MAP_LEVEL], TILE_X), tiles = across * ceil_div(g.height[MAP_LEVEL], TILE_Y);
-    const int slot = blockIdx.x / tiles, place = blockIdx.x % tiles;  // the most work first
+// A flat list of tiles, the most work first: centre level 2, 3, 4.
+extern "C" __global__ void __launch_bounds__(COLUMNS) centre_surround(
+    const __grid_constant__ Geometry g, const float* tables, float* arena, int rows) {
+    const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
+    const int down = ceil_div(height, rows);
+    const int widths[3] = {Shape<REDUCTION_TAPS, 2>::OUTPUTS, Shape<REDUCTION_TAPS, 1>::OUTPUTS, COLUMNS};
+    int block = blockIdx.x, centre = 0;
+    while (block >= down * ceil_div(width, widths[centre])) block -= down * ceil_div(width, widths[centre++]);
+    const int across = ceil_div(width, widths[centre]);
+    const int y = block / across * rows, x = block % across * widths[centre];
+
+    const int feature = g.features[blockIdx.y], slot = 2 * centre;
     if (!(g.pairs >> slot & 1)) return;
-    const int x2 = place % across * TILE_X, y2 = place / across * TILE_Y;
-    const int feature = g.features[blockIdx.y];
     arena += size_t(blockIdx.z) * g.frame;
-    float* map = arena + g.maps + map_number(feature, slot) * map_size(g);
-    if (slot < 2) {
-        reduce_tile<2>(g, tables, arena, map, feature, slot, x2, y2);
-    } else if (slot < 4) {
-        reduce_tile<1>(g, tables, arena, map, feature, slot, x2, y2);
+    const Maps maps{arena + g.maps + map_number(feature, slot) * map_size(g), height, width,
+                    bool(g.pairs >> (slot + 1) & 1)};
+    if (centre == 0) {
+        reduce_tile<2>(g, tables, arena, maps, feature, y, x, rows);
+    } else if (centre == 1) {
+        reduce_tile<1>(g, tables, arena, maps, feature, y, x, rows);
     } else {
-        fade_tile(g, tables, arena, map, feature, slot, x2, y2);
+        fade_tile(g, tables, arena, maps, feature, y, x, rows);
     }
 }

@@ -91,7 +91,6 @@ __device__ __forceinline__ int map_number(int feature, int slot) {
 __device__ __forceinline__ int group_of(int feature) {
     return feature == 0 ? 0 : feature < ORIENTED ? 1 : 2;
 }
-__device__ __forceinline__ int surround_of(int slot) { return FIRST_LEVEL + slot / 2 + 3 + slot % 2; }
 
 // --- reductions over a block ---------------------------------------------------------------------
 
@@ -158,89 +157,192 @@ struct Weights {
     }
 };
 
-enum { TILE_X = 16, TILE_Y = 8, THREADS = 256, RUN = 4 };
+// A tile is halved down its columns first, in registers, then across its rows, in shared memory: the
+// two commute. Each thread of a block has one column of samples, and reads it from top to bottom.
+enum { THREADS = 256, COLUMNS = 128, MAX_ROWS = 8, RUN = 4 };
 
-// The shared memory of a tile that is halved once or twice; X0 by Y0 are the samples that it needs.
-template <int TAPS, int COUNT, int STEPS_TAKEN>
-struct __align__(16) Tile {
+// Widths, for one step or two from COLUMNS samples.
+template <int TAPS, int STEPS_TAKEN>
+struct Shape {
     enum {
-        X1 = STEPS_TAKEN == 2 ? 2 * TILE_X + TAPS - 1 : TILE_X,
-        Y1 = STEPS_TAKEN == 2 ? 2 * TILE_Y + TAPS - 1 : TILE_Y,
-        X0 = 2 * X1 + TAPS - 1,
-        Y0 = 2 * Y1 + TAPS - 1,
         REACH = TAPS / 2,
         SAMPLES = 2 * RUN + TAPS - 1,  // that a run of outputs needs
+        X1 = (COLUMNS - TAPS + 1) / 2,
+        X2 = (X1 - TAPS + 1) / 2,
+        OUTPUTS = STEPS_TAKEN == 2 ? X2 : X1,
+        PITCH = (X1 + RUN - 1) / RUN * 2 * RUN - 2 * RUN + SAMPLES,  // runs may go past the last
+        PITCH_1 = (X2 + RUN - 1) / RUN * 2 * RUN - 2 * RUN + SAMPLES
     };
-    float across[COUNT][Y0][X1];
-    float level[COUNT][Y1][X1];
+    // The first sample of a tile whose first output is `i`, and the samples that so many outputs need.
+    static __device__ __forceinline__ int first(int i) {
+        return STEPS_TAKEN == 2 ? 4 * i - 3 * REACH : 2 * i - REACH;
+    }
+    static __device__ __forceinline__ int samples(int outputs) {
+        return STEPS_TAKEN == 2 ? 4 * outputs + 3 * (TAPS - 1) : 2 * outputs + TAPS - 1;
+    }
 };
 
-// Rows of samples, `COUNT` values each, halved along x into tile.across, RUN outputs at a time.
-template <int TAPS, int COUNT, bool PLAIN, class T, class Source>
-__device__ void halve_across(T& tile, const Source& source, int x1, int y0, const float* table, int n) {
-    const Weights<TAPS, PLAIN> weight{table, n};
-    const int runs = T::X1 / RUN;
-    for (int item = threadIdx.x; item < T::Y0 * runs; item += THREADS) {
-        const int row = item / runs, run = (item - row * runs) * RUN;
-        const int first = x1 + run;
-        float out[COUNT][RUN] = {};
-        typename Source::template Row<PLAIN, T::SAMPLES> samples(source, y0 + row, 2 * first - T::REACH);
+// One step along y, pair of rows by pair. REACH pairs after its first an output is complete.
+template <int TAPS, int COUNT>
+struct Down {
+    enum { REACH = TAPS / 2 };
+    float sums[REACH + 1][COUNT] = {};  // outputs under way, the oldest first
+
+    // Adds pair `p`, counted from the one that output `first` begins with; gives output p - REACH.
+    template <bool PLAIN>
+    __device__ __forceinline__ void add(int p, int first, const float (&even)[COUNT], const float (&odd)[COUNT],
+                                        const Weights<TAPS, PLAIN>& weight, float (&done)[COUNT]) {
 #pragma unroll
-        for (int p = 0; p < T::SAMPLES; ++p) {
-            float value[COUNT];
-            samples(p, value);
+        for (int j = 0; j <= REACH; ++j) {
+            const int i = first + p - REACH + j;
+            const float a = weight(i, 2 * (REACH - j)), b = weight(i, 2 * (REACH - j) + 1);
 #pragma unroll
-            for (int o = 0; o < RUN; ++o) {
-                const int k = p - 2 * o;
-                if (k < 0 || k > TAPS) continue;
-                const float w = weight(first + o, k);
-#pragma unroll
-                for (int c = 0; c < COUNT; ++c) out[c][o] = fmaf(w, value[c], out[c][o]);
-            }
+            for (int c = 0; c < COUNT; ++c) sums[j][c] = fmaf(b, odd[c], fmaf(a, even[c], sums[j][c]));
         }
 #pragma unroll
-        for (int c = 0; c < COUNT; ++c)
-            *reinterpret_cast<float4*>(&tile.across[c][row][run]) =
-                make_float4(out[c][0], out[c][1], out[c][2], out[c][3]);
+        for (int c = 0; c < COUNT; ++c) {
+            done[c] = sums[0][c];
+#pragma unroll
+            for (int j = 0; j < REACH; ++j) sums[j][c] = sums[j + 1][c];
+            sums[REACH][c] = 0;
+        }
+    }
+};
+
+// A thread's column of a source through one step or two. Rows of the last step go to `store(row,
+// value)`, from output `y` on, those of the first of two also to `between(row, value)`.
+// A source gives `fetch(y)`, of rows outside too, and `value(fetched, y, value)`, in order of y.
+template <int TAPS, int COUNT, int STEPS_TAKEN, bool PLAIN, class Source, class Between, class Store>
+__device__ __forceinline__ void halve_down(Source& source, int y, int rows, const float* const (&tables)[2],
+                                           const int (&sizes)[2], const Between& between, const Store& store) {
+    enum { REACH = TAPS / 2 };
+    const int y1 = STEPS_TAKEN == 2 ? 2 * y - REACH : y, y0 = 2 * y1 - REACH;
+    const Weights<TAPS, PLAIN> weight1{tables[0], sizes[0]}, weight2{tables[1], sizes[1]};
+    Down<TAPS, COUNT> one, two;
+    auto even = source.fetch(y0), odd = source.fetch(y0 + 1);
+    const auto step = [&](int p, float (&done)[COUNT]) {
+        const auto here = even, under = odd;
+        even = source.fetch(y0 + 2 * p + 2);  // in time for the next
+        odd = source.fetch(y0 + 2 * p + 3);
+        float a[COUNT], b[COUNT];
+        source.value(here, y0 + 2 * p, a);
+        source.value(under, y0 + 2 * p + 1, b);
+        one.add(p, y1, a, b, weight1, done);
+    };
+    float a[COUNT], b[COUNT];
+#pragma unroll
+    for (int p = 0; p < REACH; ++p) step(p, a);
+    if constexpr (STEPS_TAKEN == 1) {
+        for (int q = 0; q < rows; ++q) {
+            step(REACH + q, a);
+            store(q, a);
+        }
+    } else {
+        for (int q = 0; q < rows + REACH; ++q) {
+            float done[COUNT];
+            step(REACH + 2 * q, a);
+            step(REACH + 2 * q + 1, b);
+            between(2 * q, a);
+            between(2 * q + 1, b);
+            two.add(q, y, a, b, weight2, done);
+            if (q >= REACH) store(q - REACH, done);
+        }
     }
 }
 
-// Output row `row` of the tile, column x: the halving along y.
-template <int TAPS, bool PLAIN, int PITCH>
-__device__ __forceinline__ float halve_down(
-    const float (*rows)[PITCH], int row, int x, int y1, const Weights<TAPS, PLAIN>& weight) {
-    float out = 0;
+// Lines of samples through one step along x, RUN outputs at a time: `store(line, x, values)`, x from 0.
+template <int TAPS, bool PLAIN, int PITCH, class Store>
+__device__ __forceinline__ void halve_across(const float (*lines)[PITCH], int count, int outputs, int first,
+                                             const float* table, int size, const Store& store) {
+    enum { SAMPLES = 2 * RUN + TAPS - 1 };
+    const Weights<TAPS, PLAIN> weight{table, size};
+    const int runs = (outputs + RUN - 1) / RUN;
+    for (int item = threadIdx.x; item < count * runs; item += COLUMNS) {
+        const int line = item / runs, x = (item - line * runs) * RUN;
+        float samples[SAMPLES], out[RUN] = {};
 #pragma unroll
-    for (int k = 0; k <= TAPS; ++k) out = fmaf(weight(y1 + row, k), rows[2 * row + k][x], out);
-    return out;
+        for (int i = 0; i < SAMPLES; i += 4) {
+            const float4 four = *reinterpret_cast<const float4*>(&lines[line][2 * x + i]);
+            samples[i] = four.x, samples[i + 1] = four.y, samples[i + 2] = four.z, samples[i + 3] = four.w;
+        }
+#pragma unroll
+        for (int o = 0; o < RUN; ++o)
+#pragma unroll
+            for (int k = 0; k <= TAPS; ++k) out[o] = fmaf(weight(first + x + o, k), samples[2 * o + k], out[o]);
+        store(line, x, out);
+    }
 }
 
-// The step after: what halve_across left is halved along y, then once more along both axes; the
-// results of both steps go to `write(count, step, y, x, value)`.
-template <int TAPS, int COUNT, bool PLAIN, class T, class Write>
-__device__ void halve_again(
-    T& tile, int x2, int y2, const float* const (&tables)[2][2], const int (&sizes)[2][2], const Write& write) {
-    const int x1 = 2 * x2 - T::REACH, y1 = 2 * y2 - T::REACH;
-    const Weights<TAPS, PLAIN> down1{tables[0][0], sizes[0][0]}, across2{tables[1][1], sizes[1][1]},
-        down2{tables[1][0], sizes[1][0]};
-    for (int item = threadIdx.x; item < COUNT * T::Y1 * T::X1; item += THREADS) {
-        const int x = item % T::X1, y = item / T::X1 % T::Y1, c = item / (T::X1 * T::Y1);
-        const float value = halve_down<TAPS, PLAIN>(tile.across[c], y, x, y1, down1);
-        tile.level[c][y][x] = value;
-        if (x >= T::REACH && x < T::REACH + 2 * TILE_X && y >= T::REACH && y < T::REACH + 2 * TILE_Y)
-            write(c, 1, y1 + y, x1 + x, value);
-    }
-    __syncthreads();
-    for (int item = threadIdx.x; item < COUNT * T::Y1 * TILE_X; item += THREADS) {
-        const int x = item % TILE_X, y = item / TILE_X % T::Y1, c = item / (TILE_X * T::Y1);
-        float out = 0;
+// One step or two along x of what halve_down left in `lines`; results to `store(line, x, value)`.
+template <int TAPS, int STEPS_TAKEN, bool PLAIN, class T, class Store>
+__device__ __forceinline__ void halve_lines(T& tile, int count, int x, const float* const (&tables)[2],
+                                            const int (&sizes)[2], const Store& store) {
+    typedef Shape<TAPS, STEPS_TAKEN> S;
+    const auto each = [&](int line, int at, const float (&out)[RUN]) {
 #pragma unroll
-        for (int k = 0; k <= TAPS; ++k) out = fmaf(across2(x2 + x, k), tile.level[c][y][2 * x + k], out);
-        tile.across[c][y][x] = out;
+        for (int o = 0; o < RUN; ++o)
+            if (at + o < S::OUTPUTS) store(line, x + at + o, out[o]);
+    };
+    if constexpr (STEPS_TAKEN == 1) {
+        halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, x, tables[0], sizes[0], each);
+    } else {
+        const auto keep = [&](int line, int at, const float (&out)[RUN]) {
+            *reinterpret_cast<float4*>(&tile.halved[line][at]) = make_float4(out[0], out[1], out[2], out[3]);
+        };
+        halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, 2 * x - S::REACH, tables[0], sizes[0], keep);
+        __syncthreads();
+        halve_across<TAPS, PLAIN>(tile.halved, count, S::X2, x, tables[1], sizes[1], each);
+    }
+}
+
+// The shared memory of a tile: lines halved along y, then (two steps) once along x.
+template <int TAPS, int COUNT, int STEPS_TAKEN>
+struct __align__(16) Tile {
+    float lines[COUNT * MAX_ROWS][Shape<TAPS, STEPS_TAKEN>::PITCH];
+    float halved[STEPS_TAKEN == 2 ? COUNT * MAX_ROWS : 1][Shape<TAPS, 2>::PITCH_1];
+};
+
+// A tile's weights, first step and second, and how many outputs they have: along y, along x.
+struct Steps {
+    const float *down[2], *across[2];
+    int heights[2], widths[2];
+    __device__ __forceinline__ Steps(const Geometry& g, const float* tables, int first, int second, int level) {
+        const int kinds[2] = {first, second};
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            const int at = min(level + i, LEVELS - 2);
+            down[i] = tables + g.steps[kinds[i]][at][0];
+            across[i] = tables + g.steps[kinds[i]][at][1];
+            heights[i] = g.height[at + 1];
+            widths[i] = g.width[at + 1];
+        }
+    }
+};
+
+__device__ __forceinline__ void ignore(int, const float*) {}
+
+// A whole tile, whose first output is (y, x) and has `rows` rows: down, then across. Tiles that keep
+// off the borders, and `faded` samples more, have plain weights.
+template <int TAPS, int COUNT, int STEPS_TAKEN, class T, class Source, class Between, class Store>
+__device__ __forceinline__ void halve_tile(T& tile, Source& source, const Steps& steps, int y, int x, int rows,
+                                           int height, int width, int faded, const Between& between,
+                                           const Store& store) {
+    typedef Shape<TAPS, STEPS_TAKEN> S;
+    const int y0 = S::first(y), x0 = S::first(x);
+    const auto keep = [&](int row, const float (&value)[COUNT]) {
+#pragma unroll
+        for (int c = 0; c < COUNT; ++c) tile.lines[c * rows + row][threadIdx.x] = value[c];
+    };
+    const auto put = [&](int line, int at, float value) { store(line / rows, y + line % rows, at, value); };
+    if (y0 >= faded && y0 + S::samples(rows) + faded <= height) {
+        halve_down<TAPS, COUNT, STEPS_TAKEN, true>(source, y, rows, steps.down, steps.heights, between, keep);
+    } else {
+        halve_down<TAPS, COUNT, STEPS_TAKEN, false>(source, y, rows, steps.down, steps.heights, between, keep);
     }
     __syncthreads();
-    for (int item = threadIdx.x; item < COUNT * TILE_Y * TILE_X; item += THREADS) {
-        const int x = item % TILE_X, y = item / TILE_X % TILE_Y, c = item / (TILE_X * TILE_Y);
-        write(c, 2, y2 + y, x2 + x, halve_down<TAPS, PLAIN>(tile.across[c], y, x, y2, down2));
+    if (x0 >= faded && x0 + COLUMNS + faded <= width) {
+        halve_lines<TAPS, STEPS_TAKEN, true>(tile, COUNT * rows, x, steps.across, steps.widths, put);
+    } else {
+        halve_lines<TAPS, STEPS_TAKEN, false>(tile, COUNT * rows, x, steps.across, steps.widths, put);
     }
 }

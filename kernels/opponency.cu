@@ -21,12 +21,6 @@ __device__ __forceinline__ void load_words(const unsigned char* from, unsigned (
     }
 }
 
-// Byte i of some words as a float: put below the exponent of 2^23, which is then taken away.
-template <int WORDS>
-__device__ __forceinline__ float byte_of(const unsigned (&words)[WORDS], int i) {
-    return __uint_as_float(__byte_perm(words[i / 4], 0x4b000000u, 0x7540 | i % 4)) - 8388608.0f;
-}
-
 // An element as a float: linear light if the model wants it.
 __device__ __forceinline__ float element(Pixel value, const float* linear) {
     if (!LINEAR) return float(value);
@@ -57,53 +51,51 @@ __device__ __forceinline__ float opponents(float r, float g, float b, float (&va
 }
 const float COLOUR_SCALE = OPPONENCY == ITTI ? 1.5f : OPPONENCY == INVT ? 0.5f : 1.0f;
 
-// A frame as COUNT planes: a source of samples to halve.
+// 1 / x for x of ordinary size: the approximation that every GPU has, made exact by one Newton step.
+__device__ __forceinline__ float reciprocal(float x) {
+#ifdef __CUDA_ARCH__
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+#else
+    const float r = 1.0f / x;
+#endif
+    return fmaf(r, fmaf(-x, r, 1.0f), r);
+}
+
+// A column of a frame as COUNT planes: a source of samples to halve.
 template <int COUNT>
-struct Pixels {
-    const Pixel* frame;
+struct PixelColumn {
+    const Pixel* column;
     const float* linear;
-    int height, width;
+    int height, pitch;
     float threshold;
 
-    template <bool PLAIN, int SAMPLES>
-    struct Row {
-        // Away from borders bytes come by whole words; else element by element, from inside.
-        enum { WORDS = PLAIN && PIXEL_BITS == 8 ? (SAMPLES * CHANNELS + 3) / 4 : 0 };
-        const Pixels& pixels;
-        const Pixel* row;
-        int first;
-        unsigned words[WORDS > 0 ? WORDS : 1];
-
-        __device__ __forceinline__ Row(const Pixels& source, int y, int x) : pixels(source), first(x) {
-            row = pixels.frame + size_t(clamp(y, pixels.height)) * pixels.width * CHANNELS;
-            if constexpr (WORDS > 0) load_words(row + x * CHANNELS, words);
-        }
-        __device__ __forceinline__ float operator[](int i) const {  // element i from the first on
-            if constexpr (WORDS > 0) {
-                return LINEAR ? __ldg(pixels.linear + int(byte_of(words, i))) : byte_of(words, i);
-            } else {
-                const int at = PLAIN ? first : clamp(first + i / CHANNELS, pixels.width);
-                return element(__ldg(row + at * CHANNELS + (PLAIN ? i : i % CHANNELS)), pixels.linear);
-            }
-        }
-        __device__ __forceinline__ void operator()(int p, float (&value)[COUNT]) const {
-            const Row& self = *this;
-            if constexpr (CHANNELS == 1) {
-                value[0] = self[p];
-            } else {
-                const float a = self[3 * p], g = self[3 * p + 1], c = self[3 * p + 2];
-                const float r = BGR ? c : a, b = BGR ? a : c;
-                if constexpr (COUNT == 1) {
-                    value[0] = (r + g) + b;
-                } else {
-                    const float brightness = opponents(r, g, b, value);
-                    const float hue = brightness > pixels.threshold ? __frcp_rn(brightness) : 0.0f;
-                    value[1] *= hue;
-                    value[2] *= hue;
-                }
-            }
-        }
+    struct Fetched {
+        Pixel element[CHANNELS];
     };
+    __device__ __forceinline__ Fetched fetch(int y) const {
+        const Pixel* from = column + size_t(clamp(y, height)) * pitch;
+        Fetched pixel;
+#pragma unroll
+        for (int c = 0; c < CHANNELS; ++c) pixel.element[c] = __ldg(from + c);
+        return pixel;
+    }
+    __device__ __forceinline__ void value(const Fetched& pixel, int, float (&value)[COUNT]) const {
+        if constexpr (CHANNELS == 1) {
+            value[0] = element(pixel.element[0], linear);
+        } else {
+            const float r = element(pixel.element[BGR ? 2 : 0], linear), g = element(pixel.element[1], linear),
+                        b = element(pixel.element[BGR ? 0 : 2], linear);
+            if constexpr (COUNT == 1) {
+                value[0] = (r + g) + b;
+            } else {
+                const float brightness = opponents(r, g, b, value);
+                const float hue = brightness > threshold ? reciprocal(brightness) : 0.0f;
+                value[1] *= hue;
+                value[2] *= hue;
+            }
+        }
+    }
 };
 
 // --- the brightest pixel -------------------------------------------------------------------------
@@ -191,49 +183,36 @@ extern "C" __global__ void __launch_bounds__(THREADS) brightest(
 
 // --- the front -----------------------------------------------------------------------------------
 
-// One block makes TILE_X by TILE_Y samples of level 2 of COUNT planes, from number `plane` on.
+// One block makes `rows` rows of a tile of level 2 of COUNT planes, from number `plane` on.
 template <int TAPS, int COUNT>
-__device__ __forceinline__ void halve_frame(const Geometry& g, const float* tables,
-                                            const Addresses* addresses, float* arena, int kind, int plane) {
-    typedef Tile<TAPS, COUNT, 2> Shared;
-    __shared__ Shared tile;
-    const int height = g.height[0], width = g.width[0];
-    const size_t frame = size_t(height) * width * CHANNELS;
+__device__ __forceinline__ void halve_frame(const Geometry& g, const float* tables, const Addresses* addresses,
+                                            float* arena, int rows, int kind, int plane) {
+    typedef Shape<TAPS, 2> S;
+    __shared__ Tile<TAPS, COUNT, 2> tile;
+    const int height = g.height[0], width = g.width[0], pitch = width * CHANNELS;
+    const int y = blockIdx.y * rows, x = blockIdx.x * S::OUTPUTS;
+    const Pixel* frame = addresses->frames + blockIdx.z * (size_t(height) * pitch);
     arena += size_t(blockIdx.z) * g.frame;
-    const Pixels<COUNT> pixels{addresses->frames + blockIdx.z * frame, tables + g.linear, height, width,
-                               arena[g.found + THRESHOLD]};
-    const int x2 = blockIdx.x * TILE_X, y2 = blockIdx.y * TILE_Y;
-    const int x1 = 2 * x2 - Shared::REACH, y1 = 2 * y2 - Shared::REACH;
-    const int x0 = 2 * x1 - Shared::REACH, y0 = 2 * y1 - Shared::REACH;
-    const float* const steps[2][2] = {
-        {tables + g.steps[kind][0][0], tables + g.steps[kind][0][1]},
-        {tables + g.steps[kind][1][0], tables + g.steps[kind][1][1]}};
-    const int sizes[2][2] = {{g.height[1], g.width[1]}, {g.height[2], g.width[2]}};
+    PixelColumn<COUNT> source{frame + clamp(S::first(x) + int(threadIdx.x), width) * CHANNELS, tables + g.linear,
+                              height, pitch, arena[g.found + THRESHOLD]};
+    const Steps steps(g, tables, kind, kind, 0);
     const float grey = 1.0f / (g.full * CHANNELS);
-    const auto write = [&](int c, int step, int y, int x, float value) {
-        if (step == 2 && y < sizes[1][0] && x < sizes[1][1])
-            arena[plane_at(g, plane + c, 2) + y * sizes[1][1] + x] = value * (c == 0 ? grey : COLOUR_SCALE);
-    };
-    // Words are read up to seven bytes past the last pixel.
-    if (x0 >= 0 && y0 >= 0 && x0 + Shared::X0 + 7 <= width && y0 + Shared::Y0 <= height) {
-        halve_across<TAPS, COUNT, true>(tile, pixels, x1, y0, steps[0][1], sizes[0][1]);
-        __syncthreads();
-        halve_again<TAPS, COUNT, true>(tile, x2, y2, steps, sizes, write);
-    } else {
-        halve_across<TAPS, COUNT, false>(tile, pixels, x1, y0, steps[0][1], sizes[0][1]);
-        __syncthreads();
-        halve_again<TAPS, COUNT, false>(tile, x2, y2, steps, sizes, write);
-    }
+    const int level_height = g.height[2], level_width = g.width[2];
+    halve_tile<TAPS, COUNT, 2>(
+        tile, source, steps, y, x, rows, height, width, 0, ignore, [&](int c, int to_y, int to_x, float value) {
+            if (to_y < level_height && to_x < level_width)
+                arena[plane_at(g, plane + c, 2) + to_y * level_width + to_x] = value * (c == 0 ? grey : COLOUR_SCALE);
+        });
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) opponency(
-    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena) {
-    halve_frame<5, PLANES>(g, tables, addresses, arena, PLANE_STEP, 0);
+extern "C" __global__ void __launch_bounds__(COLUMNS) opponency(
+    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena, int rows) {
+    halve_frame<5, PLANES>(g, tables, addresses, arena, rows, PLANE_STEP, 0);
 }
 
 #if OWN_PYRAMID
-extern "C" __global__ void __launch_bounds__(THREADS) opponency_own(
-    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena) {
-    halve_frame<9, 1>(g, tables, addresses, arena, OWN_STEP, OWN);
+extern "C" __global__ void __launch_bounds__(COLUMNS) opponency_own(
+    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena, int rows) {
+    halve_frame<9, 1>(g, tables, addresses, arena, rows, OWN_STEP, OWN);
 }
 #endif

@@ -11,9 +11,11 @@ from ..plan import SLOTS
 from .layout import FIRST_LEVEL, SCAN_BLOCKS, Layout
 from .variant import has_colour, has_own_pyramid
 
-# As in kernels/common.cuh and orientation.cu.
+# As in kernels/common.cuh.
 THREADS = 256
-TILE = (8, 16)  # samples that a block makes: rows, columns
+COLUMNS = 128  # threads of a block that halves: one column of samples each
+ROWS = (8, 4)  # of outputs that such a block makes: fewer if there would be few blocks
+ENOUGH = 256  # blocks: about two per multiprocessor of a large GPU
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 ALONE = 16384  # a plane of so many samples is left to one block
 
@@ -53,27 +55,32 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
         THREADS,
         *("tables", "frames", "maps", "addresses", "arena"),
     )
-    front = _tiles(plan.level_shape(FIRST_LEVEL))[::-1]
-    for kernel in ("opponency", "opponency_own")[: 1 + own]:
-        launch("opponency", kernel, front, THREADS, "tables", "addresses", "arena")
+    for kernel, taps in (("opponency", 5), ("opponency_own", 9))[: 1 + own]:
+        rows, down, across = _tiles(plan.level_shape(FIRST_LEVEL), _outputs(taps, 2), frames)
+        arguments = "tables", "addresses", "arena", np.int32(rows)
+        launch("opponency", kernel, (across, down), COLUMNS, *arguments)
 
     level, finish = FIRST_LEVEL, False
     while not finish:
         rest = plan.level_shape(level + 2)
         finish = level + 2 >= plan.top_level or rest[0] * rest[1] <= ALONE
-        halved = plan.level_shape(level + 1)
-        rows, columns = _tiles((_ceil(halved[0], 2), _ceil(halved[1], 2)))
-        for kernel, count in (("pyramid", planes), ("pyramid_own", 1))[: 1 + own]:
-            numbers = np.int32(level), np.int32(finish)
-            launch("pyramid", kernel, (rows * columns, count), THREADS, "tables", "arena", *numbers)
+        # Tiles of two steps have to cover the level between them too, to its last odd row.
+        halved = tuple(_ceil(n, 2) for n in plan.level_shape(level + 1))
+        for kernel, taps, count in (("pyramid", 5, planes), ("pyramid_own", 9, 1))[: 1 + own]:
+            rows, down, across = _tiles(halved, _outputs(taps, 2), count * frames)
+            numbers = np.int32(level), np.int32(finish), np.int32(rows)
+            launch("pyramid", kernel, (down * across, count), COLUMNS, "tables", "arena", *numbers)
         level += 2
 
     if dict(config.weights)[Channel.ORIENTATION] > 0:
         blocks = int(layout.geometry["first_block"][-1])
         launch("orientation", "orientation", (blocks, 1), THREADS, "tables", "arena")
-    rows, columns = _tiles(plan.map_shape)
-    contrasts = SLOTS * rows * columns, features
-    launch("centre_surround", "centre_surround", contrasts, THREADS, "tables", "arena")
+    taps = config.reduction_taps
+    widths = _outputs(taps, 2), _outputs(taps, 1), COLUMNS  # of tiles of centre levels 2, 3, 4
+    rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
+    tiles = sum(_ceil(plan.map_shape[0], rows) * _ceil(plan.map_shape[1], n) for n in widths)
+    arguments = "tables", "arena", np.int32(rows)
+    launch("centre_surround", "centre_surround", (tiles, features), COLUMNS, *arguments)
     block = threads_per_map(plan.map_shape[0] * plan.map_shape[1])
     launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
     launch("combine", "combine", (features, 1), block, "tables", "addresses", "arena")
@@ -93,9 +100,21 @@ def enlarge_grid(shape: tuple[int, int], frames: int) -> tuple[int, int, int]:
     return _ceil(shape[1], THREADS), shape[0], frames
 
 
-def _tiles(shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of tiles that cover so many samples."""
-    return _ceil(shape[0], TILE[0]), _ceil(shape[1], TILE[1])
+def _outputs(taps: int, steps: int) -> int:
+    """Outputs across that a block makes of its columns in one or two halvings."""
+    width = COLUMNS
+    for _ in range(steps):
+        width = (width - taps + 1) // 2
+    return width
+
+
+def _tiles(shape: tuple[int, int], width: int, copies: int) -> tuple[int, int, int]:
+    """Rows of a tile that is `width` wide, and how many tiles cover a shape, down and across."""
+    across = _ceil(shape[1], width)
+    for rows in ROWS:
+        if _ceil(shape[0], rows) * across * copies >= ENOUGH:
+            break
+    return rows, _ceil(shape[0], rows), across
 
 
 def _ceil(a: int, b: int) -> int:
