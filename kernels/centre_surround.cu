@@ -40,15 +40,17 @@ struct SurroundColumn {
         const float a = __ldg(left + at), b = __ldg(right + at);
         return fmaf(b - a, across, a);
     }
-    // At row y, which is the one after the last that was asked for, or the same.
-    __device__ __forceinline__ float at(int y) {
+    // At rows y and y + 1, y even, so that both lie between the same two. Pairs come in order.
+    __device__ __forceinline__ void at(int y, float& even, float& odd) {
         const Between down = between<DELTA>(y);
         if (down.low != low) {
             low = down.low;
             above = below;
             below = sample(low + 1);
         }
-        return fmaf(below - above, down.t, above);
+        const float rise = below - above, step = REPLICATE ? 0.0f : 1.0f / (1 << DELTA);
+        even = fmaf(rise, down.t, above);
+        odd = fmaf(rise, down.t + step, above);
     }
 };
 
@@ -72,9 +74,15 @@ struct ContrastColumn {
     bool rectified;
 
     __device__ __forceinline__ float fetch(int y) const { return __ldg(column + clamp(y, height) * pitch); }
-    __device__ __forceinline__ void value(float centre, int y, float (&value)[CONTRASTS]) {
-        contrast(centre - near.at(y), rectified, value);
-        contrast(centre - far.at(y), rectified, value + HALVES);
+    __device__ __forceinline__ void values(float even, float odd, int y, float (&a)[CONTRASTS],
+                                           float (&b)[CONTRASTS]) {
+        float above, below;
+        near.at(y, above, below);
+        contrast(even - above, rectified, a);
+        contrast(odd - below, rectified, b);
+        far.at(y, above, below);
+        contrast(even - above, rectified, a + HALVES);
+        contrast(odd - below, rectified, b + HALVES);
     }
 };
 // The column for centre level `level` of a feature. Where the far surround does not exist the near one
@@ -119,12 +127,14 @@ __device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables
     x += threadIdx.x;
     if (x >= maps.width) return;
     ContrastColumn source = contrast_column(g, arena, feature, MAP_LEVEL, x, y);
-    const float across = __ldg(tables + g.fade[1] + x);
-    for (const int last = min(y + rows, maps.height); y < last; ++y) {
-        float value[CONTRASTS];
-        source.value(source.fetch(y), y, value);
-        const float scale = __ldg(tables + g.fade[0] + y) * across;
-        for (int c = 0; c < CONTRASTS; ++c) maps.write(c, y, x, value[c] * scale);
+    const float *fade = tables + g.fade[0], across = __ldg(tables + g.fade[1] + x);
+    for (const int last = min(y + rows, maps.height); y < last; y += 2) {
+        float even[CONTRASTS], odd[CONTRASTS];
+        source.values(source.fetch(y), source.fetch(y + 1), y, even, odd);
+        for (int c = 0; c < CONTRASTS; ++c) {
+            maps.write(c, y, x, even[c] * (__ldg(fade + y) * across));
+            maps.write(c, y + 1, x, odd[c] * (__ldg(fade + min(y + 1, maps.height - 1)) * across));
+        }
     }
 }
 

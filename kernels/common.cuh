@@ -211,7 +211,8 @@ struct Down {
 
 // A thread's column of a source through one step or two. Rows of the last step go to `store(row,
 // value)`, from output `y` on, those of the first of two also to `between(row, value)`.
-// A source gives `fetch(y)`, of rows outside too, and `value(fetched, y, value)`, in order of y.
+// A source gives `fetch(y)`, of rows outside too, and the values of two rows, of which the first is
+// even, in order: `values(fetched, fetched, y, values, values)`.
 template <int TAPS, int COUNT, int STEPS_TAKEN, bool PLAIN, class Source, class Between, class Store>
 __device__ __forceinline__ void halve_down(Source& source, int y, int rows, const float* const (&tables)[2],
                                            const int (&sizes)[2], const Between& between, const Store& store) {
@@ -225,8 +226,7 @@ __device__ __forceinline__ void halve_down(Source& source, int y, int rows, cons
         even = source.fetch(y0 + 2 * p + 2);  // in time for the next
         odd = source.fetch(y0 + 2 * p + 3);
         float a[COUNT], b[COUNT];
-        source.value(here, y0 + 2 * p, a);
-        source.value(under, y0 + 2 * p + 1, b);
+        source.values(here, under, y0 + 2 * p, a, b);
         one.add(p, y1, a, b, weight1, done);
     };
     float a[COUNT], b[COUNT];
@@ -273,25 +273,20 @@ __device__ __forceinline__ void halve_across(const float (*lines)[PITCH], int co
     }
 }
 
-// One step or two along x of what halve_down left in `lines`; results to `store(line, x, value)`.
+// One step or two along x of what halve_down left in `lines`; results to `store(line, x, values)`.
 template <int TAPS, int STEPS_TAKEN, bool PLAIN, class T, class Store>
 __device__ __forceinline__ void halve_lines(T& tile, int count, int x, const float* const (&tables)[2],
                                             const int (&sizes)[2], const Store& store) {
     typedef Shape<TAPS, STEPS_TAKEN> S;
-    const auto each = [&](int line, int at, const float (&out)[RUN]) {
-#pragma unroll
-        for (int o = 0; o < RUN; ++o)
-            if (at + o < S::OUTPUTS) store(line, x + at + o, out[o]);
-    };
     if constexpr (STEPS_TAKEN == 1) {
-        halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, x, tables[0], sizes[0], each);
+        halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, x, tables[0], sizes[0], store);
     } else {
         const auto keep = [&](int line, int at, const float (&out)[RUN]) {
             *reinterpret_cast<float4*>(&tile.halved[line][at]) = make_float4(out[0], out[1], out[2], out[3]);
         };
         halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, 2 * x - S::REACH, tables[0], sizes[0], keep);
         __syncthreads();
-        halve_across<TAPS, PLAIN>(tile.halved, count, S::X2, x, tables[1], sizes[1], each);
+        halve_across<TAPS, PLAIN>(tile.halved, count, S::X2, x, tables[1], sizes[1], store);
     }
 }
 
@@ -333,7 +328,12 @@ __device__ __forceinline__ void halve_tile(T& tile, Source& source, const Steps&
 #pragma unroll
         for (int c = 0; c < COUNT; ++c) tile.lines[c * rows + row][threadIdx.x] = value[c];
     };
-    const auto put = [&](int line, int at, float value) { store(line / rows, y + line % rows, at, value); };
+    const auto put = [&](int line, int at, const float (&out)[RUN]) {
+        const int c = line / rows, to_y = y + line - c * rows;
+#pragma unroll
+        for (int o = 0; o < RUN; ++o)
+            if (at + o < S::OUTPUTS) store(c, to_y, x + at + o, out[o]);
+    };
     if (y0 >= faded && y0 + S::samples(rows) + faded <= height) {
         halve_down<TAPS, COUNT, STEPS_TAKEN, true>(source, y, rows, steps.down, steps.heights, between, keep);
     } else {

@@ -80,7 +80,12 @@ struct PixelColumn {
         for (int c = 0; c < CHANNELS; ++c) pixel.element[c] = __ldg(from + c);
         return pixel;
     }
-    __device__ __forceinline__ void value(const Fetched& pixel, int, float (&value)[COUNT]) const {
+    __device__ __forceinline__ void values(const Fetched& even, const Fetched& odd, int, float (&a)[COUNT],
+                                           float (&b)[COUNT]) const {
+        planes(even, a);
+        planes(odd, b);
+    }
+    __device__ __forceinline__ void planes(const Fetched& pixel, float (&value)[COUNT]) const {
         if constexpr (CHANNELS == 1) {
             value[0] = element(pixel.element[0], linear);
         } else {

@@ -1,100 +1,144 @@
 // Intensity levels to one energy per direction, all levels in one launch. The filter, a 9-tap binomial
-// times a complex wave, separates: five filters along x of the band-passed tile, then eight along y
-// give the four directions (G94; ALGORITHM of P98's oriented pyramids). Outside the frame the band is
-// zero; the cut kernels' renormalisation and the border's fade are one factor per row and per column.
+// times a complex wave (G94), separates: five filters down the columns of the band-passed tile, in
+// registers, then eight across its rows give the four directions. Outside the frame the band is zero;
+// the cut kernels' renormalisation and the border's fade are one factor per row and per column.
 
-enum { ENERGY_X = 32, ENERGY_Y = 8, SPREAD = 4, PARTIALS = 5 };
+enum { SPREAD = 4, WINDOW = 2 * SPREAD + 1, PARTIALS = 5, ENERGY_ROWS = 8 };
+// Of a tile: energies, the band that they need, the samples that the band needs; down and across.
+enum {
+    ENERGY_X = 48, BAND_X = ENERGY_X + 2 * SPREAD, SAMPLE_X = BAND_X + 2 * SPREAD,
+    BAND_ROWS = ENERGY_ROWS + 2 * SPREAD, SAMPLE_ROWS = BAND_ROWS + 2 * SPREAD
+};
 
-// The 9-tap binomial around `at`, samples `stride` apart.
-__device__ __forceinline__ float smooth(const float* at, int stride) {
-    float out = (at[4 * stride] + at[-4 * stride]) * (1 / 256.0f);
-    out = fmaf(at[3 * stride] + at[-3 * stride], 8 / 256.0f, out);
-    out = fmaf(at[2 * stride] + at[-2 * stride], 28 / 256.0f, out);
-    out = fmaf(at[stride] + at[-stride], 56 / 256.0f, out);
-    return fmaf(at[0], 70 / 256.0f, out);
+// The 9-tap binomial of the nine samples from `at` on, and the same with taps like a cosine, alike on
+// both sides, or like a sine, of opposite signs.
+__device__ __forceinline__ float smooth(const float* at) {
+    float out = (at[8] + at[0]) * (1 / 256.0f);
+    out = fmaf(at[7] + at[1], 8 / 256.0f, out);
+    out = fmaf(at[6] + at[2], 28 / 256.0f, out);
+    out = fmaf(at[5] + at[3], 56 / 256.0f, out);
+    return fmaf(at[4], 70 / 256.0f, out);
 }
-
-// The same with taps like a cosine, alike on both sides, or like a sine, of opposite signs.
-__device__ __forceinline__ float cosine(const float* at, int stride, const float (&taps)[5]) {
-    float out = at[0] * taps[0];
+__device__ __forceinline__ float cosine(const float* at, const float (&taps)[5]) {
+    float out = at[4] * taps[0];
 #pragma unroll
-    for (int i = 1; i <= SPREAD; ++i) out = fmaf(at[i * stride] + at[-i * stride], taps[i], out);
+    for (int i = 1; i <= SPREAD; ++i) out = fmaf(at[4 + i] + at[4 - i], taps[i], out);
     return out;
 }
-__device__ __forceinline__ float sine(const float* at, int stride, const float (&taps)[5]) {
-    float out = (at[stride] - at[-stride]) * taps[1];
+__device__ __forceinline__ float sine(const float* at, const float (&taps)[5]) {
+    float out = (at[5] - at[3]) * taps[1];
 #pragma unroll
-    for (int i = 2; i <= SPREAD; ++i) out = fmaf(at[i * stride] - at[-i * stride], taps[i], out);
+    for (int i = 2; i <= SPREAD; ++i) out = fmaf(at[4 + i] - at[4 - i], taps[i], out);
     return out;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) orientation(
+// Samples `x` to `x + COUNT - 1` of a row that starts on a 16-byte boundary; `x` is a multiple of 4.
+template <int COUNT>
+__device__ __forceinline__ void load_row(const float* row, int x, float (&out)[COUNT]) {
+#pragma unroll
+    for (int i = 0; i < COUNT; i += 4) {
+        const float4 four = *reinterpret_cast<const float4*>(row + x + i);
+        out[i] = four.x, out[i + 1] = four.y, out[i + 2] = four.z, out[i + 3] = four.w;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(
     const __grid_constant__ Geometry g, const float* tables, float* arena) {
-    enum {
-        BAND_X = ENERGY_X + 2 * SPREAD, BAND_Y = ENERGY_Y + 2 * SPREAD,
-        X = BAND_X + 2 * SPREAD, Y = BAND_Y + 2 * SPREAD
-    };
-    __shared__ float samples[Y][X];
-    __shared__ float low[Y][BAND_X];
-    __shared__ float band[BAND_Y][BAND_X];
-    __shared__ float partials[PARTIALS][BAND_Y][ENERGY_X];
+    enum { SEGMENTS = 2, ROWS_EACH = BAND_ROWS / SEGMENTS, EACH = ENERGY_ROWS / SEGMENTS };
+    __shared__ __align__(16) float samples[SAMPLE_ROWS][SAMPLE_X];
+    __shared__ __align__(16) float low[BAND_ROWS][SAMPLE_X];  // samples low-passed down
+    __shared__ __align__(16) float band[BAND_ROWS][SAMPLE_X];
+    __shared__ __align__(16) float partials[PARTIALS][ENERGY_ROWS][SAMPLE_X];
 
     int level = FIRST_LEVEL;
     while (int(blockIdx.x) >= g.first_block[level + 1]) ++level;
     const int block = blockIdx.x - g.first_block[level];
     const int height = g.height[level], width = g.width[level];
-    const int across = ceil_div(width, ENERGY_X);
-    const int x1 = block % across * ENERGY_X, y1 = block / across * ENERGY_Y;
+    const int tiles = ceil_div(width, ENERGY_X);
+    const int x1 = block % tiles * ENERGY_X, y1 = block / tiles * ENERGY_ROWS;
     arena += size_t(blockIdx.z) * g.frame;
     const float* source = arena + plane_at(g, OWN_PYRAMID ? OWN : 0, level);
     const float *rows = tables + g.filters[level][0], *columns = tables + g.filters[level][1];
 
-    for (int i = threadIdx.x; i < Y * X; i += THREADS) {
-        const int y = y1 - 2 * SPREAD + i / X, x = x1 - 2 * SPREAD + i % X;
-        const bool inside = y >= 0 && y < height && x >= 0 && x < width;
-        samples[i / X][i % X] = inside ? __ldg(source + y * width + x) : 0.0f;
-    }
-    __syncthreads();
-    for (int i = threadIdx.x; i < Y * BAND_X; i += THREADS)
-        low[i / BAND_X][i % BAND_X] = smooth(&samples[i / BAND_X][i % BAND_X + SPREAD], 1);
-    __syncthreads();
-    for (int i = threadIdx.x; i < BAND_Y * BAND_X; i += THREADS) {
-        const int r = i / BAND_X, c = i % BAND_X, y = y1 - SPREAD + r, x = x1 - SPREAD + c;
-        float value = 0;
-        if (y >= 0 && y < height && x >= 0 && x < width) {
-            const float scale = __ldg(rows + y) * __ldg(columns + x);
-            value = fmaf(-smooth(&low[r + SPREAD][c], BAND_X), scale, samples[r + SPREAD][c + SPREAD]);
-        }
-        band[r][c] = value;
-    }
-    __syncthreads();
-    for (int i = threadIdx.x; i < BAND_Y * ENERGY_X; i += THREADS) {
-        const int r = i / ENERGY_X, c = i % ENERGY_X;
-        const float* at = &band[r][c + SPREAD];
-        partials[0][r][c] = smooth(at, 1);
+    // A thread has half a column.
+    const int column = threadIdx.x % (COLUMNS / SEGMENTS), half = threadIdx.x / (COLUMNS / SEGMENTS);
+    {
+        const int x = x1 - 2 * SPREAD + column, first = y1 - 2 * SPREAD + half * ROWS_EACH;
+        float window[ROWS_EACH + 2 * SPREAD];
 #pragma unroll
-        for (int k = 0; k < 2; ++k) {
-            partials[1 + 2 * k][r][c] = cosine(at, 1, g.waves[k][0]);
-            partials[2 + 2 * k][r][c] = sine(at, 1, g.waves[k][1]);
+        for (int i = 0; i < ROWS_EACH + 2 * SPREAD; ++i) {
+            const int y = first + i;
+            const bool inside = x >= 0 && x < width && y >= 0 && y < height;
+            window[i] = inside ? __ldg(source + y * width + x) : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < ROWS_EACH; ++i) {
+            low[half * ROWS_EACH + i][column] = smooth(window + i);
+            samples[half * ROWS_EACH + i][column] = window[i + SPREAD];
         }
     }
     __syncthreads();
-    const int r = threadIdx.x / ENERGY_X, c = threadIdx.x % ENERGY_X, y = y1 + r, x = x1 + c;
-    if (y >= height || x >= width) return;
-    const float scale = __ldg(rows + height + y) * __ldg(columns + width + x);
-    float* out = arena + plane_at(g, ORIENTED, level) + y * width + x;
-    const auto along_y = [&](int p) { return &partials[p][r + SPREAD][c]; };
-    const auto write = [&](int direction, float real, float imaginary) {
-        const float energy = __fsqrt_rn(fmaf(real, real, imaginary * imaginary));
-        out[direction * height * width] = energy * scale;
-    };
-    const auto& axial = g.waves[0];
-    const auto& diagonal = g.waves[1];
-    // A horizontal bar's wave runs down, a vertical one's across.
-    write(0, cosine(along_y(0), ENERGY_X, axial[0]), sine(along_y(0), ENERGY_X, axial[1]));
-    write(2, smooth(along_y(1), ENERGY_X), smooth(along_y(2), ENERGY_X));
-    const float cos_cos = cosine(along_y(3), ENERGY_X, diagonal[0]), cos_sin = sine(along_y(3), ENERGY_X, diagonal[1]);
-    const float sin_cos = cosine(along_y(4), ENERGY_X, diagonal[0]), sin_sin = sine(along_y(4), ENERGY_X, diagonal[1]);
-    write(1, cos_cos + sin_sin, cos_sin - sin_cos);
-    write(3, cos_cos - sin_sin, cos_sin + sin_cos);
+    for (int item = threadIdx.x; item < BAND_ROWS * (BAND_X / 4); item += COLUMNS) {
+        const int r = item / (BAND_X / 4), c = item % (BAND_X / 4) * 4, y = y1 - SPREAD + r;
+        float window[12], centre[4], out[4];
+        load_row(low[r], c, window);
+        load_row(samples[r], c + SPREAD, centre);
+        const float down = y >= 0 && y < height ? __ldg(rows + y) : 0.0f;
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const int x = x1 - SPREAD + c + i;
+            const float scale = x >= 0 && x < width ? __ldg(columns + x) * down : 0.0f;
+            out[i] = fmaf(-smooth(window + i), scale, centre[i]);  // outside, samples are 0 too
+        }
+        *reinterpret_cast<float4*>(&band[r][c]) = make_float4(out[0], out[1], out[2], out[3]);
+    }
+    __syncthreads();
+    if (column < BAND_X) {
+        float window[EACH + 2 * SPREAD];
+#pragma unroll
+        for (int i = 0; i < EACH + 2 * SPREAD; ++i) window[i] = band[half * EACH + i][column];
+#pragma unroll
+        for (int i = 0; i < EACH; ++i) {
+            const int r = half * EACH + i;
+            partials[0][r][column] = smooth(window + i);
+#pragma unroll
+            for (int k = 0; k < 2; ++k) {
+                partials[1 + 2 * k][r][column] = cosine(window + i, g.waves[k][0]);
+                partials[2 + 2 * k][r][column] = sine(window + i, g.waves[k][1]);
+            }
+        }
+    }
+    __syncthreads();
+    for (int item = threadIdx.x; item < ENERGY_ROWS * (ENERGY_X / 4); item += COLUMNS) {
+        const int r = item / (ENERGY_X / 4), c = item % (ENERGY_X / 4) * 4, y = y1 + r;
+        if (y >= height) break;
+        const float down = __ldg(rows + height + y);
+        float* out = arena + plane_at(g, ORIENTED, level) + y * width + x1 + c;
+        float scale[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) scale[i] = x1 + c + i < width ? __ldg(columns + width + x1 + c + i) * down : 0.0f;
+        const auto write = [&](int direction, int i, float real, float imaginary) {
+            const float energy = __fsqrt_rn(fmaf(real, real, imaginary * imaginary));
+            if (x1 + c + i < width) out[direction * height * width + i] = energy * scale[i];
+        };
+        float window[12], other[12];
+        // A horizontal bar's wave runs down, a vertical one's across.
+        load_row(partials[0][r], c, window);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) write(2, i, cosine(window + i, g.waves[0][0]), sine(window + i, g.waves[0][1]));
+        load_row(partials[1][r], c, window);
+        load_row(partials[2][r], c, other);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) write(0, i, smooth(window + i), smooth(other + i));
+        load_row(partials[3][r], c, window);
+        load_row(partials[4][r], c, other);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            // Down by across.
+            const float cos_cos = cosine(window + i, g.waves[1][0]), cos_sin = sine(window + i, g.waves[1][1]);
+            const float sin_cos = cosine(other + i, g.waves[1][0]), sin_sin = sine(other + i, g.waves[1][1]);
+            write(1, i, cos_cos + sin_sin, sin_cos - cos_sin);
+            write(3, i, cos_cos - sin_sin, sin_cos + cos_sin);
+        }
+    }
 }

@@ -6,7 +6,9 @@ struct LevelColumn {
     const float* column;
     int height, pitch;
     __device__ __forceinline__ float fetch(int y) const { return column[clamp(y, height) * pitch]; }
-    __device__ __forceinline__ void value(float fetched, int, float (&value)[1]) const { value[0] = fetched; }
+    __device__ __forceinline__ void values(float even, float odd, int, float (&a)[1], float (&b)[1]) const {
+        a[0] = even, b[0] = odd;
+    }
 };
 
 // All of a plane from `level` to the next, by one block.

@@ -40,7 +40,7 @@ STEPS = 4  # kinds of halving: planes, own pyramid, a faded contrast's first, a 
 BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, FOUND = range(6)
 COUNTERS = 1 + STORED_PLANES + GROUPS + 1
 SCAN_BLOCKS = 256  # of `brightest`, at most
-ENERGY_TILE = (8, 32)  # of orientation: rows, columns
+ENERGY_TILE = (8, 48)  # of orientation: rows, columns
 ALIGNED = 32  # floats: buffers start on a cache line
 
 _I, _F = np.int32, np.float32

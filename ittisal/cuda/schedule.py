@@ -74,7 +74,7 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
 
     if dict(config.weights)[Channel.ORIENTATION] > 0:
         blocks = int(layout.geometry["first_block"][-1])
-        launch("orientation", "orientation", (blocks, 1), THREADS, "tables", "arena")
+        launch("orientation", "orientation", (blocks, 1), COLUMNS, "tables", "arena")
     taps = config.reduction_taps
     widths = _outputs(taps, 2), _outputs(taps, 1), COLUMNS  # of tiles of centre levels 2, 3, 4
     rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
