@@ -79,6 +79,28 @@ struct Addresses {
 __device__ __forceinline__ int clamp(int i, int n) { return min(max(i, 0), n - 1); }
 __device__ __forceinline__ int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
+// 1 / x and the square root, without the branches that serve infinite, tiny and zero x: what a GPU
+// approximates, made good by one Newton step. Of x up to 1e-30 the root is 0.
+__device__ __forceinline__ float reciprocal(float x) {
+#ifdef __CUDA_ARCH__
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+#else
+    const float r = 1.0f / x;
+#endif
+    return fmaf(r, fmaf(-x, r, 1.0f), r);
+}
+__device__ __forceinline__ float root(float x) {
+#ifdef __CUDA_ARCH__
+    float r;
+    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+#else
+    const float r = 1.0f / sqrtf(x);
+#endif
+    const float s = x * r;
+    return x > 1e-30f ? fmaf(fmaf(-s, s, x) * 0.5f, r, s) : 0.0f;
+}
+
 __device__ __forceinline__ int plane_at(const Geometry& g, int plane, int level) {
     return g.planes[level] + plane * g.height[level] * g.width[level];
 }

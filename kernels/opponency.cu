@@ -51,17 +51,6 @@ __device__ __forceinline__ float opponents(float r, float g, float b, float (&va
 }
 const float COLOUR_SCALE = OPPONENCY == ITTI ? 1.5f : OPPONENCY == INVT ? 0.5f : 1.0f;
 
-// 1 / x for x of ordinary size: the approximation that every GPU has, made exact by one Newton step.
-__device__ __forceinline__ float reciprocal(float x) {
-#ifdef __CUDA_ARCH__
-    float r;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
-#else
-    const float r = 1.0f / x;
-#endif
-    return fmaf(r, fmaf(-x, r, 1.0f), r);
-}
-
 // A column of a frame as COUNT planes: a source of samples to halve.
 template <int COUNT>
 struct PixelColumn {

@@ -118,7 +118,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(
 #pragma unroll
         for (int i = 0; i < 4; ++i) scale[i] = x1 + c + i < width ? __ldg(columns + width + x1 + c + i) * down : 0.0f;
         const auto write = [&](int direction, int i, float real, float imaginary) {
-            const float energy = __fsqrt_rn(fmaf(real, real, imaginary * imaginary));
+            const float energy = root(fmaf(real, real, imaginary * imaginary));
             if (x1 + c + i < width) out[direction * height * width + i] = energy * scale[i];
         };
         float window[12], other[12];

@@ -46,10 +46,10 @@
 #define __constant__
 #define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
-#define __align__(bytes) alignas(bytes)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __grid_constant__
 #define __launch_bounds__(...)  // host_kernels.py reads it
-// "used", or g++ takes an array that no line writes for zeros.
+// "used": g++ may not conclude that an array which no line writes is all zeros.
 #define __shared__ static __attribute__((section("cu_shared"), used))
 
 struct dim3 {
@@ -176,7 +176,7 @@ void fiber_main() {
 
 // makecontext() alone gives a fiber its stack; setjmp and longjmp switch without a system call.
 [[noreturn]] void start_context(Fiber& fiber) {
-    ucontext_t context;
+    static ucontext_t context;  // static: nobody comes back to this frame to tidy up for ASan
     getcontext(&context);
     context.uc_stack.ss_sp = fiber.stack;
     context.uc_stack.ss_size = STACK;
@@ -261,7 +261,7 @@ inline const Fiber& wait_for_warp(Place place, unsigned mask, uint64_t value, un
     me.value = value;
     me.source = source;
     if (!(me.mask >> lane & 1)) {
-        snprintf(failure, sizeof failure, "thread (%u, %u, %u) is not in its own mask %#x: %s, %s:%d",
+        snprintf(failure, sizeof failure, "thread (%u, %u, %u) is not in its mask %#x: %s, %s:%d",
                  me.index.x, me.index.y, me.index.z, mask, place.what, place.file, place.line);
         switch_to(HOST);
     }

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -27,25 +28,28 @@ NO_COMPILER = "kernels run on the host only where there is g++, on Linux"
 ORDERS = ("forward", "reverse", "random")
 HEADER = Path(__file__).with_name("cuda_on_host.h")
 
-COMPILER = (
-    "g++ -x c++ - -std=c++17 -march=native -fPIC -shared -ffp-contract=off -fno-math-errno "
-    "-fno-strict-aliasing "
-    # Else a checked longjmp, where that is a distribution's default; it refuses to switch stacks.
-    "-U_FORTIFY_SOURCE "
+# fmt: off
+COMPILER = [
+    "g++", "-x", "c++", "-", "-std=c++17", "-march=native", "-fPIC", "-shared",
+    "-ffp-contract=off", "-fno-math-errno", "-fno-strict-aliasing",
+    # Else a checked longjmp, where that is a distribution's default; it minds a switch of stacks.
+    "-U_FORTIFY_SOURCE",
     # Variables in templates and inline functions must not be shared between libraries.
-    "-fvisibility=hidden -fno-gnu-unique"
-).split()
-PLAIN = (
-    "-O2 -Wall -Werror -Wno-unknown-pragmas -Wno-unused-function "
+    "-fvisibility=hidden", "-fno-gnu-unique",
+]
+PLAIN = [
+    "-O2", "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function",
     # A double is a slip in a kernel; a big frame would not fit a fiber's stack.
-    "-Wdouble-promotion -Wframe-larger-than=32768"
-).split()
-# No warnings: sanitizers cause false ones, and the plain build has given the true ones.
-SANITIZED = (
-    "-O1 -g -w -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all "
+    "-Wdouble-promotion", "-Wframe-larger-than=32768",
+]
+SANITIZED = [
+    # No warnings: sanitizers cause false ones, and the plain build has given the true ones.
+    "-O1", "-g", "-w", "-fno-omit-frame-pointer",
+    "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
     # GCC puts red zones around variables of a named section only if told to.
-    "-fsanitize-sections=cu_shared"
-).split()
+    "-fsanitize-sections=cu_shared",
+]
+# fmt: on
 
 # extern "C" __global__ void name(, with __launch_bounds__(...) before or after void.
 _BOUNDS = r"(?:__launch_bounds__\s*\(((?:[^()]|\([^()]*\))*)\)\s*)?"
@@ -80,10 +84,11 @@ class HostModule:
     ----------
     source
         All kernels and what they need, without any #include; `#line` directives are respected.
-        Each kernel is written `extern "C" __global__`, at the start of a line, outside of `#if`s
-        that leave it out.
+        Each kernel is written `extern "C" __global__`, at the start of a line.
     options
         `-DNAME=value` counts, everything else is for another compiler.
+    names
+        The kernels wanted, where an `#if` leaves others out; else all.
     sanitize
         With AddressSanitizer and UBSan. Only in a process begun with `sanitizer_environment()`;
         a mistake found ends it.
@@ -215,7 +220,7 @@ def _sides(sides, what):
     """Three 64-bit numbers, wide enough for the other side to see what is out of range."""
     if not isinstance(sides, tuple) or not 1 <= len(sides) <= 3:
         raise TypeError(f"{what}={sides!r} must be a tuple of one to three ints")
-    return (ctypes.c_int64 * 3)(*sides, *(1,) * (3 - len(sides)))
+    return (ctypes.c_int64 * 3)(*map(index, sides), *(1,) * (3 - len(sides)))
 
 
 def _exporting(source, names):
@@ -240,7 +245,7 @@ def _exporting(source, names):
 
 
 def _environment():
-    """This process's, without what sanitizers preload: g++ does without."""
+    """Ours without what the sanitizers preload, which g++ would run under too."""
     return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 
