@@ -5,10 +5,10 @@ Importing this loads NumPy and nothing heavier: Numba comes with the first model
 """
 
 from ._version import __version__
-from .backends import BackendError
 from .config import INVT, ITTI_1998, Config, preset
 from .maps import enlarge
 from .model import Saliency, saliency_map
+from .pipeline import BackendError
 
 __all__ = [
     "INVT",

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from .config import Config
+from .pipeline import BackendError
 
 # In order of preference. Each module has `probe() -> (usable, reason)`,
 # `supports(config) -> (can, reason)` and `make(plan, channel_order, threads) -> Backend`.
@@ -15,10 +16,6 @@ MODULES = {
     "cpu": "ittisal.cpu",
     "reference": "ittisal.reference_backend",
 }
-
-
-class BackendError(RuntimeError):
-    """The named backend is unknown, cannot run here, or lacks an option of the config."""
 
 
 def available() -> dict[str, tuple[bool, str]]:

@@ -325,10 +325,7 @@ class Saliency:
                 raise TypeError("out is in host memory, the frame on the GPU; give a GPU array")
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
-            if several:
-                gpu.run_device(frames, maps)
-            else:
-                gpu.run_device(frames[None], maps[None])
+            gpu.run_device(frames, maps, len(frames) if several else None)
             handed = gpu.hand_over(maps, frame if out is None else out)
             return handed if out is None else out
 
@@ -337,10 +334,10 @@ class Saliency:
         with self._alone() as backend:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
-            maps, full = gpu.empty((1, *self.map_shape)), gpu.empty((1, *self.shape))
-            gpu.run_device(frame[None], maps)
-            gpu.enlarge_device(maps, full)
-            return gpu.hand_over(full[0], image)
+            raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
+            gpu.run_device(frame, raw)
+            gpu.enlarge_device(raw, full)
+            return gpu.hand_over(full, image)
 
 
 def _gpu_backend(backend: Any) -> Any:

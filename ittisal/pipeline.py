@@ -19,6 +19,13 @@ STAGES = (
 )
 
 
+class BackendError(RuntimeError):
+    """A backend is unknown, cannot run here, or lacks an option of the config; says which and why.
+
+    Also raised where a GPU fails while it works.
+    """
+
+
 class Backend(Protocol):
     """One way to run the stages for one plan. It owns its buffers: one per thread.
 

@@ -17,22 +17,25 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
-    "__init__": ("_version backends config maps model", ""),
+    "__init__": ("_version config maps model pipeline", ""),
     "__main__": ("cli", ""),
     "_version": ("", ""),
-    "backends": ("config", ""),
+    "backends": ("config pipeline", ""),
     "config": ("", ""),
     "frames": ("config", "numpy"),
     "maps": ("config", "numpy"),
     "model": ("backends config frames maps pipeline plan", "numpy"),
-    "pipeline": ("", "numpy"),
+    "pipeline": ("plan", "numpy"),
     "plan": ("config", "numpy"),
     "reference": ("config", "numpy"),
-    "reference_backend": ("config frames plan reference", "numpy"),
-    "cpu": ("_version config cpu frames pipeline plan", "numpy numba llvmlite"),
+    "reference_backend": ("config frames pipeline plan reference", "numpy"),
+    "trace": ("config plan", "numpy"),
+    "cpu": ("_version config cpu frames pipeline plan trace", "numpy numba llvmlite"),
+    # CuPy inside functions only: it takes a third of a second, and there may be none.
+    "cuda": ("config cuda frames pipeline plan trace", "numpy cupy cupyx"),
     # The command line goes through the public doors; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version backends cli config frames maps model",
+        "__init__ _version backends cli config frames maps model pipeline",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }
@@ -103,7 +106,7 @@ def test_imports_stay_in_their_layer(source):
             assert modules_of(dotted, names) <= ours, f"{source} imports {dotted}: {names}"
         elif root not in STANDARD:
             assert root in others, f"{source} imports {dotted}"
-            if layer(source) == "cli" and root != "numpy":
+            if layer(source) in ("cli", "cuda") and root != "numpy":
                 assert not top, f"{source} imports {dotted} at module level"
 
 

@@ -34,6 +34,9 @@ def test_wheel_holds_the_package_and_nothing_else(built):
     sources = {str(p.relative_to(ROOT)) for p in (ROOT / "ittisal").rglob("*.py")}
     assert sources <= set(names)
     assert "ittisal/py.typed" in names
+    kernels = {f"ittisal/kernels/{path.name}" for path in (ROOT / "kernels").glob("*.cu*")}
+    assert kernels and kernels <= set(names)
+    assert not any(name.startswith("ittisal/kernels") and name.endswith(".py") for name in names)
     metadata = zipfile.ZipFile(built[1]).read(next(n for n in names if n.endswith("METADATA")))
     assert b"License-Expression: MIT" in metadata
 
@@ -41,7 +44,8 @@ def test_wheel_holds_the_package_and_nothing_else(built):
 def test_sdist_can_build_and_be_read(built):
     with tarfile.open(built[0]) as sdist:
         names = {name.split("/", 1)[-1] for name in sdist.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "ittisal/reference.py"} <= names
+    needed = {"pyproject.toml", "README.md", "LICENSE", "ittisal/reference.py", "kernels/common.cuh"}
+    assert needed <= names
 
 
 def test_the_installed_wheel_runs(built, tmp_path):
@@ -55,6 +59,9 @@ def test_the_installed_wheel_runs(built, tmp_path):
         "assert ittisal.__file__.startswith(sys.argv[1]), ittisal.__file__\n"
         "model = ittisal.Saliency((64, 64), backend='cpu', threads=1)\n"
         "print(model(np.eye(64, dtype=np.uint8) * 255).shape, ittisal.__version__)\n"
+        "from ittisal.cuda import sources\n"
+        "assert str(sources.directory()).startswith(sys.argv[1]), sources.directory()\n"
+        "assert len(sources.read()) == 8\n"
     )
     run = [sys.executable, "-c", code, str(site)]
     done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path)

@@ -15,7 +15,7 @@ import traceback
 from typing import NoReturn
 
 from .._version import __version__
-from ..backends import BackendError
+from ..pipeline import BackendError
 from . import bench, demo, info, map, warmup
 from .errors import UsageError, debugging, reason
 

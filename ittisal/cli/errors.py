@@ -27,7 +27,7 @@ def reason(error: BaseException) -> str:
     'a.png: No such file or directory'
     """
     if isinstance(error, MemoryError):
-        return "not enough memory"
+        return " ".join(str(error).split()) or "not enough memory"
     if isinstance(error, OSError) and error.strerror:
         where = f"{os.fspath(error.filename)}: " if error.filename is not None else ""
         return where + error.strerror
@@ -35,7 +35,7 @@ def reason(error: BaseException) -> str:
     # The package raises these with messages meant for people; anything else is a fault.
     if isinstance(error, (UsageError, ImageError, ValueError, TypeError)):
         return text
-    from ..backends import BackendError
+    from ..pipeline import BackendError
 
     if isinstance(error, BackendError):
         return text

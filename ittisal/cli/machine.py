@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 from .. import __version__, backends
+from ..config import ITTI_1998
+from ..pipeline import BackendError
 
 PACKAGES = (
     "numpy",
@@ -42,6 +44,8 @@ def facts() -> dict[str, dict[str, str]]:
             name: f"{'usable' if usable else 'not usable'}: {why}"
             for name, (usable, why) in backends.available().items()
         },
+        "auto": {"takes": auto_takes()},
+        "cuda": describe_backend("cuda") or {"none": "see backends"},
         "gpus": gpus(),
         "packages": packages(),
         "caches": caches(),
@@ -72,15 +76,23 @@ def cpu() -> dict[str, str]:
     names = [name for name in sorted(features) if features[name] and name.startswith(vectors)]
     if names:
         found["features"] = " ".join(names)
-    return {**found, **describe_backend()}
+    return {**found, **describe_backend("cpu")}
 
 
-def describe_backend() -> dict[str, str]:
-    """What the CPU backend says of itself, if it does."""
+def auto_takes() -> str:
+    """Which backend `auto` takes here, or why it takes none."""
     try:
-        module = importlib.import_module("ittisal.cpu")
+        return backends.choose("auto", ITTI_1998)[0]
+    except BackendError as error:
+        return str(error)
+
+
+def describe_backend(name: str) -> dict[str, str]:
+    """What a backend says of itself, if it does."""
+    try:
+        module = importlib.import_module(backends.MODULES[name])
         return {str(key): str(value) for key, value in module.describe().items()}
-    except Exception:  # Numba missing or broken: `backends` says why
+    except Exception:  # its library is missing or broken, or there is no GPU: `backends` says why
         return {}
 
 
@@ -126,5 +138,10 @@ def packages() -> dict[str, str]:
 
 
 def caches() -> dict[str, str]:
-    """Where compiled kernels are kept."""
-    return {key: value for key, value in describe_backend().items() if "cache" in key}
+    """Where compiled kernels are kept, by backend."""
+    return {
+        f"{name} {key}": value
+        for name in backends.MODULES
+        for key, value in describe_backend(name).items()
+        if key == "cache directory"
+    }

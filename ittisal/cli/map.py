@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import BackendError
+from ..pipeline import BackendError
 from . import images, inputs, models, options, pictures
 from .errors import UsageError, debugging, reason
 from .progress import Progress

@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         print("the reference backend compiles nothing")
     else:
         for name, value in machine.caches().items():
-            print(f"{name}: {value}")
+            if name.startswith(backend):
+                print(f"{name}: {value}")
     return 0
 
 

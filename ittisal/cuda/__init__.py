@@ -28,6 +28,13 @@ def supports(config: Config) -> tuple[bool, str]:
     return True, "every option"
 
 
+def describe() -> dict[str, str]:
+    """What the kernels would run on, and where they and their binaries are kept, by name."""
+    from . import device, sources
+
+    return {**device.describe(), "kernels": str(sources.directory())}
+
+
 def make(plan: Plan, channel_order: str, threads: int) -> CudaBackend:
     """A backend for this plan on the current GPU. Compiles, or loads from CuPy's cache."""
     from .backend import CudaBackend

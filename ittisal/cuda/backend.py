@@ -122,7 +122,7 @@ class CudaBackend:
             yield maps[0].copy()
 
     def _pipelined(self, parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-        """Page-locked maps of each part of up to `size` frames, good until the next is asked for."""
+        """Page-locked maps of each part of up to `size` frames, good until the next one."""
         under_way: list[Port] = []
         try:
             for count, part in enumerate(parts):
@@ -232,63 +232,76 @@ class CudaBackend:
         self.staging[key][...] = array
         return self.staging[key]
 
-    def run_device(self, frames: Any, maps: Any) -> None:
-        """Raw maps of frames (N, H, W[, 3]) on the device into `maps` (N, h, w).
+    def run_device(self, frames: Any, maps: Any, count: int | None = None) -> None:
+        """Raw maps of a frame on the device into `maps`, or of `count` frames in one array.
 
         Both are CuPy arrays, `maps` C-contiguous. Ordered on the current stream; returns at once.
         Frames whose values are out of range give NaN.
         """
         frames = self.contiguous(frames)
-        kind = self.kind(frames.dtype, 3 if frames.ndim == 4 else 1)
-        size = self._reserve(len(frames))
+        kind = self.kind(frames.dtype, 3 if frames.ndim == 3 + (count is not None) else 1)
         stream = self.device.current_stream()
-        with self.device.using(stream):
-            for start in range(0, len(frames), size):
-                part = frames[start : start + size]
-                self._launch(kind, part, maps[start : start + size], len(part), stream)
+        with self.device.current():
+            if count is None or count <= self._reserve(count):
+                self._launch(kind, frames, maps, count or 1, stream)
+                return
+            size = self._reserve(count)
+            for start in range(0, count, size):
+                part, saliency = frames[start : start + size], maps[start : start + size]
+                self._launch(kind, part, saliency, len(part), stream)
 
     def enlarge_device(self, maps: Any, out: Any) -> None:
-        """The maps just made over their maxima at the frames' size; on the current stream."""
+        """The map just made over its maximum at the frame's size; on the current stream."""
         kind = next(iter(self.kinds.values()))
-        grid = enlarge_grid(self.plan.shape, len(maps))
-        with self.device.using(self.device.current_stream()):
+        grid = enlarge_grid(self.plan.shape, 1)
+        with self.device.current():
             kind.kernels["enlarge"](grid, (256,), (kind.geometry, maps, self.arena, out))
 
     # --- one stage after the other
 
+    def stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
+        """Run the stages from number `first` to `last` on what the buffers hold."""
+        kind, port = self._arrive(frame)
+        chosen = STAGES[first : last + 1]
+        with self.device.using(self.device.stream):
+            launches = [one for one in self._schedule(kind, 1) if one.stage in chosen]
+            self._run(kind, launches, port.frames, port.maps)
+            if last == len(STAGES) - 1:
+                out[:] = self.device.download(port.maps).reshape(out.shape)
+
     def timings(self, frame: np.ndarray) -> dict[str, float]:
-        """Milliseconds per stage by the device's clock, each launched by itself."""
+        """Milliseconds per stage by the device's clock, each repeated by itself."""
         kind, port = self._arrive(frame)
         spent = {}
-        with self.device.using(self.device.stream):
-            for stage in STAGES:
-                launches = [one for one in self._schedule(kind, 1) if one.stage == stage]
+        for stage in STAGES:
+            launches = [one for one in self._schedule(kind, 1) if one.stage == stage]
 
-                def run(launches: list[Launch] = launches) -> None:
-                    self._run(kind, launches, port.frames, port.maps)
+            def run(launches: list[Launch] = launches) -> None:
+                self._run(kind, launches, port.frames, port.maps)
 
-                run()
-                spent[stage] = self.device.milliseconds(run)
+            spent[stage] = self.device.milliseconds(run)
         spent["total"] = sum(spent.values())
         return spent
 
     def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
         """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
-        kind, port = self._arrive(frame)
-        ndim = frame.ndim
-        self.stages(kind, port, STAGES[:4])
-        first = Held(self.layout, self._download(0))
-        kept = {k: v.copy() for k, v in trace.buffers(self.plan, first, ndim).items()}
-        self.stages(kind, port, STAGES[4:])
-        results = trace.results(self.plan, Held(self.layout, self._download(0)), ndim)
-        saliency = self.device.download(port.maps).reshape(self.plan.map_shape).copy()
-        return {**kept, **results, "saliency": saliency}
+        out = np.empty(self.plan.map_shape, np.float32)
+        self.stages(frame, out, 0, 3)
+        kept = {name: view.copy() for name, view in self.views(frame.ndim).items()}
+        self.stages(frame, out, 4, 5)
+        return {**kept, **self.results(frame.ndim), "saliency": out}
 
-    def stages(self, kind: Kind, port: Port, stages: Iterable[str]) -> None:
-        """Run some stages on what the buffers hold."""
-        launches = [one for one in self._schedule(kind, 1) if one.stage in stages]
-        with self.device.using(self.device.stream):
-            self._run(kind, launches, port.frames, port.maps)
+    def views(self, ndim: int = 3) -> dict[str, np.ndarray]:
+        """What the first four stages hand on, on the host."""
+        return trace.buffers(self.plan, self._held(), ndim)
+
+    def results(self, ndim: int = 3) -> dict[str, np.ndarray]:
+        """What the last two stages made, on the host."""
+        return trace.results(self.plan, self._held(), ndim)
+
+    def _held(self) -> Held:
+        arena = self.arena[: self.layout.frame_floats]
+        return Held(self.layout, self.device.on_host(arena))
 
     def close(self) -> None:
         """Let go of all device memory."""
@@ -366,10 +379,6 @@ class CudaBackend:
     def _found(self, index: int) -> Any:
         start = index * self.layout.frame_floats + int(self.layout.geometry["found"])
         return self.arena[start : start + FOUND]
-
-    def _download(self, index: int) -> np.ndarray:
-        floats = self.layout.frame_floats
-        return self.device.download(self.arena[index * floats : (index + 1) * floats])
 
     def _frame_shape(self, channels: int) -> tuple[int, ...]:
         return (*self.plan.shape, 3) if channels == 3 else self.plan.shape

@@ -10,18 +10,17 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from ..pipeline import BackendError
+
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2  # cudaMemcpyKind
+REPEATS = 20  # of what is timed
 _recording = threading.Lock()
-
-
-class DeviceError(RuntimeError):
-    """The GPU, its driver or its compiler did not do what was asked; says which and what to try."""
 
 
 class Device:
@@ -70,6 +69,10 @@ class Device:
             self._device.synchronize()
             return self.cupy.asnumpy(array)
 
+    def on_host(self, array: Any) -> np.ndarray:
+        """The array where the host can read it."""
+        return self.download(array)
+
     @contextmanager
     def _memory(self, nbytes: int, kind: str) -> Iterator[None]:
         """Turn a failed allocation into a MemoryError that says what would help."""
@@ -109,6 +112,10 @@ class Device:
     def current_stream(self) -> Any:
         """The caller's stream."""
         return self.cupy.cuda.get_current_stream()
+
+    def current(self) -> AbstractContextManager[Any]:
+        """Launch kernels on this device, on the stream that is current."""
+        return nullcontext() if self.cupy.cuda.runtime.getDevice() == self.id else self._device
 
     @contextmanager
     def using(self, stream: Any) -> Iterator[None]:
@@ -150,13 +157,25 @@ class Device:
         return graph.launch
 
     def milliseconds(self, run: Callable[[], None]) -> float:
-        """The device's own time for what `run` launches on the current stream."""
-        events = self.cupy.cuda.Event(), self.cupy.cuda.Event()
-        events[0].record()
-        run()
-        events[1].record()
-        events[1].synchronize()
-        return self.cupy.cuda.get_elapsed_time(*events)
+        """The device's own time for what `run` launches, which may be repeated.
+
+        As one graph of many runs: launched singly, short kernels would wait for Python.
+        """
+
+        def repeat() -> None:
+            for _ in range(REPEATS):
+                run()
+
+        with self.using(self.stream):
+            run()
+            launch = self.record(repeat)
+            events = self.cupy.cuda.Event(), self.cupy.cuda.Event()
+            launch(self.stream)
+            events[0].record()
+            launch(self.stream)
+            events[1].record()
+            events[1].synchronize()
+        return self.cupy.cuda.get_elapsed_time(*events) / REPEATS
 
     # --- arrays of other libraries
 
@@ -169,13 +188,13 @@ class Device:
             It lies on another GPU.
         """
         if not isinstance(array, self.cupy.ndarray):
-            convert = getattr(self.cupy, "from_dlpack" if hasattr(array, "__dlpack__") else "asarray")
-            array = convert(array)
+            protocol = "from_dlpack" if hasattr(array, "__dlpack__") else "asarray"
+            array = getattr(self.cupy, protocol)(array)
         there = int(array.device.id)
         if there != self.id:
             raise ValueError(
-                f"the array lies on GPU {there}, this model on GPU {self.id}; copy it, or build the "
-                f"model under cupy.cuda.Device({there})"
+                f"the array lies on GPU {there}, this model on GPU {self.id}; copy it, or build "
+                f"the model under cupy.cuda.Device({there})"
             )
         return array
 
@@ -207,7 +226,7 @@ def _compiled(
         module = cupy.RawModule(code=source, options=options, backend="nvrtc")
         return {name: module.get_function(name) for name in names}
     except cupy.cuda.compiler.CompileException as error:
-        raise DeviceError(
+        raise BackendError(
             f"the CUDA kernels do not compile for {device_name(device)}: {error}"
         ) from error
 
@@ -218,6 +237,25 @@ def device_name(device: int) -> str:
     import cupy
 
     return cupy.cuda.runtime.getDeviceProperties(device)["name"].decode()
+
+
+def describe() -> dict[str, str]:
+    """The current GPU, CUDA and CuPy's cache of compiled kernels, by name."""
+    import cupy
+
+    runtime = cupy.cuda.runtime
+    device = cupy.cuda.Device()
+    found = runtime.getDeviceProperties(device.id)
+    free, total = runtime.memGetInfo()
+    return {
+        "device": f"{device.id}: {device_name(device.id)}, of {runtime.getDeviceCount()}",
+        "multiprocessors": str(found["multiProcessorCount"]),
+        "memory": f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free",
+        "second-level cache": f"{found['l2CacheSize'] / 2**20:.1f} MiB",
+        "cuda": f"runtime {runtime.runtimeGetVersion()}, driver {runtime.driverGetVersion()}",
+        "cupy": cupy.__version__,
+        "cache directory": cupy.cuda.compiler.get_cache_dir(),
+    }
 
 
 PACKAGE = "pip install 'ittisal[cuda]' (CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"

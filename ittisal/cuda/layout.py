@@ -87,16 +87,19 @@ class _Places:
         self.filled: list[tuple[int, np.ndarray]] = []
 
     def take(self, size: int) -> int:
+        """Where `size` floats are."""
         offset = self.size
         self.size += (int(size) + ALIGNED - 1) // ALIGNED * ALIGNED
         return offset
 
     def put(self, values: np.ndarray) -> int:
+        """Where a copy of `values` will be."""
         offset = self.take(values.size)
         self.filled.append((offset, np.ravel(values)))
         return offset
 
     def array(self) -> np.ndarray:
+        """The buffer, filled."""
         out = np.zeros(max(self.size, ALIGNED), np.float32)
         for offset, values in self.filled:
             out[offset : offset + values.size] = values

@@ -57,15 +57,16 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
     )
     for kernel, taps in (("opponency", 5), ("opponency_own", 9))[: 1 + own]:
         rows, down, across = _tiles(plan.level_shape(FIRST_LEVEL), _outputs(taps, 2), frames)
-        arguments = "tables", "addresses", "arena", np.int32(rows)
-        launch("opponency", kernel, (across, down), COLUMNS, *arguments)
+        buffers = "tables", "addresses", "arena"
+        launch("opponency", kernel, (across, down), COLUMNS, *buffers, np.int32(rows))
 
     level, finish = FIRST_LEVEL, False
     while not finish:
         rest = plan.level_shape(level + 2)
         finish = level + 2 >= plan.top_level or rest[0] * rest[1] <= ALONE
         # Tiles of two steps have to cover the level between them too, to its last odd row.
-        halved = tuple(_ceil(n, 2) for n in plan.level_shape(level + 1))
+        height, width = plan.level_shape(level + 1)
+        halved = _ceil(height, 2), _ceil(width, 2)
         for kernel, taps, count in (("pyramid", 5, planes), ("pyramid_own", 9, 1))[: 1 + own]:
             rows, down, across = _tiles(halved, _outputs(taps, 2), count * frames)
             numbers = np.int32(level), np.int32(finish), np.int32(rows)
@@ -79,8 +80,8 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
     widths = _outputs(taps, 2), _outputs(taps, 1), COLUMNS  # of tiles of centre levels 2, 3, 4
     rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
     tiles = sum(_ceil(plan.map_shape[0], rows) * _ceil(plan.map_shape[1], n) for n in widths)
-    arguments = "tables", "arena", np.int32(rows)
-    launch("centre_surround", "centre_surround", (tiles, features), COLUMNS, *arguments)
+    grid = tiles, features
+    launch("centre_surround", "centre_surround", grid, COLUMNS, "tables", "arena", np.int32(rows))
     block = threads_per_map(plan.map_shape[0] * plan.map_shape[1])
     launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
     launch("combine", "combine", (features, 1), block, "tables", "addresses", "arena")

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..pipeline import BackendError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 HEADER = "common.cuh"
 FILES = (
@@ -21,10 +26,6 @@ FILES = (
 _KERNEL = re.compile(r'extern "C" __global__ void\s+__launch_bounds__\(\w+\)\s+(\w+)\(')
 
 
-class SourceError(RuntimeError):
-    """The kernels' text is not where it was installed."""
-
-
 def directory() -> Traversable:
     """The folder that holds the kernels.
 
@@ -33,7 +34,7 @@ def directory() -> Traversable:
 
     Raises
     ------
-    SourceError
+    BackendError
         Neither is there; names both.
     """
     installed = resources.files("ittisal") / "kernels"
@@ -42,7 +43,7 @@ def directory() -> Traversable:
     root = Path(__file__).resolve().parents[2]
     if (root / "kernels" / HEADER).is_file() and (root / "pyproject.toml").is_file():
         return root / "kernels"
-    raise SourceError(
+    raise BackendError(
         f"the CUDA kernels are neither in {installed} nor in {root / 'kernels'}; "
         "install ittisal again"
     )
