@@ -67,6 +67,7 @@ __device__ __forceinline__ void contrast(float difference, bool rectified, float
 // A column of a centre against both its surrounds: a source of samples to halve.
 enum { CONTRASTS = 2 * HALVES };
 struct ContrastColumn {
+    typedef float Fetched;
     const float* column;
     int height, pitch;
     SurroundColumn<3> near;
@@ -114,7 +115,7 @@ __device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tabl
     typedef Shape<REDUCTION_TAPS, STEPS_TAKEN> S;
     __shared__ Tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN> tile;
     const int height = g.height[CENTRE], width = g.width[CENTRE];
-    ContrastColumn source = contrast_column(g, arena, feature, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
+    const ContrastColumn source = contrast_column(g, arena, feature, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
     const int faded = max(height, width) / 20;  // the fade is in the table
     halve_tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN>(
         tile, source, Steps(g, tables, FADED_STEP, PLAIN_STEP, CENTRE), y, x, rows, height, width, faded, ignore,

@@ -1,6 +1,6 @@
-// 42 maps to 7 features, 3 conspicuity maps and 1 saliency map (P98, eqs. 5-8). One block per feature
-// adds its maps; the last one of a channel goes on to the channel's conspicuity map, and the last of
-// all to the saliency map.
+// 42 maps to 7 features, 3 conspicuity maps and 1 saliency map (P98, eqs. 5-8). A few blocks per
+// feature add its maps; the last of them goes on to N, the last one of a channel to the channel's
+// conspicuity map, and the last of all to the saliency map.
 
 enum { SUMS = FEATURES + GROUPS + 1 };
 
@@ -10,7 +10,7 @@ __device__ __forceinline__ float* sum_at(const Geometry& g, float* arena, int in
 }
 
 // N of a sum if it `norms`, times `weight`.
-__device__ void norm_sum(const Geometry& g, const float* tables, float* arena, int index, bool norms, float top,
+__device__ __noinline__ void norm_sum(const Geometry& g, const float* tables, float* arena, int index, bool norms, float top,
                          float weight) {
     Affine* stats = reinterpret_cast<Affine*>(arena + g.stats) + FEATURES * SLOTS * HALVES + index;
     const int size = map_size(g);
@@ -50,7 +50,7 @@ __device__ void add_sums(const Geometry& g, float* arena, int first, int count, 
     __syncthreads();
 }
 
-// The sum of a feature's normed maps.
+// This block's part of the sum of a feature's normed maps.
 __device__ void add_maps(const Geometry& g, float* arena, int feature) {
     const int size = map_size(g), number = map_number(feature, 0);
     const float* maps = arena + g.maps + number * size;
@@ -63,7 +63,7 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
         scale[k] = exists ? stats[k].scale : 0.0f;
         offset += exists ? stats[k].offset : 0.0f;
     }
-    for (int i = threadIdx.x; i < size; i += blockDim.x) {
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
         float value = offset;
 #pragma unroll
         for (int k = 0; k < SLOTS * HALVES; ++k)
@@ -75,11 +75,12 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
 
 extern "C" __global__ void __launch_bounds__(1024) combine(
     const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena) {
-    const int feature = g.features[blockIdx.x], group = group_of(feature), size = map_size(g);
+    const int feature = g.features[blockIdx.y], group = group_of(feature), size = map_size(g);
     arena += size_t(blockIdx.z) * g.frame;
     int* counters = reinterpret_cast<int*>(arena + g.counters);
 
     add_maps(g, arena, feature);
+    if (gridDim.x > 1 && !last_of(counters + ADDED + feature, gridDim.x)) return;
     norm_sum(g, tables, arena, feature, group == 2 || (group == 1 && NORM_OPPONENTS), RANGE, 1.0f);
     if (!last_of(counters + SUMMED + group, g.count[group])) return;
 

@@ -34,7 +34,7 @@ enum { HALVES = SPLIT ? 2 : 1 };
 // What `brightest` finds in a frame, and the saliency map's maximum.
 enum { BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, FOUND };
 // Counters of blocks that are done, each set back to 0 by the last.
-enum { SCANNED, HALVED, SUMMED = HALVED + STORED_PLANES, JOINED = SUMMED + GROUPS, COUNTERS };
+enum { SCANNED, HALVED, ADDED = HALVED + STORED_PLANES, SUMMED = ADDED + FEATURES, JOINED = SUMMED + GROUPS };
 // Kinds of halving: planes, own pyramid, a faded contrast's first step to level 4, a later one.
 enum { PLANE_STEP, OWN_STEP, FADED_STEP, PLAIN_STEP, STEPS };
 
@@ -231,46 +231,63 @@ struct Down {
     }
 };
 
-// A thread's column of a source through one step or two. Rows of the last step go to `store(row,
-// value)`, from output `y` on, those of the first of two also to `between(row, value)`.
+// A thread's column of a source on its way through one step or two, a few rows at a time.
 // A source gives `fetch(y)`, of rows outside too, and the values of two rows, of which the first is
 // even, in order: `values(fetched, fetched, y, values, values)`.
-template <int TAPS, int COUNT, int STEPS_TAKEN, bool PLAIN, class Source, class Between, class Store>
-__device__ __forceinline__ void halve_down(Source& source, int y, int rows, const float* const (&tables)[2],
-                                           const int (&sizes)[2], const Between& between, const Store& store) {
+template <int TAPS, int COUNT, int STEPS_TAKEN, class Source>
+struct March {
+    typedef typename Source::Fetched Fetched;
     enum { REACH = TAPS / 2 };
-    const int y1 = STEPS_TAKEN == 2 ? 2 * y - REACH : y, y0 = 2 * y1 - REACH;
-    const Weights<TAPS, PLAIN> weight1{tables[0], sizes[0]}, weight2{tables[1], sizes[1]};
+    Source source;
+    int y, y1, y0;  // the first output, and what it begins with on the way
+    int pairs = 0, done = 0;
     Down<TAPS, COUNT> one, two;
-    auto even = source.fetch(y0), odd = source.fetch(y0 + 1);
-    const auto step = [&](int p, float (&done)[COUNT]) {
-        const auto here = even, under = odd;
-        even = source.fetch(y0 + 2 * p + 2);  // in time for the next
-        odd = source.fetch(y0 + 2 * p + 3);
+    Fetched even, odd;
+
+    __device__ __forceinline__ March(const Source& from, int first) : source(from), y(first) {
+        y1 = STEPS_TAKEN == 2 ? 2 * y - REACH : y;
+        y0 = 2 * y1 - REACH;
+        even = source.fetch(y0);
+        odd = source.fetch(y0 + 1);
+    }
+    template <bool PLAIN>
+    __device__ __forceinline__ void step(const Weights<TAPS, PLAIN>& weight, float (&out)[COUNT]) {
+        const Fetched here = even, under = odd;
+        const int at = y0 + 2 * pairs;
+        even = source.fetch(at + 2);  // in time for the next
+        odd = source.fetch(at + 3);
         float a[COUNT], b[COUNT];
-        source.values(here, under, y0 + 2 * p, a, b);
-        one.add(p, y1, a, b, weight1, done);
-    };
-    float a[COUNT], b[COUNT];
+        source.values(here, under, at, a, b);
+        one.add(pairs++, y1, a, b, weight, out);
+    }
+    // The next `rows` outputs to `store(row, value)`, row from 0; with two steps, what lies between
+    // them, from 2 TAPS / 2 rows before, to `between(row, value)`.
+    template <bool PLAIN, class Between, class Store>
+    __device__ __forceinline__ void go(int rows, const float* const (&tables)[2], const int (&sizes)[2],
+                                       const Between& between, const Store& store) {
+        const Weights<TAPS, PLAIN> weight1{tables[0], sizes[0]}, weight2{tables[1], sizes[1]};
+        float a[COUNT], b[COUNT], out[COUNT];
+        if (pairs == 0) {
 #pragma unroll
-    for (int p = 0; p < REACH; ++p) step(p, a);
-    if constexpr (STEPS_TAKEN == 1) {
-        for (int q = 0; q < rows; ++q) {
-            step(REACH + q, a);
-            store(q, a);
+            for (int i = 0; i < REACH; ++i) step(weight1, a);
         }
-    } else {
-        for (int q = 0; q < rows + REACH; ++q) {
-            float done[COUNT];
-            step(REACH + 2 * q, a);
-            step(REACH + 2 * q + 1, b);
-            between(2 * q, a);
-            between(2 * q + 1, b);
-            two.add(q, y, a, b, weight2, done);
-            if (q >= REACH) store(q - REACH, done);
+        if constexpr (STEPS_TAKEN == 1) {
+            for (int row = 0; row < rows; ++row) {
+                step(weight1, out);
+                store(row, out);
+            }
+        } else {
+            for (int row = done == 0 ? -REACH : 0; row < rows; ++row) {
+                step(weight1, a);
+                step(weight1, b);
+                between(2 * (row + REACH), a);
+                between(2 * (row + REACH) + 1, b);
+                two.add(done++, y, a, b, weight2, out);
+                if (row >= 0) store(row, out);
+            }
         }
     }
-}
+};
 
 // Lines of samples through one step along x, RUN outputs at a time: `store(line, x, values)`, x from 0.
 template <int TAPS, bool PLAIN, int PITCH, class Store>
@@ -338,33 +355,40 @@ struct Steps {
 
 __device__ __forceinline__ void ignore(int, const float*) {}
 
-// A whole tile, whose first output is (y, x) and has `rows` rows: down, then across. Tiles that keep
-// off the borders, and `faded` samples more, have plain weights.
+// A whole tile, whose first output is (y, x) and has `rows` rows: down, then across, MAX_ROWS rows at a
+// time. Tiles that keep off the borders, and `faded` samples more, have plain weights.
 template <int TAPS, int COUNT, int STEPS_TAKEN, class T, class Source, class Between, class Store>
-__device__ __forceinline__ void halve_tile(T& tile, Source& source, const Steps& steps, int y, int x, int rows,
+__device__ __forceinline__ void halve_tile(T& tile, const Source& source, const Steps& steps, int y, int x, int rows,
                                            int height, int width, int faded, const Between& between,
                                            const Store& store) {
     typedef Shape<TAPS, STEPS_TAKEN> S;
     const int y0 = S::first(y), x0 = S::first(x);
-    const auto keep = [&](int row, const float (&value)[COUNT]) {
+    const bool plain_down = y0 >= faded && y0 + S::samples(rows) + faded <= height;
+    const bool plain_across = x0 >= faded && x0 + COLUMNS + faded <= width;
+    March<TAPS, COUNT, STEPS_TAKEN, Source> march(source, y);
+    for (const int last = y + rows; y < last; y += MAX_ROWS) {
+        const int here = min(last - y, int(MAX_ROWS));
+        const auto keep = [&](int row, const float (&value)[COUNT]) {
 #pragma unroll
-        for (int c = 0; c < COUNT; ++c) tile.lines[c * rows + row][threadIdx.x] = value[c];
-    };
-    const auto put = [&](int line, int at, const float (&out)[RUN]) {
-        const int c = line / rows, to_y = y + line - c * rows;
+            for (int c = 0; c < COUNT; ++c) tile.lines[c * here + row][threadIdx.x] = value[c];
+        };
+        const auto put = [&](int line, int at, const float (&out)[RUN]) {
+            const int c = line / here, to_y = y + line - c * here;
 #pragma unroll
-        for (int o = 0; o < RUN; ++o)
-            if (at + o < S::OUTPUTS) store(c, to_y, x + at + o, out[o]);
-    };
-    if (y0 >= faded && y0 + S::samples(rows) + faded <= height) {
-        halve_down<TAPS, COUNT, STEPS_TAKEN, true>(source, y, rows, steps.down, steps.heights, between, keep);
-    } else {
-        halve_down<TAPS, COUNT, STEPS_TAKEN, false>(source, y, rows, steps.down, steps.heights, between, keep);
-    }
-    __syncthreads();
-    if (x0 >= faded && x0 + COLUMNS + faded <= width) {
-        halve_lines<TAPS, STEPS_TAKEN, true>(tile, COUNT * rows, x, steps.across, steps.widths, put);
-    } else {
-        halve_lines<TAPS, STEPS_TAKEN, false>(tile, COUNT * rows, x, steps.across, steps.widths, put);
+            for (int o = 0; o < RUN; ++o)
+                if (at + o < S::OUTPUTS) store(c, to_y, x + at + o, out[o]);
+        };
+        if (plain_down) {
+            march.template go<true>(here, steps.down, steps.heights, between, keep);
+        } else {
+            march.template go<false>(here, steps.down, steps.heights, between, keep);
+        }
+        __syncthreads();
+        if (plain_across) {
+            halve_lines<TAPS, STEPS_TAKEN, true>(tile, COUNT * here, x, steps.across, steps.widths, put);
+        } else {
+            halve_lines<TAPS, STEPS_TAKEN, false>(tile, COUNT * here, x, steps.across, steps.widths, put);
+        }
+        __syncthreads();
     }
 }

@@ -32,13 +32,16 @@ __device__ __forceinline__ float element(Pixel value, const float* linear) {
 // Sum and both opponents before they are divided by brightness, written with differences first so
 // that grey gives exactly 0; all but for the factor COLOUR_SCALE. Returns the brightness.
 __device__ __forceinline__ float opponents(float r, float g, float b, float (&value)[3]) {
-    value[0] = (r + g) + b;
+    const float sum = value[0] = (r + g) + b;
     if (OPPONENCY == WALTHER) {
         value[1] = r - g;
         value[2] = b - fminf(r, g);
         return fmaxf(fmaxf(r, g), b);
     }
-    value[1] = fmaxf((r + r) - (g + b), 0.0f) - fmaxf((g + g) - (r + b), 0.0f);
+    // Twice a colour less the others; of whole numbers, three times it less the sum is as exact.
+    const bool whole = PIXEL_BITS < 32 && !LINEAR;
+    const auto excess = [&](float x, float others) { return fmaxf(whole ? fmaf(3.0f, x, -sum) : x + x - others, 0.0f); };
+    value[1] = excess(r, g + b) - excess(g, r + b);
     float yellow;
     if (OPPONENCY == INVT) {
         const float unlike = fmaxf(r, g) - fminf(r, g);
@@ -46,8 +49,8 @@ __device__ __forceinline__ float opponents(float r, float g, float b, float (&va
     } else {
         yellow = fmaxf(fminf(r, g) - b, 0.0f);
     }
-    value[2] = fmaxf((b + b) - (r + g), 0.0f) - (yellow + yellow);
-    return value[0];
+    value[2] = fmaf(-2.0f, yellow, excess(b, r + g));
+    return sum;
 }
 const float COLOUR_SCALE = OPPONENCY == ITTI ? 1.5f : OPPONENCY == INVT ? 0.5f : 1.0f;
 
@@ -187,7 +190,7 @@ __device__ __forceinline__ void halve_frame(const Geometry& g, const float* tabl
     const int y = blockIdx.y * rows, x = blockIdx.x * S::OUTPUTS;
     const Pixel* frame = addresses->frames + blockIdx.z * (size_t(height) * pitch);
     arena += size_t(blockIdx.z) * g.frame;
-    PixelColumn<COUNT> source{frame + clamp(S::first(x) + int(threadIdx.x), width) * CHANNELS, tables + g.linear,
+    const PixelColumn<COUNT> source{frame + clamp(S::first(x) + int(threadIdx.x), width) * CHANNELS, tables + g.linear,
                               height, pitch, arena[g.found + THRESHOLD]};
     const Steps steps(g, tables, kind, kind, 0);
     const float grey = 1.0f / (g.full * CHANNELS);

@@ -3,6 +3,7 @@
 
 // A column of one level of a plane: a source of samples to halve.
 struct LevelColumn {
+    typedef float Fetched;
     const float* column;
     int height, pitch;
     __device__ __forceinline__ float fetch(int y) const { return column[clamp(y, height) * pitch]; }
@@ -48,7 +49,7 @@ __device__ __forceinline__ void halve_levels(const Geometry& g, const float* tab
     const int height = g.height[level], width = g.width[level];
     const int tiles = ceil_div(g.width[level + 1], 2 * S::OUTPUTS);
     const int y = blockIdx.x / tiles * rows, x = blockIdx.x % tiles * S::OUTPUTS;
-    LevelColumn source{arena + plane_at(g, plane, level) + clamp(S::first(x) + int(threadIdx.x), width), height, width};
+    const LevelColumn source{arena + plane_at(g, plane, level) + clamp(S::first(x) + int(threadIdx.x), width), height, width};
     const Steps steps(g, tables, kind, kind, level);
     const int last = min(level + 2, g.top);
     const auto write = [&](int step, int to_y, int to_x, float value) {

@@ -14,8 +14,10 @@ from .variant import has_colour, has_own_pyramid
 # As in kernels/common.cuh.
 THREADS = 256
 COLUMNS = 128  # threads of a block that halves: one column of samples each
-ROWS = (8, 4)  # of outputs that such a block makes: fewer if there would be few blocks
-ENOUGH = 256  # blocks: about two per multiprocessor of a large GPU
+ROWS = (16, 8, 4)  # of outputs that such a block makes: fewer if there would be few blocks
+ENOUGH = 512  # blocks: some four per multiprocessor of a large GPU
+MAX_ROWS = 8  # that a tile of the pyramid has
+ADDED_PER_BLOCK = 8192  # samples of a map
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 ALONE = 16384  # a plane of so many samples is left to one block
 
@@ -68,7 +70,8 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
         height, width = plan.level_shape(level + 1)
         halved = _ceil(height, 2), _ceil(width, 2)
         for kernel, taps, count in (("pyramid", 5, planes), ("pyramid_own", 9, 1))[: 1 + own]:
-            rows, down, across = _tiles(halved, _outputs(taps, 2), count * frames)
+            width = _outputs(taps, 2)
+            rows, down, across = _tiles(halved, width, count * frames, most=MAX_ROWS)
             numbers = np.int32(level), np.int32(finish), np.int32(rows)
             launch("pyramid", kernel, (down * across, count), COLUMNS, "tables", "arena", *numbers)
         level += 2
@@ -84,7 +87,8 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
     launch("centre_surround", "centre_surround", grid, COLUMNS, "tables", "arena", np.int32(rows))
     block = threads_per_map(plan.map_shape[0] * plan.map_shape[1])
     launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
-    launch("combine", "combine", (features, 1), block, "tables", "addresses", "arena")
+    parts = _ceil(plan.map_shape[0] * plan.map_shape[1], ADDED_PER_BLOCK)
+    launch("combine", "combine", (parts, features), block, "tables", "addresses", "arena")
     return tuple(launches)
 
 
@@ -109,10 +113,12 @@ def _outputs(taps: int, steps: int) -> int:
     return width
 
 
-def _tiles(shape: tuple[int, int], width: int, copies: int) -> tuple[int, int, int]:
+def _tiles(
+    shape: tuple[int, int], width: int, copies: int, most: int = ROWS[0]
+) -> tuple[int, int, int]:
     """Rows of a tile that is `width` wide, and how many tiles cover a shape, down and across."""
     across = _ceil(shape[1], width)
-    for rows in ROWS:
+    for rows in (n for n in ROWS if n <= most):
         if _ceil(shape[0], rows) * across * copies >= ENOUGH:
             break
     return rows, _ceil(shape[0], rows), across
