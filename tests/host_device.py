@@ -6,7 +6,7 @@ So the backend's own orchestration (buffers, grids, arguments, order) is what th
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from host_kernels import HostModule
@@ -60,11 +60,20 @@ class HostDevice:
         flat = np.ascontiguousarray(source).reshape(-1).view(np.uint8)
         target.reshape(-1).view(np.uint8)[:] = flat[: target.nbytes]
 
+    def wait(self, event):
+        """Nothing to wait for."""
+
     def event(self):
         return Nothing()
 
     def current_stream(self):
         return self.stream
+
+    def on_host(self, array):
+        return array
+
+    def current(self):
+        return nullcontext()
 
     @contextmanager
     def using(self, stream):

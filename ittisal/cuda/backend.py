@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's seco
 DEPTH = 2  # frames under way at once in `stream`
 
 
-@dataclass
+@dataclass(eq=False)
 class Kind:
     """What one kind of frame (type and channels) needs: code and numbers."""
 
@@ -34,7 +35,7 @@ class Kind:
     graphs: dict[int, Callable[[Any], None]] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(eq=False)
 class Port:
     """Where frames from the host come in and maps go back."""
 
@@ -62,13 +63,13 @@ class CudaBackend:
         self.tables = self.device.upload(self.layout.tables)
         self.addresses = self.device.zeros(2, np.uint64)  # `struct Addresses` of kernels/common.cuh
         self.kinds: dict[tuple[str, int], Kind] = {}
-        self.ports: dict[tuple[str, int, int, int], Port] = {}
+        self.ports: dict[tuple[str, int, int], Port] = {}
         self.staging: dict[tuple[Any, ...], Any] = {}
         self.frames_at_once = 0
         self.arena: Any = None
         self.last_stream: Any = None
         self.finished = self.device.event()
-        self.lent: dict[int, int] = {}  # page-locked arrays given out: address -> bytes
+        self.lent: list[weakref.ref[np.ndarray]] = []  # page-locked arrays given out
         self._reserve(1)
         self.kind(np.dtype(np.uint8), 3)  # so that what cannot be compiled is known now
 
@@ -128,8 +129,6 @@ class CudaBackend:
             for count, part in enumerate(parts):
                 channels = 3 if part.ndim == 4 else 1
                 port = self._port(self.kind(part.dtype, channels), size, count % DEPTH)
-                if port in under_way:
-                    yield self._finish(under_way.pop(0))
                 self._submit(port, part)
                 under_way.append(port)
                 if len(under_way) == DEPTH:
@@ -138,11 +137,12 @@ class CudaBackend:
                 yield self._finish(under_way.pop(0))
         finally:
             for port in under_way:  # the caller went away, or a frame was bad
-                port.done.synchronize()
+                self.device.wait(port.done)
 
     def _port(self, kind: Kind, size: int, number: int) -> Port:
-        key = (kind.dtype.name, kind.channels, size, number)
-        if key not in self.ports:
+        """A port for up to `size` frames; made anew if it has to grow."""
+        key = (kind.dtype.name, kind.channels, number)
+        if key not in self.ports or len(self.ports[key].pinned) < size:
             device, shape = self.device, self._frame_shape(kind.channels)
             frames = device.zeros(size * int(np.prod(shape)), kind.dtype)
             maps = device.zeros(size * int(np.prod(self.plan.map_shape)), np.float32)
@@ -178,11 +178,11 @@ class CudaBackend:
             port.done.record(device.stream)
         port.frames_under_way = count
         if lent:  # so that the caller may refill it as soon as the next frame is asked for
-            port.arrived.synchronize()
+            self.device.wait(port.arrived)
 
     def _finish(self, port: Port) -> np.ndarray:
         """Wait for a port's maps. Raises ValueError if a float frame held what it must not."""
-        port.done.synchronize()
+        self.device.wait(port.done)
         count = port.frames_under_way
         if port.kind.dtype == np.float32:
             for found in port.pinned_found[:count]:
@@ -192,16 +192,14 @@ class CudaBackend:
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Page-locked memory for frames, which `run` reads where it is. Belongs to the caller."""
         array = self.device.pinned(shape, dtype)
-        self.lent[array.ctypes.data] = array.nbytes
+        self.lent = [ref for ref in self.lent if ref() is not None]
+        self.lent.append(weakref.ref(array))
         return array
 
     def _is_lent(self, frames: np.ndarray) -> bool:
-        if not (self.lent and frames.flags.c_contiguous):
-            return False
-        start = frames.ctypes.data
-        return any(
-            first <= start and start + frames.nbytes <= first + size
-            for first, size in self.lent.items()
+        """Whether all of the frames lies in memory that was given out, and is still kept."""
+        return frames.flags.c_contiguous and any(
+            (array := ref()) is not None and _within(frames, array) for ref in self.lent
         )
 
     # --- frames on the device
@@ -306,7 +304,7 @@ class CudaBackend:
     def close(self) -> None:
         """Let go of all device memory."""
         if self.arena is not None:
-            self.finished.synchronize()
+            self.device.wait(self.finished)
         self.ports.clear()
         self.kinds.clear()
         self.staging.clear()
@@ -357,7 +355,7 @@ class CudaBackend:
             for kind in self.kinds.values():
                 kind.graphs.clear()  # they hold the old one's address
             if self.arena is not None:
-                self.finished.synchronize()
+                self.device.wait(self.finished)
             self.arena, self.frames_at_once = arena, wanted
         return wanted
 
@@ -382,3 +380,9 @@ class CudaBackend:
 
     def _frame_shape(self, channels: int) -> tuple[int, ...]:
         return (*self.plan.shape, 3) if channels == 3 else self.plan.shape
+
+
+def _within(part: np.ndarray, whole: np.ndarray) -> bool:
+    """Whether the bytes of one C-contiguous array are among another's."""
+    first, start = whole.ctypes.data, part.ctypes.data
+    return first <= start and start + part.nbytes <= first + whole.nbytes

@@ -109,6 +109,16 @@ class Device:
         with self._device:
             return self.cupy.cuda.Event(disable_timing=True)
 
+    def wait(self, event: Any) -> None:
+        """Wait on the host for an event. BackendError if the GPU failed on the way."""
+        try:
+            event.synchronize()
+        except self.cupy.cuda.runtime.CUDARuntimeError as error:
+            raise BackendError(
+                f"{self.name} failed ({error}); what this process holds on it is lost. Start the "
+                "process again"
+            ) from error
+
     def current_stream(self) -> Any:
         """The caller's stream."""
         return self.cupy.cuda.get_current_stream()
@@ -258,7 +268,7 @@ def describe() -> dict[str, str]:
     }
 
 
-PACKAGE = "pip install 'ittisal[cuda]' (CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
+PACKAGE = "pip install 'ittisal[cuda]' (drivers for CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
 
 
 def probe() -> tuple[bool, str]:
