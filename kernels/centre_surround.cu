@@ -139,8 +139,11 @@ __device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables
     }
 }
 
+// Blocks that have to fit a multiprocessor: as few as leave registers enough for every sum under way.
+enum { RESIDENT = (REDUCTION_TAPS == 5 ? 4 : 3) - SPLIT };
+
 // A flat list of tiles, the most work first: centre level 2, 3, 4.
-extern "C" __global__ void __launch_bounds__(COLUMNS) centre_surround(
+extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT) centre_surround(
     const __grid_constant__ Geometry g, const float* tables, float* arena, int rows) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
     const int down = ceil_div(height, rows);

@@ -242,25 +242,26 @@ struct March {
     int y, y1, y0;  // the first output, and what it begins with on the way
     int pairs = 0, done = 0;
     Down<TAPS, COUNT> one, two;
-    Fetched even, odd;
+    Fetched ahead[2][2];  // two pairs of rows, so that memory has time
 
     __device__ __forceinline__ March(const Source& from, int first) : source(from), y(first) {
         y1 = STEPS_TAKEN == 2 ? 2 * y - REACH : y;
         y0 = 2 * y1 - REACH;
-        even = source.fetch(y0);
-        odd = source.fetch(y0 + 1);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) ahead[i / 2][i % 2] = source.fetch(y0 + i);
     }
-    template <bool PLAIN>
+    // Steps alternate between the two.
+    template <int PAIR, bool PLAIN>
     __device__ __forceinline__ void step(const Weights<TAPS, PLAIN>& weight, float (&out)[COUNT]) {
-        const Fetched here = even, under = odd;
+        const Fetched even = ahead[PAIR][0], odd = ahead[PAIR][1];
         const int at = y0 + 2 * pairs;
-        even = source.fetch(at + 2);  // in time for the next
-        odd = source.fetch(at + 3);
+        ahead[PAIR][0] = source.fetch(at + 4);
+        ahead[PAIR][1] = source.fetch(at + 5);
         float a[COUNT], b[COUNT];
-        source.values(here, under, at, a, b);
+        source.values(even, odd, at, a, b);
         one.add(pairs++, y1, a, b, weight, out);
     }
-    // The next `rows` outputs to `store(row, value)`, row from 0; with two steps, what lies between
+    // The next `rows` outputs, an even number, to `store(row, value)`, row from 0; with two steps, what lies between
     // them, from 2 TAPS / 2 rows before, to `between(row, value)`.
     template <bool PLAIN, class Between, class Store>
     __device__ __forceinline__ void go(int rows, const float* const (&tables)[2], const int (&sizes)[2],
@@ -269,17 +270,19 @@ struct March {
         float a[COUNT], b[COUNT], out[COUNT];
         if (pairs == 0) {
 #pragma unroll
-            for (int i = 0; i < REACH; ++i) step(weight1, a);
+            for (int i = 0; i < REACH; i += 2) step<0>(weight1, a), step<1>(weight1, a);
         }
         if constexpr (STEPS_TAKEN == 1) {
-            for (int row = 0; row < rows; ++row) {
-                step(weight1, out);
-                store(row, out);
+            for (int row = 0; row < rows; row += 2) {
+                step<0>(weight1, a);
+                step<1>(weight1, b);
+                store(row, a);
+                store(row + 1, b);
             }
         } else {
             for (int row = done == 0 ? -REACH : 0; row < rows; ++row) {
-                step(weight1, a);
-                step(weight1, b);
+                step<0>(weight1, a);
+                step<1>(weight1, b);
                 between(2 * (row + REACH), a);
                 between(2 * (row + REACH) + 1, b);
                 two.add(done++, y, a, b, weight2, out);

@@ -134,6 +134,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) brightest(
     if constexpr (PIXEL_BITS == 8 && CHANNELS == 3 && !LINEAR && OPPONENCY != WALTHER) {
         const int fours = max(pixels / 4 - 2, 0);  // the words past the last four lie in the frame
         unsigned best = 0;
+#pragma unroll 4
         for (int i = thread; i < fours; i += threads) {
             unsigned w[3];
             load_words(reinterpret_cast<const unsigned char*>(frame) + size_t(i) * 12, w);

@@ -19,7 +19,8 @@ from .layout import FOUND, HIGHEST, LOWEST, Held, geometry_for, make_layout
 from .schedule import Launch, enlarge_grid, schedule
 
 BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
-DEPTH = 2  # frames under way at once in `stream`
+DEPTH = 2  # parts under way at once: one on its way in, one worked on
+PARTS = 4  # of a batch from the host, at least, so that there is something to overlap
 
 
 @dataclass(eq=False)
@@ -111,7 +112,7 @@ class CudaBackend:
 
     def run_batch(self, frames: np.ndarray, out: np.ndarray) -> None:
         """The raw maps of several frames in host memory; copies and kernels overlap."""
-        size = self._reserve(len(frames))
+        size = self._reserve(-(-len(frames) // PARTS))
         starts = range(0, len(frames), size)
         parts = (frames[start : start + size] for start in starts)
         for start, maps in zip(starts, self._pipelined(parts, size), strict=True):

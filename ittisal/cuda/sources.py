@@ -23,7 +23,7 @@ FILES = (
     "combine.cu",
     "enlarge.cu",
 )
-_KERNEL = re.compile(r'extern "C" __global__ void\s+__launch_bounds__\(\w+\)\s+(\w+)\(')
+_KERNEL = re.compile(r'extern "C" __global__ void\s+__launch_bounds__\([^)]*\)\s+(\w+)\(')
 
 
 def directory() -> Traversable:
