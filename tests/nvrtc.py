@@ -50,9 +50,7 @@ def compile_for(architecture: int, source: str, options: tuple[str, ...]) -> tup
     nvrtc = library()
     assert nvrtc is not None, MISSING
     program = ctypes.c_void_p()
-    nvrtc.nvrtcCreateProgram(
-        ctypes.byref(program), source.encode(), b"ittisal.cu", 0, None, None
-    )
+    nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"ittisal.cu", 0, None, None)
     try:
         given = [f"--gpu-architecture=sm_{architecture}", *options]
         texts = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))

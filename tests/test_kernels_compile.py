@@ -1,0 +1,98 @@
+"""The CUDA kernels through NVIDIA's own compiler, for every GPU that is served; no GPU needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import nvrtc
+import pytest
+
+from ittisal import INVT, ITTI_1998
+from ittisal.cuda import sources, variant
+from ittisal.cuda.layout import make_layout
+from ittisal.cuda.schedule import schedule
+from ittisal.plan import Plan
+
+pytestmark = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.MISSING)
+
+ARCHITECTURES = (75, 80, 86, 87, 89, 90)
+# What CuPy adds by itself, and what makes the compiler tell.
+ALWAYS = ("-default-device", "-ftz=true", "--ptxas-options=-v")
+REGISTERS = 65536  # of a multiprocessor; a block that asks for more cannot be launched
+SHARED = 48 << 10  # bytes, static, of a block
+SPLIT = replace(ITTI_1998, split_cs=True)
+VARIANTS = {
+    "itti1998 uint8": (ITTI_1998, "uint8", 3),
+    "itti1998 uint16": (ITTI_1998, "uint16", 3),
+    "itti1998 float32 grey": (ITTI_1998, "float32", 1),
+    "invt float32": (INVT, "float32", 3),
+    "invt split": (replace(INVT, split_cs=True), "uint8", 3),
+    "walther split": (replace(SPLIT, opponency="walther", linear=True), "uint8", 3),
+    "iterative": (replace(ITTI_1998, normalisation="iterative", linear=True), "float32", 3),
+    "none": (replace(ITTI_1998, normalisation="none", normalise_saliency=True), "uint16", 1),
+    "even": (replace(ITTI_1998, phase="even", upsampling="bilinear"), "uint8", 3),
+}
+
+
+@cache
+def compiled(name, architecture):
+    """Log and machine code of a variant."""
+    config, dtype, channels = VARIANTS[name]
+    options = variant.options(config, "bgr", dtype, channels)
+    return nvrtc.compile_for(architecture, sources.joined(), (*ALWAYS, *options))
+
+
+def threads_of(config, channels):
+    """The most threads that each kernel is launched with, over small and large frames."""
+    most = {"enlarge": 256}
+    for shape in ((32, 32), (480, 640), (2160, 3840)):
+        for launch in schedule(make_layout(Plan(shape, config)), channels, 1):
+            most[launch.kernel] = max(most.get(launch.kernel, 0), launch.block)
+    return most
+
+
+CASES = [("itti1998 uint8", architecture) for architecture in ARCHITECTURES]
+CASES += [(name, 90) for name in list(VARIANTS)[1:]]
+CASES += [("invt split", 75)]  # the variant with the most sums under way at once
+
+
+@pytest.mark.parametrize(("name", "architecture"), CASES)
+def test_kernels_compile_within_their_means(name, architecture):
+    config, _, channels = VARIANTS[name]
+    log, machine_code = compiled(name, architecture)
+    assert machine_code[:4] == b"\x7fELF"
+    assert "warning" not in log.lower(), log
+    used, threads = nvrtc.used(log), threads_of(config, channels)
+    assert set(used) == set(threads), "the kernels that are there are those that are launched"
+    for kernel, means in used.items():
+        assert means.spilled == 0, f"{kernel} spills {means.spilled} bytes"
+        taken = -(-means.registers // 8) * 8 * threads[kernel]  # handed out by eights
+        assert taken <= REGISTERS, f"{kernel} asks for {taken} registers"
+        assert means.shared <= SHARED, f"{kernel} has {means.shared} bytes of shared memory"
+
+
+def test_streaming_kernels_leave_room_for_others():
+    """At least four blocks of each of the kernels that read most: their latencies overlap."""
+    for architecture in ARCHITECTURES:
+        used = nvrtc.used(compiled("itti1998 uint8", architecture)[0])
+        for kernel in ("opponency", "pyramid", "orientation", "centre_surround"):
+            assert 4 * 128 * used[kernel].registers <= REGISTERS, f"{kernel}, sm_{architecture}"
+
+
+def test_an_error_names_the_file_and_the_line():
+    files = dict(sources.read())
+    lines = files["pyramid.cu"].split("\n")
+    lines[9] += " oops;"
+    files["pyramid.cu"] = "\n".join(lines)
+    options = variant.options(ITTI_1998, "rgb", "uint8", 3)
+    with pytest.raises(nvrtc.CompileError, match=r'pyramid\.cu\(10\): error.*"oops"'):
+        nvrtc.compile_for(90, sources.joined(files), (*ALWAYS, *options))
+
+
+def test_the_host_and_the_kernels_have_the_same_geometry():
+    """`static_assert` in common.cuh: a field more on one side does not compile."""
+    options = variant.options(ITTI_1998, "rgb", "uint8", 3)
+    grown = [f"{o}0" if o.startswith("-DGEOMETRY_BYTES=") else o for o in options]
+    with pytest.raises(nvrtc.CompileError, match=r"layout\.py has other fields"):
+        nvrtc.compile_for(90, sources.joined(), (*ALWAYS, *grown))
