@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import host_kernels
 import numpy as np
 import pytest
 import skimage.data
+from host_device import HostDevice
 
 from ittisal import ITTI_1998, Saliency, backends
 
-BACKENDS = ("reference", "cpu")
+BACKENDS = ("reference", "cpu", "cuda")
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +22,25 @@ def _no_environment(monkeypatch):
     monkeypatch.delenv("ITTISAL_THREADS", raising=False)
 
 
+@pytest.fixture
+def gpu_on_host(monkeypatch):
+    """The CUDA backend without a GPU: its own orchestration, its kernels built by g++."""
+    if not host_kernels.HAS_COMPILER:
+        pytest.skip(host_kernels.NO_COMPILER)
+    monkeypatch.setattr("ittisal.cuda.probe", lambda: (True, "this host"))
+    monkeypatch.setattr("ittisal.cuda.backend.Device", HostDevice)
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request):
-    """The name of each backend in turn; one that cannot run here is skipped, saying why."""
+    """The name of each backend in turn; one that cannot run here is skipped, saying why.
+
+    Without a GPU `cuda` is run on the host.
+    """
     usable, reason = backends.available()[request.param]
-    if not usable:
+    if not usable and request.param == "cuda":
+        request.getfixturevalue("gpu_on_host")
+    elif not usable:
         pytest.skip(f"{request.param}: {reason}")
     return request.param
 

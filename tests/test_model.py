@@ -138,7 +138,7 @@ BAD_FRAMES = {
     "4 channels": (np.zeros((*SHAPE, 4), np.uint8), ValueError, ["(96, 128, 4)", "[..., :3]"]),
     "5 channels": (np.zeros((*SHAPE, 5), np.uint8), ValueError, ["(96, 128, 5)", "(H, W) grey"]),
     "1 axis": (np.zeros(96, np.uint8), ValueError, ["(96,)", "give (H, W, 3) colour"]),
-    "4 axes": (np.zeros((2, *SHAPE, 3), np.uint8), ValueError, ["(2, 96, 128, 3)", "an image"]),
+    "5 axes": (np.zeros((2, 1, *SHAPE, 3), np.uint8), ValueError, ["(2, 1, 96, 128, 3)", "image"]),
     "empty": (np.zeros((0, 128, 3), np.uint8), ValueError, ["(0, 128, 3)", "empty"]),
     "no axes": (np.array(3, np.uint8), ValueError, ["()", "not an image"]),
     "other size": (
@@ -300,7 +300,7 @@ def test_what_a_model_says_of_itself(backend):
         assert run.backend == backend
         assert run.threads == 1
         assert repr(run) == f"<Saliency 131x100, backend {backend}, threads 1>"
-        assert run.nbytes > 0 if backend == "cpu" else run.nbytes == 0
+        assert (run.nbytes == 0) == (backend == "reference")
 
 
 def test_shapes_may_come_from_numpy(backend, small):
@@ -324,7 +324,7 @@ def test_trace_has_the_references_names(backend, photo, config):
         truth = reference.trace(frame, config)
         trace = model(backend, frame.shape[:2], config).trace(frame)
         unmade = set()
-        if backend == "cpu":
+        if backend != "reference":
             unmade = {n for n in truth if n.startswith("contrast/") or n.endswith(("/0", "/1"))}
         assert set(trace) == set(truth) - unmade
         for name, x in trace.items():
@@ -486,12 +486,12 @@ def test_unknown_backends(bad, small):
     for door in (lambda: Saliency(SHAPE, backend=bad), lambda: saliency_map(small, backend=bad)):
         with pytest.raises(BackendError) as caught:
             door()
-        assert str(caught.value) == f"backend={bad!r} is not one of: auto, cpu, reference"
+        assert str(caught.value) == f"backend={bad!r} is not one of: auto, cuda, cpu, reference"
 
 
 def test_unknown_backend_in_the_environment(monkeypatch):
     monkeypatch.setenv("ITTISAL_BACKEND", "gpu")
-    with pytest.raises(BackendError, match="ITTISAL_BACKEND='gpu' is not one of: auto, cpu"):
+    with pytest.raises(BackendError, match="ITTISAL_BACKEND='gpu' is not one of: auto, cuda, cpu"):
         Saliency(SHAPE)
 
 
@@ -501,9 +501,12 @@ def test_an_empty_environment_variable_is_none(monkeypatch):
 
 
 def test_auto_takes_the_first_that_can(monkeypatch):
+    monkeypatch.setattr("ittisal.cuda.probe", lambda: (True, "a GPU"))
+    assert choose("auto", ITTI_1998)[0] == "cuda"
+    assert choose("auto", BEFORE)[0] == "reference"  # cuda and cpu lack this option
+    monkeypatch.setattr("ittisal.cuda.probe", lambda: (False, "no GPU here"))
     usable = available()["cpu"][0]
     assert choose("auto", ITTI_1998)[0] == ("cpu" if usable else "reference")
-    assert choose("auto", BEFORE)[0] == "reference"  # the cpu lacks this option
     monkeypatch.setattr("ittisal.cpu.probe", lambda: (False, "no numba here"))
     assert Saliency(SHAPE).backend == "reference"
 

@@ -1,6 +1,7 @@
-"""Every stage of the CPU backend against the reference, each fed the reference's own inputs.
+"""Every stage of every backend against the reference, each fed the reference's own inputs.
 
-So a fault is named where it occurs: a stage cannot be wrong because the one before it was.
+So a fault is named where it occurs: a stage cannot be wrong because the one before it was. The CUDA
+kernels run on the host (`host_device`), through the launches that a GPU would get.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
+import host_kernels
 import numpy as np
 import pytest
+from host_device import HostDevice
 from tolerances import correlation, within
 
 from ittisal import INVT, ITTI_1998, reference
 from ittisal.config import Channel
 from ittisal.cpu.backend import CpuBackend
+from ittisal.cuda.backend import CudaBackend
+from ittisal.cuda.schedule import schedule
 from ittisal.pipeline import STAGES
 from ittisal.plan import Plan
+
+KINDS = ["cpu", "cuda"]
 
 # Sides around every power of two that adds a level, odd at several levels, thin and tiny.
 SHAPES = [
@@ -54,11 +61,16 @@ CONFIGS = {
     ),
 }
 SMALL = SHAPES[:8]  # for the configs that differ in few stages
+# Widths and heights about the CUDA blocks' tiles: 29, 62 or 128 samples of level 4 across (26, 60 and
+# 128 with nine taps), 29 or 26 of level 2, 48 of a level's energies, 4 or 8 or 16 rows down.
+TILED = [(40, 29 * 16), (71, 29 * 16 + 17), (64, 62 * 16 + 1), (47, 128 * 16 + 31), (1031, 57)]
 CASES = [
-    (name, shape)
+    (kind, name, shape)
+    for kind in KINDS
     for name in CONFIGS
     for shape in (SHAPES if name in ("itti1998", "invt") else SMALL)
 ]
+CASES += [("cuda", name, shape) for name in ("itti1998", "invt", "split") for shape in TILED]
 # What each stage reads and writes, as prefixes of names in the trace.
 PYRAMIDS = ("pyramid/", "orientation_pyramid/")
 READS = {
@@ -107,13 +119,22 @@ def reference_trace(name, shape, dtype="uint8", channels=3):
     return reference.trace(photo_like(shape, dtype, channels), CONFIGS[name])
 
 
-def run_stage(name, shape, stage, dtype="uint8", channels=3, threads=1):
+def make(kind, shape, config, order="rgb"):
+    """A backend whose buffers can be written to from here."""
+    if kind == "cpu":
+        return CpuBackend(Plan(shape, config), order, 1)
+    if not host_kernels.HAS_COMPILER:
+        pytest.skip(host_kernels.NO_COMPILER)
+    return CudaBackend(Plan(shape, config), order, HostDevice())
+
+
+def run_stage(kind, name, shape, stage, dtype="uint8", channels=3):
     """The stage's results on the reference's inputs, and the reference's, by name."""
     frame, wanted = (
         photo_like(shape, dtype, channels),
         reference_trace(name, shape, dtype, channels),
     )
-    backend = CpuBackend(Plan(shape, CONFIGS[name]), "rgb", threads)
+    backend = make(kind, shape, CONFIGS[name])
     out = np.empty(backend.plan.map_shape, np.float32)
     backend.run(frame, out)  # what a stage needs besides: the brightest pixel, say
     number = STAGES.index(stage)
@@ -136,9 +157,9 @@ def run_stage(name, shape, stage, dtype="uint8", channels=3, threads=1):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize(("name", "shape"), CASES, ids=lambda v: str(v).replace(" ", ""))
-def test_stage_is_the_references(name, shape, stage):
-    results = run_stage(name, shape, stage)
+@pytest.mark.parametrize(("kind", "name", "shape"), CASES, ids=lambda v: str(v).replace(" ", ""))
+def test_stage_is_the_references(kind, name, shape, stage):
+    results = run_stage(kind, name, shape, stage)
     assert results
     for key, (got, wanted) in results.items():
         try:
@@ -150,26 +171,64 @@ def test_stage_is_the_references(name, shape, stage):
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_every_kind_of_frame(dtype, channels, stage):
-    for got, wanted in run_stage("itti1998", (131, 197), stage, dtype, channels).values():
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_frame(kind, dtype, channels, stage):
+    for got, wanted in run_stage(kind, "itti1998", (131, 197), stage, dtype, channels).values():
         within(f"stage_{stage}", got, wanted)
 
 
-def test_colour_is_left_out_where_it_has_no_weight():
+@pytest.mark.parametrize("kind", KINDS)
+def test_colour_is_left_out_where_it_has_no_weight(kind):
     config = replace(ITTI_1998, weights={"intensity": 1, "orientation": 1})
     frame = photo_like((129, 127))
-    backend = CpuBackend(Plan((129, 127), config), "rgb", 1)
+    backend = make(kind, (129, 127), config)
     got, wanted = backend.trace(frame), reference.trace(frame, config)
     assert not any("red_green" in key or str(Channel.COLOUR) in key for key in got)
     within("cpu", got["saliency"], wanted["saliency"])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_whole_map(name):
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_map(kind, name):
     """From the frame on, each stage on the one before's float32."""
     shape = (301, 467) if name in ("itti1998", "invt") else (255, 257)
-    backend = CpuBackend(Plan(shape, CONFIGS[name]), "rgb", 1)
+    backend = make(kind, shape, CONFIGS[name])
     out = np.empty(backend.plan.map_shape, np.float32)
     backend.run(photo_like(shape), out)
     wanted = reference_trace(name, shape)["saliency"]
     assert correlation(out, wanted) >= 0.9999
+
+
+def saliency_of(backend, shape):
+    out = np.empty(backend.plan.map_shape, np.float32)
+    backend.run(photo_like(shape), out)
+    return out
+
+
+@pytest.mark.parametrize("name", ["itti1998", "invt"])
+def test_coarse_levels_of_large_frames(monkeypatch, name):
+    """Planes too large for one block are halved by tiles once more, or twice: the same levels."""
+    shape = (517, 709)
+    wanted = make("cuda", shape, CONFIGS[name]).trace(photo_like(shape))
+    for alone, launched in ((300, 2), (1, 3)):
+        monkeypatch.setattr("ittisal.cuda.schedule.ALONE", alone)
+        backend = make("cuda", shape, CONFIGS[name])
+        launches = [one.kernel for one in schedule(backend.layout, 3, 1)]
+        assert launches.count("pyramid") == launched
+        got = backend.trace(photo_like(shape))
+        for key in (key for key in got if key.startswith(PYRAMIDS)):
+            within("same_maths", got[key], wanted[key])
+
+
+@pytest.mark.parametrize("name", ["itti1998", "invt", "split"])
+def test_tiles_of_every_height(monkeypatch, name):
+    """Which one a frame gets depends on its size and on how many there are; all give the same."""
+    shape = (517, 709)
+    wanted = saliency_of(make("cuda", shape, CONFIGS[name]), shape)
+    monkeypatch.setattr("ittisal.cuda.schedule.ENOUGH", 1)
+    for rows in (16, 8, 4):
+        monkeypatch.setattr("ittisal.cuda.schedule.ROWS", (rows, 4))
+        backend = make("cuda", shape, CONFIGS[name])
+        launches = {one.kernel: one for one in schedule(backend.layout, 3, 1)}
+        assert launches["opponency"].arguments[-1] == rows
+        np.testing.assert_array_equal(saliency_of(backend, shape), wanted)
