@@ -9,16 +9,14 @@ __device__ __forceinline__ float* sum_at(const Geometry& g, float* arena, int in
     return arena + g.sums + (index + (normed && OPERATOR == ITERATIVE ? SUMS : 0)) * map_size(g);
 }
 
-// N of a sum if it `norms`, times `weight`.
+// N of a sum if it `norms`, times `weight`; the sum was made by the block's own stride (see range_of).
 __device__ __noinline__ void norm_sum(const Geometry& g, const float* tables, float* arena, int index, bool norms, float top,
                          float weight) {
     Affine* stats = reinterpret_cast<Affine*>(arena + g.stats) + FEATURES * SLOTS * HALVES + index;
     const int size = map_size(g);
     float *raw = sum_at(g, arena, index, false), *normed = sum_at(g, arena, index, true);
-    if (normed != raw) {
+    if (normed != raw)
         for (int i = threadIdx.x; i < size; i += blockDim.x) normed[i] = raw[i];
-        __syncthreads();
-    }
     if (norms) {
         float* scratch = arena + g.scratch + (FEATURES * SLOTS + index) * 3 * size;
         norm(g, tables, normed, 1, 1.0f, top, top != RANGE, weight, stats, scratch);
@@ -47,7 +45,6 @@ __device__ void add_sums(const Geometry& g, float* arena, int first, int count, 
             if (k < count) value = fmaf(__ldcg(from + k * size + i), scale[k], value);
         to[i] = value;
     }
-    __syncthreads();
 }
 
 // This block's part of the sum of a feature's normed maps.
@@ -70,7 +67,6 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
             if (g.pairs >> k / HALVES & 1) value = fmaf(maps[k * size + i], scale[k], value);
         to[i] = value;
     }
-    __syncthreads();
 }
 
 extern "C" __global__ void __launch_bounds__(1024) combine(
@@ -105,7 +101,6 @@ extern "C" __global__ void __launch_bounds__(1024) combine(
         }
         total[i] = value;
     }
-    __syncthreads();
     norm_sum(g, tables, arena, saliency, NORM_SALIENCY, NORM_SALIENCY ? 2.0f : RANGE, 1.0f);
 
     float* found = arena + g.found;

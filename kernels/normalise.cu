@@ -30,8 +30,10 @@ struct Walk {
 struct Range {
     float low, high;
 };
+// A thread looks at the samples that it writes, if it has just made the map by the same stride: so
+// nobody need have waited before, and all have after.
 __device__ Range range_of(const float* map, int size) {
-    float low = map[0], high = low;
+    float low = 3.0e38f, high = -3.0e38f;
     for (int i = threadIdx.x; i < size; i += blockDim.x) {
         low = fminf(low, map[i]);
         high = fmaxf(high, map[i]);

@@ -6,8 +6,8 @@
 //
 // Made to find mistakes rather than to be quick:
 // - Shared memory is all NaN when a block starts, and reads of lanes that are not there give NaN.
-// - Threads and blocks run forward, in reverse or at random. A kernel with a barrier missing gives
-//   NaN, or other results in another order.
+// - Threads and blocks run forward, in reverse or at random, or warps rush ahead of each other. A
+//   kernel with a barrier missing gives NaN, or other results in another order.
 // - A barrier that some threads never reach is an error that names it, not a hang. Threads that
 //   have returned do count as missing, although newer devices forgive that.
 // - What depends on order or on the device's approximations is left out, and so does not compile:
@@ -77,7 +77,7 @@ constexpr size_t STACK = 64 << 10;
 #endif
 
 enum class State : unsigned char { ready, at_block_barrier, at_warp_barrier, returned };
-enum class Order { forward, reverse, random };
+enum class Order { forward, reverse, random, rushing };
 
 struct Place {  // a barrier in the source
     const char* what;
@@ -132,6 +132,11 @@ inline void just_arrived() {
 
 inline unsigned next_ready() {
     if (ready == 0) return HOST;
+    if (order == Order::rushing && running != HOST) {  // a warp goes as far as it can by itself
+        const unsigned first = running - running % warpSize;
+        for (unsigned i = first; i < first + warpSize && i < threads; ++i)
+            if (states[i] == State::ready) return i;
+    }
     for (;;) {
         if (++turn >= threads) {
             turn = 0;

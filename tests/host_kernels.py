@@ -25,7 +25,7 @@ import numpy as np
 HAS_COMPILER = sys.platform == "linux" and shutil.which("g++") is not None
 NO_COMPILER = "kernels run on the host only where there is g++, on Linux"
 
-ORDERS = ("forward", "reverse", "random")
+ORDERS = ("forward", "reverse", "random", "rushing")
 HEADER = Path(__file__).with_name("cuda_on_host.h")
 
 # fmt: off
@@ -123,6 +123,8 @@ class HostModule:
 
     def order(self, order: str, seed: int = 0) -> None:
         """Run blocks, and the threads of each, "forward", in "reverse" or at "random".
+
+        Or "rushing": forward, but each warp goes as far as it can before another gets its turn.
 
         A seed gives the same sequence of orders again, over launches that all succeed.
         """

@@ -241,7 +241,7 @@ def test_orders_are_what_they_say():
     assert [seen(), seen()] == [first, second]
     module.order("random", seed=2)
     assert seen() != first
-    with pytest.raises(ValueError, match="order='backward' is not one of forward, reverse, random"):
+    with pytest.raises(ValueError, match="order='backward' is not one of forward, reverse, random, rushing"):
         module.order("backward")
 
 
@@ -515,7 +515,7 @@ from host_kernels import HostModule
 
 source, *options = sys.argv[1:]
 module = HostModule(source, options, sanitize=True)
-for order in ("forward", "reverse", "random"):
+for order in ("forward", "reverse", "random", "rushing"):
     module.order(order)
     values, out = np.arange(1001, dtype=np.float32), np.zeros(1000, np.float32)
     try:

@@ -344,7 +344,7 @@ def test_trace_holds_the_references_values(backend, photo, reading):
     trace = model(backend, photo.shape[:2], config).trace(photo)
     for name in trace:
         if name.startswith(("normalised/", "feature/", "conspicuity/", "saliency")):
-            within("cpu", trace[name], truth[name])
+            within("float32", trace[name], truth[name])
 
 
 def test_trace_ends_in_the_map_and_is_a_copy(run, small):

@@ -44,7 +44,13 @@ def test_wheel_holds_the_package_and_nothing_else(built):
 def test_sdist_can_build_and_be_read(built):
     with tarfile.open(built[0]) as sdist:
         names = {name.split("/", 1)[-1] for name in sdist.getnames()}
-    needed = {"pyproject.toml", "README.md", "LICENSE", "ittisal/reference.py", "kernels/common.cuh"}
+    needed = {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "ittisal/reference.py",
+        "kernels/common.cuh",
+    }
     assert needed <= names
 
 

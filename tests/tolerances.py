@@ -45,11 +45,11 @@ TOLERANCES = {
     "enlarged": Tolerance(1e-6, 1e-7, "float32 interpolation against float64"),
     "golden": Tolerance(1e-6, 0, "float32 storage, and other versions of NumPy"),
     # --- backends against the reference's golden maps
-    "cpu": Tolerance(1e-5, 0, "float32 through some ten linear steps, then (M - m)^2"),
-    "cpu_plateaus": Tolerance(
+    "float32": Tolerance(1e-5, 0, "float32 through some ten linear steps, then (M - m)^2"),
+    "float32_plateaus": Tolerance(
         5e-3, 0, "peak_mean=all counts each sample of a plateau, which rounding may split"
     ),
-    # --- stages of the CPU backend, each on the reference's inputs
+    # --- stages of a float32 backend, each on the reference's inputs
     "stage_opponency": Tolerance(2e-6, 1e-8, "sums of some 256 float32 products, and 1/brightness"),
     "stage_pyramid": Tolerance(2e-6, 1e-8, "six steps of 36 float32 products, input rounded once"),
     "stage_orientation": Tolerance(
