@@ -42,7 +42,7 @@ class HostDevice:
         return np.zeros(size, dtype)
 
     def empty(self, shape, dtype=np.float32):
-        return np.full(shape, -1, dtype)
+        return np.full(shape, 99, dtype)
 
     def pinned(self, shape, dtype):
         return np.zeros(shape, dtype)

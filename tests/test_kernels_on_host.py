@@ -1,0 +1,498 @@
+"""The CUDA backend as a whole, on the host: repeatable, in any order, and its faults would be seen.
+
+`test_stages` holds the kernels against the reference; here is what a GPU adds: threads that race,
+frames that lie elsewhere, buffers that are used again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import host_kernels
+import numpy as np
+import pytest
+from host_device import HostDevice
+from test_stages import CONFIGS, photo_like
+from tolerances import within
+
+from ittisal import INVT, ITTI_1998, BackendError, Config, Saliency, enlarge
+from ittisal.cuda import backend as cuda_backend
+from ittisal.cuda import sources, supports
+from ittisal.cuda.backend import CudaBackend
+from ittisal.cuda.schedule import schedule
+from ittisal.plan import Plan
+
+pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
+
+SHAPE = (100, 131)
+READINGS = {
+    "itti1998": ITTI_1998,
+    "invt": INVT,
+    "split": CONFIGS["split"],
+    "iterative": replace(CONFIGS["iterative"], normalise_saliency=True),
+}
+
+
+def make(shape=SHAPE, config=ITTI_1998, **device):
+    return CudaBackend(Plan(shape, config), "rgb", HostDevice(**device))
+
+
+def saliency(backend, frame):
+    out = np.empty(backend.plan.map_shape, np.float32)
+    backend.run(frame, out)
+    return out
+
+
+def frames_of(count, shape=SHAPE, dtype="uint8"):
+    return np.stack([np.roll(photo_like(shape, dtype), 7 * k, axis=1) for k in range(count)])
+
+
+# --- the same bits, whatever the order ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", host_kernels.ORDERS[1:])
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_order_of_threads_and_blocks_does_not_matter(reading, order):
+    shape = (300, 470)  # several tiles of every kernel
+    frame = photo_like(shape)
+    wanted = make(shape, READINGS[reading]).trace(frame)
+    got = make(shape, READINGS[reading], order=order, seed=7).trace(frame)
+    for key, value in got.items():
+        np.testing.assert_array_equal(value, wanted[key], err_msg=key)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_frames_do_not_remember_each_other(reading):
+    backend, frames = make(config=READINGS[reading]), frames_of(2)
+    first = saliency(backend, frames[0])
+    second = saliency(backend, frames[1])
+    assert not np.array_equal(first, second)
+    for _ in range(3):
+        np.testing.assert_array_equal(saliency(backend, frames[0]), first)
+        np.testing.assert_array_equal(saliency(backend, frames[1]), second)
+
+
+def test_kinds_of_frame_take_turns():
+    backend = make()
+    kinds = [photo_like(SHAPE, dtype, n) for dtype in ("uint8", "float32") for n in (3, 1)]
+    wanted = [saliency(make(), frame) for frame in kinds]
+    for _ in range(2):
+        for frame, alone in zip(kinds, wanted, strict=True):
+            np.testing.assert_array_equal(saliency(backend, frame), alone)
+
+
+def test_neither_the_frame_nor_the_tables_are_written_to():
+    backend, frame = make(), photo_like(SHAPE).copy()
+    tables, before = backend.tables.copy(), frame.copy()
+    saliency(backend, frame)
+    np.testing.assert_array_equal(frame, before)
+    np.testing.assert_array_equal(backend.tables, tables)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_sample_of_the_arena_is_written_before_it_is_read(reading):
+    """What an earlier model left in the device's memory makes no difference."""
+    frame = photo_like(SHAPE)
+    wanted = saliency(make(config=READINGS[reading]), frame)
+    backend = make(config=READINGS[reading])
+    counters = int(backend.layout.geometry["counters"])
+    kept = backend.arena[counters : counters + 64].copy()
+    backend.arena[:] = np.nan
+    backend.arena[counters : counters + 64] = kept
+    np.testing.assert_array_equal(saliency(backend, frame), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_brightest_pixel_is_found_anywhere(dtype):
+    shape = (33, 35)
+    backend = make(shape)
+    full = 1.0 if dtype == "float32" else np.iinfo(dtype).max
+    found = slice(int(backend.layout.geometry["found"]), None)
+    for place in [0, 1, 2, 3, 4, 5, 500, 33 * 35 - 10, *range(33 * 35 - 9, 33 * 35)]:
+        frame = np.zeros((33 * 35, 3), dtype)
+        frame[place] = full * 0.25, full * 0.5, full * 0.75
+        saliency(backend, frame.reshape(*shape, 3))
+        wanted = np.float32(frame[place].sum(dtype=np.float64) / (3 * full))
+        assert backend.arena[found][0] == pytest.approx(wanted, rel=1e-6), place
+
+
+# --- batches, streams, page-locked frames ------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("room", [1, 3, 100])
+def test_a_batch_is_its_frames(monkeypatch, dtype, room):
+    """Also where not all fit at once, and some are left over."""
+    backend = make()
+    monkeypatch.setattr(cuda_backend, "BATCH_BYTES", room * 4 * backend.layout.frame_floats)
+    frames = frames_of(8, dtype=dtype)
+    wanted = np.stack([saliency(make(), frame) for frame in frames])
+    out = np.empty_like(wanted)
+    for count in (8, 5, 1):
+        backend.run_batch(frames[:count], out[:count])
+        np.testing.assert_array_equal(out[:count], wanted[:count])
+        backend.run_device(frames[:count], out[:count], count)
+        np.testing.assert_array_equal(out[:count], wanted[:count])
+
+
+def test_a_graph_is_recorded_once_per_kind_and_number_of_frames():
+    backend, frames = make(), frames_of(4)
+    out = np.empty((4, *backend.plan.map_shape), np.float32)
+    for _ in range(3):
+        saliency(backend, frames[0])
+    assert backend.device.recorded == 1
+    saliency(backend, frames[0, ..., 0].copy())
+    assert backend.device.recorded == 2
+    backend.run_device(frames, out, 4)  # the arena grows: what was recorded holds its address
+    assert backend.device.recorded == 3
+    wanted = saliency(make(), frames[0])
+    for _ in range(2):
+        np.testing.assert_array_equal(saliency(backend, frames[0]), wanted)
+        backend.run_device(frames, out, 4)
+        np.testing.assert_array_equal(out[0], wanted)
+    assert backend.device.recorded == 4
+
+
+def test_kernels_are_launched_in_the_order_of_the_schedule():
+    backend = make()
+    frame = photo_like(SHAPE)
+    saliency(backend, frame)
+    backend.device.launched.clear()
+    saliency(backend, frame)
+    launches = schedule(backend.layout, 3, 1)
+    assert backend.device.launched == [one.kernel for one in launches]
+    assert len(launches) == 7
+
+
+@pytest.fixture
+def model(gpu_on_host):
+    with Saliency(SHAPE, backend="cuda") as made:
+        yield made
+
+
+def test_a_stream_asks_ahead_by_one_frame(model):
+    frames, asked = frames_of(4), []
+
+    def source():
+        for k, frame in enumerate(frames):
+            asked.append(k)
+            yield frame
+
+    maps = model.stream(source())
+    assert not asked
+    np.testing.assert_array_equal(next(maps), model._backend and saliency(make(), frames[0]))
+    assert asked == [0, 1]
+    assert len(list(maps)) == 3
+
+
+def test_a_stream_that_is_left_or_fails_leaves_the_model_usable(model):
+    frames = frames_of(3)
+    maps = model.stream(iter(frames))
+    next(maps)
+    with pytest.raises(RuntimeError, match="a stream of frames that has not ended"):
+        model(frames[0])
+    maps.close()
+    wanted = model(frames[0])
+    with pytest.raises(ValueError, match="not an image"):
+        list(model.stream([frames[0], frames[1], np.zeros((2, 2, 2, 2, 2), np.uint8)]))
+    bad = frames_of(3, dtype="float32")
+    bad[1, 50, 60] = np.nan
+    found = []
+    with pytest.raises(ValueError, match="NaN"):
+        found.extend(model.stream(bad))
+    np.testing.assert_array_equal(model(frames[0]), wanted)
+
+
+def test_page_locked_frames_are_read_where_they_are(model, monkeypatch):
+    frames, pinned = frames_of(4), model.pinned_frame()
+    copied = []
+    copy_in = HostDevice.copy_in
+
+    def watch(self, target, source, stream):
+        copied.append(source.ctypes.data)
+        copy_in(self, target, source, stream)
+
+    monkeypatch.setattr(HostDevice, "copy_in", watch)
+
+    def camera():
+        for frame in frames:
+            pinned[:] = frame  # one buffer for all
+            yield pinned
+
+    maps = list(model.stream(camera()))
+    assert copied == [pinned.ctypes.data] * 4
+    for got, frame in zip(maps, frames, strict=True):
+        np.testing.assert_array_equal(got, saliency(make(), frame))
+    model(frames[0])
+    assert copied[-1] != frames[0].ctypes.data  # any other memory is staged
+    part = model.pinned_frame(frames=3)
+    assert part.shape == (3, *SHAPE, 3)
+    part[:] = frames[:3]
+    np.testing.assert_array_equal(model(part), model(frames[:3]))
+
+
+# --- frames on the device ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.01, 1.01])
+def test_bad_values_on_the_device_give_no_map(value):
+    """Nobody waits for the device, so nobody can be told: the map is NaN, the next one right."""
+    backend, good = make(), photo_like(SHAPE, "float32")
+    bad = good.copy()
+    bad[77, 33, 1] = value
+    out = np.empty((3, *backend.plan.map_shape), np.float32)
+    backend.run_device(np.stack([good, bad, good]), out, 3)
+    assert np.isnan(out[1]).all()
+    np.testing.assert_array_equal(out[0], saliency(make(), good))
+    np.testing.assert_array_equal(out[2], out[0])
+
+
+def test_strided_frames_on_the_device_are_copied():
+    backend, frame = make(), photo_like(SHAPE)
+    wanted = saliency(make(), np.ascontiguousarray(frame[:, ::-1]))
+    out = np.empty(backend.plan.map_shape, np.float32)
+    for _ in range(2):
+        backend.run_device(frame[:, ::-1], out)
+        np.testing.assert_array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("reading", ["itti1998", "invt"])
+@pytest.mark.parametrize("shape", [SHAPE, (32, 700), (47, 33)])
+def test_enlarge_is_the_packages_own(shape, reading):
+    config = READINGS[reading]
+    backend, frame = make(shape, config), photo_like(shape)
+    raw = np.empty(backend.plan.map_shape, np.float32)
+    full = np.empty(shape, np.float32)
+    backend.run_device(frame, raw)
+    backend.enlarge_device(raw, full)
+    within("enlarged", full, enlarge(raw / raw.max(), shape, config))
+    backend.run_device(np.zeros_like(frame), raw)
+    backend.enlarge_device(raw, full)
+    assert not full.any()
+
+
+# --- limits ------------------------------------------------------------------------------------
+
+
+def test_too_large_a_frame_is_refused_before_anything_is_allocated():
+    with pytest.raises(ValueError, match=r'40000x40000 pixels; .*backend="cpu"'):
+        make((40000, 40000))
+
+
+def test_no_memory_left_leaves_the_model_usable(model, monkeypatch):
+    frames = frames_of(9)
+    wanted = model(frames[0])
+
+    def zeros(self, size, dtype):
+        raise MemoryError("9 MiB of GPU memory could not be had")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HostDevice, "zeros", zeros)
+        with pytest.raises(MemoryError, match="could not be had"):
+            model(frames)
+        with pytest.raises(MemoryError, match="could not be had"):
+            model(frames[0].astype(np.float32) / 255)
+        np.testing.assert_array_equal(model(frames[0]), wanted)
+    np.testing.assert_array_equal(model(frames)[0], wanted)
+
+
+def test_what_it_lacks_is_named(gpu_on_host):
+    config = Config(normalise_before_reduction=True)
+    assert supports(config)[0] is False
+    with pytest.raises(BackendError, match=r"^backend='cuda' cannot be used: cuda: .*reduction"):
+        Saliency(SHAPE, config, backend="cuda")
+
+
+def test_kernels_that_do_not_compile_are_an_error_when_the_model_is_made(gpu_on_host, monkeypatch):
+    def compile(self, source, options, names):
+        raise BackendError("the CUDA kernels do not compile for this host: ...")
+
+    monkeypatch.setattr(HostDevice, "compile", compile)
+    with pytest.raises(BackendError, match="do not compile"):
+        Saliency(SHAPE, backend="cuda")
+
+
+def test_closing_lets_go(model):
+    model(photo_like(SHAPE))
+    assert model.nbytes > 0
+    model.close()
+    model.close()
+    assert model._backend.nbytes == 0
+    with pytest.raises(RuntimeError, match="closed"):
+        model(photo_like(SHAPE))
+
+
+# --- planted faults ----------------------------------------------------------------------------
+
+BARRIER = "__syncthreads();"
+# Blocks run one after another here, so the others' samples are there, waited for or not.
+UNSEEN = "    __threadfence();\n    __syncthreads();\n    if (threadIdx.x == 0) {\n        last ="
+
+
+def barriers():
+    """(file, line, place in the joined text) of every barrier."""
+    text = sources.joined()
+    unseen = text.index(UNSEEN) + UNSEEN.index(BARRIER)
+    for found in re.finditer(re.escape(BARRIER), text):
+        if found.start() != unseen:
+            start = text.rindex("#line 1", 0, found.start())
+            name = re.match(r'#line 1 "(.*)"', text[start:])[1]
+            yield name, text.count("\n", start, found.start()), found.start()
+
+
+def outcome(config, source, order, shape=(300, 470)):
+    """All that a frame gives, and the map of another after it; or the error."""
+    backend = make(shape, config, order=order, seed=3, source=source)
+    frame = photo_like(shape)
+    try:
+        return {**backend.trace(frame), "after": saliency(backend, frame[::-1].copy())}
+    except RuntimeError as error:
+        return str(error)
+
+
+def noticed(source, readings):
+    """Whether a change to the kernels' text shows, in some order of threads."""
+    for reading in readings:
+        wanted = outcome(READINGS[reading], lambda text: text, "forward")
+        for order in host_kernels.ORDERS:
+            got = outcome(READINGS[reading], source, order)
+            if isinstance(got, str):
+                return got
+            different = [k for k in got if not np.array_equal(got[k], wanted[k])]
+            if different:
+                return f"{different[0]} differs in order {order}"
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "place"), list(barriers()), ids=lambda v: v if isinstance(v, str) else str(v)
+)
+def test_a_barrier_taken_out_is_noticed(monkeypatch, name, line, place):
+    monkeypatch.setattr("ittisal.cuda.schedule.ENOUGH", 1)  # tiles that go on downwards
+    cut = slice(place, place + len(BARRIER))
+
+    def without(text):
+        assert text[cut] == BARRIER
+        return text[: cut.start] + text[cut.stop :]
+
+    readings = ["iterative"] if name == "normalise.cu" else ["itti1998", "invt", "iterative"]
+    assert noticed(without, readings)
+
+
+FAULTS = {
+    "a missed halo row": (
+        "y1 = STEPS_TAKEN == 2 ? 2 * y - REACH : y;",
+        "y1 = STEPS_TAKEN == 2 ? 2 * y - REACH + 1 : y;",
+    ),
+    "a wrong weight": ("k == 1 || k == 4 ? 5 : 10) / 32.0f", "k == 1 || k == 4 ? 6 : 9) / 32.0f"),
+    "borders taken for plain": ("y0 >= faded && y0", "y0 >= faded - 99 && y0"),
+    "one column too many": (
+        "if (to_y < level_height && to_x < level_width)",
+        "if (to_y < level_height && to_x <= level_width)",
+    ),
+    "directions swapped": ("write(1, i, cos_cos + sin_sin", "write(3, i, cos_cos + sin_sin"),
+    "the wrong surround": ("far.at(y, above, below)", "near.at(y, above, below)"),
+    "a counter not set back": ("if (last) *counter = 0;", ""),
+    "nobody is the last": ("== blocks - 1;", "== blocks;"),
+    "a map too few": (
+        "k < SLOTS * HALVES; ++k)\n            if",
+        "k < SLOTS - 1; ++k)\n            if",
+    ),
+    "another hue threshold": ("fmaxf(g.hue * base,", "fmaxf(2.0f * g.hue * base,"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_noticed(fault):
+    right, wrong = FAULTS[fault]
+
+    def plant(text):
+        assert right in text
+        return text.replace(right, wrong)
+
+    assert noticed(plant, ["itti1998"])
+
+
+# --- under the sanitizers ----------------------------------------------------------------------
+
+SANITIZED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from test_kernels_on_host import READINGS, make, saliency
+from test_stages import photo_like
+
+def plant(text):
+    assert sys.argv[2] in text
+    return text.replace(sys.argv[2], sys.argv[3])
+
+shapes = [(61, 131), (33, 523)] if not sys.argv[2] else [(61, 131)]
+for reading in READINGS if not sys.argv[2] else ["itti1998"]:
+    for shape in shapes:
+        for order in ("forward", "random"):
+            backend = make(shape, READINGS[reading], order=order, sanitize=True, source=plant)
+            for frame in (photo_like(shape), photo_like(shape, "float32", 1)):
+                saliency(backend, frame)
+            raw, full = (np.empty(s, np.float32) for s in (backend.plan.map_shape, shape))
+            backend.run_device(photo_like(shape), raw)
+            backend.enlarge_device(raw, full)
+print("clean")
+"""
+
+
+def sanitized(right="", wrong=""):
+    environment = host_kernels.sanitizer_environment()
+    if environment is None:
+        pytest.skip("g++ has no AddressSanitizer here")
+    command = [sys.executable, "-c", SANITIZED, str(Path(__file__).parent), right, wrong]
+    environment = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+
+
+def test_whole_frames_are_clean_under_the_sanitizers():
+    done = sanitized()
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout == "clean\n"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says", "where"),
+    [
+        (
+            "float* out = addresses->maps + size_t(blockIdx.z) * size;\n    float peak = 0;\n"
+            "    for (int i = threadIdx.x; i < size;",
+            "float* out = addresses->maps + size_t(blockIdx.z) * size;\n    float peak = 0;\n"
+            "    for (int i = threadIdx.x; i <= size;",
+            "heap-buffer-overflow",
+            "combine.cu:",
+        ),
+        (
+            "out[(size_t(blockIdx.z) * height + y) * width + x] =",
+            "out[(size_t(blockIdx.z) * height + y) * width + x + 1] =",
+            "heap-buffer-overflow",
+            "enlarge.cu:",
+        ),
+        (
+            "float lines[COUNT * MAX_ROWS][Shape<TAPS, STEPS_TAKEN>::PITCH];",
+            "float lines[COUNT * MAX_ROWS][Shape<TAPS, STEPS_TAKEN>::PITCH - 8];",
+            "out of bounds",
+            "common.cuh:",
+        ),
+        (
+            "__shared__ T parts[32];",
+            "__shared__ T parts[2];",
+            "",
+            "common.cuh:",
+        ),
+    ],
+    ids=["one map sample too many", "one column too many", "narrow lines", "narrow parts"],
+)
+def test_the_sanitizers_name_the_line(right, wrong, says, where):
+    done = sanitized(right, wrong)
+    assert done.returncode != 0
+    assert says in done.stderr and where in done.stderr, done.stderr[-4000:]
