@@ -23,7 +23,8 @@ BUSY = 0.7  # running processes beyond which figures deserve a warning
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", help=f"any of {', '.join(SUITES)}, or all (default)")
+    what = f"any of {', '.join(SUITES)}, or all (default); or cuda, alone, on a machine with a GPU"
+    parser.add_argument("what", nargs="*", help=what)
     parser.add_argument("--only", metavar="CLASS", help="one suite class, such as Frame")
     parser.add_argument("--size", type=_sizes, default=SIZES, help="WxH[,WxH...]")
     parser.add_argument("--threads", type=_threads, default=(1, 2), help="N[,N...]")
@@ -35,9 +36,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/<time>-<host>.json")
     options = parser.parse_args(arguments)
+    if options.what == ["cuda"]:
+        return options
     unknown = set(options.what) - {*SUITES, "all"}
     if unknown:
-        parser.error(f"no benchmark {min(unknown)!r}; there are: {', '.join(SUITES)}, all")
+        parser.error(
+            f"no benchmark {min(unknown)!r}; there are: {', '.join(SUITES)}, all; or cuda, alone"
+        )
     if not options.what or "all" in options.what:
         options.what = list(SUITES)
     return options
@@ -57,6 +62,11 @@ def _threads(text: str) -> tuple[int, ...]:
 def main(arguments: list[str]) -> int:
     """Run what the command line names; 0 unless something failed."""
     options = parse(arguments)
+    if options.what == ["cuda"]:
+        from . import cuda
+
+        seconds = options.seconds or (0.1 if options.quick else 2.0)
+        return cuda.main(options.out, seconds, quick=options.quick)
     if options.cpu and os.environ.get("NUMBA_CPU_NAME") != options.cpu:
         return _compiled_for(options.cpu, arguments)
     Settings(

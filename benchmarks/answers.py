@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from .agreement import Agreement, agreement
 from .frames import photograph
 from .fresh import make_model
 
@@ -18,28 +18,6 @@ def reference_map(size: str) -> np.ndarray:
     """The reference's raw map of the frame that is timed."""
     with make_model(size, backend="reference") as model:
         return model(photograph(size))
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How near a map is to the reference's."""
-
-    difference: float  # largest, as a fraction of the reference's maximum
-    r: float  # Pearson's
-
-
-def agreement(answer: np.ndarray, truth: np.ndarray) -> Agreement:
-    """Compare two maps."""
-    a, b = np.float64(answer), np.float64(truth)
-    worst = np.abs(a - b).max()
-    if worst == 0:
-        return Agreement(0.0, 1.0)
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.sqrt((a * a).sum() * (b * b).sum())
-    return Agreement(
-        float(worst / max(np.abs(truth).max(), np.finfo(float).tiny)),
-        float((a * b).sum() / norm) if norm else 0.0,
-    )
 
 
 def check(answer: np.ndarray, size: str) -> Agreement:

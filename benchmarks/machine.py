@@ -16,6 +16,8 @@ PACKAGES = (
     "llvmlite",
     "opencv-contrib-python",
     "scikit-image",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
 )
 FEATURES = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vbmi", "asimd")
 

@@ -49,12 +49,16 @@ def warnings(results: list[dict]) -> list[str]:
 
 def write_json(path: Path, document: dict) -> None:
     """Write whole or not at all."""
+    write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
+            file.write(text)
         os.chmod(draft, 0o644)
         os.replace(draft, path)
     except BaseException:

@@ -186,8 +186,8 @@ class Saliency:
 
         Parameters
         ----------
-        frames : iterable of arrays in host memory
-            Each as for a call. One from `pinned_frame` may be filled anew once the next is asked
+        frames : iterable of arrays
+            Each as for a call; those on a GPU are copied to the host first (a call does better). One from `pinned_frame` may be filled anew once the next is asked
             for, like any other.
 
         Yields
@@ -308,8 +308,7 @@ class Saliency:
     def _one(self, frame: Any) -> np.ndarray:
         """One frame, checked, in host memory."""
         if is_on_gpu(frame):
-            with self._alone() as backend:
-                frame = _gpu_backend(backend).fetch(frame)
+            frame = _gpu_backend(self._backend).fetch(frame)  # touches no buffer of the model's
         frame, several = check_frames(frame, self.shape)
         if several:
             raise ValueError(f"frame of shape {frame.shape} is not an image; give one at a time")

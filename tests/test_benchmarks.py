@@ -13,16 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import cuda, cuda_checks, cuda_timings  # noqa: E402
 from benchmarks.answers import agreement  # noqa: E402
 from benchmarks.bench_accuracy import maxima  # noqa: E402
 from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
 from benchmarks.gates import Gate  # noqa: E402
+from benchmarks.gpu import percentiles  # noqa: E402
 from benchmarks.handwritten import Handwritten, PlainHandwritten  # noqa: E402
+from benchmarks.plain_cupy import PlainCupy  # noqa: E402
 from benchmarks.report import number, table, warnings  # noqa: E402
+from benchmarks.scenes import scene  # noqa: E402
 from benchmarks.settings import shape_of  # noqa: E402
 from benchmarks.timing import interleave  # noqa: E402
 from ittisal import reference  # noqa: E402
@@ -145,3 +150,135 @@ def test_maxima_are_those_that_n_counts():
     x = np.zeros((5, 7))
     x[1, 1], x[3, 5], x[2, 3], x[0, 3] = 10, 0.5, 4, 10  # global, too low, kept, on the border
     assert [tuple(at + 1) for at in np.argwhere(maxima(x))] == [(1, 1), (2, 3)]
+
+
+# --- the GPU's, without one --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (300, 467), (480, 640)])
+def test_plain_cupy_equals_reference(shape):
+    """NumPy and SciPy stand in for CuPy's namesakes."""
+    frame = scene(shape)
+    found = agreement(
+        PlainCupy(np, scipy.ndimage)(frame), reference.saliency(frame, channel_order="bgr")
+    )
+    assert found.difference < 1e-5
+
+
+def test_percentiles():
+    found = percentiles(range(1, 101))
+    assert found == {"min": 1, "p50": 50.5, "p95": 95.05, "p99": 99.01, "count": 100}
+
+
+def test_parity_finds_the_reference_equal_to_itself():
+    rows = list(cuda_checks.parity("reference", 2, quick=True))
+    assert len(rows) == len(cuda_checks.cases(quick=True)) and all(row["good"] for row in rows)
+    assert {row["reading"] for row in rows} == set(cuda_checks.OPTIONS)
+    json.dumps(rows)
+
+
+class NumpyAsCupy:
+    """NumPy under CuPy's name."""
+
+    asnumpy = staticmethod(np.asarray)
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+
+class FakeGpu:
+    """Of `benchmarks.gpu.Gpu` what runs without a device: everything is on the host."""
+
+    class Stream:
+        """Everything is done at once."""
+
+        def __init__(self, non_blocking=False):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def synchronize(self):
+            pass
+
+    cupy = NumpyAsCupy()
+    stream = Stream()
+
+    def device_us(self, call, rounds, *, cold=False):
+        call()
+        return percentiles([1.0, 2.0])
+
+    def wall_us(self, call, rounds):
+        return self.device_us(call, rounds)
+
+    def per_second(self, call, each, seconds):
+        call()
+        return 1000.0 * each
+
+
+FakeGpu.cupy.cuda = FakeGpu
+
+
+@pytest.fixture
+def gpu(gpu_on_host, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupyx.scipy.ndimage", scipy.ndimage)
+    monkeypatch.setitem(sys.modules, "cupyx.scipy", scipy)
+    monkeypatch.setitem(sys.modules, "cupyx", scipy)
+    return FakeGpu()
+
+
+def test_the_gpus_parts_run_and_make_a_document(gpu, monkeypatch, tmp_path):
+    """On the host, with a frame too small to need all six pairs' worth of patience."""
+    size = "640x480"
+    monkeypatch.setattr(cuda_timings, "shape_of", lambda size: (256, 272))
+    monkeypatch.setattr(cuda_timings, "BATCHES", (8,))
+    monkeypatch.setattr(cuda_timings, "HOST_BATCHES", (3, 2))
+    monkeypatch.setattr(cuda_checks, "nan_gives_nan", lambda *_: True)  # the host raises instead
+    doors = cuda_checks.doors(gpu.cupy)
+    assert all(doors.values()), doors
+    steps = [
+        ("gpu", lambda: {"gpu": "none"}),
+        ("doors", lambda: doors),
+        ("replays", lambda: cuda_checks.replays(gpu.cupy, 20)),
+        (f"on the GPU, {size}", lambda: cuda_timings.on_gpu(gpu, size, 0.01)),
+        (f"stages, {size}", lambda: cuda_timings.stages(gpu, size)),
+        (f"from the host, {size}", lambda: cuda_timings.from_host(size, 0.01)),
+        (f"rivals, {size}", lambda: dict(cuda_timings.rivals(gpu, size, 0.01))),
+        ("broken", lambda: 1 / 0),
+        ("sanitizer", lambda: {"missing": "not here"}),
+    ]
+    saved = []
+    found = cuda.run(iter(steps), lambda found: saved.append(json.dumps(found)))
+    assert len(saved) == len(steps)
+    failed = {name: part["failed"] for name, part in found.items() if "failed" in part}
+    assert list(failed) == ["broken"], failed
+    assert "ZeroDivisionError" in failed["broken"]
+    assert cuda.wrong(found) == ["broken"]
+    assert found[f"rivals, {size}"]["found"]["plain_cupy"]["difference"] < 1e-4
+    document = {"title": "a GPU", "machine": {"cpu": "some"}, "parts": found}
+    text = cuda.markdown(document)
+    assert "WRONG:" in text and "device_us" in text and "1.5 (30: met)" in text
+
+
+def test_parts_that_cannot_be_made_and_parts_too_late_are_written_down():
+    def steps():
+        yield "late", lambda: 1
+        raise RuntimeError("no context")
+
+    saved = []
+    found = cuda.run(steps(), saved.append, budget=-1)
+    assert "left_out" in found["late"]
+    assert "no context" in found["setting up"]["failed"]
+    assert cuda.wrong(found) == ["setting up"]
+
+
+def test_no_gpu_is_said_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "cuda", "--out", str(tmp_path)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == cuda.NO_GPU
+    assert len(done.stderr.splitlines()) == 1 and "no GPU" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -241,7 +241,7 @@ def test_orders_are_what_they_say():
     assert [seen(), seen()] == [first, second]
     module.order("random", seed=2)
     assert seen() != first
-    with pytest.raises(ValueError, match="order='backward' is not one of forward, reverse, random, rushing"):
+    with pytest.raises(ValueError, match=r"order='backward' is not one of forward, .*, rushing"):
         module.order("backward")
 
 

@@ -1,0 +1,234 @@
+"""The CUDA backend and its device: what is said where it cannot run, and runs where it can.
+
+The tests marked so need a GPU; `python -m benchmarks cuda` does more of the kind, and measures.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from test_stages import photo_like
+
+import ittisal
+from ittisal import BackendError, Saliency, backends, saliency_map
+from ittisal.cuda import describe, device, sources
+from ittisal.pipeline import BackendError as PipelineError
+
+USABLE, REASON = backends.available()["cuda"]
+needs_gpu = pytest.mark.skipif(not USABLE, reason=REASON)
+
+
+# --- without a GPU -----------------------------------------------------------------------------
+
+
+class FakeDriverError(Exception):
+    """cupy.cuda.runtime.CUDARuntimeError."""
+
+
+def fake_cupy(*, devices=1, capability="90", nvrtc=True, hip=False, driver=True):
+    """What `probe` asks of CuPy."""
+
+    def device_count():
+        if not driver:
+            raise FakeDriverError("cudaErrorInsufficientDriver: too old")
+        return devices
+
+    runtime = types.SimpleNamespace(
+        is_hip=hip,
+        CUDARuntimeError=FakeDriverError,
+        getDeviceCount=device_count,
+        getDeviceProperties=lambda index: {"name": b"NVIDIA Thing"},
+    )
+    cuda = types.ModuleType("cupy.cuda")
+    cuda.runtime = runtime
+    cuda.Device = lambda: types.SimpleNamespace(id=0, compute_capability=capability)
+    if nvrtc:
+        cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))
+    cupy = types.ModuleType("cupy")
+    cupy.__version__, cupy.cuda = "14.2.0", cuda
+    return {"cupy": cupy, "cupy.cuda": cuda}
+
+
+@pytest.mark.parametrize(
+    ("fake", "usable", "says"),
+    [
+        ({}, True, ["NVIDIA Thing", "9.0", "14.2.0", "12.9"]),
+        ({"capability": "75"}, True, ["7.5"]),
+        ({"capability": "120"}, True, ["12.0"]),
+        ({"capability": "70"}, False, ["7.0", "7.5 is the least"]),
+        ({"devices": 0}, False, ["no NVIDIA GPU"]),
+        ({"driver": False}, False, ["no NVIDIA driver", "too old", "install"]),
+        ({"nvrtc": False}, False, ["NVRTC", "pip install 'ittisal[cuda]'", "ittisal[cuda13]"]),
+        ({"hip": True}, False, ["AMD"]),
+    ],
+    ids=str,
+)
+def test_probe_says_what_there_is_or_what_is_missing(monkeypatch, fake, usable, says):
+    device.device_name.cache_clear()
+    for name, module in fake_cupy(**fake).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    found, reason = device.probe()
+    device.device_name.cache_clear()
+    assert found is usable
+    for words in says:
+        assert words in reason
+
+
+def test_no_cupy_is_said_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendError) as caught:
+        Saliency((64, 64), backend="cuda")
+    assert str(caught.value).startswith("backend='cuda' cannot be used: cuda: CuPy cannot be")
+    assert "pip install 'ittisal[cuda]'" in str(caught.value)
+    assert Saliency((64, 64)).backend in ("cpu", "reference")  # auto goes on
+
+
+class OnGpu:
+    """An array as other libraries show it: of it only these are looked at."""
+
+    shape = (64, 64, 3)
+
+    def __dlpack_device__(self):
+        return 2, 0
+
+
+class OnGpuToo(OnGpu):
+    """The older protocol."""
+
+    __cuda_array_interface__ = {}  # noqa: RUF012
+    __dlpack_device__ = None
+
+
+@pytest.mark.parametrize("kind", [OnGpu, OnGpuToo])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_frames_on_a_gpu_need_the_cuda_backend(backend, kind):
+    with Saliency((64, 64), backend=backend) as model:
+        for door in (
+            model,
+            model.trace,
+            model.timings,
+            lambda frame: saliency_map(frame, backend=backend),
+            lambda frame: list(model.stream([frame])),
+        ):
+            with pytest.raises(
+                TypeError, match=r'on a GPU.*backend="cuda".*\.get\(\) or \.cpu\(\)'
+            ):
+                door(kind())
+
+
+def test_kernels_that_are_nowhere_name_both_places(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "HEADER", "nothing.cuh")
+    with pytest.raises(PipelineError) as caught:
+        sources.directory()
+    assert str(caught.value).count("kernels") >= 3
+
+
+def test_joined_text_keeps_files_and_lines():
+    text = sources.joined()
+    for name, content in sources.read().items():
+        assert f'#line 1 "{name}"\n{content}' in text
+    assert "#include" not in text
+    names = sources.kernel_names(text, own_pyramid=True)
+    assert set(names) - set(sources.kernel_names(text, own_pyramid=False)) == {
+        "opponency_own",
+        "pyramid_own",
+    }
+
+
+# --- with one ----------------------------------------------------------------------------------
+
+
+@needs_gpu
+def test_describe():
+    assert {"device", "memory", "cupy", "kernels"} <= set(describe())
+
+
+@needs_gpu
+def test_auto_takes_the_gpu():
+    assert Saliency((64, 64)).backend == "cuda"
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+def test_cupy_in_cupy_out(dtype):
+    import cupy
+
+    frame = photo_like((129, 203), "float32" if dtype == "float64" else dtype).astype(dtype)
+    with Saliency(frame.shape[:2], backend="cuda") as model:
+        wanted = model(frame)
+        got = model(cupy.asarray(frame))
+        assert isinstance(got, cupy.ndarray) and got.dtype == np.float32
+        np.testing.assert_array_equal(cupy.asnumpy(got), wanted)
+        out = cupy.zeros_like(got)
+        assert model(cupy.asarray(frame), out=out) is out
+        np.testing.assert_array_equal(cupy.asnumpy(out), wanted)
+        with pytest.raises(TypeError, match="out is in host memory"):
+            model(cupy.asarray(frame), out=np.zeros_like(wanted))
+
+
+@needs_gpu
+def test_ordered_on_the_stream_that_is_current():
+    import cupy
+
+    frames = [photo_like((480, 640)), photo_like((480, 640))[::-1].copy()]
+    with Saliency((480, 640), backend="cuda") as model:
+        wanted = [model(frame) for frame in frames]
+        buffer = cupy.empty(frames[0].shape, cupy.uint8)
+        streams = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
+        for turn in range(40):
+            k = turn % 2
+            with streams[turn // 2 % 2] as stream:
+                buffer.set(frames[k])  # waits, on this stream
+                got = model(buffer)
+                stream.synchronize()
+            np.testing.assert_array_equal(cupy.asnumpy(got), wanted[k])
+
+
+@needs_gpu
+def test_the_gpu_and_the_host_agree_bit_for_bit_or_nearly():
+    from host_device import HostDevice
+    from host_kernels import HAS_COMPILER, NO_COMPILER
+
+    from ittisal.cuda.backend import CudaBackend
+    from ittisal.plan import Plan
+
+    if not HAS_COMPILER:
+        pytest.skip(NO_COMPILER)
+    frame = photo_like((301, 467))
+    on_host = CudaBackend(Plan((301, 467), ittisal.ITTI_1998), "rgb", HostDevice())
+    wanted = np.empty(on_host.plan.map_shape, np.float32)
+    on_host.run(frame, wanted)
+    with Saliency((301, 467), backend="cuda") as model:
+        got = model(frame)
+    assert np.abs(got - wanted).max() <= 1e-6 * wanted.max()
+
+
+@needs_gpu
+def test_a_cupy_image_through_the_easy_door():
+    import cupy
+
+    image = photo_like((301, 467))
+    got = saliency_map(cupy.asarray(image), backend="cuda")
+    assert isinstance(got, cupy.ndarray) and got.shape == (301, 467)
+    wanted = saliency_map(image, backend="cuda")
+    assert np.abs(cupy.asnumpy(got) - wanted).max() < 1e-6
+
+
+@needs_gpu
+def test_frames_cost_no_memory():
+    import cupy
+
+    pool = cupy.get_default_memory_pool()
+    frame = cupy.asarray(photo_like((480, 640)))
+    with Saliency((480, 640), backend="cuda") as model:
+        out = cupy.empty(model.map_shape, np.float32)
+        model(frame, out=out)
+        before = pool.used_bytes()
+        for _ in range(300):
+            model(frame, out=out)
+        assert pool.used_bytes() == before
+        held = model.nbytes
+    assert pool.used_bytes() <= before - held + 4096
