@@ -262,6 +262,75 @@ def test_maps_are_the_callers_own(run, small):
     assert np.array_equal(run(small), kept)
 
 
+def several(small):
+    return np.stack([small, small[::-1], small[:, ::-1], small])
+
+
+def test_a_batch_is_its_frames(run, small):
+    frames = several(small)
+    wanted = np.stack([run(frame) for frame in frames])
+    np.testing.assert_array_equal(run(frames), wanted)
+    out = np.empty_like(wanted)
+    assert run(frames, out=out) is out
+    np.testing.assert_array_equal(out, wanted)
+    grey = frames[..., 1]
+    assert grey.ndim == 3  # (N, H, W) is a batch of grey frames, never one frame of W channels
+    np.testing.assert_array_equal(run(grey), np.stack([run(frame) for frame in grey]))
+    np.testing.assert_array_equal(run(grey[..., None]), run(grey))
+    np.testing.assert_array_equal(run(frames[:1]), wanted[:1])
+
+
+def test_bad_batches(run, small):
+    frames = several(small)
+    with pytest.raises(ValueError, match="empty"):
+        run(frames[:0])
+    with pytest.raises(
+        ValueError, match=r"\(90, 128, 3\); this Saliency was built for \(96, 128\)"
+    ):
+        run(frames[:, :90])
+    with pytest.raises(ValueError, match=r"the map has \(4, 6, 8\)"):
+        run(frames, out=np.empty((6, 8), np.float32))
+    bad = frames / np.float32(255)
+    bad[2, 5, 6, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        run(bad)
+    for how in (run.trace, run.timings):
+        with pytest.raises(ValueError, match="not an image; give one at a time"):
+            how(frames)
+    assert run(small).max() > 0
+
+
+def test_a_stream_gives_the_maps_of_calls(run, small):
+    frames = several(small)
+    maps = list(run.stream(frames))
+    np.testing.assert_array_equal(np.stack(maps), run(frames))
+    assert list(run.stream([])) == []
+    with pytest.raises(ValueError, match="one at a time"):
+        list(run.stream([small, frames]))
+    under_way = run.stream(iter(frames))
+    next(under_way)
+    with pytest.raises(RuntimeError, match="by a stream of frames that has not ended"):
+        run(small)
+    under_way.close()
+    np.testing.assert_array_equal(run(small), maps[0])
+
+
+def test_pinned_frames(run, small):
+    frame = run.pinned_frame()
+    assert frame.shape == (*SHAPE, 3) and frame.dtype == np.uint8 and not frame.any()
+    frame[:] = small
+    np.testing.assert_array_equal(run(frame), run(small))
+    assert run.pinned_frame("float32", channels=1, frames=3).shape == (3, *SHAPE)
+    for bad, error in (
+        ({"dtype": "int32"}, TypeError),
+        ({"channels": 4}, ValueError),
+        ({"frames": 0}, ValueError),
+        ({"frames": 2.0}, ValueError),
+    ):
+        with pytest.raises(error, match=next(iter(bad))):
+            run.pinned_frame(**bad)
+
+
 def read_only():
     out = np.zeros((6, 8), np.float32)
     out.flags.writeable = False
