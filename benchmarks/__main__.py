@@ -119,6 +119,10 @@ def _run(options: argparse.Namespace) -> int:
     if not results and not failed:
         print(f"nothing to run: no class {options.only!r}, or no parameters", file=sys.stderr)
         return 2
+    if options.what == list(SUITES) and not options.only:
+        from . import cuda
+
+        print(f"\n## cuda\n\nskipped: {cuda.why_skipped()}")
     warnings += report.warnings(results)
     if warnings:
         print("\n## Warnings\n\n" + "\n".join(f"- {text}" for text in warnings))

@@ -6,7 +6,10 @@ import multiprocessing
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import sysconfig
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +20,7 @@ import numpy as np
 import ittisal
 
 from .agreement import agreement
+from .apart import ROOT
 from .scenes import scene
 
 MIN_CORRELATION = 0.9999
@@ -33,6 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "linear": {"linear": True},
 }
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
+DOORS = (257, 403), 9  # shape and number of the frames
 USUAL = ((480, 640), (485, 643), (1080, 1920))
 
 
@@ -52,8 +57,8 @@ def config_of(reading: str) -> ittisal.Config:
     return replace(base, **OPTIONS[reading])
 
 
-def cases(*, quick: bool) -> list[Case]:
-    """What is compared: every size for the presets, a few for every option and kind of frame."""
+def small() -> list[Case]:
+    """Odd, thin and tiny sizes for the presets; every option and every kind of frame once."""
     found = [Case(reading, shape) for reading in ("itti1998", "invt") for shape in ODD]
     found += [Case(reading, (129, 203)) for reading in OPTIONS]
     found += [
@@ -61,11 +66,14 @@ def cases(*, quick: bool) -> list[Case]:
         for dtype in ("uint8", "uint16", "float32")
         for channels, order in ((3, "rgb"), (3, "bgr"), (1, "rgb"))
     ]
-    if not quick:
-        found += [Case(reading, shape) for reading in ("itti1998", "invt") for shape in USUAL]
-        found += [Case(reading, (480, 640)) for reading in list(OPTIONS)[2:]]
-        found += [Case("itti1998", (2160, 3840))]
     return found
+
+
+def large() -> list[Case]:
+    """The sizes of cameras, for the presets; one of them for every option."""
+    found = [Case("itti1998", (2160, 3840))]  # first: its reference takes longest
+    found += [Case(reading, shape) for reading in ("itti1998", "invt") for shape in USUAL[::-1]]
+    return found + [Case(reading, (480, 640)) for reading in list(OPTIONS)[2:]]
 
 
 def model_of(case: Case, backend: str) -> ittisal.Saliency:
@@ -86,17 +94,21 @@ def reference_map(case: Case) -> np.ndarray:
         return model(frame_of(case))
 
 
-def parity(backend: str, workers: int, *, quick: bool = False) -> Iterator[dict[str, Any]]:
-    """One row per case: largest difference over the maximum, and Pearson's r."""
-    found = sorted(cases(quick=quick), key=lambda case: -case.shape[0] * case.shape[1])
+def parity(backend: str, workers: int, cases: list[Case]) -> Iterator[dict[str, Any]]:
+    """One row per case: largest difference over the maximum, and Pearson's r; or its failure."""
     context = multiprocessing.get_context("spawn")  # a GPU's context does not survive a fork
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        wanted = {case: pool.submit(reference_map, case) for case in found}
-        for case in found:
-            with model_of(case, backend) as model:
-                got = model(frame_of(case))
-            near = agreement(got, wanted[case].result())
+        wanted = {case: pool.submit(reference_map, case) for case in cases}
+        for case in cases:
             row = {**case._asdict(), "shape": list(case.shape)}
+            print(row, flush=True)  # so that it is known which one never ended
+            try:
+                with model_of(case, backend) as model:
+                    got = model(frame_of(case))
+                near = agreement(got, wanted[case].result())
+            except Exception:
+                yield {**row, "good": False, "failed": traceback.format_exc()}
+                continue
             yield {
                 **row,
                 "difference": near.difference,
@@ -105,10 +117,10 @@ def parity(backend: str, workers: int, *, quick: bool = False) -> Iterator[dict[
             }
 
 
-def doors(cupy: Any) -> dict[str, bool]:
-    """Whether every way in and out gives the same bits."""
-    shape = (257, 403)
-    frames = np.stack([scene(shape, seed=seed) for seed in range(9)])
+def doors(cupy: Any) -> Iterator[tuple[str, bool | str]]:
+    """Whether every way in and out gives the same bits; a traceback where one is shut."""
+    shape, count = DOORS
+    frames = np.stack([scene(shape, seed=seed) for seed in range(count)])
     with ittisal.Saliency(shape, backend="cuda", channel_order="bgr") as model:
         singles = np.stack([model(frame) for frame in frames])
 
@@ -116,43 +128,65 @@ def doors(cupy: Any) -> dict[str, bool]:
             return bool(np.array_equal(cupy.asnumpy(maps), singles))
 
         on_gpu = cupy.asarray(frames)
-        out = cupy.zeros(singles.shape, np.float32)
-        found = {
-            "batch from the host": same(model(frames)),
-            "batch on the GPU": same(model(on_gpu)),
-            "frames on the GPU": same(cupy.stack([model(frame) for frame in on_gpu])),
-            "out=": model(on_gpu, out=out) is out and same(out),
-            "a strided frame": bool(
-                np.array_equal(
-                    cupy.asnumpy(model(on_gpu[0][:, ::-1])),
-                    model(np.ascontiguousarray(frames[0][:, ::-1])),
-                )
-            ),
-            "stream": same(np.stack(list(model.stream(frames)))),
+
+        def given_out() -> bool:
+            out = cupy.zeros(singles.shape, np.float32)
+            return model(on_gpu, out=out) is out and same(out)
+
+        def strided() -> bool:
+            mirrored = model(np.ascontiguousarray(frames[0][:, ::-1]))
+            return bool(np.array_equal(cupy.asnumpy(model(on_gpu[0][:, ::-1])), mirrored))
+
+        def page_locked() -> bool:
+            pinned = model.pinned_frame(frames=len(frames))
+            pinned[:] = frames
+            one = all(np.array_equal(model(f), m) for f, m in zip(pinned, singles, strict=True))
+            return one and same(model(pinned)) and same(np.stack(list(model.stream(pinned))))
+
+        def another_stream() -> bool:
+            other = cupy.cuda.Stream(non_blocking=True)
+            with other:
+                late = [model(frame) for frame in on_gpu]
+            other.synchronize()
+            return same(cupy.stack(late))
+
+        def easy() -> bool:
+            here = ittisal.saliency_map(frames[0], backend="cuda", channel_order="bgr")
+            there = ittisal.saliency_map(on_gpu[0], backend="cuda", channel_order="bgr")
+            return bool(np.abs(cupy.asnumpy(there) - here).max() < 1e-6)
+
+        ways: dict[str, Callable[[], bool]] = {
+            "batch from the host": lambda: same(model(frames)),
+            "batch on the GPU": lambda: same(model(on_gpu)),
+            "frames on the GPU": lambda: same(cupy.stack([model(frame) for frame in on_gpu])),
+            "out=": given_out,
+            "a strided frame": strided,
+            "stream": lambda: same(np.stack(list(model.stream(frames)))),
+            "page-locked": page_locked,
+            "another stream": another_stream,
+            "NaN gives NaN": lambda: nan_gives_nan(cupy, model),
+            "saliency_map": easy,
+            "torch": lambda: torch_in_and_out(model, frames, singles),
         }
-        pinned = model.pinned_frame(frames=9)
-        pinned[:] = frames
-        found["page-locked batch"] = same(model(pinned))
-        other = cupy.cuda.Stream(non_blocking=True)
-        with other:
-            late = [model(frame) for frame in on_gpu]
-        other.synchronize()
-        found["another stream"] = same(cupy.stack(late))
-        found["NaN gives NaN"] = nan_gives_nan(cupy, model)
-        easy = ittisal.saliency_map(frames[0], backend="cuda", channel_order="bgr")
-        full = ittisal.saliency_map(on_gpu[0], backend="cuda", channel_order="bgr")
-        found["saliency_map"] = bool(np.abs(cupy.asnumpy(full) - easy).max() < 1e-6)
-        try:
-            import torch
-        except ImportError:
-            pass
-        else:
-            tensor = torch.from_numpy(frames).cuda()
-            answer = model(tensor)
-            found["torch"] = isinstance(answer, torch.Tensor) and bool(
-                np.array_equal(answer.cpu().numpy(), singles)
-            )
-    return found
+        for name, way in ways.items():
+            print(name, flush=True)
+            try:
+                yield name, way()
+            except ImportError as error:
+                if name != "torch":
+                    yield name, traceback.format_exc()
+                else:
+                    print(f"no torch: {error}", flush=True)
+            except Exception:
+                yield name, traceback.format_exc()
+
+
+def torch_in_and_out(model: ittisal.Saliency, frames: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether a tensor on the GPU gives a tensor there, and the same bits."""
+    import torch
+
+    answer = model(torch.from_numpy(frames).cuda())
+    return isinstance(answer, torch.Tensor) and bool(np.array_equal(answer.cpu().numpy(), wanted))
 
 
 def nan_gives_nan(cupy: Any, model: ittisal.Saliency) -> bool:
@@ -187,30 +221,63 @@ def replays(cupy: Any, count: int = 1000) -> dict[str, Any]:
     return {"replays": count, "different": different, "good": different == 0}
 
 
-def sanitizer() -> dict[str, Any]:
+SANITIZED = """
+import sys
+import numpy as np
+import ittisal
+from benchmarks.scenes import scene
+shape = (int(sys.argv[1]), int(sys.argv[2]))
+for config in (ittisal.ITTI_1998, ittisal.INVT):
+    with ittisal.Saliency(shape, config, backend="cuda") as model:
+        model(scene(shape))
+        model(np.stack([scene(shape, "float32", 1)] * 3))
+"""
+TOOLS = {  # options, and the frame: racecheck is the slowest
+    "memcheck": (("--report-api-errors", "no"), (97, 131)),  # CuPy asks what it knows may fail
+    "racecheck": ((), (32, 32)),
+    "synccheck": ((), (97, 131)),
+}
+
+
+def sanitizer(seconds: float = 110) -> Iterator[tuple[str, Any]]:
     """compute-sanitizer over a small frame, if there is one: its last words."""
-    tool = shutil.which("compute-sanitizer") or next(
-        map(str, Path("/usr/local").glob("cuda*/bin/compute-sanitizer")), None
-    )
+    tool = find_sanitizer()
     if tool is None:
-        return {"missing": "compute-sanitizer is not here"}
-    code = (
-        "import numpy as np, ittisal\n"
-        "from benchmarks.scenes import scene\n"
-        "for config in (ittisal.ITTI_1998, ittisal.INVT):\n"
-        "    with ittisal.Saliency((97, 131), config, backend='cuda') as model:\n"
-        "        model(scene((97, 131))); model(scene((97, 131), 'float32', 1))\n"
-    )
-    found: dict[str, Any] = {}
-    for check in ("memcheck", "racecheck", "synccheck", "initcheck"):
-        command = [tool, "--tool", check, "--error-exitcode", "9", sys.executable, "-c", code]
+        yield "missing", "compute-sanitizer is not here"
+        return
+    end = time.perf_counter() + seconds
+    for check, (options, shape) in TOOLS.items():
+        command = [tool, "--tool", check, *options, "--error-exitcode", "9"]
+        command += [sys.executable, "-c", SANITIZED, *map(str, shape)]
+        limit = min(end - time.perf_counter(), 60)
+        if limit < 5:
+            yield check, "no time left"
+            continue
+        start = time.perf_counter()
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=75)
-        except subprocess.TimeoutExpired:
-            found[check] = "took over 75 s"
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=limit, cwd=ROOT
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            yield check, f"no answer: {type(error).__name__}, {limit:.0f} s"
             continue
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        found[check] = f"exit {done.returncode}: {lines[-1] if lines else 'silent'}"
-        if done.returncode == 9:
-            found[f"{check} says"] = "\n".join(lines[:40])
-    return found
+        summary = [line for line in lines if "SUMMARY" in line] or lines[-1:] or ["silent"]
+        spent = time.perf_counter() - start
+        yield check, f"exit {done.returncode}: {summary[-1].strip('= ')} ({spent:.0f} s)"
+        if done.returncode:
+            yield f"{check} says", "\n".join(lines[:40] + lines[40:][-20:])
+
+
+def find_sanitizer() -> str | None:
+    """The tool on the path, in a toolkit, or in NVIDIA's wheels."""
+    on_path = shutil.which("compute-sanitizer")
+    if on_path:
+        return on_path
+    wheels = Path(sysconfig.get_paths()["purelib"], "nvidia")
+    places = [
+        *Path("/usr/local").glob("cuda*/bin/compute-sanitizer"),
+        *Path("/usr/local").glob("cuda*/compute-sanitizer/compute-sanitizer"),
+        *wheels.glob("**/compute-sanitizer"),
+    ]
+    return next((str(path) for path in places if path.is_file()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,8 @@ import ittisal
 from ittisal import backends
 
 from .agreement import agreement
-from .gpu import Gpu, percentiles
+from .apart import ROOT
+from .gpu import Gpu, clocks, percentiles
 from .plain_cupy import PlainCupy
 from .scenes import scene
 from .settings import shape_of
@@ -30,7 +32,7 @@ def make(size: str, backend: str = "cuda", threads: int | None = None) -> ittisa
     return ittisal.Saliency(shape_of(size), backend=backend, channel_order="bgr", threads=threads)
 
 
-def on_gpu(gpu: Gpu, size: str, seconds: float) -> dict[str, Any]:
+def on_gpu(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
     """One frame, and batches, that lie on the GPU."""
     cupy, rounds = gpu.cupy, max(int(100 * seconds), 20)
     with make(size) as model, gpu.stream:
@@ -41,12 +43,11 @@ def on_gpu(gpu: Gpu, size: str, seconds: float) -> dict[str, Any]:
         def call() -> None:
             model(frame, out=out)
 
-        found: dict[str, Any] = {
-            "device_us": gpu.device_us(call, rounds),
-            "device_cold_us": gpu.device_us(call, rounds // 2, cold=True),
-            "python_us": gpu.wall_us(call, 5 * rounds),
-            "buffers_mib": model.nbytes / 2**20,
-        }
+        yield "device_us", gpu.device_us(call, rounds)
+        yield "clocks", clocks()
+        yield "device_cold_us", gpu.device_us(call, rounds // 2, cold=True)
+        yield "python_us", gpu.wall_us(call, 5 * rounds)
+        yield "buffers_mib", model.nbytes / 2**20
         for count in BATCHES:
             frames = cupy.repeat(frame[None], count, axis=0)
             maps = cupy.empty((count, *model.map_shape), np.float32)
@@ -54,8 +55,7 @@ def on_gpu(gpu: Gpu, size: str, seconds: float) -> dict[str, Any]:
             def batch(frames: Any = frames, maps: Any = maps) -> None:
                 model(frames, out=maps)
 
-            found[f"batch_{count}_fps"] = gpu.per_second(batch, count, seconds)
-    return found
+            yield f"batch_{count}_fps", gpu.per_second(batch, count, seconds)
 
 
 def stages(gpu: Gpu, size: str) -> dict[str, float]:
@@ -66,7 +66,7 @@ def stages(gpu: Gpu, size: str) -> dict[str, float]:
     return {name: float(np.median([s[name] for s in samples]) * 1e3) for name in samples[0]}
 
 
-def from_host(size: str, seconds: float) -> dict[str, Any]:
+def from_host(size: str, seconds: float) -> Iterator[tuple[str, Any]]:
     """Frames in page-locked and in ordinary memory: one by one, streamed, in batches."""
     with make(size) as model:
         frame = scene(shape_of(size))
@@ -76,20 +76,22 @@ def from_host(size: str, seconds: float) -> dict[str, Any]:
             each[:] = frame
         out = np.empty(model.map_shape, np.float32)
         maps = np.empty((len(batch), *model.map_shape), np.float32)
-        found: dict[str, Any] = {}
+        usual = {}  # microseconds
         for name, source in (("pinned", pinned[0]), ("pageable", frame)):
             taken, end = [], time.perf_counter() + seconds
             while time.perf_counter() < end:
                 start = time.perf_counter()
                 model(source, out=out)
                 taken.append((time.perf_counter() - start) * 1e6)
-            found[f"{name}_call_us"] = percentiles(taken)
+            found = percentiles(taken)
+            usual[name] = found["p50"]
+            yield f"{name}_call_us", found
         for name, sources in (("pinned", pinned), ("pageable", [frame] * 3)):
-            count = max(int(seconds * 2e6 / found[f"{name}_call_us"]["p50"]), 10)
+            count = max(int(seconds * 1e6 / usual[name]), 10)
             start = time.perf_counter()
             for _ in model.stream(sources[k % 3] for k in range(count)):
                 pass
-            found[f"{name}_stream_fps"] = count / (time.perf_counter() - start)
+            yield f"{name}_stream_fps", count / (time.perf_counter() - start)
         pageable = np.array(batch)
         for name, frames in (("pinned", batch), ("pageable", pageable)):
             model(frames, out=maps)
@@ -97,8 +99,7 @@ def from_host(size: str, seconds: float) -> dict[str, Any]:
             while time.perf_counter() - start < seconds:
                 model(frames, out=maps)
                 done += len(frames)
-            found[f"{name}_batch_fps"] = done / (time.perf_counter() - start)
-    return found
+            yield f"{name}_batch_fps", done / (time.perf_counter() - start)
 
 
 def rivals(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
@@ -131,27 +132,45 @@ def rivals(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
 
 FIRST = """
 import time
-import numpy as np, cupy, ittisal
-from benchmarks.scenes import scene
-frame = scene((480, 640))
-cupy.cuda.runtime.free(0)  # the context, which every CUDA program waits for
+begin = time.perf_counter()
+import numpy, cupy, ittisal
+imported = time.perf_counter()
+frame = numpy.zeros((480, 640, 3), numpy.uint8)
+frame[200:220, 300:330] = 255
 start = time.perf_counter()
-ittisal.Saliency((480, 640), backend="cuda")(frame)
-print(time.perf_counter() - start)
+cupy.cuda.runtime.free(0)  # makes the context, which every CUDA program waits for
+ready = time.perf_counter()
+model = ittisal.Saliency((480, 640), backend="cuda")
+made = time.perf_counter()
+model(frame)
+first = time.perf_counter()
+model(frame)
+print(imported - begin, ready - start, made - ready, first - made, time.perf_counter() - first)
 """
+STEPS = ("imports_s", "context_s", "model_s", "frame_s", "second_frame_s")
 
 
-def first_call() -> dict[str, float]:
-    """Seconds from imports and context to the first map: nothing cached, then all cached."""
+def first_call(times: int) -> Iterator[tuple[str, Any]]:
+    """Seconds from the imports to the first map, context included: nothing cached, then all.
+
+    Medians of fresh processes.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "CUPY_CACHE_DIR": folder}
-        found = {}
-        for name in ("empty_cache_s", "warm_cache_s"):
-            command = [sys.executable, "-c", FIRST]
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=120
-            )
-            if done.returncode:
-                raise RuntimeError(done.stderr[-3000:])
-            found[name] = float(done.stdout.split()[-1])
-    return found
+        for name in ("empty_cache", "warm_cache"):
+            runs = []
+            for turn in range(times):
+                cache = os.path.join(folder, str(turn) if name == "empty_cache" else "0")
+                done = subprocess.run(
+                    [sys.executable, "-c", FIRST],
+                    env={**os.environ, "CUPY_CACHE_DIR": cache},
+                    cwd=ROOT,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                if done.returncode:
+                    raise RuntimeError(done.stderr[-3000:])
+                runs.append([float(word) for word in done.stdout.split()])
+            steps = zip(STEPS, map(statistics.median, zip(*runs, strict=True)), strict=True)
+            yield name, dict(steps)
+            yield f"{name}_s", statistics.median(sum(run[1:4]) for run in runs)

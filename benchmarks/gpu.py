@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,27 +12,40 @@ import numpy as np
 SPIN = r"""
 extern "C" __global__ void spin(long long nanoseconds) {
     long long start, now;
-    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(start));
-    do asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(start));
+    do asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
     while (now - start < nanoseconds);
 }
 extern "C" __global__ void nothing() {}
 """
-HOLD = 300_000  # nanoseconds that the GPU is kept busy, so that all launches are queued behind
+HOLD = 400_000  # nanoseconds that the GPU is kept busy, so that all launches are queued behind
 FLUSH = 3  # times the second-level cache that are written to empty it
 
 
 def percentiles(values: Any) -> dict[str, float]:
     """Minimum, median, 95th and 99th percentile, and how many there were."""
     values = np.asarray(values, float)
-    low, middle, high = np.percentile(values, (50, 95, 99))
     return {
         "min": float(values.min()),
-        "p50": float(low),
-        "p95": float(middle),
-        "p99": float(high),
+        **{f"p{p}": float(np.percentile(values, p)) for p in (50, 95, 99)},
         "count": len(values),
     }
+
+
+def clocks() -> str:
+    """Clocks, power and heat as nvidia-smi has them now; nothing here sets any."""
+    asked = (
+        "pstate,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,"
+        "temperature.gpu,utilization.gpu,pcie.link.gen.current,pcie.link.width.current"
+    )
+    command = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=15, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"not known: {type(error).__name__}"
+    names, values = (line.split(", ") for line in done.stdout.splitlines()[:2])
+    pairs = zip(names, values, strict=True)
+    return ", ".join(f"{name.split(' ')[0]} {value}" for name, value in pairs)
 
 
 class Gpu:
@@ -63,6 +77,7 @@ class Gpu:
             "runtime": runtime.runtimeGetVersion(),
             "nvrtc": ".".join(map(str, nvrtc.getVersion())),
             "cupy": self.cupy.__version__,
+            "clocks": clocks(),
         }
 
     def device_us(
@@ -71,21 +86,30 @@ class Gpu:
         """Microseconds that the GPU takes for what `call` launches on this stream.
 
         Each is queued behind a kernel that spins, so that the time Python takes to launch does not
-        count; `cold` writes over the second-level cache before.
+        count: rounds in which Python took longer than that are left out. `cold` writes over the
+        second-level cache before.
         """
         cupy, taken = self.cupy, []
         with self.stream:
-            for _ in range(rounds + 3):
+            for turn in range(3 * rounds + 3):
                 if cold:
                     self._flush.fill(1)
                 start, end = cupy.cuda.Event(), cupy.cuda.Event()
+                self.stream.synchronize()
+                begun = time.perf_counter_ns()
                 self._spin((1,), (1,), (np.int64(HOLD),))
                 start.record()
                 call()
                 end.record()
+                in_time = time.perf_counter_ns() - begun < HOLD
                 end.synchronize()
-                taken.append(cupy.cuda.get_elapsed_time(start, end) * 1e3)
-        return percentiles(taken[3:])
+                if in_time and turn >= 3:
+                    taken.append(cupy.cuda.get_elapsed_time(start, end) * 1e3)
+                if len(taken) == rounds:
+                    break
+        if not taken:
+            raise RuntimeError(f"Python never launched within {HOLD / 1000:.0f} us")
+        return percentiles(taken)
 
     def wall_us(self, call: Callable[[], Any], rounds: int) -> dict[str, float]:
         """Microseconds from the call to its synchronised result, on the wall."""
@@ -155,6 +179,6 @@ class Gpu:
 
         return {
             "kernel_wall": self.wall_us(kernel, 300)["p50"],
-            "graph_of_7_wall": self.wall_us(launch, 300)["p50"],
-            "graph_of_7_device": self.device_us(launch, 100)["p50"],
+            "graph_wall": self.wall_us(launch, 300)["p50"],
+            "graph_device": self.device_us(launch, 100)["p50"],
         }

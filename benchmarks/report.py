@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -70,6 +71,8 @@ def number(value: float | None) -> str:
     """Three significant digits, more where only the tail of nines tells."""
     if value is None:
         return "-"
+    if not math.isfinite(value):
+        return str(value)
     if 0.999 < value < 1:
         return f"{value:.8f}".rstrip("0").rstrip(".")
     if value and abs(value) < 1e-3:

@@ -18,12 +18,12 @@ import scipy.ndimage
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import cuda, cuda_checks, cuda_timings  # noqa: E402
+from benchmarks import apart, cuda, cuda_checks, cuda_parts, cuda_timings  # noqa: E402
 from benchmarks.answers import agreement  # noqa: E402
 from benchmarks.bench_accuracy import maxima  # noqa: E402
 from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
 from benchmarks.gates import Gate  # noqa: E402
-from benchmarks.gpu import percentiles  # noqa: E402
+from benchmarks.gpu import clocks, percentiles  # noqa: E402
 from benchmarks.handwritten import Handwritten, PlainHandwritten  # noqa: E402
 from benchmarks.plain_cupy import PlainCupy  # noqa: E402
 from benchmarks.report import number, table, warnings  # noqa: E402
@@ -98,6 +98,7 @@ def test_runner_from_end_to_end(tmp_path):
     }
     for suite in suites:
         assert f"## {suite}" in done.stdout
+    assert f"## cuda\n\nskipped: {cuda.why_skipped()}" in done.stdout
     assert document["machine"]["versions"]["numpy"]
     frame = next(r for r in document["results"] if r["suite"] == "Frame")
     times = frame["times_ms"]
@@ -171,10 +172,19 @@ def test_percentiles():
 
 
 def test_parity_finds_the_reference_equal_to_itself():
-    rows = list(cuda_checks.parity("reference", 2, quick=True))
-    assert len(rows) == len(cuda_checks.cases(quick=True)) and all(row["good"] for row in rows)
+    cases = cuda_checks.small()
+    rows = list(cuda_checks.parity("reference", 2, cases))
+    assert len(rows) == len(cases) and all(row["good"] for row in rows)
     assert {row["reading"] for row in rows} == set(cuda_checks.OPTIONS)
     json.dumps(rows)
+
+
+def test_a_case_that_fails_leaves_the_others():
+    cases = [cuda_checks.Case("itti1998", shape) for shape in ((20, 20), (40, 50))]
+    broken, good = cuda_checks.parity("reference", 1, cases)
+    assert not broken["good"] and "at least 32" in broken["failed"]
+    assert good["good"]
+    assert "at least 32" in cuda.wrong({"parity, small": {"found": [broken, good]}})[0]
 
 
 class NumpyAsCupy:
@@ -237,16 +247,21 @@ def test_the_gpus_parts_run_and_make_a_document(gpu, monkeypatch, tmp_path):
     monkeypatch.setattr(cuda_timings, "BATCHES", (8,))
     monkeypatch.setattr(cuda_timings, "HOST_BATCHES", (3, 2))
     monkeypatch.setattr(cuda_checks, "nan_gives_nan", lambda *_: True)  # the host raises instead
-    doors = cuda_checks.doors(gpu.cupy)
-    assert all(doors.values()), doors
+    monkeypatch.setattr(cuda_checks, "DOORS", ((65, 83), 5))
+    doors = dict(cuda_checks.doors(gpu.cupy))
+    # A tensor on the host is no array that the model takes.
+    assert all(same is True for door, same in doors.items() if door != "torch"), doors
+    doors.pop("torch", None)
     steps = [
         ("gpu", lambda: {"gpu": "none"}),
         ("doors", lambda: doors),
         ("replays", lambda: cuda_checks.replays(gpu.cupy, 20)),
-        (f"on the GPU, {size}", lambda: cuda_timings.on_gpu(gpu, size, 0.01)),
+        (f"on the GPU, {size}", lambda: dict(cuda_timings.on_gpu(gpu, size, 0.01))),
         (f"stages, {size}", lambda: cuda_timings.stages(gpu, size)),
-        (f"from the host, {size}", lambda: cuda_timings.from_host(size, 0.01)),
+        (f"from the host, {size}", lambda: dict(cuda_timings.from_host(size, 0.01))),
         (f"rivals, {size}", lambda: dict(cuda_timings.rivals(gpu, size, 0.01))),
+        ("parity, small", lambda: list(cuda_checks.parity("cuda", 1, cuda_checks.small()[:1]))),
+        ("floors", lambda: {"copy_gb_s": 3000.0, "launch_us": {"graph_device": 9.0}}),
         ("broken", lambda: 1 / 0),
         ("sanitizer", lambda: {"missing": "not here"}),
     ]
@@ -263,16 +278,78 @@ def test_the_gpus_parts_run_and_make_a_document(gpu, monkeypatch, tmp_path):
     assert "WRONG:" in text and "device_us" in text and "1.5 (30: met)" in text
 
 
-def test_parts_that_cannot_be_made_and_parts_too_late_are_written_down():
-    def steps():
-        yield "late", lambda: 1
-        raise RuntimeError("no context")
+def test_parts_too_late_are_left_out_and_a_save_that_fails_stops_nothing(capsys):
+    def save(found):
+        raise OSError("disk full")
 
-    saved = []
-    found = cuda.run(steps(), saved.append, budget=-1)
-    assert "left_out" in found["late"]
-    assert "no context" in found["setting up"]["failed"]
-    assert cuda.wrong(found) == ["setting up"]
+    found = cuda.run(iter([("doors", lambda: 1), ("floors", lambda: 1)]), save, deadline=0)
+    assert [part["left_out"] for part in found.values()] == ["no time was left"] * 2
+    assert cuda.wrong(found) == ["doors: no time was left"]  # unchecked answers are not right ones
+    assert "disk full" in capsys.readouterr().err
+
+
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from benchmarks.apart import keep
+def pieces():
+    yield "first", 1.5
+    {}
+    yield "second", 2.5
+print("about to")
+keep(pieces(), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("harm", "limit", "told"),
+    [
+        ("raise ValueError('bad')", 20, "ValueError: bad"),
+        ("os.abort()", 20, "exit status -6\nabout to"),
+        ("sys.stdout.flush(); time.sleep(60)", 2, "took over 2 s and was stopped\nabout to"),
+    ],
+)
+def test_a_part_that_ends_badly_leaves_what_it_found(harm, limit, told):
+    child = CHILD.replace('print("about to")', 'print("about to", flush=True)').format(harm)
+    steps = [
+        ("bad", lambda: apart.call([sys.executable, "-c", child], limit)),
+        ("good", lambda: apart.call([sys.executable, "-c", CHILD.format("")], 20)),
+    ]
+    found = cuda.run(iter(steps), lambda found: None)
+    assert told in found["bad"]["failed"]
+    assert found["bad"]["found"] == {"first": 1.5}
+    assert found["good"]["found"] == {"first": 1.5, "second": 2.5}
+    text = cuda.markdown({"title": "a GPU", "machine": {}, "parts": found})
+    assert "- first: 1.5" in text and told.splitlines()[0] in text
+
+
+def test_parts_have_names_and_run_by_them(monkeypatch, tmp_path):
+    names = cuda_parts.names(quick=False)
+    assert set(cuda_parts.names(quick=True)) < set(names)
+    assert [name for name, _ in cuda.parts(1.0, 0.0, quick=False)] == names
+    for part, size in ((p, s) for p in ("on the GPU", "from the host") for s in cuda.SIZES):
+        assert f"{part}, {size}" in names  # as `figures` looks for them
+    assert {n.split(",")[0] for n in names} >= {*cuda.CHECKS, "floors", "rivals", "first call"}
+    monkeypatch.setattr(cuda_checks, "find_sanitizer", lambda: None)
+    cuda_parts.main("sanitizer", "0.1", "quick", str(tmp_path / "found.json"))
+    assert "missing" in json.loads((tmp_path / "found.json").read_text())
+
+
+def test_the_sanitizers_program_is_run_and_its_summary_kept(monkeypatch, tmp_path):
+    tool = tmp_path / "compute-sanitizer"
+    tool.write_text("#!/bin/sh\necho ========= ERROR SUMMARY: 2 errors\nexit 9\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = dict(cuda_checks.sanitizer())
+    assert found["memcheck"].startswith("exit 9: ERROR SUMMARY: 2 errors")
+    assert len(cuda.wrong({"sanitizer": {"found": found}})) == len(cuda_checks.TOOLS)
+    compile(cuda_checks.SANITIZED, "sanitized", "exec")
+    compile(cuda_timings.FIRST, "first", "exec")
+
+
+def test_clocks_are_not_known_without_the_tool(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert clocks().startswith("not known")
 
 
 def test_no_gpu_is_said_in_a_line(tmp_path):
