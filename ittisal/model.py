@@ -187,8 +187,8 @@ class Saliency:
         Parameters
         ----------
         frames : iterable of arrays
-            Each as for a call; those on a GPU are copied to the host first (a call does better). One from `pinned_frame` may be filled anew once the next is asked
-            for, like any other.
+            Each as for a call; those on a GPU are copied to the host first (a call does better).
+            One from `pinned_frame` may be filled anew once the next is asked for, like any other.
 
         Yields
         ------
@@ -243,7 +243,7 @@ class Saliency:
         >>> model = ittisal.Saliency((64, 96))
         >>> frame = model.pinned_frame()
         >>> frame[20:30, 40:50] = 255
-        >>> model(frame).max() > 0
+        >>> bool(model(frame).max() > 0)
         True
         """
         dtype = np.dtype(dtype)
@@ -298,7 +298,7 @@ class Saliency:
         if not self._busy.acquire(blocking=False):
             raise RuntimeError(
                 "this Saliency is in use, by another thread or by a stream of frames that has not "
-                "ended; build one for each"
+                "ended; build one for each thread"
             )
         try:
             yield self._backend

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .config import Config
 from .plan import Plan
 
 STAGES = (
@@ -24,6 +25,16 @@ class BackendError(RuntimeError):
 
     Also raised where a GPU fails while it works.
     """
+
+
+def makes_no_whole_maps(config: Config) -> tuple[bool, str]:
+    """Whether a config can be had of a backend that reduces maps as it makes them, or why not."""
+    if config.normalise_before_reduction:
+        return False, (
+            "normalise_before_reduction=True needs whole maps, which this backend never makes; "
+            'use backend="reference"'
+        )
+    return True, "every option"
 
 
 class Backend(Protocol):

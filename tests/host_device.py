@@ -11,6 +11,8 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 from host_kernels import HostModule
 
+from ittisal.cuda import sources
+
 
 class Nothing:
     """A stream, or an event: here everything is done as soon as it is asked for."""
@@ -79,9 +81,10 @@ class HostDevice:
     def using(self, stream):
         yield
 
-    def compile(self, source, options, names):
-        module = HostModule(self.source(source), options, names=names, **self.settings)
-        return {name: self._counted(name, module.kernel(name)) for name in names}
+    def compile(self, files, options, names):
+        text = self.source(sources.joined(files))
+        module = HostModule(text, options, names=names(text), **self.settings)
+        return {name: self._counted(name, module.kernel(name)) for name in module.names}
 
     def _counted(self, name, kernel):
         def launch(grid, block, arguments):

@@ -309,7 +309,7 @@ def test_what_it_lacks_is_named(gpu_on_host):
 
 
 def test_kernels_that_do_not_compile_are_an_error_when_the_model_is_made(gpu_on_host, monkeypatch):
-    def compile(self, source, options, names):
+    def compile(self, files, options, names):
         raise BackendError("the CUDA kernels do not compile for this host: ...")
 
     monkeypatch.setattr(HostDevice, "compile", compile)

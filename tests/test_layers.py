@@ -25,7 +25,7 @@ LAYERS = {
     "frames": ("config", "numpy"),
     "maps": ("config", "numpy"),
     "model": ("backends config frames maps pipeline plan", "numpy"),
-    "pipeline": ("plan", "numpy"),
+    "pipeline": ("config plan", "numpy"),
     "plan": ("config", "numpy"),
     "reference": ("config", "numpy"),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),

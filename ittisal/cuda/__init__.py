@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..config import Config
+from ..pipeline import makes_no_whole_maps
 from ..plan import Plan
 
 if TYPE_CHECKING:
@@ -20,12 +21,7 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.normalise_before_reduction:
-        return False, (
-            "normalise_before_reduction=True needs whole maps, which this backend never makes; "
-            'use backend="reference"'
-        )
-    return True, "every option"
+    return makes_no_whole_maps(config)
 
 
 def describe() -> dict[str, str]:

@@ -49,6 +49,7 @@ class Port:
     arrived: Any  # events
     done: Any
     frames_under_way: int = 0
+    lent: bool = False  # they are on their way from memory that was given out
 
 
 class CudaBackend:
@@ -93,15 +94,13 @@ class CudaBackend:
         key = (dtype.name, channels)
         if key not in self.kinds:
             config = self.plan.config
-            source = sources.joined()
-            names = sources.kernel_names(source, own_pyramid=variant.has_own_pyramid(config))
-            options = variant.options(config, self.order, *key)
-            self.kinds[key] = Kind(
-                dtype,
-                channels,
-                geometry_for(self.layout, *key),
-                self.device.compile(source, options, names),
+            own = variant.has_own_pyramid(config)
+            kernels: dict[str, Callable[..., None]] = self.device.compile(
+                sources.read(),
+                variant.options(config, self.order, *key),
+                lambda text: sources.kernel_names(text, own_pyramid=own),
             )
+            self.kinds[key] = Kind(dtype, channels, geometry_for(self.layout, *key), kernels)
         return self.kinds[key]
 
     # --- frames from the host
@@ -115,16 +114,21 @@ class CudaBackend:
         size = self._reserve(-(-len(frames) // PARTS))
         starts = range(0, len(frames), size)
         parts = (frames[start : start + size] for start in starts)
-        for start, maps in zip(starts, self._pipelined(parts, size), strict=True):
+        for start, maps in zip(starts, self._pipelined(parts, size, refilled=False), strict=True):
             out[start : start + len(maps)] = maps
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Maps of frames in turn: one is copied to the device while another is worked on."""
-        for maps in self._pipelined((frame[None] for frame in frames), 1):
+        for maps in self._pipelined((frame[None] for frame in frames), 1, refilled=True):
             yield maps[0].copy()
 
-    def _pipelined(self, parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-        """Page-locked maps of each part of up to `size` frames, good until the next one."""
+    def _pipelined(
+        self, parts: Iterable[np.ndarray], size: int, *, refilled: bool
+    ) -> Iterator[np.ndarray]:
+        """Page-locked maps of each part of up to `size` frames, good until the next one.
+
+        `refilled`: page-locked frames may be filled anew when the next part is asked for.
+        """
         under_way: list[Port] = []
         try:
             for count, part in enumerate(parts):
@@ -134,6 +138,8 @@ class CudaBackend:
                 under_way.append(port)
                 if len(under_way) == DEPTH:
                     yield self._finish(under_way.pop(0))
+                if refilled and port.lent:
+                    self.device.wait(port.arrived)
             while under_way:
                 yield self._finish(under_way.pop(0))
         finally:
@@ -162,8 +168,8 @@ class CudaBackend:
     def _submit(self, port: Port, frames: np.ndarray) -> None:
         """Send frames on their way; nothing here waits for the device."""
         device, count = self.device, len(frames)
-        lent = self._is_lent(frames)
-        if not lent:
+        port.lent = self._is_lent(frames)
+        if not port.lent:
             np.copyto(port.pinned[:count], frames)
             frames = port.pinned[:count]
         device.copy_in(port.frames, frames, device.copies)
@@ -178,8 +184,6 @@ class CudaBackend:
                     device.copy_out(port.pinned_found[index], found, device.stream)
             port.done.record(device.stream)
         port.frames_under_way = count
-        if lent:  # so that the caller may refill it as soon as the next frame is asked for
-            self.device.wait(port.arrived)
 
     def _finish(self, port: Port) -> np.ndarray:
         """Wait for a port's maps. Raises ValueError if a float frame held what it must not."""

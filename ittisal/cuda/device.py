@@ -10,6 +10,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..pipeline import BackendError
+from . import sources
 
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2  # cudaMemcpyKind
 REPEATS = 20  # of what is timed
@@ -136,11 +138,23 @@ class Device:
     # --- kernels
 
     def compile(
-        self, source: str, options: tuple[str, ...], names: Sequence[str]
+        self,
+        files: dict[str, str],
+        options: tuple[str, ...],
+        names: Callable[[str], Sequence[str]],
     ) -> dict[str, Callable[..., None]]:
-        """Kernels by name; from CuPy's cache on disk if they were compiled before."""
-        with self._device:
-            return _compiled(self.id, source, options, tuple(names))
+        """Kernels by name; from CuPy's cache on disk if they were compiled before.
+
+        `names` tells those that a text holds. A few texts are compiled at a time, each by a thread.
+        """
+
+        def compiled(source: str) -> dict[str, Callable[..., None]]:
+            with self.cupy.cuda.Device(self.id):
+                return _compiled(self.id, source, options, tuple(names(source)))
+
+        with ThreadPoolExecutor(len(sources.GROUPS)) as pool:
+            found = list(pool.map(compiled, sources.groups(files)))
+        return {name: kernel for group in found for name, kernel in group.items()}
 
     def record(self, run: Callable[[], None]) -> Callable[[Any], None]:
         """Record what `run` launches as a graph; the result launches it on a stream.

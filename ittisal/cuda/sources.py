@@ -14,15 +14,13 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 HEADER = "common.cuh"
-FILES = (
-    "opponency.cu",
-    "pyramid.cu",
-    "orientation.cu",
-    "centre_surround.cu",
-    "normalise.cu",
-    "combine.cu",
-    "enlarge.cu",
+# What is compiled together; the groups at the same time, on several threads.
+GROUPS = (
+    ("opponency.cu", "pyramid.cu"),
+    ("orientation.cu", "centre_surround.cu"),
+    ("normalise.cu", "combine.cu", "enlarge.cu"),  # combine calls N
 )
+FILES = tuple(name for group in GROUPS for name in group)
 _KERNEL = re.compile(r'extern "C" __global__ void\s+__launch_bounds__\([^)]*\)\s+(\w+)\(')
 
 
@@ -62,8 +60,13 @@ def joined(files: dict[str, str] | None = None) -> str:
     Joined rather than included, because CuPy's cache of compiled kernels does not see what an
     `#include` brings in.
     """
-    files = read() if files is None else files
+    files = files or read()
     return "".join(f'#line 1 "{name}"\n{text}' for name, text in files.items())
+
+
+def groups(files: dict[str, str]) -> list[str]:
+    """The files as a few translation units, each with the header."""
+    return [joined({name: files[name] for name in (HEADER, *group)}) for group in GROUPS]
 
 
 def kernel_names(source: str, *, own_pyramid: bool) -> tuple[str, ...]:
