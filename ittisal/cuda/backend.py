@@ -365,7 +365,8 @@ class CudaBackend:
         return wanted
 
     def _arrive(self, frame: np.ndarray) -> tuple[Kind, Port]:
-        """Copy a frame to the device and check its values."""
+        """Copy a frame to the device and check its values, once the arena is free."""
+        self.device.wait(self.finished)
         kind = self.kind(frame.dtype, 3 if frame.ndim == 3 else 1)
         port = self._port(kind, 1, 0)
         np.copyto(port.pinned[0], frame)
