@@ -24,7 +24,7 @@ OPERATORS = {
 }
 BITS = {"uint8": 8, "uint16": 16, "float32": 32}
 # No product is fused with a sum but where the text says fmaf: the same bits everywhere.
-COMPILER = ("--std=c++17", "--fmad=false")
+COMPILER = ("-std=c++17", "--fmad=false")  # spelt so that CuPy sees it, and adds no other
 
 
 def has_colour(config: Config, channels: int) -> bool:
