@@ -159,7 +159,7 @@ def nearness(found: dict[str, Any]) -> dict[str, list[float | None]]:
                 f"times faster than {rival} (python_us)": over(
                     got(f"rivals, {size}", rival, "p50"), python
                 )
-                for rival in ("cpu_all_threads", "cpu_1_thread", "plain_cupy")
+                for rival in ("cpu_default", "cpu_1_thread", "cpu_all_threads", "plain_cupy")
             },
         }.items():
             rows.setdefault(name, []).append(value)

@@ -108,7 +108,7 @@ def rivals(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
     usable, reason = backends.available()["cpu"]
     with make(size) as model:
         truth = model(frame)
-    for name, threads in (("cpu_all_threads", None), ("cpu_1_thread", 1)):
+    for name, threads in cpu_threads().items():
         if not usable:
             yield name, {"missing": reason}
             continue
@@ -128,6 +128,15 @@ def rivals(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
         near = agreement(gpu.cupy.asnumpy(plain(source)), truth)
     wall = gpu.wall_us(lambda: plain(source), max(int(20 * seconds), 5))
     yield "plain_cupy", {**wall, "r": near.r, "difference": near.difference}
+
+
+def cpu_threads() -> dict[str, int | None]:
+    """One, as many as a model takes unasked, and every core that this process may use.
+
+    Unasked a small frame gets one and a large one eight, so the quickest may be any of these.
+    """
+    usable = len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
+    return {"cpu_default": None, "cpu_1_thread": 1, "cpu_all_threads": min(usable, 256)}
 
 
 FIRST = """

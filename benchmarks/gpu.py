@@ -35,16 +35,16 @@ def percentiles(values: Any) -> dict[str, float]:
 def clocks() -> str:
     """Clocks, power and heat as nvidia-smi has them now; nothing here sets any."""
     asked = (
-        "pstate,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,"
+        "driver_version,pstate,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,"
         "temperature.gpu,utilization.gpu,pcie.link.gen.current,pcie.link.width.current"
     )
     command = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=15, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
+        names, values = (line.split(", ") for line in done.stdout.splitlines()[:2])
+        pairs = list(zip(names, values, strict=True))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:  # or it says something else
         return f"not known: {type(error).__name__}"
-    names, values = (line.split(", ") for line in done.stdout.splitlines()[:2])
-    pairs = zip(names, values, strict=True)
     return ", ".join(f"{name.split(' ')[0]} {value}" for name, value in pairs)
 
 

@@ -352,6 +352,22 @@ def test_clocks_are_not_known_without_the_tool(monkeypatch):
     assert clocks().startswith("not known")
 
 
+@pytest.mark.parametrize(
+    ("says", "known"),
+    [
+        ("No devices were found", "not known"),
+        ("a, b [MHz]\\n1, 2", "a 1, b 2"),
+        ("a, b\\n1", "not"),
+    ],
+)
+def test_clocks_survive_whatever_the_tool_says(monkeypatch, tmp_path, says, known):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\nprintf '{says}\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert clocks().startswith(known)
+
+
 def test_no_gpu_is_said_in_a_line(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "cuda", "--out", str(tmp_path)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}

@@ -70,7 +70,13 @@ CASES = [
     for name in CONFIGS
     for shape in (SHAPES if name in ("itti1998", "invt") else SMALL)
 ]
-CASES += [("cuda", name, shape) for name in ("itti1998", "invt", "split") for shape in TILED]
+TILED += [(48, 520), (97, 2079)]  # wide, and too low for the far surrounds
+CASES += [
+    (kind, name, shape)
+    for kind in KINDS
+    for name in ("itti1998", "invt", "split")
+    for shape in TILED
+]
 # What each stage reads and writes, as prefixes of names in the trace.
 PYRAMIDS = ("pyramid/", "orientation_pyramid/")
 READS = {

@@ -194,7 +194,7 @@ def reduced_rows(
     centre = levels[level, PLANES] + plane * levels[level, PLANE_STRIDE]
     map_pitch, map_stride = places[MAP_PITCH], places[MAP_STRIDE]
     reach, maps = constant(variant, "reduction_reach"), constant(variant, "maps")
-    room = pitch + 4 * PAD
+    room = 2 * pitch + 4 * PAD  # a near surround that stands in for a far one is twice as long
     near = scratch + PAD, scratch + PAD + room
     far = scratch + PAD + 2 * room, scratch + PAD + 3 * room
     near_before, far_before = np.int64(NOWHERE), np.int64(NOWHERE)

@@ -278,7 +278,7 @@ def _scratch_size(plan: Plan, own: bool) -> int:
         (4 if plan.config.reduction_taps == 9 else 2),
     )
     width = padded(plan.level_shape(FIRST_LEVEL)[1])
-    surrounds = 4 * (width + 4 * PAD) + PAD
+    surrounds = 4 * (2 * width + 4 * PAD) + PAD
     size = max(size, surrounds + twice(FIRST_LEVEL, planes, states))
     size = max(size, PAD + width * (1 + 9 * 6))  # orientation: nine rows of band and partials
     height, width = plan.map_shape
