@@ -5,6 +5,7 @@ The tests marked so need a GPU; `python -m benchmarks cuda` does more of the kin
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import types
 
@@ -48,6 +49,7 @@ def fake_cupy(*, devices=1, capability="90", nvrtc=True, hip=False, driver=True)
     if nvrtc:
         cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))
     cupy = types.ModuleType("cupy")
+    cupy.__spec__ = importlib.util.spec_from_loader("cupy", None)
     cupy.__version__, cupy.cuda = "14.2.0", cuda
     return {"cupy": cupy, "cupy.cuda": cuda}
 
@@ -68,6 +70,7 @@ def fake_cupy(*, devices=1, capability="90", nvrtc=True, hip=False, driver=True)
 )
 def test_probe_says_what_there_is_or_what_is_missing(monkeypatch, fake, usable, says):
     device.device_name.cache_clear()
+    monkeypatch.setattr(device, "_has_driver", lambda: True)
     for name, module in fake_cupy(**fake).items():
         monkeypatch.setitem(sys.modules, name, module)
     found, reason = device.probe()
@@ -81,9 +84,18 @@ def test_no_cupy_is_said_with_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(BackendError) as caught:
         Saliency((64, 64), backend="cuda")
-    assert str(caught.value).startswith("backend='cuda' cannot be used: cuda: CuPy cannot be")
+    assert str(caught.value).startswith("backend='cuda' cannot be used: cuda: CuPy is not")
     assert "pip install 'ittisal[cuda]'" in str(caught.value)
     assert Saliency((64, 64)).backend in ("cpu", "reference")  # auto goes on
+
+
+def test_no_driver_is_said_before_cupy_is_loaded(monkeypatch):
+    monkeypatch.setattr(device, "_has_driver", lambda: False)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy()["cupy"])
+    assert device.probe() == (
+        False,
+        "there is no NVIDIA driver here; install one, or use another backend",
+    )
 
 
 class OnGpu:

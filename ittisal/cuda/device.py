@@ -6,7 +6,9 @@ is imported when a device is opened, never before.
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -282,11 +284,27 @@ def describe() -> dict[str, str]:
     }
 
 
+def _has_driver() -> bool:
+    """Whether NVIDIA's driver library can be loaded."""
+    names = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libcuda.so")
+    for name in names:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False
+
+
 PACKAGE = "pip install 'ittisal[cuda]' (drivers for CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
 
 
 def probe() -> tuple[bool, str]:
     """Whether CuPy, a driver, a device and the compiler are there; why, or what to install."""
+    if importlib.util.find_spec("cupy") is None:
+        return False, f"CuPy is not installed; {PACKAGE}"
+    if not _has_driver():  # asked first, since CuPy takes a third of a second to load
+        return False, "there is no NVIDIA driver here; install one, or use another backend"
     try:
         import cupy
     except ImportError as error:
