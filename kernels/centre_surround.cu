@@ -1,6 +1,6 @@
 // |centre - surround| of every feature and pair, reduced to level 4 as it is made: the surround is
-// enlarged and the difference taken in registers, so that no map exists at its own size. The border's
-// fade is part of the first step's weights.
+// enlarged and the difference taken in registers, so that no map exists at its own size. The
+// border's fade is part of the first step's weights.
 
 // Where sample p of a centre lies between the samples of a surround: low + t (high - low).
 struct Between {
@@ -25,7 +25,8 @@ struct SurroundColumn {
     int low;  // of the two rows at hand
     float above, below;
 
-    __device__ __forceinline__ SurroundColumn(const float* plane, int rows, int columns, int x, int y)
+    __device__ __forceinline__ SurroundColumn(const float* plane, int rows, int columns, int x,
+                                              int y)
         : height(rows), pitch(columns) {
         const Between at = between<DELTA>(x);
         left = plane + clamp(at.low, columns);
@@ -54,7 +55,8 @@ struct SurroundColumn {
     }
 };
 
-// What is kept of a difference: its size, its two halves, or (RECTIFIED, of directions) the positive.
+// What is kept of a difference: its size, its two halves, or (RECTIFIED, of directions) the
+// positive.
 __device__ __forceinline__ void contrast(float difference, bool rectified, float* value) {
     if constexpr (HALVES == 2) {
         value[0] = fmaxf(difference, 0.0f);
@@ -74,7 +76,9 @@ struct ContrastColumn {
     SurroundColumn<4> far;
     bool rectified;
 
-    __device__ __forceinline__ float fetch(int y) const { return __ldg(column + clamp(y, height) * pitch); }
+    __device__ __forceinline__ float fetch(int y) const {
+        return __ldg(column + clamp(y, height) * pitch);
+    }
     __device__ __forceinline__ void values(float even, float odd, int y, float (&a)[CONTRASTS],
                                            float (&b)[CONTRASTS]) {
         float above, below;
@@ -86,15 +90,18 @@ struct ContrastColumn {
         contrast(odd - below, rectified, b + HALVES);
     }
 };
-// The column for centre level `level` of a feature. Where the far surround does not exist the near one
-// stands in, and what comes of it is not used.
-__device__ __forceinline__ ContrastColumn contrast_column(const Geometry& g, const float* arena, int feature,
-                                                          int level, int x, int y) {
+// The column for centre level `level` of a feature. Where the far surround does not exist the near
+// one stands in, and what comes of it is not used.
+__device__ __forceinline__ ContrastColumn contrast_column(const Geometry& g, const float* arena,
+                                                          int feature, int level, int x, int y) {
     const int near = level + 3, far = min(level + 4, g.top);
-    return {arena + plane_at(g, feature, level) + clamp(x, g.width[level]), g.height[level], g.width[level],
-            SurroundColumn<3>(arena + plane_at(g, feature, near), g.height[near], g.width[near], x, y),
-            SurroundColumn<4>(arena + plane_at(g, feature, far), g.height[far], g.width[far], x, y),
-            RECTIFIED && feature >= ORIENTED};
+    return {
+        arena + plane_at(g, feature, level) + clamp(x, g.width[level]),
+        g.height[level],
+        g.width[level],
+        SurroundColumn<3>(arena + plane_at(g, feature, near), g.height[near], g.width[near], x, y),
+        SurroundColumn<4>(arena + plane_at(g, feature, far), g.height[far], g.width[far], x, y),
+        RECTIFIED && feature >= ORIENTED};
 }
 
 // Where the maps of a feature at one centre level go: near surround, then far.
@@ -103,28 +110,33 @@ struct Maps {
     int height, width;
     bool far_exists;
     __device__ __forceinline__ void write(int c, int y, int x, float value) const {
-        if (y < height && x < width && (c < HALVES || far_exists)) first[(c * height + y) * width + x] = value;
+        if (y < height && x < width && (c < HALVES || far_exists))
+            first[(c * height + y) * width + x] = value;
     }
 };
 
 // `rows` rows of a tile of the maps at level 4, STEPS_TAKEN halvings below their centre.
 template <int STEPS_TAKEN>
-__device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tables, const float* arena,
-                                            const Maps& maps, int feature, int y, int x, int rows) {
+__device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tables,
+                                            const float* arena, const Maps& maps, int feature,
+                                            int y, int x, int rows) {
     enum { CENTRE = MAP_LEVEL - STEPS_TAKEN };
     typedef Shape<REDUCTION_TAPS, STEPS_TAKEN> S;
     __shared__ Tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN> tile;
     const int height = g.height[CENTRE], width = g.width[CENTRE];
-    const ContrastColumn source = contrast_column(g, arena, feature, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
+    const ContrastColumn source =
+        contrast_column(g, arena, feature, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
     const int faded = max(height, width) / 20;  // the fade is in the table
     halve_tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN>(
-        tile, source, Steps(g, tables, FADED_STEP, PLAIN_STEP, CENTRE), y, x, rows, height, width, faded, ignore,
+        tile, source, Steps(g, tables, FADED_STEP, PLAIN_STEP, CENTRE), y, x, rows, height, width,
+        faded, ignore,
         [&](int c, int to_y, int to_x, float value) { maps.write(c, to_y, to_x, value); });
 }
 
 // At level 4 there is nothing to reduce: only the fade.
-__device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables, const float* arena,
-                                          const Maps& maps, int feature, int y, int x, int rows) {
+__device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables,
+                                          const float* arena, const Maps& maps, int feature, int y,
+                                          int x, int rows) {
     x += threadIdx.x;
     if (x >= maps.width) return;
     ContrastColumn source = contrast_column(g, arena, feature, MAP_LEVEL, x, y);
@@ -139,17 +151,21 @@ __device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables
     }
 }
 
-// Blocks that have to fit a multiprocessor: as few as leave registers enough for every sum under way.
+// Blocks that have to fit a multiprocessor: as few as leave registers enough for every sum under
+// way.
 enum { RESIDENT = (REDUCTION_TAPS == 5 ? 4 : 3) - SPLIT };
 
 // A flat list of tiles, the most work first: centre level 2, 3, 4.
-extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT) centre_surround(
-    const __grid_constant__ Geometry g, const float* tables, float* arena, int rows) {
+extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
+    centre_surround(const __grid_constant__ Geometry g, const float* tables, float* arena,
+                    int rows) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
     const int down = ceil_div(height, rows);
-    const int widths[3] = {Shape<REDUCTION_TAPS, 2>::OUTPUTS, Shape<REDUCTION_TAPS, 1>::OUTPUTS, COLUMNS};
+    const int widths[3] = {Shape<REDUCTION_TAPS, 2>::OUTPUTS, Shape<REDUCTION_TAPS, 1>::OUTPUTS,
+                           COLUMNS};
     int block = blockIdx.x, centre = 0;
-    while (block >= down * ceil_div(width, widths[centre])) block -= down * ceil_div(width, widths[centre++]);
+    while (block >= down * ceil_div(width, widths[centre]))
+        block -= down * ceil_div(width, widths[centre++]);
     const int across = ceil_div(width, widths[centre]);
     const int y = block / across * rows, x = block % across * widths[centre];
 

@@ -9,9 +9,10 @@ __device__ __forceinline__ float* sum_at(const Geometry& g, float* arena, int in
     return arena + g.sums + (index + (normed && OPERATOR == ITERATIVE ? SUMS : 0)) * map_size(g);
 }
 
-// N of a sum if it `norms`, times `weight`; the sum was made by the block's own stride (see range_of).
-__device__ __noinline__ void norm_sum(const Geometry& g, const float* tables, float* arena, int index, bool norms, float top,
-                         float weight) {
+// N of a sum if it `norms`, times `weight`; the sum was made by the block's own stride (see
+// range_of).
+__device__ __noinline__ void norm_sum(const Geometry& g, const float* tables, float* arena,
+                                      int index, bool norms, float top, float weight) {
     Affine* stats = reinterpret_cast<Affine*>(arena + g.stats) + FEATURES * SLOTS * HALVES + index;
     const int size = map_size(g);
     float *raw = sum_at(g, arena, index, false), *normed = sum_at(g, arena, index, true);
@@ -69,8 +70,9 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(1024) combine(
-    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena) {
+extern "C" __global__ void __launch_bounds__(1024)
+    combine(const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses,
+            float* arena) {
     const int feature = g.features[blockIdx.y], group = group_of(feature), size = map_size(g);
     arena += size_t(blockIdx.z) * g.frame;
     int* counters = reinterpret_cast<int*>(arena + g.counters);
@@ -90,7 +92,8 @@ extern "C" __global__ void __launch_bounds__(1024) combine(
     // Channels that are left out have empty sums, with weight 0.
     const int saliency = FEATURES + GROUPS;
     float* const total = sum_at(g, arena, saliency, false);
-    const Affine* stats = reinterpret_cast<const Affine*>(arena + g.stats) + FEATURES * SLOTS * HALVES;
+    const Affine* stats =
+        reinterpret_cast<const Affine*>(arena + g.stats) + FEATURES * SLOTS * HALVES;
     for (int i = threadIdx.x; i < size; i += blockDim.x) {
         float value = 0;
         for (int k = 0; k < GROUPS; ++k) {
@@ -104,15 +107,17 @@ extern "C" __global__ void __launch_bounds__(1024) combine(
     norm_sum(g, tables, arena, saliency, NORM_SALIENCY, NORM_SALIENCY ? 2.0f : RANGE, 1.0f);
 
     float* found = arena + g.found;
-    const bool good = found[LOWEST] >= 0.0f && found[HIGHEST] <= (PIXEL_BITS == 32 ? 1.0f + 1e-6f : found[HIGHEST]);
+    const bool good = found[LOWEST] >= 0.0f &&
+                      found[HIGHEST] <= (PIXEL_BITS == 32 ? 1.0f + 1e-6f : found[HIGHEST]);
     const Affine last = stats[saliency];
     const float* map = sum_at(g, arena, saliency, true);
     float* out = addresses->maps + size_t(blockIdx.z) * size;
     float peak = 0;
     for (int i = threadIdx.x; i < size; i += blockDim.x) {
-        // The lowest value times its scale may round to just under its offset. A frame whose values are
-        // out of range has no map: NaN, since nobody may be waiting to be told.
-        const float value = good ? fmaxf(fmaf(map[i], last.scale, last.offset), 0.0f) : __int_as_float(0x7fffffff);
+        // The lowest value times its scale may round to just under its offset. A frame whose values
+        // are out of range has no map: NaN, since nobody may be waiting to be told.
+        const float value =
+            good ? fmaxf(fmaf(map[i], last.scale, last.offset), 0.0f) : __int_as_float(0x7fffffff);
         out[i] = value;
         peak = fmaxf(peak, value);
     }

@@ -15,8 +15,9 @@
 //   GEOMETRY_BYTES                  sizeof(Geometry) as the host has it
 //
 // Every product that is added is an explicit fmaf, and the compiler fuses no other (--fmad=false):
-// so one source gives the same bits on every device, and on a host. Reductions are of integers, or
-// of maxima, which come out alike in any order.
+// so one source gives the same bits on every device, and on a host, but for the last bit of what GPUs
+// approximate (`reciprocal`, `root`). Reductions are of integers, or of maxima, which come out alike
+// in any order.
 
 #if PIXEL_BITS == 8
 typedef unsigned char Pixel;
@@ -34,15 +35,21 @@ enum { HALVES = SPLIT ? 2 : 1 };
 // What `brightest` finds in a frame, and the saliency map's maximum.
 enum { BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, FOUND };
 // Counters of blocks that are done, each set back to 0 by the last.
-enum { SCANNED, HALVED, ADDED = HALVED + STORED_PLANES, SUMMED = ADDED + FEATURES, JOINED = SUMMED + GROUPS };
+enum {
+    SCANNED,
+    HALVED,
+    ADDED = HALVED + STORED_PLANES,
+    SUMMED = ADDED + FEATURES,
+    JOINED = SUMMED + GROUPS
+};
 // Kinds of halving: planes, own pyramid, a faded contrast's first step to level 4, a later one.
 enum { PLANE_STEP, OWN_STEP, FADED_STEP, PLAIN_STEP, STEPS };
 
-const float RANGE = 10.0f;        // N rescales every map to [0, RANGE]
-const float PLATEAU = 1e-4f;      // neighbours closer than this fraction of a range are one plateau
-const float DARK = 1e-9f;         // up to here, of 1, intensity has no hue
-const float FLAT = 1e-5f;         // a range under this fraction of the signal's counts as flat
-const double HALF_A_PEAK = 0.5;   // counts are shares; less than this is none
+const float RANGE = 10.0f;       // N rescales every map to [0, RANGE]
+const float PLATEAU = 1e-4f;     // neighbours closer than this fraction of a range are one plateau
+const float DARK = 1e-9f;        // up to here, of 1, intensity has no hue
+const float FLAT = 1e-5f;        // a range under this fraction of the signal's counts as flat
+const double HALF_A_PEAK = 0.5;  // counts are shares; less than this is none
 
 // Geometry of one model. Offsets are in floats, from the start of a frame's part of the arena, or
 // (tables) from the start of the tables. ittisal/cuda/layout.py has the same fields.
@@ -61,11 +68,11 @@ struct Geometry {
     int pairs;                    // bit per slot: the centre-surround pair exists
     int top;                      // coarsest level
     int maps, sums, stats, found, counters, partials, scratch;
-    int frame;                    // floats per frame of the arena
-    float full;                   // highest value of a pixel's element
-    float hue;                    // threshold, a fraction
-    float weight[GROUPS];         // of the conspicuity maps
-    float waves[2][2][5];         // axial and diagonal; cosine and sine times the binomial
+    int frame;             // floats per frame of the arena
+    float full;            // highest value of a pixel's element
+    float hue;             // threshold, a fraction
+    float weight[GROUPS];  // of the conspicuity maps
+    float waves[2][2][5];  // axial and diagonal; cosine and sine times the binomial
 };
 static_assert(sizeof(Geometry) == GEOMETRY_BYTES, "ittisal/cuda/layout.py has other fields");
 
@@ -135,7 +142,10 @@ struct Higher {
     __device__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };
 struct Sum {
-    template <class T> __device__ T operator()(T a, T b) const { return a + b; }
+    template <class T>
+    __device__ T operator()(T a, T b) const {
+        return a + b;
+    }
 };
 
 // Whether this is the last of `blocks` to get here. What the others wrote before is then to be read
@@ -155,8 +165,8 @@ __device__ bool last_of(int* counter, int blocks) {
 
 // --- one step of a pyramid -----------------------------------------------------------------------
 
-// Away from borders, output i of a halving is the sum over k of plain_weight(k) x[2 i - TAPS / 2 + k]:
-// the low-pass and the mean of two (centred), or every other sample of the low-pass (even).
+// Away from borders, output i of a halving is the sum over k of plain_weight(k) x[2 i - TAPS / 2 +
+// k]: the low-pass and the mean of two (centred), or every other sample of the low-pass (even).
 template <int TAPS>
 __device__ __forceinline__ float plain_weight(int k) {
     if (TAPS == 5 && !EVEN) return (k == 0 || k == 5 ? 1 : k == 1 || k == 4 ? 5 : 10) / 32.0f;
@@ -179,8 +189,9 @@ struct Weights {
     }
 };
 
-// A tile is halved down its columns first, in registers, then across its rows, in shared memory: the
-// two commute. Each thread of a block has one column of samples, and reads it from top to bottom.
+// A tile is halved down its columns first, in registers, then across its rows, in shared memory:
+// the two commute. Each thread of a block has one column of samples, and reads it from top to
+// bottom.
 enum { THREADS = 256, COLUMNS = 128, MAX_ROWS = 8, RUN = 4 };
 
 // Widths, for one step or two from COLUMNS samples.
@@ -195,7 +206,8 @@ struct Shape {
         PITCH = (X1 + RUN - 1) / RUN * 2 * RUN - 2 * RUN + SAMPLES,  // runs may go past the last
         PITCH_1 = (X2 + RUN - 1) / RUN * 2 * RUN - 2 * RUN + SAMPLES
     };
-    // The first sample of a tile whose first output is `i`, and the samples that so many outputs need.
+    // The first sample of a tile whose first output is `i`, and the samples that so many outputs
+    // need.
     static __device__ __forceinline__ int first(int i) {
         return STEPS_TAKEN == 2 ? 4 * i - 3 * REACH : 2 * i - REACH;
     }
@@ -212,14 +224,16 @@ struct Down {
 
     // Adds pair `p`, counted from the one that output `first` begins with; gives output p - REACH.
     template <bool PLAIN>
-    __device__ __forceinline__ void add(int p, int first, const float (&even)[COUNT], const float (&odd)[COUNT],
+    __device__ __forceinline__ void add(int p, int first, const float (&even)[COUNT],
+                                        const float (&odd)[COUNT],
                                         const Weights<TAPS, PLAIN>& weight, float (&done)[COUNT]) {
 #pragma unroll
         for (int j = 0; j <= REACH; ++j) {
             const int i = first + p - REACH + j;
             const float a = weight(i, 2 * (REACH - j)), b = weight(i, 2 * (REACH - j) + 1);
 #pragma unroll
-            for (int c = 0; c < COUNT; ++c) sums[j][c] = fmaf(b, odd[c], fmaf(a, even[c], sums[j][c]));
+            for (int c = 0; c < COUNT; ++c)
+                sums[j][c] = fmaf(b, odd[c], fmaf(a, even[c], sums[j][c]));
         }
 #pragma unroll
         for (int c = 0; c < COUNT; ++c) {
@@ -261,11 +275,12 @@ struct March {
         source.values(even, odd, at, a, b);
         one.add(pairs++, y1, a, b, weight, out);
     }
-    // The next `rows` outputs, an even number, to `store(row, value)`, row from 0; with two steps, what lies between
-    // them, from 2 TAPS / 2 rows before, to `between(row, value)`.
+    // The next `rows` outputs, an even number, to `store(row, value)`, row from 0; with two steps,
+    // what lies between them, from 2 TAPS / 2 rows before, to `between(row, value)`.
     template <bool PLAIN, class Between, class Store>
-    __device__ __forceinline__ void go(int rows, const float* const (&tables)[2], const int (&sizes)[2],
-                                       const Between& between, const Store& store) {
+    __device__ __forceinline__ void go(int rows, const float* const (&tables)[2],
+                                       const int (&sizes)[2], const Between& between,
+                                       const Store& store) {
         const Weights<TAPS, PLAIN> weight1{tables[0], sizes[0]}, weight2{tables[1], sizes[1]};
         float a[COUNT], b[COUNT], out[COUNT];
         if (pairs == 0) {
@@ -292,10 +307,12 @@ struct March {
     }
 };
 
-// Lines of samples through one step along x, RUN outputs at a time: `store(line, x, values)`, x from 0.
+// Lines of samples through one step along x, RUN outputs at a time: `store(line, x, values)`, x
+// from 0.
 template <int TAPS, bool PLAIN, int PITCH, class Store>
-__device__ __forceinline__ void halve_across(const float (*lines)[PITCH], int count, int outputs, int first,
-                                             const float* table, int size, const Store& store) {
+__device__ __forceinline__ void halve_across(const float (*lines)[PITCH], int count, int outputs,
+                                             int first, const float* table, int size,
+                                             const Store& store) {
     enum { SAMPLES = 2 * RUN + TAPS - 1 };
     const Weights<TAPS, PLAIN> weight{table, size};
     const int runs = (outputs + RUN - 1) / RUN;
@@ -305,28 +322,33 @@ __device__ __forceinline__ void halve_across(const float (*lines)[PITCH], int co
 #pragma unroll
         for (int i = 0; i < SAMPLES; i += 4) {
             const float4 four = *reinterpret_cast<const float4*>(&lines[line][2 * x + i]);
-            samples[i] = four.x, samples[i + 1] = four.y, samples[i + 2] = four.z, samples[i + 3] = four.w;
+            samples[i] = four.x, samples[i + 1] = four.y, samples[i + 2] = four.z,
+            samples[i + 3] = four.w;
         }
 #pragma unroll
         for (int o = 0; o < RUN; ++o)
 #pragma unroll
-            for (int k = 0; k <= TAPS; ++k) out[o] = fmaf(weight(first + x + o, k), samples[2 * o + k], out[o]);
+            for (int k = 0; k <= TAPS; ++k)
+                out[o] = fmaf(weight(first + x + o, k), samples[2 * o + k], out[o]);
         store(line, x, out);
     }
 }
 
 // One step or two along x of what halve_down left in `lines`; results to `store(line, x, values)`.
 template <int TAPS, int STEPS_TAKEN, bool PLAIN, class T, class Store>
-__device__ __forceinline__ void halve_lines(T& tile, int count, int x, const float* const (&tables)[2],
-                                            const int (&sizes)[2], const Store& store) {
+__device__ __forceinline__ void halve_lines(T& tile, int count, int x,
+                                            const float* const (&tables)[2], const int (&sizes)[2],
+                                            const Store& store) {
     typedef Shape<TAPS, STEPS_TAKEN> S;
     if constexpr (STEPS_TAKEN == 1) {
         halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, x, tables[0], sizes[0], store);
     } else {
         const auto keep = [&](int line, int at, const float (&out)[RUN]) {
-            *reinterpret_cast<float4*>(&tile.halved[line][at]) = make_float4(out[0], out[1], out[2], out[3]);
+            *reinterpret_cast<float4*>(&tile.halved[line][at]) =
+                make_float4(out[0], out[1], out[2], out[3]);
         };
-        halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, 2 * x - S::REACH, tables[0], sizes[0], keep);
+        halve_across<TAPS, PLAIN>(tile.lines, count, S::X1, 2 * x - S::REACH, tables[0], sizes[0],
+                                  keep);
         __syncthreads();
         halve_across<TAPS, PLAIN>(tile.halved, count, S::X2, x, tables[1], sizes[1], store);
     }
@@ -343,7 +365,8 @@ struct __align__(16) Tile {
 struct Steps {
     const float *down[2], *across[2];
     int heights[2], widths[2];
-    __device__ __forceinline__ Steps(const Geometry& g, const float* tables, int first, int second, int level) {
+    __device__ __forceinline__ Steps(const Geometry& g, const float* tables, int first, int second,
+                                     int level) {
         const int kinds[2] = {first, second};
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
@@ -358,12 +381,12 @@ struct Steps {
 
 __device__ __forceinline__ void ignore(int, const float*) {}
 
-// A whole tile, whose first output is (y, x) and has `rows` rows: down, then across, MAX_ROWS rows at a
-// time. Tiles that keep off the borders, and `faded` samples more, have plain weights.
+// A whole tile, whose first output is (y, x) and has `rows` rows: down, then across, MAX_ROWS rows
+// at a time. Tiles that keep off the borders, and `faded` samples more, have plain weights.
 template <int TAPS, int COUNT, int STEPS_TAKEN, class T, class Source, class Between, class Store>
-__device__ __forceinline__ void halve_tile(T& tile, const Source& source, const Steps& steps, int y, int x, int rows,
-                                           int height, int width, int faded, const Between& between,
-                                           const Store& store) {
+__device__ __forceinline__ void halve_tile(T& tile, const Source& source, const Steps& steps, int y,
+                                           int x, int rows, int height, int width, int faded,
+                                           const Between& between, const Store& store) {
     typedef Shape<TAPS, STEPS_TAKEN> S;
     const int y0 = S::first(y), x0 = S::first(x);
     const bool plain_down = y0 >= faded && y0 + S::samples(rows) + faded <= height;
@@ -388,9 +411,11 @@ __device__ __forceinline__ void halve_tile(T& tile, const Source& source, const 
         }
         __syncthreads();
         if (plain_across) {
-            halve_lines<TAPS, STEPS_TAKEN, true>(tile, COUNT * here, x, steps.across, steps.widths, put);
+            halve_lines<TAPS, STEPS_TAKEN, true>(tile, COUNT * here, x, steps.across, steps.widths,
+                                                 put);
         } else {
-            halve_lines<TAPS, STEPS_TAKEN, false>(tile, COUNT * here, x, steps.across, steps.widths, put);
+            halve_lines<TAPS, STEPS_TAKEN, false>(tile, COUNT * here, x, steps.across, steps.widths,
+                                                  put);
         }
         __syncthreads();
     }

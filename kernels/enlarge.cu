@@ -1,16 +1,18 @@
 // The map over its maximum, at the frame's size: bilinear, on the pyramid's own grid.
 
-extern "C" __global__ void __launch_bounds__(THREADS) enlarge(
-    const __grid_constant__ Geometry g, const float* maps, const float* arena, float* out) {
+extern "C" __global__ void __launch_bounds__(THREADS)
+    enlarge(const __grid_constant__ Geometry g, const float* maps, const float* arena, float* out) {
     const int x = blockIdx.x * THREADS + threadIdx.x, y = blockIdx.y;
-    const int height = g.height[0], width = g.width[0], rows = g.height[MAP_LEVEL], columns = g.width[MAP_LEVEL];
+    const int height = g.height[0], width = g.width[0], rows = g.height[MAP_LEVEL],
+              columns = g.width[MAP_LEVEL];
     if (x >= width) return;
     const float peak = arena[size_t(blockIdx.z) * g.frame + g.found + PEAK];
     const float* map = maps + size_t(blockIdx.z) * rows * columns;
     const float step = 1 << MAP_LEVEL, offset = EVEN ? 0.0f : (step - 1) / 2;
     const float ax = fminf(fmaxf((x - offset) / step, 0.0f), columns - 1.0f);
     const float ay = fminf(fmaxf((y - offset) / step, 0.0f), rows - 1.0f);
-    const int left = int(ax), up = int(ay), right = min(left + 1, columns - 1), down = min(up + 1, rows - 1);
+    const int left = int(ax), up = int(ay), right = min(left + 1, columns - 1),
+              down = min(up + 1, rows - 1);
     const float tx = ax - left, ty = ay - up;
     const float* low = map + up * columns;
     const float* high = map + down * columns;

@@ -1,8 +1,9 @@
-// The operator N: one block per map. `maxnorm` and `none` are affine, N(x) = scale x + offset, so that
-// only two numbers are kept; `iterative` writes a new map.
+// The operator N: one block per map. `maxnorm` and `none` are affine, N(x) = scale x + offset, so
+// that only two numbers are kept; `iterative` writes a new map.
 
-enum { SHARES = 36 };         // a plateau's samples count as 36ths: 1 / ((1 + a) (1 + b)), a, b <= 2
-const float FIXED = 65536.0f * 65536.0f;  // peaks of 0 to 1 are summed as whole numbers, in any order
+enum { SHARES = 36 };  // a plateau's samples count as 36ths: 1 / ((1 + a) (1 + b)), a, b <= 2
+const float FIXED =
+    65536.0f * 65536.0f;  // peaks of 0 to 1 are summed as whole numbers, in any order
 
 // N's scale and offset, or the map's, where `iterative` has written it anew.
 struct Affine {
@@ -41,10 +42,12 @@ __device__ Range range_of(const float* map, int size) {
     return {over_block(low, Lower()), over_block(high, Higher())};
 }
 
-// (M - mean local maximum)^2; without the global maximum, or with it (iNVT). `range` is what becomes
-// [0, top], `own` the map's: they differ in the lesser half of a split map. Interior samples that are
-// at least a tenth of the range and not below any of four neighbours are local maxima.
-__device__ float maxnorm_factor(const float* map, int height, int width, Range range, Range own, float top) {
+// (M - mean local maximum)^2; without the global maximum, or with it (iNVT). `range` is what
+// becomes [0, top], `own` the map's: they differ in the lesser half of a split map. Interior
+// samples that are at least a tenth of the range and not below any of four neighbours are local
+// maxima.
+__device__ float maxnorm_factor(const float* map, int height, int width, Range range, Range own,
+                                float top) {
     const float near = ALL_PEAKS ? 0.0f : PLATEAU * (own.high - own.low);
     const float spread = range.high - range.low, threshold = range.low + spread * 0.1f;
     unsigned long long total = 0;
@@ -52,7 +55,8 @@ __device__ float maxnorm_factor(const float* map, int height, int width, Range r
     for (Walk at(height, width); at.more(); at.next()) {
         if (at.y < 1 || at.y >= height - 1 || at.x < 1 || at.x >= width - 1) continue;
         const float* here = map + at.i;
-        const float value = here[0], left = here[-1], right = here[1], up = here[-width], down = here[width];
+        const float value = here[0], left = here[-1], right = here[1], up = here[-width],
+                    down = here[width];
         const float highest = fmaxf(fmaxf(left, right), fmaxf(up, down));
         if (value < threshold || value + near < highest) continue;
         unsigned share = SHARES;
@@ -69,7 +73,8 @@ __device__ float maxnorm_factor(const float* map, int height, int width, Range r
     at_top = over_block(at_top, Sum());
     const float highest = (own.high - range.low) / spread * top;
     const double most = double(highest);
-    double sum = double(total) / (double(FIXED) * SHARES) * double(top), peaks = double(count) / SHARES;
+    double sum = double(total) / (double(FIXED) * SHARES) * double(top),
+           peaks = double(count) / SHARES;
     if (ALL_PEAKS) {
         if (count == 0) return 1.0f;
         if (count == SHARES) return highest * highest;
@@ -85,30 +90,34 @@ __device__ float maxnorm_factor(const float* map, int height, int width, Range r
 // --- iterated difference of Gaussians (IK00) -----------------------------------------------------
 
 // A Gaussian's table: its taps from the centre out, then full / inside sum by row and by column.
-__device__ void smooth_map(const float* in, float* middle, float* out, int height, int width, const float* kernel,
-                           int reach) {
+__device__ void smooth_map(const float* in, float* middle, float* out, int height, int width,
+                           const float* kernel, int reach) {
     const float *by_row = kernel + reach + 1, *by_column = by_row + height;
     for (Walk at(height, width); at.more(); at.next()) {
         float value = 0;
         for (int k = -reach; k <= reach; ++k)
-            if (at.y + k >= 0 && at.y + k < height) value = fmaf(kernel[k < 0 ? -k : k], in[at.i + k * width], value);
+            if (at.y + k >= 0 && at.y + k < height)
+                value = fmaf(kernel[k < 0 ? -k : k], in[at.i + k * width], value);
         middle[at.i] = value * by_row[at.y];
     }
     __syncthreads();
     for (Walk at(height, width); at.more(); at.next()) {
         float value = 0;
         for (int k = -reach; k <= reach; ++k)
-            if (at.x + k >= 0 && at.x + k < width) value = fmaf(kernel[k < 0 ? -k : k], middle[at.i + k], value);
+            if (at.x + k >= 0 && at.x + k < width)
+                value = fmaf(kernel[k < 0 ? -k : k], middle[at.i + k], value);
         out[at.i] = value * by_column[at.x];
     }
     __syncthreads();
 }
 
 // X <- max(0, x + excitation - inhibition - 0.02 max x), in place.
-__device__ void iterate(const Geometry& g, const float* tables, float* map, float* scratch, Affine first) {
+__device__ void iterate(const Geometry& g, const float* tables, float* map, float* scratch,
+                        Affine first) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL], size = height * width;
     float *excitation = scratch, *inhibition = scratch + size, *middle = scratch + 2 * size;
-    for (int i = threadIdx.x; i < size; i += blockDim.x) map[i] = fmaf(map[i], first.scale, first.offset);
+    for (int i = threadIdx.x; i < size; i += blockDim.x)
+        map[i] = fmaf(map[i], first.scale, first.offset);
     __syncthreads();
     for (int k = 0; k < ITERATIONS; ++k) {
         smooth_map(map, middle, excitation, height, width, tables + g.gauss[0], g.reach[0]);
@@ -122,11 +131,12 @@ __device__ void iterate(const Geometry& g, const float* tables, float* map, floa
 
 // --- N -------------------------------------------------------------------------------------------
 
-// N of `halves` maps that lie one after the other and share a range, onto [0, top]; each half's scale
-// and offset, times `weight`, go to `stats`. `signal` is the size of what could be there, for the flat
-// test. With `iterative` the maps are rewritten, and brought to [0, top] first if `rescale`.
-__device__ void norm(const Geometry& g, const float* tables, float* map, int halves, float signal, float top,
-                     bool rescale, float weight, Affine* stats, float* scratch) {
+// N of `halves` maps that lie one after the other and share a range, onto [0, top]; each half's
+// scale and offset, times `weight`, go to `stats`. `signal` is the size of what could be there, for
+// the flat test. With `iterative` the maps are rewritten, and brought to [0, top] first if
+// `rescale`.
+__device__ void norm(const Geometry& g, const float* tables, float* map, int halves, float signal,
+                     float top, bool rescale, float weight, Affine* stats, float* scratch) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL], size = height * width;
     const Range all = range_of(map, halves * size);
     const bool flat = all.high - all.low <= FLAT * fmaxf(signal, DARK);
@@ -150,13 +160,14 @@ __device__ void norm(const Geometry& g, const float* tables, float* map, int hal
     }
 }
 
-extern "C" __global__ void __launch_bounds__(1024) normalise(
-    const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(1024)
+    normalise(const __grid_constant__ Geometry g, const float* tables, float* arena) {
     const int slot = blockIdx.x, feature = g.features[blockIdx.y];
     if (!(g.pairs >> slot & 1)) return;
     arena += size_t(blockIdx.z) * g.frame;
     const int number = map_number(feature, slot), size = map_size(g);
     const float signal = group_of(feature) == 1 ? 1.0f : arena[g.found + BRIGHTEST];
     norm(g, tables, arena + g.maps + number * size, HALVES, signal, RANGE, true, 1.0f,
-         reinterpret_cast<Affine*>(arena + g.stats) + number, arena + g.scratch + number / HALVES * 3 * size);
+         reinterpret_cast<Affine*>(arena + g.stats) + number,
+         arena + g.scratch + number / HALVES * 3 * size);
 }

@@ -1,12 +1,12 @@
-// The frame to level 2 of intensity, red-green and blue-yellow, in one pass: pixels become the three
-// planes in registers and are halved twice on the way, so that levels 0 and 1 never reach memory.
-// Before it, `brightest` finds what the hue threshold is a fraction of.
+// The frame to level 2 of intensity, red-green and blue-yellow, in one pass: pixels become the
+// three planes in registers and are halved twice on the way, so that levels 0 and 1 never reach
+// memory. Before it, `brightest` finds what the hue threshold is a fraction of.
 
 // --- pixels --------------------------------------------------------------------------------------
 
-// Words of `bytes` bytes from any address, aligned or not, by aligned loads. They may read up to three
-// bytes to either side, but never outside the aligned words that hold the first and last byte, and one
-// word past.
+// Words of `bytes` bytes from any address, aligned or not, by aligned loads. They may read up to
+// three bytes to either side, but never outside the aligned words that hold the first and last
+// byte, and one word past.
 template <int WORDS>
 __device__ __forceinline__ void load_words(const unsigned char* from, unsigned (&words)[WORDS]) {
     const size_t address = reinterpret_cast<size_t>(from);
@@ -40,7 +40,9 @@ __device__ __forceinline__ float opponents(float r, float g, float b, float (&va
     }
     // Twice a colour less the others; of whole numbers, three times it less the sum is as exact.
     const bool whole = PIXEL_BITS < 32 && !LINEAR;
-    const auto excess = [&](float x, float others) { return fmaxf(whole ? fmaf(3.0f, x, -sum) : x + x - others, 0.0f); };
+    const auto excess = [&](float x, float others) {
+        return fmaxf(whole ? fmaf(3.0f, x, -sum) : x + x - others, 0.0f);
+    };
     value[1] = excess(r, g + b) - excess(g, r + b);
     float yellow;
     if (OPPONENCY == INVT) {
@@ -72,8 +74,8 @@ struct PixelColumn {
         for (int c = 0; c < CHANNELS; ++c) pixel.element[c] = __ldg(from + c);
         return pixel;
     }
-    __device__ __forceinline__ void values(const Fetched& even, const Fetched& odd, int, float (&a)[COUNT],
-                                           float (&b)[COUNT]) const {
+    __device__ __forceinline__ void values(const Fetched& even, const Fetched& odd, int,
+                                           float (&a)[COUNT], float (&b)[COUNT]) const {
         planes(even, a);
         planes(odd, b);
     }
@@ -81,7 +83,8 @@ struct PixelColumn {
         if constexpr (CHANNELS == 1) {
             value[0] = element(pixel.element[0], linear);
         } else {
-            const float r = element(pixel.element[BGR ? 2 : 0], linear), g = element(pixel.element[1], linear),
+            const float r = element(pixel.element[BGR ? 2 : 0], linear),
+                        g = element(pixel.element[1], linear),
                         b = element(pixel.element[BGR ? 0 : 2], linear);
             if constexpr (COUNT == 1) {
                 value[0] = (r + g) + b;
@@ -118,10 +121,11 @@ struct LowerOrNan {
     __device__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
 };
 
-// The only kernel that is told where the frames are and where the maps go; it leaves both for the rest.
-extern "C" __global__ void __launch_bounds__(THREADS) brightest(
-    const __grid_constant__ Geometry g, const float* tables, const Pixel* frames, float* maps,
-    Addresses* addresses, float* arena) {
+// The only kernel that is told where the frames are and where the maps go; it leaves both for the
+// rest.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    brightest(const __grid_constant__ Geometry g, const float* tables, const Pixel* frames,
+              float* maps, Addresses* addresses, float* arena) {
     if (blockIdx.x + blockIdx.z + threadIdx.x == 0) *addresses = {frames, maps};
     const int pixels = g.height[0] * g.width[0];
     const Pixel* frame = frames + size_t(blockIdx.z) * pixels * CHANNELS;
@@ -146,10 +150,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) brightest(
         extent.sum = float(best);
         done = fours * 4;
     }
-    for (int i = done + thread; i < pixels; i += threads) extent.add(frame + size_t(i) * CHANNELS, linear);
+    for (int i = done + thread; i < pixels; i += threads)
+        extent.add(frame + size_t(i) * CHANNELS, linear);
 
     const float huge = 3.0e38f;  // infinities poison too, but are named by themselves
-    if (extent.poison != extent.poison && extent.low >= -huge && extent.high <= huge) extent.low = extent.poison;
+    if (extent.poison != extent.poison && extent.low >= -huge && extent.high <= huge)
+        extent.low = extent.poison;
     const float sum = over_block(extent.sum, Higher()), low = over_block(extent.low, LowerOrNan()),
                 high = over_block(extent.high, Higher());
     float* partials = arena + g.partials;
@@ -165,7 +171,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) brightest(
         const float* part = partials + 3 * threadIdx.x;
         extent = {__ldcg(part), __ldcg(part + 1), __ldcg(part + 2), 0.0f};
     }
-    const float most = over_block(extent.sum, Higher()), lowest = over_block(extent.low, LowerOrNan()),
+    const float most = over_block(extent.sum, Higher()),
+                lowest = over_block(extent.low, LowerOrNan()),
                 highest = over_block(extent.high, Higher());
     if (threadIdx.x == 0) {
         const bool walther = OPPONENCY == WALTHER && PLANES == 3;
@@ -183,34 +190,39 @@ extern "C" __global__ void __launch_bounds__(THREADS) brightest(
 
 // One block makes `rows` rows of a tile of level 2 of COUNT planes, from number `plane` on.
 template <int TAPS, int COUNT>
-__device__ __forceinline__ void halve_frame(const Geometry& g, const float* tables, const Addresses* addresses,
-                                            float* arena, int rows, int kind, int plane) {
+__device__ __forceinline__ void halve_frame(const Geometry& g, const float* tables,
+                                            const Addresses* addresses, float* arena, int rows,
+                                            int kind, int plane) {
     typedef Shape<TAPS, 2> S;
     __shared__ Tile<TAPS, COUNT, 2> tile;
     const int height = g.height[0], width = g.width[0], pitch = width * CHANNELS;
     const int y = blockIdx.y * rows, x = blockIdx.x * S::OUTPUTS;
     const Pixel* frame = addresses->frames + blockIdx.z * (size_t(height) * pitch);
     arena += size_t(blockIdx.z) * g.frame;
-    const PixelColumn<COUNT> source{frame + clamp(S::first(x) + int(threadIdx.x), width) * CHANNELS, tables + g.linear,
-                              height, pitch, arena[g.found + THRESHOLD]};
+    const PixelColumn<COUNT> source{frame + clamp(S::first(x) + int(threadIdx.x), width) * CHANNELS,
+                                    tables + g.linear, height, pitch, arena[g.found + THRESHOLD]};
     const Steps steps(g, tables, kind, kind, 0);
     const float grey = 1.0f / (g.full * CHANNELS);
     const int level_height = g.height[2], level_width = g.width[2];
     halve_tile<TAPS, COUNT, 2>(
-        tile, source, steps, y, x, rows, height, width, 0, ignore, [&](int c, int to_y, int to_x, float value) {
+        tile, source, steps, y, x, rows, height, width, 0, ignore,
+        [&](int c, int to_y, int to_x, float value) {
             if (to_y < level_height && to_x < level_width)
-                arena[plane_at(g, plane + c, 2) + to_y * level_width + to_x] = value * (c == 0 ? grey : COLOUR_SCALE);
+                arena[plane_at(g, plane + c, 2) + to_y * level_width + to_x] =
+                    value * (c == 0 ? grey : COLOUR_SCALE);
         });
 }
 
-extern "C" __global__ void __launch_bounds__(COLUMNS) opponency(
-    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena, int rows) {
+extern "C" __global__ void __launch_bounds__(COLUMNS)
+    opponency(const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses,
+              float* arena, int rows) {
     halve_frame<5, PLANES>(g, tables, addresses, arena, rows, PLANE_STEP, 0);
 }
 
 #if OWN_PYRAMID
-extern "C" __global__ void __launch_bounds__(COLUMNS) opponency_own(
-    const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses, float* arena, int rows) {
+extern "C" __global__ void __launch_bounds__(COLUMNS)
+    opponency_own(const __grid_constant__ Geometry g, const float* tables,
+                  const Addresses* addresses, float* arena, int rows) {
     halve_frame<9, 1>(g, tables, addresses, arena, rows, OWN_STEP, OWN);
 }
 #endif

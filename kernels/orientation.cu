@@ -1,17 +1,21 @@
-// Intensity levels to one energy per direction, all levels in one launch. The filter, a 9-tap binomial
-// times a complex wave (G94), separates: five filters down the columns of the band-passed tile, in
-// registers, then eight across its rows give the four directions. Outside the frame the band is zero;
-// the cut kernels' renormalisation and the border's fade are one factor per row and per column.
+// Intensity levels to one energy per direction, all levels in one launch. The filter, a 9-tap
+// binomial times a complex wave (G94), separates: five filters down the columns of the band-passed
+// tile, in registers, then eight across its rows give the four directions. Outside the frame the
+// band is zero; the cut kernels' renormalisation and the border's fade are one factor per row and
+// per column.
 
 enum { SPREAD = 4, WINDOW = 2 * SPREAD + 1, PARTIALS = 5, ENERGY_ROWS = 8 };
 // Of a tile: energies, the band that they need, the samples that the band needs; down and across.
 enum {
-    ENERGY_X = 48, BAND_X = ENERGY_X + 2 * SPREAD, SAMPLE_X = BAND_X + 2 * SPREAD,
-    BAND_ROWS = ENERGY_ROWS + 2 * SPREAD, SAMPLE_ROWS = BAND_ROWS + 2 * SPREAD
+    ENERGY_X = 48,
+    BAND_X = ENERGY_X + 2 * SPREAD,
+    SAMPLE_X = BAND_X + 2 * SPREAD,
+    BAND_ROWS = ENERGY_ROWS + 2 * SPREAD,
+    SAMPLE_ROWS = BAND_ROWS + 2 * SPREAD
 };
 
-// The 9-tap binomial of the nine samples from `at` on, and the same with taps like a cosine, alike on
-// both sides, or like a sine, of opposite signs.
+// The 9-tap binomial of the nine samples from `at` on, and the same with taps like a cosine, alike
+// on both sides, or like a sine, of opposite signs.
 __device__ __forceinline__ float smooth(const float* at) {
     float out = (at[8] + at[0]) * (1 / 256.0f);
     out = fmaf(at[7] + at[1], 8 / 256.0f, out);
@@ -32,7 +36,8 @@ __device__ __forceinline__ float sine(const float* at, const float (&taps)[5]) {
     return out;
 }
 
-// Samples `x` to `x + COUNT - 1` of a row that starts on a 16-byte boundary; `x` is a multiple of 4.
+// Samples `x` to `x + COUNT - 1` of a row that starts on a 16-byte boundary; `x` is a multiple
+// of 4.
 template <int COUNT>
 __device__ __forceinline__ void load_row(const float* row, int x, float (&out)[COUNT]) {
 #pragma unroll
@@ -42,8 +47,8 @@ __device__ __forceinline__ void load_row(const float* row, int x, float (&out)[C
     }
 }
 
-extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(
-    const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(COLUMNS)
+    orientation(const __grid_constant__ Geometry g, const float* tables, float* arena) {
     enum { SEGMENTS = 2, ROWS_EACH = BAND_ROWS / SEGMENTS, EACH = ENERGY_ROWS / SEGMENTS };
     __shared__ __align__(16) float samples[SAMPLE_ROWS][SAMPLE_X];
     __shared__ __align__(16) float low[BAND_ROWS][SAMPLE_X];  // samples low-passed down
@@ -61,7 +66,8 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(
     const float *rows = tables + g.filters[level][0], *columns = tables + g.filters[level][1];
 
     // A thread has half a column.
-    const int column = threadIdx.x % (COLUMNS / SEGMENTS), half = threadIdx.x / (COLUMNS / SEGMENTS);
+    const int column = threadIdx.x % (COLUMNS / SEGMENTS),
+              half = threadIdx.x / (COLUMNS / SEGMENTS);
     {
         const int x = x1 - 2 * SPREAD + column, first = y1 - 2 * SPREAD + half * ROWS_EACH;
         float window[ROWS_EACH + 2 * SPREAD];
@@ -116,7 +122,8 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(
         float* out = arena + plane_at(g, ORIENTED, level) + y * width + x1 + c;
         float scale[4];
 #pragma unroll
-        for (int i = 0; i < 4; ++i) scale[i] = x1 + c + i < width ? __ldg(columns + width + x1 + c + i) * down : 0.0f;
+        for (int i = 0; i < 4; ++i)
+            scale[i] = x1 + c + i < width ? __ldg(columns + width + x1 + c + i) * down : 0.0f;
         const auto write = [&](int direction, int i, float real, float imaginary) {
             const float energy = root(fmaf(real, real, imaginary * imaginary));
             if (x1 + c + i < width) out[direction * height * width + i] = energy * scale[i];
@@ -125,7 +132,8 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(
         // A horizontal bar's wave runs down, a vertical one's across.
         load_row(partials[0][r], c, window);
 #pragma unroll
-        for (int i = 0; i < 4; ++i) write(2, i, cosine(window + i, g.waves[0][0]), sine(window + i, g.waves[0][1]));
+        for (int i = 0; i < 4; ++i)
+            write(2, i, cosine(window + i, g.waves[0][0]), sine(window + i, g.waves[0][1]));
         load_row(partials[1][r], c, window);
         load_row(partials[2][r], c, other);
 #pragma unroll
@@ -135,8 +143,10 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             // Down by across.
-            const float cos_cos = cosine(window + i, g.waves[1][0]), cos_sin = sine(window + i, g.waves[1][1]);
-            const float sin_cos = cosine(other + i, g.waves[1][0]), sin_sin = sine(other + i, g.waves[1][1]);
+            const float cos_cos = cosine(window + i, g.waves[1][0]),
+                        cos_sin = sine(window + i, g.waves[1][1]);
+            const float sin_cos = cosine(other + i, g.waves[1][0]),
+                        sin_sin = sine(other + i, g.waves[1][1]);
             write(1, i, cos_cos + sin_sin, sin_cos - cos_sin);
             write(3, i, cos_cos - sin_sin, sin_cos + cos_sin);
         }

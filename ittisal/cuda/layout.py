@@ -75,7 +75,6 @@ GEOMETRY = np.dtype(
         ("waves", _F, (2, 2, 5)),
     ]
 )
-ADDRESSES = np.dtype([("frames", np.uint64), ("maps", np.uint64)])  # `struct Addresses`
 LIMIT = 2**31 - 1  # offsets are 32-bit integers
 
 
