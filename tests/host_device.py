@@ -5,6 +5,7 @@ So the backend's own orchestration (buffers, grids, arguments, order) is what th
 
 from __future__ import annotations
 
+import random
 import time
 from contextlib import contextmanager, nullcontext
 
@@ -107,3 +108,185 @@ class HostDevice:
 
     def hand_over(self, array, like):
         return array
+
+
+# --- one that does nothing at once -------------------------------------------------------------
+
+
+class LateStream:
+    """Work in order, done when somebody waits for it, or (`LateDevice.pace`) at any time before."""
+
+    def __init__(self, device):
+        self.device, self.work, self.done = device, [], 0
+        device.streams.append(self)
+
+    def add(self, act):
+        self.work.append(act)
+        self.device.go_on()
+
+    def wait_event(self, event):
+        if event.mark is not None:
+            self.work.append(event.mark)
+
+    def synchronize(self):
+        self.device.reach(self, len(self.work))
+
+
+class LateEvent:
+    """A place in a stream: (stream, how much of its work comes before)."""
+
+    def __init__(self, device):
+        self.device, self.mark = device, None
+
+    def record(self, stream=None):
+        stream = stream or self.device.now
+        self.mark = stream, len(stream.work)
+
+
+class LateArray(np.ndarray):
+    """Device memory: what is written to it is written in the order of the current stream."""
+
+    device = None
+
+    def __array_finalize__(self, other):
+        self.device = getattr(other, "device", None)
+
+    def __setitem__(self, where, value):
+        target = self.view(np.ndarray)
+        self.device.now.add(lambda: target.__setitem__(where, value))
+
+
+class LateDevice(HostDevice):
+    """As a GPU, it works on by itself: copies and kernels read what is there when their turn comes.
+
+    Parameters
+    ----------
+    pace
+        "needed": a wait lets only that happen which it waits for. "others": all other streams get
+        as far as they can before each step. A number: streams take turns at random, at any time.
+    """
+
+    def __init__(self, pace="needed", **settings):
+        super().__init__(**settings)
+        self.pace, self.random = pace, random.Random(pace)
+        self.streams = []
+        self.stream, self.copies = LateStream(self), LateStream(self)
+        self.now = LateStream(self)  # of the caller
+
+    def ready(self, stream):
+        """Whether a stream has work, and that waits for nothing."""
+        if stream.done == len(stream.work):
+            return False
+        act = stream.work[stream.done]
+        return callable(act) or act[0].done >= act[1]
+
+    def step(self, stream):
+        act = stream.work[stream.done]
+        if callable(act):
+            act()
+        stream.done += 1
+
+    def reach(self, stream, count):
+        while stream.done < count:
+            able = [one for one in self.streams if self.ready(one)]
+            if isinstance(self.pace, int):
+                chosen = self.random.choice(able)
+            elif self.pace == "others" and any(one is not stream for one in able):
+                chosen = next(one for one in able if one is not stream)
+            else:
+                chosen = stream
+                while not self.ready(chosen):
+                    chosen = chosen.work[chosen.done][0]
+            self.step(chosen)
+
+    def go_on(self):
+        while isinstance(self.pace, int) and self.random.random() < 0.4:
+            able = [one for one in self.streams if self.ready(one)]
+            if able:
+                self.step(self.random.choice(able))
+
+    def synchronize(self):
+        for stream in self.streams:
+            stream.synchronize()
+
+    @property
+    def under_way(self):
+        """How much has been asked for and is not done."""
+        return sum(len(stream.work) - stream.done for stream in self.streams)
+
+    def zeros(self, size, dtype):
+        made = super().zeros(size, dtype).view(LateArray)
+        made.device = self
+        return made
+
+    def empty(self, shape, dtype=np.float32):
+        made = super().empty(shape, dtype).view(LateArray)
+        made.device = self
+        return made
+
+    def download(self, array):
+        self.synchronize()
+        return np.array(array)
+
+    def on_host(self, array):
+        self.synchronize()
+        return array.view(np.ndarray)
+
+    def copy_in(self, target, source, stream):
+        target = target.view(np.ndarray)
+        stream.add(lambda: HostDevice.copy_in(self, target, source, stream))
+
+    def copy_out(self, target, source, stream):
+        source = source.view(np.ndarray)
+        stream.add(lambda: HostDevice.copy_out(self, target, source, stream))
+
+    def wait(self, event):
+        if event.mark is not None:
+            self.reach(*event.mark)
+
+    def event(self):
+        return LateEvent(self)
+
+    def current_stream(self):
+        return self.now
+
+    @contextmanager
+    def using(self, stream):
+        before, self.now = self.now, stream
+        try:
+            yield
+        finally:
+            self.now = before
+
+    def _counted(self, name, kernel):
+        def launch(grid, block, arguments):
+            self.launched.append(name)
+            # Structs are taken by value when a kernel is launched.
+            given = tuple(
+                a.copy() if isinstance(a, np.ndarray) and a.dtype.names else a for a in arguments
+            )
+            self.now.add(lambda: kernel(grid, block, given))
+
+        return launch
+
+    def record(self, run):
+        """What `run` launches, with the arguments that it has now."""
+        self.recorded += 1
+        pace, self.pace = self.pace, "needed"
+        recording = LateStream(self)
+        self.streams.remove(recording)
+        with self.using(recording):
+            run()
+        self.pace = pace
+
+        def launch(stream):
+            for act in recording.work:
+                stream.add(act)
+
+        return launch
+
+    def milliseconds(self, run):
+        with self.using(self.stream):
+            run()
+        self.stream.synchronize()
+        return 0.0

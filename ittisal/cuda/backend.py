@@ -241,9 +241,10 @@ class CudaBackend:
         Both are CuPy arrays, `maps` C-contiguous. Ordered on the current stream; returns at once.
         Frames whose values are out of range give NaN.
         """
+        stream = self.device.current_stream()
+        self._order(stream)
         frames = self.contiguous(frames)
         kind = self.kind(frames.dtype, 3 if frames.ndim == 3 + (count is not None) else 1)
-        stream = self.device.current_stream()
         with self.device.current():
             if count is None or count <= self._reserve(count):
                 self._launch(kind, frames, maps, count or 1, stream)
@@ -257,8 +258,11 @@ class CudaBackend:
         """The map just made over its maximum at the frame's size; on the current stream."""
         kind = next(iter(self.kinds.values()))
         grid = enlarge_grid(self.plan.shape, 1)
+        stream = self.device.current_stream()
+        self._order(stream)
         with self.device.current():
             kind.kernels["enlarge"](grid, (256,), (kind.geometry, maps, self.arena, out))
+            self.finished.record(stream)  # it reads the maximum from the arena
 
     # --- one stage after the other
 
@@ -319,9 +323,7 @@ class CudaBackend:
 
     def _launch(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
         """All stages for `count` frames on a stream, which is the current one."""
-        if self.last_stream is not None and self.last_stream != stream:
-            stream.wait_event(self.finished)  # the arena is still in use there
-        self.last_stream = stream
+        self._order(stream)
         launches = self._schedule(kind, count)
         self._run(kind, launches[:1], frames, maps)
         if count in kind.graphs:
@@ -332,6 +334,12 @@ class CudaBackend:
                 lambda: self._run(kind, launches[1:], None, None)
             )
         self.finished.record(stream)
+
+    def _order(self, stream: Any) -> None:
+        """What a stream does from now on comes after what another still does with our buffers."""
+        if self.last_stream is not None and self.last_stream != stream:
+            stream.wait_event(self.finished)
+        self.last_stream = stream
 
     def _run(self, kind: Kind, launches: Iterable[Launch], frames: Any, maps: Any) -> None:
         buffers = {

@@ -1,0 +1,253 @@
+"""The CUDA backend on a device that works on by itself, and the host goes on meanwhile.
+
+Nothing may be read before it is there, nor refilled or let go before it has been read, whatever
+goes first on the device (`LateDevice.pace`). The kernels are right by other tests.
+"""
+
+from __future__ import annotations
+
+import host_kernels
+import numpy as np
+import pytest
+from host_device import LateDevice, LateStream
+from test_kernels_on_host import SHAPE, frames_of, make, saliency
+from test_stages import photo_like
+
+from ittisal import ITTI_1998
+from ittisal.cuda import backend as cuda_backend
+from ittisal.cuda.backend import CudaBackend
+from ittisal.plan import Plan
+
+pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
+
+COUNT = 5
+
+
+@pytest.fixture(params=["needed", "others", 1, 2, 3], ids=str)
+def device(request):
+    return LateDevice(request.param)
+
+
+@pytest.fixture
+def backend(device):
+    return late(device)
+
+
+def late(device):
+    return CudaBackend(Plan(SHAPE, ITTI_1998), "rgb", device)
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    """Maps of `frames_of(COUNT)`, by a device that does everything at once."""
+    return np.stack([saliency(make(), frame) for frame in frames_of(COUNT)])
+
+
+def on_device(device, array):
+    made = device.empty(array.shape, array.dtype)
+    made.view(np.ndarray)[...] = array
+    return made
+
+
+# --- frames from the host ----------------------------------------------------------------------
+
+
+def camera(buffer):
+    """Frames in turn, all in the same memory."""
+    for frame in frames_of(COUNT):
+        buffer[...] = frame
+        yield buffer
+
+
+def test_one_frame_after_the_other(backend, wanted):
+    for frame, its in zip(camera(np.empty((*SHAPE, 3), np.uint8)), wanted, strict=True):
+        np.testing.assert_array_equal(saliency(backend, frame), its)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_stream_of_one_buffer(backend, wanted, pinned):
+    shape = (*SHAPE, 3)
+    buffer = backend.pinned_frame(shape, np.uint8) if pinned else np.empty(shape, np.uint8)
+    np.testing.assert_array_equal(list(backend.stream(camera(buffer))), wanted)
+    assert backend.device.under_way == 0
+
+
+@pytest.mark.parametrize("room", [1, 2, 100])
+def test_a_batch(backend, wanted, monkeypatch, room):
+    monkeypatch.setattr(cuda_backend, "BATCH_BYTES", room * 4 * backend.layout.frame_floats)
+    out = np.empty_like(wanted)
+    backend.run_batch(frames_of(COUNT), out)
+    np.testing.assert_array_equal(out, wanted)
+
+
+def test_copies_and_kernels_overlap(wanted):
+    """Else none of this would be needed: a frame is on its way when the one before it is waited for."""
+    backend = late(LateDevice())
+    maps = backend.stream(iter(frames_of(COUNT)))
+    np.testing.assert_array_equal(next(maps), wanted[0])
+    assert backend.device.under_way > 0
+    maps.close()
+    assert backend.device.under_way == 0
+
+
+def test_a_stream_that_is_left_leaves_nothing_under_way(backend, wanted):
+    maps = backend.stream(iter(frames_of(COUNT)))
+    next(maps)
+    maps.close()
+    np.testing.assert_array_equal(saliency(backend, frames_of(COUNT)[3]), wanted[3])
+
+
+def test_a_bad_frame_is_named_in_its_turn(backend):
+    frames = frames_of(4, dtype="float32")
+    frames[2, 50, 60] = np.nan
+    found = []
+    with pytest.raises(ValueError, match="NaN"):
+        found.extend(backend.stream(iter(frames)))
+    assert len(found) == 2
+    for got, frame in zip(found, frames, strict=False):
+        np.testing.assert_array_equal(got, saliency(make(), frame))
+    np.testing.assert_array_equal(saliency(backend, frames[0]), found[0])
+
+
+# --- frames on the device ----------------------------------------------------------------------
+
+
+def by_two_streams(backend, run, make_output):
+    """`run(frame, out)` for frames in turn, each stream with a buffer of its own that is refilled."""
+    device, outputs = backend.device, []
+    streams = [LateStream(device) for _ in range(2)]
+    buffers = [device.empty((*SHAPE, 3), np.uint8) for _ in streams]
+    for k, frame in enumerate(frames_of(COUNT)):
+        outputs.append(make_output())
+        with device.using(streams[k % 2]):
+            buffers[k % 2][...] = frame
+            run(buffers[k % 2], outputs[-1])
+    device.synchronize()
+    return [np.array(out) for out in outputs]
+
+
+def test_two_streams_share_a_model(backend, wanted):
+    got = by_two_streams(backend, backend.run_device, lambda: backend.empty(wanted[0].shape))
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_two_streams_with_strided_frames(backend):
+    """The copies go into one buffer, which the other stream's kernels may still be reading."""
+
+    def run(frame, out):
+        backend.run_device(frame[:, ::-1], out)
+
+    got = by_two_streams(backend, run, lambda: backend.empty(backend.plan.map_shape))
+    mirrored = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames_of(COUNT)]
+    np.testing.assert_array_equal(got, [saliency(make(), frame) for frame in mirrored])
+
+
+def test_two_streams_with_enlarged_maps(backend):
+    """The peak lies in the arena, which the other stream's kernels write to."""
+
+    def run(frame, out):
+        raw = backend.empty(backend.plan.map_shape)
+        backend.run_device(frame, raw)
+        backend.enlarge_device(raw, out)
+
+    got = by_two_streams(backend, run, lambda: backend.empty(SHAPE))
+    for full, frame in zip(got, frames_of(COUNT), strict=True):
+        alone, raw, own = make(), np.empty(backend.plan.map_shape, np.float32), np.empty_like(full)
+        alone.run_device(frame, raw)
+        alone.enlarge_device(raw, own)
+        np.testing.assert_array_equal(full, own)
+
+
+def test_frames_of_host_and_device_take_turns(backend, wanted):
+    frames, device = frames_of(COUNT), backend.device
+    outputs = [backend.empty(wanted[0].shape) for _ in frames]
+    for k, frame in enumerate(frames):
+        backend.run_device(on_device(device, frame), outputs[k])
+        np.testing.assert_array_equal(saliency(backend, frames[k - 1]), wanted[k - 1])
+    device.synchronize()
+    np.testing.assert_array_equal([np.array(out) for out in outputs], wanted)
+
+
+def test_the_arena_grows_while_it_is_in_use(backend, wanted):
+    """Recorded graphs hold the old one's address."""
+    device, frames = backend.device, frames_of(COUNT)
+    single, several = (backend.empty(shape) for shape in (wanted[0].shape, wanted.shape))
+    other = LateStream(device)
+    for _ in range(2):
+        backend.run_device(on_device(device, frames[1]), single)
+        with device.using(other):
+            backend.run_device(on_device(device, frames), several, COUNT)
+        device.synchronize()
+        np.testing.assert_array_equal(np.array(single), wanted[1])
+        np.testing.assert_array_equal(np.array(several), wanted)
+        single[...] = several[...] = np.nan
+
+
+def test_a_trace_waits_for_what_other_streams_do(backend, wanted):
+    frames, device = frames_of(COUNT), backend.device
+    truth = make().trace(frames[1])
+    out = backend.empty(wanted[0].shape)
+    backend.run_device(on_device(device, frames[0]), out)
+    for key, value in backend.trace(frames[1]).items():
+        np.testing.assert_array_equal(value, truth[key], err_msg=key)
+    backend.run_device(on_device(device, frames[2]), out)
+    backend.timings(frames[1])
+    device.synchronize()
+    np.testing.assert_array_equal(np.array(out), wanted[2])
+
+
+def test_closing_waits_for_what_is_under_way(device):
+    backend = late(device)
+    raw, full = backend.empty(backend.plan.map_shape), backend.empty(SHAPE)
+    backend.run_device(on_device(device, photo_like(SHAPE)), raw)
+    backend.enlarge_device(raw, full)
+    backend.close()
+    assert device.under_way == 0
+
+
+# --- the device would show what was forgotten --------------------------------------------------
+
+
+class Forgetful(LateDevice):
+    """A backend that leaves out one kind of waiting."""
+
+    def __init__(self, pace, forgets):
+        super().__init__(pace)
+        self.forgets = forgets
+        if forgets == "arrived on the device":
+            self.stream.wait_event = lambda event: None
+
+    def wait(self, event):
+        if self.forgets == "done" and event.mark and event.mark[0] is self.stream:
+            return
+        if self.forgets == "arrived" and event.mark and event.mark[0] is self.copies:
+            return
+        super().wait(event)
+
+
+@pytest.mark.parametrize("forgets", ["done", "arrived", "arrived on the device"])
+def test_a_wait_left_out_is_noticed(wanted, forgets):
+    """Of a stream of page-locked frames in one buffer."""
+    noticed = []
+    for pace in ("needed", "others", 1, 2, 3):
+        backend = late(Forgetful(pace, forgets))
+        buffer = backend.pinned_frame((*SHAPE, 3), np.uint8)
+        maps = list(backend.stream(camera(buffer)))
+        noticed.append(not np.array_equal(maps, wanted))
+    assert any(noticed)
+
+
+def test_a_graph_kept_too_long_is_noticed():
+    class Kept(dict):
+        def clear(self):
+            """Not let go of."""
+
+    backend, frames = late(LateDevice()), frames_of(COUNT)
+    saliency(backend, frames[0])
+    for kind in backend.kinds.values():
+        kind.graphs = Kept(kind.graphs)
+    freed, out = backend.arena.view(np.ndarray), backend.empty((COUNT, *backend.plan.map_shape))
+    backend.run_device(on_device(backend.device, frames), out, COUNT)
+    backend.device.synchronize()
+    freed[:] = np.nan  # it is somebody else's now
+    assert not np.array_equal(saliency(backend, frames[1]), saliency(make(), frames[1]))
