@@ -5,8 +5,10 @@ So the backend's own orchestration (buffers, grids, arguments, order) is what th
 
 from __future__ import annotations
 
+import ctypes
 import random
 import time
+import weakref
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -156,8 +158,24 @@ class LateArray(np.ndarray):
         self.device.now.add(lambda: target.__setitem__(where, value))
 
 
+def _given(argument):
+    """What a kernel gets at its launch: structs and numbers by value, memory by its address."""
+    if not isinstance(argument, np.ndarray):
+        return argument
+    return argument.copy() if argument.dtype.names else borrowed(argument)
+
+
+def borrowed(array):
+    """The same memory, as a device knows it: by its address, whoever owns it by then."""
+    memory = (ctypes.c_ubyte * array.nbytes).from_address(array.ctypes.data)
+    return np.ndarray(array.shape, array.dtype, memory, strides=array.strides)
+
+
 class LateDevice(HostDevice):
     """As a GPU, it works on by itself: copies and kernels read what is there when their turn comes.
+
+    What is let go of is overwritten: device memory when the stream that it was made on gets there,
+    as CuPy's pool hands it out again, page-locked memory at once.
 
     Parameters
     ----------
@@ -169,7 +187,7 @@ class LateDevice(HostDevice):
     def __init__(self, pace="needed", **settings):
         super().__init__(**settings)
         self.pace, self.random = pace, random.Random(pace)
-        self.streams = []
+        self.streams, self.memory = [], []
         self.stream, self.copies = LateStream(self), LateStream(self)
         self.now = LateStream(self)  # of the caller
 
@@ -215,13 +233,27 @@ class LateDevice(HostDevice):
         return sum(len(stream.work) - stream.done for stream in self.streams)
 
     def zeros(self, size, dtype):
-        made = super().zeros(size, dtype).view(LateArray)
-        made.device = self
-        return made
+        return self._made(super().zeros(size, dtype))
 
     def empty(self, shape, dtype=np.float32):
-        made = super().empty(shape, dtype).view(LateArray)
+        return self._made(super().empty(shape, dtype))
+
+    def upload(self, array):
+        return self._made(super().upload(array))
+
+    def pinned(self, shape, dtype):
+        memory = super().pinned(shape, dtype)
+        self.memory.append(memory)
+        made = np.ndarray(shape, dtype, memory.data)
+        weakref.finalize(made, memory.view(np.uint8).fill, 255)
+        return made
+
+    def _made(self, memory):
+        self.memory.append(memory)  # kept, so that late work harms nobody
+        made = memory.view(LateArray)
         made.device = self
+        spoil = memory.view(np.uint8).fill
+        weakref.finalize(made, self.now.add, lambda: spoil(255))
         return made
 
     def download(self, array):
@@ -233,11 +265,11 @@ class LateDevice(HostDevice):
         return array.view(np.ndarray)
 
     def copy_in(self, target, source, stream):
-        target = target.view(np.ndarray)
+        target, source = borrowed(target), borrowed(source)
         stream.add(lambda: HostDevice.copy_in(self, target, source, stream))
 
     def copy_out(self, target, source, stream):
-        source = source.view(np.ndarray)
+        target, source = borrowed(target), borrowed(source)
         stream.add(lambda: HostDevice.copy_out(self, target, source, stream))
 
     def wait(self, event):
@@ -261,10 +293,7 @@ class LateDevice(HostDevice):
     def _counted(self, name, kernel):
         def launch(grid, block, arguments):
             self.launched.append(name)
-            # Structs are taken by value when a kernel is launched.
-            given = tuple(
-                a.copy() if isinstance(a, np.ndarray) and a.dtype.names else a for a in arguments
-            )
+            given = tuple(_given(a) for a in arguments)
             self.now.add(lambda: kernel(grid, block, given))
 
         return launch

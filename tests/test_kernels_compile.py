@@ -7,6 +7,7 @@ from functools import cache
 
 import nvrtc
 import pytest
+from test_stages import CONFIGS
 
 from ittisal import INVT, ITTI_1998
 from ittisal.cuda import sources, variant
@@ -30,16 +31,25 @@ VARIANTS = {
     "invt split": (replace(INVT, split_cs=True), "uint8", 3),
     "walther split": (replace(SPLIT, opponency="walther", linear=True), "uint8", 3),
     "iterative": (replace(ITTI_1998, normalisation="iterative", linear=True), "float32", 3),
-    "none": (replace(ITTI_1998, normalisation="none", normalise_saliency=True), "uint16", 1),
+    "none": (
+        replace(ITTI_1998, normalisation="none", normalise_opponents=True, normalise_saliency=True),
+        "uint16",
+        3,
+    ),
+    "uint8 grey": (ITTI_1998, "uint8", 1),
     "even": (replace(ITTI_1998, phase="even", upsampling="bilinear"), "uint8", 3),
 }
+
+
+def order_for(dtype):
+    return "rgb" if dtype == "uint16" else "bgr"
 
 
 @cache
 def compiled(name, architecture):
     """The log of a variant's compilation, group by group as for a GPU."""
     config, dtype, channels = VARIANTS[name]
-    options = variant.options(config, "bgr", dtype, channels)
+    options = variant.options(config, order_for(dtype), dtype, channels)
     logs = []
     for source in sources.groups(sources.read()):
         log, machine_code = nvrtc.compile_for(architecture, source, (*ALWAYS, *options))
@@ -74,6 +84,21 @@ def test_kernels_compile_within_their_means(name, architecture):
         taken = -(-means.registers // 8) * 8 * threads[kernel]  # handed out by eights
         assert taken <= REGISTERS, f"{kernel} asks for {taken} registers"
         assert means.shared <= SHARED, f"{kernel} has {means.shared} bytes of shared memory"
+
+
+def test_every_value_of_every_option_is_compiled():
+    def values(variants):
+        found = {}
+        for config, order, dtype, channels in variants:
+            for key, value in variant.definitions(config, order, dtype, channels).items():
+                found.setdefault(key, set()).add(value)
+        del found["ITERATIONS"]  # any number
+        return found
+
+    kinds = [(d, n) for d in variant.BITS for n in (1, 3)]
+    every = [(c, o, *kind) for c in CONFIGS.values() for o in ("rgb", "bgr") for kind in kinds]
+    here = [(c, order_for(d), d, n) for c, d, n in VARIANTS.values()]
+    assert values(here) == values(every)
 
 
 def test_streaming_kernels_leave_room_for_others():

@@ -24,12 +24,14 @@ from ittisal import INVT, ITTI_1998, BackendError, Config, Saliency, enlarge
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda import sources, supports
 from ittisal.cuda.backend import CudaBackend
+from ittisal.cuda.layout import _Places
 from ittisal.cuda.schedule import schedule
 from ittisal.plan import Plan
 
 pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
 
 SHAPE = (100, 131)
+MOAT = 4096  # floats: more than a row of any plane, and than a map
 READINGS = {
     "itti1998": ITTI_1998,
     "invt": INVT,
@@ -105,6 +107,41 @@ def test_every_sample_of_the_arena_is_written_before_it_is_read(reading):
     backend.arena[:] = np.nan
     backend.arena[counters : counters + 64] = kept
     np.testing.assert_array_equal(saliency(backend, frame), wanted)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (33, 523)])
+@pytest.mark.parametrize("reading", READINGS)
+def test_nothing_is_written_between_the_buffers(monkeypatch, reading, shape):
+    """Nor read: they lie close in the arena, where no sanitizer sees one run into the next."""
+    wanted = saliency(make(shape, READINGS[reading]), photo_like(shape))
+    take, moats = _Places.take, []
+
+    def with_a_moat(self, size):
+        offset = take(self, size)
+        moats.append((self, offset + size, take(self, MOAT) + MOAT))
+        return offset
+
+    monkeypatch.setattr(_Places, "take", with_a_moat)
+    backend = make(shape, READINGS[reading])
+    ours = [slice(a, b) for places, a, b in moats if places.size == backend.layout.frame_floats]
+    assert len(ours) >= 9
+    for moat in ours:
+        backend.arena[moat] = np.nan
+    before = backend.arena.view(np.uint32).copy()
+    np.testing.assert_array_equal(saliency(backend, photo_like(shape)), wanted)
+    for moat in ours:
+        np.testing.assert_array_equal(backend.arena.view(np.uint32)[moat], before[moat])
+
+
+def test_a_frame_keeps_to_its_part_of_the_arena():
+    backend = make()
+    saliency(backend, photo_like(SHAPE))
+    backend.run_device(frames_of(3), np.empty((3, *backend.plan.map_shape), np.float32), 3)
+    others = backend.arena[backend.layout.frame_floats :]
+    before = others.copy()
+    for _ in range(2):  # as it comes, and as a graph
+        saliency(backend, photo_like(SHAPE)[::-1].copy())
+    np.testing.assert_array_equal(others, before)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -205,7 +242,21 @@ def test_a_stream_that_is_left_or_fails_leaves_the_model_usable(model):
     found = []
     with pytest.raises(ValueError, match="NaN"):
         found.extend(model.stream(bad))
+    assert len(found) == 1, "the map of the frame before is there, and no other"
     np.testing.assert_array_equal(model(frames[0]), wanted)
+
+
+def test_a_camera_that_fails_leaves_the_model_usable(model):
+    frame = photo_like(SHAPE)
+
+    def camera():
+        yield frame
+        yield frame
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        list(model.stream(camera()))
+    np.testing.assert_array_equal(model(frame), saliency(make(), frame))
 
 
 def test_page_locked_frames_are_read_where_they_are(model, monkeypatch):
@@ -279,9 +330,30 @@ def test_enlarge_is_the_packages_own(shape, reading):
 # --- limits ------------------------------------------------------------------------------------
 
 
-def test_too_large_a_frame_is_refused_before_anything_is_allocated():
+def test_too_large_a_frame_is_refused_before_anything_is_allocated(monkeypatch):
+    for name in ("zeros", "pinned", "upload", "compile"):
+        monkeypatch.setattr(HostDevice, name, None)
     with pytest.raises(ValueError, match=r'40000x40000 pixels; .*backend="cpu"'):
         make((40000, 40000))
+
+
+def test_nbytes_is_what_was_asked_of_the_device(monkeypatch):
+    asked = []
+
+    def watch(original):
+        def watched(self, *given):
+            asked.append(original(self, *given))
+            return asked[-1]
+
+        return watched
+
+    for name in ("zeros", "pinned", "upload"):
+        monkeypatch.setattr(HostDevice, name, watch(getattr(HostDevice, name)))
+    backend = make()
+    saliency(backend, photo_like(SHAPE))
+    assert backend.nbytes == sum(array.nbytes for array in asked)
+    pinned = backend.pinned_frame((*SHAPE, 3), np.uint8)  # the caller's
+    assert backend.nbytes == sum(array.nbytes for array in asked) - pinned.nbytes
 
 
 def test_no_memory_left_leaves_the_model_usable(model, monkeypatch):
@@ -299,6 +371,32 @@ def test_no_memory_left_leaves_the_model_usable(model, monkeypatch):
             model(frames[0].astype(np.float32) / 255)
         np.testing.assert_array_equal(model(frames[0]), wanted)
     np.testing.assert_array_equal(model(frames)[0], wanted)
+
+
+@pytest.mark.parametrize("name", ["zeros", "pinned"])
+@pytest.mark.parametrize("after", [0, 1])
+def test_memory_that_ends_half_way_leaves_the_model_usable(model, monkeypatch, name, after):
+    """Some of what a batch or another kind of frame needs is had, the rest is not."""
+    frames, calls = frames_of(9), []
+    wanted = model(frames[0])
+    original = getattr(HostDevice, name)
+
+    def scarce(self, *given):
+        calls.append(given)
+        if len(calls) > after:
+            raise MemoryError("9 MiB could not be had")
+        return original(self, *given)
+
+    for asked in (frames, frames[0].astype(np.uint16) * 257, frames / np.float32(255)):
+        with monkeypatch.context() as patch:
+            patch.setattr(HostDevice, name, scarce)
+            calls.clear()
+            with pytest.raises(MemoryError, match="could not be had"):
+                model(asked)
+            np.testing.assert_array_equal(model(frames[0]), wanted)
+        model(asked)
+        np.testing.assert_array_equal(model(frames[0]), wanted)
+    np.testing.assert_array_equal(model(frames), [saliency(make(), frame) for frame in frames])
 
 
 def test_what_it_lacks_is_named(gpu_on_host):
@@ -330,7 +428,8 @@ def test_closing_lets_go(model):
 # --- planted faults ----------------------------------------------------------------------------
 
 BARRIER = "__syncthreads();"
-# Blocks run one after another here, so the others' samples are there, waited for or not.
+# Blocks run one after another here, so the others' samples are there, waited for or not. (For the
+# same reason a `last_of` that is always true goes unseen: the last block does all of it again.)
 UNSEEN = "    __threadfence();\n    __syncthreads();\n    if (threadIdx.x == 0) {\n        last ="
 
 
