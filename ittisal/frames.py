@@ -55,10 +55,10 @@ def is_on_gpu(array: Any) -> bool:
     """Whether this is an array in the memory of a CUDA device, CuPy's or another library's."""
     if isinstance(array, np.ndarray) or array is None:
         return False
-    if hasattr(array, "__cuda_array_interface__"):
-        return True
     where = getattr(array, "__dlpack_device__", None)
-    return where is not None and where()[0] in CUDA_MEMORY
+    if where is not None:
+        return where()[0] in CUDA_MEMORY
+    return hasattr(array, "__cuda_array_interface__")
 
 
 def check_frame(frame: Any) -> np.ndarray:

@@ -325,8 +325,11 @@ class Saliency:
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
             gpu.run_device(frames, maps, len(frames) if several else None)
-            handed = gpu.hand_over(maps, frame if out is None else out)
-            return handed if out is None else out
+            handed = gpu.hand_over(maps, frame)  # whose stream then waits for our reading of it
+            if out is None:
+                return handed
+            gpu.hand_over(maps, out)
+            return out
 
     def _enlarged_on_gpu(self, image: Any) -> Any:
         """The [0, 1] map of an image on the GPU at its own size; see `saliency_map`."""

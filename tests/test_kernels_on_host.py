@@ -327,6 +327,22 @@ def test_enlarge_is_the_packages_own(shape, reading):
     assert not full.any()
 
 
+def test_a_trace_after_a_batch(model):
+    """The batch's ports are larger than one frame."""
+    frames = frames_of(9)
+    wanted = model(frames)
+    np.testing.assert_array_equal(model.trace(frames[3])["saliency"], wanted[3])
+    assert model.timings(frames[3])["total"] > 0
+
+
+def test_closing_in_the_middle_of_a_stream_is_an_error_not_a_crash(model):
+    maps = model.stream(iter(frames_of(6)))
+    next(maps)
+    model.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        list(maps)
+
+
 # --- limits ------------------------------------------------------------------------------------
 
 

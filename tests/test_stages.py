@@ -59,6 +59,7 @@ CONFIGS = {
         weights={"intensity": 1.0, "colour": 3.0, "orientation": 0.5},
         small_frames="clamp",
     ),
+    "linear": replace(ITTI_1998, linear=True, hue_reference="fixed"),
 }
 SMALL = SHAPES[:8]  # for the configs that differ in few stages
 # Widths and heights about the CUDA blocks' tiles: 29, 62 or 128 samples of level 4 across (26, 60
@@ -177,9 +178,10 @@ def test_stage_is_the_references(kind, name, shape, stage):
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("name", ["itti1998", "linear"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_frame(kind, dtype, channels, stage):
-    for got, wanted in run_stage(kind, "itti1998", (131, 197), stage, dtype, channels).values():
+def test_every_kind_of_frame(kind, name, dtype, channels, stage):
+    for got, wanted in run_stage(kind, name, (131, 197), stage, dtype, channels).values():
         within(f"stage_{stage}", got, wanted)
 
 

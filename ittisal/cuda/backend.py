@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,7 @@ class Kind:
 
     dtype: np.dtype
     channels: int
-    geometry: np.ndarray
+    geometry: Any  # as a kernel takes it by value
     kernels: dict[str, Callable[..., None]]
     # By the number of frames at once:
     schedules: dict[int, tuple[Launch, ...]] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class CudaBackend:
         self.addresses = self.device.zeros(2, np.uint64)  # `struct Addresses` of kernels/common.cuh
         self.kinds: dict[tuple[str, int], Kind] = {}
         self.ports: dict[tuple[str, int, int], Port] = {}
-        self.staging: dict[tuple[Any, ...], Any] = {}
+        self.staging: dict[str, Any] = {}
         self.frames_at_once = 0
         self.arena: Any = None
         self.last_stream: Any = None
@@ -100,7 +101,8 @@ class CudaBackend:
                 variant.options(config, self.order, *key),
                 lambda text: sources.kernel_names(text, own_pyramid=own),
             )
-            self.kinds[key] = Kind(dtype, channels, geometry_for(self.layout, *key), kernels)
+            geometry = self.device.by_value(geometry_for(self.layout, *key))
+            self.kinds[key] = Kind(dtype, channels, geometry, kernels)
         return self.kinds[key]
 
     # --- frames from the host
@@ -134,8 +136,8 @@ class CudaBackend:
             for count, part in enumerate(parts):
                 channels = 3 if part.ndim == 4 else 1
                 port = self._port(self.kind(part.dtype, channels), size, count % DEPTH)
-                self._submit(port, part)
                 under_way.append(port)
+                self._submit(port, part)
                 if len(under_way) == DEPTH:
                     yield self._finish(under_way.pop(0))
                 if refilled and port.lent:
@@ -144,6 +146,7 @@ class CudaBackend:
                 yield self._finish(under_way.pop(0))
         finally:
             for port in under_way:  # the caller went away, or a frame was bad
+                self.device.wait(port.arrived)
                 self.device.wait(port.done)
 
     def _port(self, kind: Kind, size: int, number: int) -> Port:
@@ -229,8 +232,9 @@ class CudaBackend:
         """The array, or a C-contiguous copy in a buffer that is made once."""
         if array.flags.c_contiguous:
             return array
-        key = (array.dtype.name, array.shape)
-        if key not in self.staging:
+        key = array.dtype.name
+        if key not in self.staging or self.staging[key].shape != array.shape:
+            self.device.wait(self.finished)
             self.staging[key] = self.device.empty(array.shape, array.dtype)
         self.staging[key][...] = array
         return self.staging[key]
@@ -241,11 +245,11 @@ class CudaBackend:
         Both are CuPy arrays, `maps` C-contiguous. Ordered on the current stream; returns at once.
         Frames whose values are out of range give NaN.
         """
-        stream = self.device.current_stream()
-        self._order(stream)
-        frames = self.contiguous(frames)
-        kind = self.kind(frames.dtype, 3 if frames.ndim == 3 + (count is not None) else 1)
         with self.device.current():
+            stream = self.device.current_stream()
+            self._order(stream)
+            frames = self.contiguous(frames)
+            kind = self.kind(frames.dtype, 3 if frames.ndim == 3 + (count is not None) else 1)
             if count is None or count <= self._reserve(count):
                 self._launch(kind, frames, maps, count or 1, stream)
                 return
@@ -258,9 +262,9 @@ class CudaBackend:
         """The map just made over its maximum at the frame's size; on the current stream."""
         kind = next(iter(self.kinds.values()))
         grid = enlarge_grid(self.plan.shape, 1)
-        stream = self.device.current_stream()
-        self._order(stream)
         with self.device.current():
+            stream = self.device.current_stream()
+            self._order(stream)
             kind.kernels["enlarge"](grid, (256,), (kind.geometry, maps, self.arena, out))
             self.finished.record(stream)  # it reads the maximum from the arena
 
@@ -274,7 +278,7 @@ class CudaBackend:
             launches = [one for one in self._schedule(kind, 1) if one.stage in chosen]
             self._run(kind, launches, port.frames, port.maps)
             if last == len(STAGES) - 1:
-                out[:] = self.device.download(port.maps).reshape(out.shape)
+                out[:] = self.device.download(port.maps[: out.size]).reshape(out.shape)
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage by the device's clock, each repeated by itself."""
@@ -311,19 +315,35 @@ class CudaBackend:
         return Held(self.layout, self.device.on_host(arena))
 
     def close(self) -> None:
-        """Let go of all device memory."""
-        if self.arena is not None:
-            self.device.wait(self.finished)
-        self.ports.clear()
-        self.kinds.clear()
-        self.staging.clear()
-        self.arena = self.tables = self.addresses = None
+        """Let go of all device memory, once it is no longer worked on."""
+        try:
+            if self.arena is not None:
+                self.device.wait(self.finished)
+        finally:
+            self.ports.clear()
+            self.kinds.clear()
+            self.staging.clear()
+            self.arena = self.tables = self.addresses = None
+
+    def __del__(self) -> None:
+        """A model that is forgotten waits too: its memory would go to others under the kernels."""
+        with suppress(Exception):  # half made, or the interpreter is going down
+            if self.arena is not None:
+                self.device.wait(self.finished)
 
     # --- launching
 
     def _launch(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
         """All stages for `count` frames on a stream, which is the current one."""
+        if self.arena is None:
+            raise RuntimeError("this Saliency is closed; build another")
         self._order(stream)
+        try:
+            self._replay(kind, frames, maps, count, stream)
+        finally:  # whatever was queued before an error
+            self.finished.record(stream)
+
+    def _replay(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
         launches = self._schedule(kind, count)
         self._run(kind, launches[:1], frames, maps)
         if count in kind.graphs:
@@ -333,7 +353,6 @@ class CudaBackend:
             kind.graphs[count] = self.device.record(
                 lambda: self._run(kind, launches[1:], None, None)
             )
-        self.finished.record(stream)
 
     def _order(self, stream: Any) -> None:
         """What a stream does from now on comes after what another still does with our buffers."""
@@ -379,7 +398,7 @@ class CudaBackend:
         port = self._port(kind, 1, 0)
         np.copyto(port.pinned[0], frame)
         device = self.device
-        device.copy_in(port.frames, port.pinned, device.stream)
+        device.copy_in(port.frames, port.pinned[:1], device.stream)
         scan = self._schedule(kind, 1)[:1]
         with device.using(device.stream):
             self._run(kind, scan, port.frames, port.maps)

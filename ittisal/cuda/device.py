@@ -94,6 +94,10 @@ class Device:
                 'smaller frames or batches, or backend="cpu"'
             ) from error
 
+    def by_value(self, struct: np.ndarray) -> np.ndarray:
+        """A struct as a kernel's argument: plain bytes, or CuPy would list its fields each time."""
+        return struct.view(f"V{struct.itemsize}")
+
     # --- copies and order
 
     def copy_in(self, target: Any, source: np.ndarray, stream: Any) -> None:

@@ -19,6 +19,7 @@ ENOUGH = 512  # blocks: some four per multiprocessor of a large GPU
 MAX_ROWS = 8  # that a tile of the pyramid has
 ADDED_PER_BLOCK = 8192  # samples of a map
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
+MOST_DOWN = 65535  # blocks along y, of any grid
 ALONE = 16384  # a plane of so many samples is left to one block
 
 
@@ -102,7 +103,7 @@ def threads_per_map(size: int) -> int:
 
 def enlarge_grid(shape: tuple[int, int], frames: int) -> tuple[int, int, int]:
     """Blocks of `enlarge` for maps at the frames' size."""
-    return _ceil(shape[1], THREADS), shape[0], frames
+    return _ceil(shape[1], THREADS), min(shape[0], MOST_DOWN), frames
 
 
 def _outputs(taps: int, steps: int) -> int:
