@@ -199,6 +199,160 @@ def test_ordered_on_the_stream_that_is_current():
             np.testing.assert_array_equal(cupy.asnumpy(got), wanted[k])
 
 
+SHAPE = (301, 467)
+
+
+def frames_of(count):
+    return np.stack([np.roll(photo_like(SHAPE), 11 * k, axis=1) for k in range(count)])
+
+
+@pytest.fixture
+def model():
+    with Saliency(SHAPE, backend="cuda") as made:
+        yield made
+
+
+@needs_gpu
+@pytest.mark.parametrize("room", [2, 100])
+def test_a_batch_on_the_gpu_is_its_frames(model, monkeypatch, room):
+    import cupy
+
+    monkeypatch.setattr(
+        "ittisal.cuda.backend.BATCH_BYTES", room * 4 * model._backend.layout.frame_floats
+    )
+    frames = frames_of(5)
+    wanted = np.stack([model(frame) for frame in frames])
+    np.testing.assert_array_equal(model(frames), wanted)
+    out = cupy.zeros(wanted.shape, cupy.float32)
+    assert model(cupy.asarray(frames), out=out) is out
+    np.testing.assert_array_equal(cupy.asnumpy(out), wanted)
+    grey = frames[..., 1].copy()
+    np.testing.assert_array_equal(cupy.asnumpy(model(cupy.asarray(grey))), model(grey))
+
+
+@needs_gpu
+def test_graphs_replayed_give_the_same_bits(model):
+    import cupy
+
+    frames = [cupy.asarray(frame) for frame in frames_of(5)]
+    wanted = [cupy.asnumpy(model(frame)) for frame in frames]
+    got = [model(frames[k % 5]) for k in range(200)]
+    for k, each in enumerate(got):
+        np.testing.assert_array_equal(cupy.asnumpy(each), wanted[k % 5])
+
+
+@needs_gpu
+def test_strided_frames_on_two_streams(model):
+    import cupy
+
+    frames = [cupy.asarray(frame) for frame in frames_of(2)]
+    wanted = [model(cupy.asnumpy(frame)[:, ::-1]) for frame in frames]
+    streams = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
+    cupy.cuda.Device().synchronize()
+    got = []
+    for turn in range(40):
+        with streams[turn % 2]:
+            got.append(model(frames[turn % 2][:, ::-1]))
+    cupy.cuda.Device().synchronize()
+    for turn, each in enumerate(got):
+        np.testing.assert_array_equal(cupy.asnumpy(each), wanted[turn % 2])
+
+
+@needs_gpu
+def test_two_models_on_two_streams():
+    import cupy
+
+    frames = [cupy.asarray(frame) for frame in frames_of(2)]
+    streams = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
+    models = [Saliency(SHAPE, backend="cuda") for _ in range(2)]
+    wanted = [cupy.asnumpy(models[0](frame)) for frame in frames]
+    cupy.cuda.Device().synchronize()
+    got = []
+    for turn in range(40):
+        with streams[turn % 2]:
+            got.append(models[turn % 2](frames[turn % 2]))
+    cupy.cuda.Device().synchronize()
+    for turn, each in enumerate(got):
+        np.testing.assert_array_equal(cupy.asnumpy(each), wanted[turn % 2])
+    for each in models:
+        each.close()
+
+
+@needs_gpu
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_stream_of_frames_in_one_buffer(model, pinned):
+    """The host fills it anew while the GPU works."""
+    frames = np.concatenate([frames_of(5)] * 6)
+    buffer = model.pinned_frame() if pinned else np.empty((*SHAPE, 3), np.uint8)
+
+    def camera():
+        for frame in frames:
+            buffer[:] = frame
+            yield buffer
+
+    wanted = np.stack([model(frame) for frame in frames[:5]])
+    got = np.stack(list(model.stream(camera())))
+    np.testing.assert_array_equal(got.reshape(6, *wanted.shape), np.stack([wanted] * 6))
+
+
+@needs_gpu
+def test_the_arena_grows_between_graphs(model):
+    import cupy
+
+    frames = cupy.asarray(frames_of(4))
+    single = cupy.asnumpy(model(frames[0]))
+    for count in (2, 4, 3):
+        got = cupy.asnumpy(model(frames[:count]))
+        np.testing.assert_array_equal(got[0], single)
+        np.testing.assert_array_equal(cupy.asnumpy(model(frames[0])), single)
+
+
+@needs_gpu
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.01, 1.01])
+def test_bad_values_on_the_gpu_give_no_map(model, value):
+    import cupy
+
+    frame = cupy.full((*SHAPE, 3), 0.5, cupy.float32)
+    frame[100, 200, 1] = value
+    assert np.isnan(cupy.asnumpy(model(frame))).all()
+    frame[100, 200, 1] = 1
+    assert np.isfinite(cupy.asnumpy(model(frame))).all()
+
+
+@needs_gpu
+def test_arrays_with_dlpack_alone(model):
+    import cupy
+
+    class Foreign:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **how):
+            return self.array.__dlpack__(**how)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    frame = photo_like(SHAPE)
+    got = model(Foreign(cupy.asarray(frame)))
+    np.testing.assert_array_equal(cupy.asnumpy(got), model(frame))
+
+
+@needs_gpu
+def test_torch_in_torch_out(model):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this torch has no CUDA")
+    frame = photo_like(SHAPE)
+    tensor = torch.from_numpy(frame.copy()).cuda()
+    got = model(tensor)
+    assert isinstance(got, torch.Tensor) and got.is_cuda
+    np.testing.assert_array_equal(got.cpu().numpy(), model(frame))
+    out = torch.empty_like(got)
+    assert model(tensor, out=out) is out
+    np.testing.assert_array_equal(out.cpu().numpy(), model(frame))
+
+
 @needs_gpu
 def test_the_gpu_and_the_host_agree_bit_for_bit_or_nearly():
     from host_device import HostDevice

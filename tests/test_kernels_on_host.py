@@ -31,7 +31,8 @@ from ittisal.plan import Plan
 pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
 
 SHAPE = (100, 131)
-MOAT = 4096  # floats: more than a row of any plane, and than a map
+MOAT = 4096  # floats: more than a tile's rows of any plane here
+_take = _Places.take
 READINGS = {
     "itti1998": ITTI_1998,
     "invt": INVT,
@@ -109,28 +110,64 @@ def test_every_sample_of_the_arena_is_written_before_it_is_read(reading):
     np.testing.assert_array_equal(saliency(backend, frame), wanted)
 
 
-@pytest.mark.parametrize("shape", [SHAPE, (33, 523)])
-@pytest.mark.parametrize("reading", READINGS)
-def test_nothing_is_written_between_the_buffers(monkeypatch, reading, shape):
-    """Nor read: they lie close in the arena, where no sanitizer sees one run into the next."""
-    wanted = saliency(make(shape, READINGS[reading]), photo_like(shape))
-    take, moats = _Places.take, []
+@pytest.fixture
+def moats(monkeypatch):
+    """Room after each buffer of the arena: a function that sets it to NaN, and says where it is."""
+    taken = []
 
     def with_a_moat(self, size):
-        offset = take(self, size)
-        moats.append((self, offset + size, take(self, MOAT) + MOAT))
+        offset = _take(self, size)
+        taken.append((self, slice(offset + size, _take(self, MOAT) + MOAT)))
         return offset
 
+    def filled(backend):
+        ours = [moat for places, moat in taken if places.size == backend.layout.frame_floats]
+        assert len(ours) >= 9  # levels and the rest
+        for moat in ours:
+            backend.arena[moat] = np.nan
+        return ours
+
     monkeypatch.setattr(_Places, "take", with_a_moat)
-    backend = make(shape, READINGS[reading])
-    ours = [slice(a, b) for places, a, b in moats if places.size == backend.layout.frame_floats]
-    assert len(ours) >= 9
-    for moat in ours:
-        backend.arena[moat] = np.nan
+    return filled
+
+
+def crossed(backend, moats, frame):
+    """The frame's map, and whether anything was written between the buffers."""
+    ours = moats(backend)
     before = backend.arena.view(np.uint32).copy()
-    np.testing.assert_array_equal(saliency(backend, photo_like(shape)), wanted)
-    for moat in ours:
-        np.testing.assert_array_equal(backend.arena.view(np.uint32)[moat], before[moat])
+    got, after = saliency(backend, frame), backend.arena.view(np.uint32)
+    return got, any((after[moat] != before[moat]).any() for moat in ours)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (33, 523)])
+@pytest.mark.parametrize("reading", READINGS)
+def test_nothing_between_the_buffers_is_written_or_used(moats, reading, shape):
+    """They lie close in the arena, where no sanitizer sees one run into the next."""
+    frame = photo_like(shape)
+    got, wet = crossed(make(shape, READINGS[reading]), moats, frame)
+    assert not wet
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Places, "take", _take)
+        np.testing.assert_array_equal(got, saliency(make(shape, READINGS[reading]), frame))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("if (y >= height) break;", ""),
+        (
+            "i < size; i += blockDim.x) {\n        float value = 0;",
+            "i <= size; i += blockDim.x) {\n        float value = 0;",
+        ),
+    ],
+)
+def test_rows_too_many_are_noticed(moats, right, wrong):
+    def plant(text):
+        assert right in text
+        return text.replace(right, wrong)
+
+    shape = (300, 470)  # all six pairs
+    assert crossed(make(shape, source=plant), moats, photo_like(shape))[1]
 
 
 def test_a_frame_keeps_to_its_part_of_the_arena():

@@ -70,6 +70,7 @@ CASES = [
     for kind in KINDS
     for name in CONFIGS
     for shape in (SHAPES if name in ("itti1998", "invt") else SMALL)
+    if (kind, name) != ("cpu", "linear")  # decoded before any stage; golden maps look at it
 ]
 TILED += [(48, 520), (97, 2079)]  # wide, and too low for the far surrounds
 CASES += [
@@ -178,8 +179,9 @@ def test_stage_is_the_references(kind, name, shape, stage):
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("name", ["itti1998", "linear"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "name"), [("cpu", "itti1998"), ("cuda", "itti1998"), ("cuda", "linear")]
+)
 def test_every_kind_of_frame(kind, name, dtype, channels, stage):
     for got, wanted in run_stage(kind, name, (131, 197), stage, dtype, channels).values():
         within(f"stage_{stage}", got, wanted)
