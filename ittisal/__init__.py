@@ -9,6 +9,7 @@ from .config import INVT, ITTI_1998, Config, preset
 from .maps import enlarge
 from .model import Saliency, saliency_map
 from .pipeline import BackendError
+from .video import VideoError, stream
 
 __all__ = [
     "INVT",
@@ -16,8 +17,10 @@ __all__ = [
     "BackendError",
     "Config",
     "Saliency",
+    "VideoError",
     "__version__",
     "enlarge",
     "preset",
     "saliency_map",
+    "stream",
 ]

@@ -17,7 +17,7 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
-    "__init__": ("_version config maps model pipeline", ""),
+    "__init__": ("_version config maps model pipeline video", ""),
     "__main__": ("cli", ""),
     "_version": ("", ""),
     "backends": ("config pipeline", ""),
@@ -33,9 +33,11 @@ LAYERS = {
     "cpu": ("_version config cpu frames pipeline plan trace", "numpy numba llvmlite"),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": ("config cuda frames pipeline plan trace", "numpy cupy cupyx"),
+    # OpenCV and PyAV inside functions only.
+    "video": ("config frames maps model pipeline video", "numpy cv2 av"),
     # The command line goes through the public doors; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version backends cli config frames maps model pipeline",
+        "__init__ _version backends cli config frames maps model pipeline video",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }
@@ -106,7 +108,7 @@ def test_imports_stay_in_their_layer(source):
             assert modules_of(dotted, names) <= ours, f"{source} imports {dotted}: {names}"
         elif root not in STANDARD:
             assert root in others, f"{source} imports {dotted}"
-            if layer(source) in ("cli", "cuda") and root != "numpy":
+            if layer(source) in ("cli", "cuda", "video") and root != "numpy":
                 assert not top, f"{source} imports {dotted} at module level"
 
 
@@ -173,7 +175,7 @@ def test_importing_loads_nothing_heavy(tmp_path):
     )  # fmt: skip
     loaded = set(fresh(code, tmp_path).split())
     assert "ittisal" in loaded
-    assert not loaded & {"numba", "llvmlite", "cv2", "skimage", "cupy", "scipy", "tqdm"}
+    assert not loaded & {"numba", "llvmlite", "cv2", "av", "skimage", "cupy", "scipy", "tqdm"}
 
 
 BLOCKED = """

@@ -1,0 +1,127 @@
+"""Files, cameras and network addresses through OpenCV, whose frames are BGR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import FrameError, VideoError
+
+MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
+
+
+class OpenCVReader:
+    """Frames of a `cv2.VideoCapture`.
+
+    Pictures that a phone took sideways are turned upright, by OpenCV itself.
+
+    Parameters
+    ----------
+    capture : cv2.VideoCapture
+        Open; it is released by `close`.
+    name : str
+        For messages.
+    timed : bool
+        Whether it knows presentation times; cameras do not.
+    """
+
+    channel_order = "bgr"
+    fills = True
+
+    def __init__(self, capture: Any, name: str, *, timed: bool) -> None:
+        import cv2
+
+        self._capture, self._name, self._timed = capture, name, timed
+        self._position = cv2.CAP_PROP_POS_MSEC
+        self._faults = cv2.error
+        self.time: float | None = None
+        fps, frames = (capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+        self.fps: float | None = fps if 0 < fps < 10_000 else None
+        self.frames: int | None = int(frames) if timed and 0 < frames < MAX_FRAMES else None
+
+    def grab(self) -> bool:
+        """Move on to the next frame; False at the end, or when a camera has gone."""
+        try:
+            if not self._capture.grab():
+                return False
+        except self._faults as error:
+            raise VideoError(f"{self._name}: reading failed: {_reason(error)}") from error
+        if self._timed:  # after the grab this is the time of the frame grabbed
+            self.time = self._capture.get(self._position) / 1e3
+        return True
+
+    def retrieve(self, out: np.ndarray | None) -> np.ndarray:
+        """The frame last grabbed, uint8 of shape (H, W, 3)."""
+        try:
+            good, frame = self._capture.retrieve(out)
+        except self._faults as error:
+            raise FrameError(f"frame cannot be decoded: {_reason(error)}") from error
+        if not good or frame is None:
+            raise FrameError("frame cannot be decoded")
+        return frame
+
+    def close(self) -> None:
+        """Release file or device."""
+        self._capture.release()
+
+
+def open_file(path: str, name: str) -> OpenCVReader:
+    """The reader of a file that is there and can be read; VideoError if it holds no video."""
+    import cv2
+
+    # No limit on waiting: a named pipe may be silent for as long as it likes.
+    capture = _open(path, cv2.CAP_FFMPEG, timeout=0)
+    if capture is None:
+        raise VideoError(
+            f"{name}: not a video that OpenCV can read, or a damaged one; try reader='pyav', or "
+            "see what `ffprobe` says about it"
+        )
+    return OpenCVReader(capture, name, timed=True)
+
+
+def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
+    """The reader of a network stream; VideoError if nothing answers within `timeout` seconds."""
+    import cv2
+
+    capture = _open(address, cv2.CAP_FFMPEG, timeout=max(round(timeout * 1000), 1))
+    if capture is None:
+        raise VideoError(
+            f"{name}: nothing that OpenCV can read answers there within {timeout:g} s; check "
+            "address, name and password, and that it plays elsewhere"
+        )
+    return OpenCVReader(capture, name, timed=True)
+
+
+def open_camera(index: int | str, name: str) -> OpenCVReader:
+    """The reader of a camera by number or device path; VideoError if there is none."""
+    import cv2
+
+    capture = cv2.VideoCapture(index)
+    if not capture.isOpened():
+        capture.release()
+        raise VideoError(
+            f"{name}: there is no such camera, it is in use, or access is not permitted; "
+            "cameras are numbered from 0"
+        )
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # where it is heeded, no old frames wait in a queue
+    return OpenCVReader(capture, name, timed=False)
+
+
+def _open(address: str, backend: int, timeout: int) -> Any:
+    """An open capture with both of its timeouts in ms (0: none), or None."""
+    import cv2
+
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout]
+    try:
+        capture = cv2.VideoCapture(address, backend, limits)
+    except cv2.error:
+        return None
+    if capture.isOpened():
+        return capture
+    capture.release()
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "err", "") or error).split())

@@ -1,0 +1,109 @@
+"""Which frames of a source are wanted, what number each has, and when it was shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .errors import FrameError
+from .readers import Reader
+
+SOON = 1e-6  # seconds between arrivals that the clock cannot tell apart
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The frames to work on: from number `first` and `start` seconds on, before `end` seconds.
+
+    Of those, the ones whose number is a multiple of `every`, so that a run that is taken up again
+    takes the same.
+    """
+
+    every: int = 1
+    start: float = -math.inf
+    end: float = math.inf
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("every", 1), ("first", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name}={value!r} must be a whole number")
+            if value < least:
+                raise ValueError(f"{name}={value} must be at least {least}")
+        if not self.start < self.end:  # NaN too
+            raise ValueError(f"start={self.start:g} s must come before end={self.end:g} s")
+
+
+@dataclass
+class Selection:
+    """Goes through a reader and stops at the frames that are wanted.
+
+    Parameters
+    ----------
+    wanted : Wanted
+    live : bool
+        Whether frames without a time have that of their arrival; else number / fps.
+    now : callable
+        The clock, for arrivals.
+    fps : float
+        Where the reader does not say.
+    lost : callable
+        Called with the number of a frame that cannot be read, and the reason.
+    index, time : int, float
+        Of the frame stopped at. They go on counting from one reader to the next.
+    arrived : float
+        When it came, by the clock.
+    mended : int
+        Times replaced so far, see `Statistics`.
+    """
+
+    wanted: Wanted
+    live: bool
+    now: Callable[[], float]
+    fps: float
+    lost: Callable[[int, str], None]
+    index: int = -1
+    time: float = -math.inf
+    arrived: float = 0.0
+    mended: int = 0
+    _origin: float | None = field(default=None, repr=False)
+
+    def advance(self, reader: Reader) -> bool:
+        """Grab until the reader is at a frame that is wanted; False if there is none any more."""
+        wanted = self.wanted
+        while True:
+            try:
+                if not reader.grab():
+                    return False
+            except FrameError as error:
+                self.index += 1
+                self.lost(self.index, str(error))
+                continue
+            self.arrived = self.now()
+            self.index += 1
+            self.time = self._presented(reader)
+            if self.time >= wanted.end:
+                return False
+            if (
+                self.index >= wanted.first
+                and self.time >= wanted.start
+                and self.index % wanted.every == 0
+            ):
+                return True
+
+    def _presented(self, reader: Reader) -> float:
+        """The frame's presentation time: always above the last one's."""
+        time = reader.time
+        if time is None and self.live:
+            if self._origin is None:
+                self._origin = self.arrived
+            return max(self.arrived - self._origin, self.time + SOON)
+        fps = reader.fps or self.fps
+        if time is None:
+            return max(self.index / fps, self.time + SOON)
+        if math.isfinite(time) and time > self.time:
+            return time
+        self.mended += 1
+        return max(self.index / fps if self.time == -math.inf else -math.inf, self.time + 1 / fps)
