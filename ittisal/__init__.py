@@ -5,7 +5,7 @@ Importing this loads NumPy and nothing heavier: Numba comes with the first model
 """
 
 from ._version import __version__
-from .config import INVT, ITTI_1998, Config, preset
+from .config import INVT, ITTI_1998, VIDEO, Config, preset
 from .maps import enlarge
 from .model import Saliency, saliency_map
 from .pipeline import BackendError
@@ -14,6 +14,7 @@ from .video import VideoError, stream
 __all__ = [
     "INVT",
     "ITTI_1998",
+    "VIDEO",
     "BackendError",
     "Config",
     "Saliency",

@@ -2,7 +2,8 @@
 
 Sources are cited by short names: P98 is Itti, Koch & Niebur, IEEE TPAMI 20(11), 1998; IK00 is
 Itti & Koch, Vision Research 40, 2000; WK06 is Walther & Koch, Neural Networks 19, 2006; G94 is
-Greenspan et al., CVPR 1994; iNVT is the authors' own toolkit.
+Greenspan et al., CVPR 1994; IDP03 is Itti, Dhavale & Pighin, SPIE 5200, 2003; iNVT is the authors'
+own toolkit.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MAP_LEVEL = 4  # the saliency map lives at level 4, a sixteenth of the frame (P9
 TOP_LEVEL = 8  # nine scales, 0 to 8 (P98)
 MIN_SIDE = 2 ** (CENTRE_LEVELS[0] + DELTAS[0])  # the first pair, 2-5, needs a level 5
 ORIENTATIONS = (0, 45, 90, 135)  # of the bar, degrees from +x, y down: 45 is "\" on screen
+DIRECTIONS = (0, 90, 180, 270)  # of motion: right, up, left, down on screen (iNVT)
 
 
 class Choice(str, Enum):
@@ -32,11 +34,16 @@ class Choice(str, Enum):
 
 
 class Channel(Choice):
-    """What is made conspicuous, each ending in one conspicuity map (P98, eqs. 5-7)."""
+    """What is made conspicuous, each ending in one conspicuity map (P98, eqs. 5-7; IDP03).
+
+    `flicker` and `motion` compare a frame with those before: see `TEMPORAL`.
+    """
 
     INTENSITY = "intensity"
     COLOUR = "colour"
     ORIENTATION = "orientation"
+    FLICKER = "flicker"
+    MOTION = "motion"
 
 
 class Opponency(Choice):
@@ -108,7 +115,20 @@ class PeakMean(Choice):
     ALL = "all"
 
 
-EQUAL_WEIGHTS = tuple((channel, 1.0) for channel in Channel)
+class Smoothing(Choice):
+    """How the map follows the frames: at once, by a fixed share per frame, or by time.
+
+    `ema`: V <- V + rate (S - V) per frame (iNVT). `leaky`: the same with a share of
+    1 - exp(-dt / seconds), a leaky integrator (P98's saliency map).
+    """
+
+    NONE = "none"
+    EMA = "ema"
+    LEAKY = "leaky"
+
+
+TEMPORAL = frozenset({Channel.FLICKER, Channel.MOTION})  # absent where no frame came before
+EQUAL_WEIGHTS = tuple((channel, float(channel not in TEMPORAL)) for channel in Channel)
 
 
 @dataclass(frozen=True)
@@ -121,8 +141,9 @@ class Config:
     Parameters
     ----------
     weights : mapping of channel to number >= 0
-        Relative weight of each conspicuity map in the sum (P98, eq. 8: equal). They are divided
-        by their sum over the channels that a frame has; a channel of weight 0 is not computed.
+        Relative weight of each conspicuity map in the sum (P98, eq. 8: equal; flicker and motion
+        0, which the preset `video` has too). They are divided by their sum over the channels
+        that a frame has; a channel of weight 0 is not computed.
     opponency : Opponency
         The two colour planes.
     hue_reference, hue_threshold : HueReference, float in [0, 1)
@@ -163,6 +184,11 @@ class Config:
         N on the red-green sum and on the blue-yellow sum before they are added.
     normalise_saliency : bool
         N on the final sum, on the range [0, 2] (iNVT).
+    motion_threshold : float in [0, 1)
+        Reichardt responses below it are none; in squared intensities of 0 to 1 (iNVT: 3 of 255^2).
+    smoothing, smoothing_rate, smoothing_seconds : Smoothing, float in (0, 1], float > 0
+        Of the map over time. The rate is `ema`'s (iNVT: 0.1), the seconds are `leaky`'s (P98's
+        saliency map: 0.5).
 
     Raises
     ------
@@ -198,32 +224,63 @@ class Config:
     iterations: int = 3
     normalise_opponents: bool = False
     normalise_saliency: bool = False
+    motion_threshold: float = 3 / 255**2
+    smoothing: Smoothing = Smoothing.NONE
+    smoothing_rate: float = 0.1
+    smoothing_seconds: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _checked(field.name, field.default, value))
 
-    def channel_weights(self, *, colour: bool = True) -> dict[Channel, float]:
-        """Weights that sum to 1 over the channels computed; `colour=False` for a grey frame.
+    def channel_weights(self, *, colour: bool = True, past: bool = True) -> dict[Channel, float]:
+        """Weights that sum to 1 over the channels computed.
+
+        Parameters
+        ----------
+        colour : bool
+            False for a grey frame, which has no colour channel.
+        past : bool
+            False where no frame came before: no flicker and no motion. Where nothing else has a
+            weight, intensity stands in with weight 0, and the map is 0.
 
         Raises
         ------
         ValueError
             No channel is left: the frame is grey and only colour has a weight.
         """
-        kept = {
+        given = {
             channel: weight
             for channel, weight in self.weights
             if weight > 0 and (colour or channel is not Channel.COLOUR)
         }
-        if not kept:
+        if not given:
             raise ValueError(
                 "a grey frame has no colour channel, and no other channel has a weight; "
                 "give a colour frame, or weights to intensity or orientation"
             )
+        kept = {channel: given[channel] for channel in given if past or channel not in TEMPORAL}
+        if not kept:
+            return {Channel.INTENSITY: 0.0}
         total = sum(kept.values())
         return {channel: weight / total for channel, weight in kept.items()}
+
+    def has(self, channel: Channel) -> bool:
+        """Whether a channel has a weight."""
+        return dict(self.weights)[channel] > 0
+
+    @property
+    def own_pyramid(self) -> bool:
+        """Whether orientation is computed, and on a pyramid of its own."""
+        laplacian = self.orientation_pyramid is OrientationPyramid.LAPLACIAN
+        return laplacian and self.has(Channel.ORIENTATION)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a map depends on the frames before."""
+        temporal = any(self.has(channel) for channel in TEMPORAL)
+        return temporal or self.smoothing is not Smoothing.NONE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name, ready for JSON or TOML.
@@ -321,6 +378,9 @@ _RANGES = {  # field -> (holds, what the limit is)
     "wavenumber": (lambda v: 0 < v <= math.pi, "above 0 and at most pi"),
     "reduction_taps": (lambda v: v in (5, 9), "5 or 9"),
     "iterations": (lambda v: 1 <= v <= 100, "1 to 100"),
+    "motion_threshold": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
+    "smoothing_rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
+    "smoothing_seconds": (lambda v: 0 < v < math.inf, "above 0 and finite"),
 }
 
 
@@ -397,7 +457,14 @@ INVT = Config(
 )
 """What the authors' own didactic program (iNVT's simple-saliency) does."""
 
-PRESETS: dict[str, Config] = {"itti1998": ITTI_1998, "invt": INVT}
+VIDEO = Config(
+    weights=tuple((channel, 1.0) for channel in Channel),
+    hue_reference=HueReference.FIXED,
+)
+"""`itti1998` for moving pictures: with flicker and motion, and colours that no single bright
+pixel makes flicker."""
+
+PRESETS: dict[str, Config] = {"itti1998": ITTI_1998, "invt": INVT, "video": VIDEO}
 
 
 def preset(name: str) -> Config:
@@ -406,7 +473,7 @@ def preset(name: str) -> Config:
     Parameters
     ----------
     name : str
-        `itti1998` (the default everywhere) or `invt`.
+        `itti1998` (the default, but for video), `invt` or `video`.
 
     Returns
     -------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import numbers
 import os
 import threading
 from collections import OrderedDict
@@ -22,7 +25,7 @@ from .frames import (
     is_on_gpu,
 )
 from .maps import enlarge
-from .pipeline import Backend
+from .pipeline import FRAME_SECONDS, STILL, Backend, Moment, moment
 from .plan import Plan
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
@@ -35,6 +38,10 @@ class Saliency:
 
     Nothing is allocated per frame when `out` is given. The buffers are its own, so use one
     object per thread; a second call while one is under way is refused.
+
+    With flicker, motion or smoothing (the preset `video`) a map depends on the frames before, which
+    the object remembers until `reset()`. The first frame after that, or of another type or number
+    of channels than the last, has none: its map is of the other channels alone.
 
     With the CUDA backend frames may lie in host memory (NumPy) or on the GPU (CuPy, torch, or
     anything else with DLPack). The former are copied there and back, and a call returns when the
@@ -95,6 +102,8 @@ class Saliency:
         self._backend: Backend = module.make(self._plan, self._channel_order, count)
         self._busy = threading.Lock()
         self._closed = False
+        self._kind: Any = None  # of the last frame, or None: no frame came before
+        self._time: float | None = None  # of it
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -131,7 +140,7 @@ class Saliency:
         """Bytes of all buffers that this object owns."""
         return self._backend.nbytes
 
-    def __call__(self, frame: Any, out: Any = None) -> Any:
+    def __call__(self, frame: Any, out: Any = None, *, time: Any = None) -> Any:
         """The raw saliency map of one frame, or of several (P98, eq. 8).
 
         Parameters
@@ -141,6 +150,9 @@ class Saliency:
             colour channel. C-contiguous ones are read where they are, others copied.
         out : float32 array of shape (H//16, W//16), or (N, H//16, W//16), optional
             C-contiguous; receives the map. On the GPU if the frame is.
+        time : float, or N of them, optional
+            When the frame is shown, in seconds from any start: what flicker and smoothing go by.
+            Frames without are taken to be 1/30 s apart. Has to grow until `reset()`.
 
         Returns
         -------
@@ -152,8 +164,9 @@ class Saliency:
         Raises
         ------
         TypeError, ValueError
-            Another size or type than the model's, or float values that are NaN or outside [0, 1].
-            Frames on the GPU give a map of NaN for such values, since nobody waits for them.
+            Another size or type than the model's, float values that are NaN or outside [0, 1], or a
+            time that is not after the last one. Frames on the GPU give a map of NaN for such
+            values, since nobody waits for them.
         RuntimeError
             The model is closed, or in use by another thread.
         MemoryError
@@ -167,7 +180,7 @@ class Saliency:
         (10, 4, 4)
         """
         if is_on_gpu(frame):
-            return self._on_gpu(frame, out)
+            return self._on_gpu(frame, out, time)
         frames, several = check_frames(frame, self.shape)
         shape = (len(frames), *self.map_shape) if several else self.map_shape
         if out is None:
@@ -175,10 +188,33 @@ class Saliency:
         else:
             _check_out(out, shape)
         with self._alone() as backend:
-            (backend.run_batch if several else backend.run)(frames, out)
+            if several:
+                with self._moments(frames[0], time, len(frames)) as moments:
+                    backend.run_batch(frames, out, moments)
+            else:
+                with self._moments(frames, time) as moments:
+                    backend.run(frames, out, moments[0])
         return out
 
-    def stream(self, frames: Iterable[Any]) -> Iterator[np.ndarray]:
+    def reset(self) -> None:
+        """Forget the frames before, as at a cut or after a jump: the next one is the first.
+
+        Examples
+        --------
+        >>> import numpy as np, ittisal
+        >>> model = ittisal.Saliency((64, 96), ittisal.VIDEO)
+        >>> frame = np.zeros((64, 96), np.float32)
+        >>> frame[20:40, 40:60] = 1
+        >>> first, second = model(frame), model(frame)  # the second has no flicker, no motion
+        >>> model.reset()
+        >>> bool((model(frame) == first).all()), bool(second.max() < first.max())
+        (True, True)
+        """
+        self._kind = self._time = None
+
+    def stream(
+        self, frames: Iterable[Any], *, times: Iterable[Any] | None = None
+    ) -> Iterator[np.ndarray]:
         """Raw maps of frames in turn, as from calls; with CUDA, copies and kernels overlap.
 
         Frame n + 1 is then asked for, and copied to the GPU, while frame n is worked on, so that a
@@ -189,6 +225,8 @@ class Saliency:
         frames : iterable of arrays
             Each as for a call; those on a GPU are copied to the host first (a call does better).
             One from `pinned_frame` may be filled anew once the next is asked for, like any other.
+        times : iterable of float, optional
+            One per frame, as for a call; asked for after its frame.
 
         Yields
         ------
@@ -207,8 +245,16 @@ class Saliency:
         >>> [float(saliency.max()) for saliency in model.stream(frames)]
         [0.0, 0.0, 0.0]
         """
+
+        def timed() -> Iterator[tuple[np.ndarray, Moment]]:
+            clock = itertools.repeat(None) if times is None else iter(times)
+            for given in frames:
+                frame = self._one(given)
+                with self._moments(frame, next(clock)) as moments:
+                    yield frame, moments[0]
+
         with self._alone() as backend:
-            yield from backend.stream(self._one(frame) for frame in frames)
+            yield from backend.stream(timed())
 
     def pinned_frame(
         self, dtype: Any = np.uint8, *, channels: int = 3, frames: int | None = None
@@ -258,21 +304,68 @@ class Saliency:
         with self._alone() as backend:
             return backend.pinned_frame(shape, dtype)
 
-    def trace(self, frame: Any) -> dict[str, np.ndarray]:
-        """Every intermediate of one frame, by the names of `ittisal.reference.trace`.
+    def trace(self, frame: Any, *, time: Any = None) -> dict[str, np.ndarray]:
+        """A call that gives every intermediate, by the names of `ittisal.reference.trace`.
 
         The CPU and CUDA backends never make some, and leave them out: levels 0 and 1 of the
         pyramids, and `contrast/...`, centre-surround maps at their own scale. The arrays are
         copies, in host memory.
         """
         frame = self._one(frame)
-        with self._alone() as backend:
-            return backend.trace(frame)
+        with self._alone() as backend, self._moments(frame, time) as moments:
+            return backend.trace(frame, moments[0])
 
-    def timings(self, frame: Any) -> dict[str, float]:
-        """Milliseconds that each stage took for this frame, once; on a GPU by its own clock."""
+    def retrace(self, frame: Any) -> dict[str, np.ndarray]:
+        """The trace of the frame that was given last, given again: no time passes.
+
+        Raises
+        ------
+        RuntimeError
+            There was none since the model was made or `reset()`, or it was of another kind.
+        """
         frame = self._one(frame)
         with self._alone() as backend:
+            self._check_kind(_kind_of(frame))
+            return backend.trace(frame, None)
+
+    def contributions(self) -> dict[str, np.ndarray]:
+        """What each channel added to the last frame's map, by the channel's name.
+
+        Returns
+        -------
+        dict of str to float32 ndarray of shape (H//16, W//16)
+            The weighted terms of P98, eq. 8. Their sum is the map, before it is normalised again
+            (`normalise_saliency`) or smoothed.
+
+        Raises
+        ------
+        RuntimeError
+            No frame came since the model was made or `reset()`.
+
+        Examples
+        --------
+        >>> import numpy as np, ittisal
+        >>> model = ittisal.Saliency((64, 96))
+        >>> frame = np.zeros((64, 96, 3), np.uint8)
+        >>> frame[20:30, 40:50] = (255, 0, 0)
+        >>> saliency, added = model(frame), model.contributions()
+        >>> sorted(added)
+        ['colour', 'intensity', 'orientation']
+        >>> bool(np.allclose(sum(added.values()), saliency, rtol=1e-4))
+        True
+        """
+        with self._alone() as backend:
+            self._check_kind(self._kind)
+            return backend.contributions()
+
+    def timings(self, frame: Any) -> dict[str, float]:
+        """Milliseconds that each stage took for this frame, once; on a GPU by its own clock.
+
+        The past is forgotten, as by `reset()`.
+        """
+        frame = self._one(frame)
+        with self._alone() as backend:
+            self.reset()
             return backend.timings(frame)
 
     def close(self) -> None:
@@ -305,6 +398,34 @@ class Saliency:
         finally:
             self._busy.release()
 
+    def _check_kind(self, kind: Any) -> None:
+        """Raise RuntimeError unless the last frame was of this kind."""
+        if self._kind is None or kind != self._kind:
+            raise RuntimeError(
+                "this is about the last frame, and there was none of its kind since the model was "
+                "made or reset; give one first"
+            )
+
+    @contextmanager
+    def _moments(self, frame: Any, time: Any, count: int | None = None) -> Iterator[list[Moment]]:
+        """Moments of one frame, or of `count` like it: remembered, unless something is wrong."""
+        times = [time] if count is None else [None] * count if time is None else list(time)
+        if len(times) != (count or 1):
+            raise ValueError(f"time holds {len(times)} numbers for {count} frames")
+        kind, before = _kind_of(frame), (self._kind, self._time)
+        past, last = kind == self._kind, self._time
+        moments = []
+        for now in times:
+            elapsed = _elapsed(last if past else None, now)
+            moments.append(moment(self.config, elapsed if past else None))
+            past, last = True, now
+        self._kind, self._time = kind, last
+        try:
+            yield moments
+        except Exception:
+            self._kind, self._time = before
+            raise
+
     def _one(self, frame: Any) -> np.ndarray:
         """One frame, checked, in host memory."""
         if is_on_gpu(frame):
@@ -314,7 +435,7 @@ class Saliency:
             raise ValueError(f"frame of shape {frame.shape} is not an image; give one at a time")
         return frame
 
-    def _on_gpu(self, frame: Any, out: Any) -> Any:
+    def _on_gpu(self, frame: Any, out: Any, time: Any) -> Any:
         """Maps of frames on the GPU, which stay there; see `__call__`."""
         with self._alone() as backend:
             gpu = _gpu_backend(backend)
@@ -324,7 +445,9 @@ class Saliency:
                 raise TypeError("out is in host memory, the frame on the GPU; give a GPU array")
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
-            gpu.run_device(frames, maps, len(frames) if several else None)
+            count = len(frames) if several else None
+            with self._moments(frames[0] if several else frames, time, count) as moments:
+                gpu.run_device(frames, maps, moments, batch=several)
             handed = gpu.hand_over(maps, frame)  # whose stream then waits for our reading of it
             if out is None:
                 return handed
@@ -337,9 +460,28 @@ class Saliency:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
             raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
-            gpu.run_device(frame, raw)
+            gpu.run_device(frame, raw, [STILL])
             gpu.enlarge_device(raw, full)
             return gpu.hand_over(full, image)
+
+
+def _kind_of(frame: Any) -> tuple[Any, int]:
+    return frame.dtype, frame.ndim
+
+
+def _elapsed(last: float | None, now: Any) -> float:
+    """Seconds between two frames; a nominal frame's where one came without a time."""
+    if now is None:
+        return FRAME_SECONDS
+    if isinstance(now, bool) or not isinstance(now, numbers.Real) or not math.isfinite(now):
+        raise TypeError(f"time={now!r} must be a number of seconds")
+    if last is None:
+        return FRAME_SECONDS
+    if now <= last:
+        raise ValueError(
+            f"time={now} is not after the last frame's, {last}; call reset() after a jump back"
+        )
+    return float(now) - float(last)
 
 
 def _gpu_backend(backend: Any) -> Any:
@@ -449,7 +591,9 @@ def saliency_map(
     if hasattr(image, "__array__"):
         image = composite(np.asarray(image))
     frame = check_frame(image)
-    raw = _cached_model(frame.shape[:2], config, backend, channel_order)(frame)
+    model = _cached_model(frame.shape[:2], config, backend, channel_order)
+    model.reset()  # a picture by itself
+    raw = model(frame)
     peak = raw.max()
     if peak > 0:
         raw /= peak

@@ -10,6 +10,7 @@ import numpy as np
 from .config import (
     CENTRE_LEVELS,
     DELTAS,
+    DIRECTIONS,
     MAP_LEVEL,
     ORIENTATIONS,
     TOP_LEVEL,
@@ -27,14 +28,19 @@ EVERY_FEATURE = (
     ("red_green", Channel.COLOUR),
     ("blue_yellow", Channel.COLOUR),
     *((f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS),
+    ("flicker", Channel.FLICKER),
+    *((f"motion_{direction}", Channel.MOTION) for direction in DIRECTIONS),
 )
 
 
 SLOTS = len(CENTRE_LEVELS) * len(DELTAS)  # centre-surround pairs, existing or not
-# Stored planes by number: the features in their order, then a pyramid that only orientation sees.
+# Features are planes by the same numbers. Those that need a past come last, so that a model without
+# one stores nothing for them.
 FEATURES = len(EVERY_FEATURE)
-ORIENTED = FEATURES - len(ORIENTATIONS)
-OWN = FEATURES
+ORIENTED = 3
+FLICKER = ORIENTED + len(ORIENTATIONS)
+MOVING = FLICKER + 1
+CHANNELS = len(Channel)
 HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
 
 
@@ -80,9 +86,29 @@ class Plan:
         """Feature names with their channels, for a colour frame; weightless channels left out."""
         return self.features_of(colour=True)
 
-    def features_of(self, *, colour: bool) -> tuple[tuple[str, Channel], ...]:
-        """The same, for a colour or a grey frame."""
-        weights = self.config.channel_weights(colour=colour)
+    @property
+    def stored_features(self) -> int:
+        """How many features have room: up to the last one that has a weight."""
+        return 1 + EVERY_FEATURE.index(self.features[-1])
+
+    @property
+    def own_plane(self) -> int:
+        """Number of orientation's own pyramid among the stored planes, behind the features."""
+        return self.stored_features
+
+    @property
+    def before_plane(self) -> int:
+        """Number of the last frame's intensity among the stored planes."""
+        return self.own_plane + self.config.own_pyramid
+
+    @property
+    def stored_planes(self) -> int:
+        """How many planes have room."""
+        return self.before_plane + self.config.has(Channel.MOTION)
+
+    def features_of(self, *, colour: bool, past: bool = True) -> tuple[tuple[str, Channel], ...]:
+        """The same, for a colour or a grey frame, with one before it or not."""
+        weights = self.config.channel_weights(colour=colour, past=past)
         return tuple((name, channel) for name, channel in EVERY_FEATURE if channel in weights)
 
 

@@ -7,11 +7,14 @@ indexed [y, x], y down. Short names of sources are in `ittisal.config`.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .config import (
     CENTRE_LEVELS,
     DELTAS,
+    DIRECTIONS,
     ITTI_1998,
     MAP_LEVEL,
     MIN_SIDE,
@@ -27,6 +30,7 @@ from .config import (
     PeakMean,
     Phase,
     SmallFrames,
+    Smoothing,
     Upsampling,
 )
 
@@ -37,11 +41,14 @@ FEATURE_CHANNEL = {
     "red_green": Channel.COLOUR,
     "blue_yellow": Channel.COLOUR,
     **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
+    "flicker": Channel.FLICKER,
+    **{f"motion_{direction}": Channel.MOTION for direction in DIRECTIONS},
 }
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
 HALF_A_PEAK = 0.5  # counts are shares; less than this is none
 DARK = 1e-9  # up to here, of 1, intensity has no hue; FLAT of it is flat in the dimmest frame
+FLICKER_SECONDS = 0.03  # in which flicker forgets the frames before (iNVT)
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
 
 
@@ -179,6 +186,58 @@ def orientation(level: np.ndarray, config: Config) -> dict[int, np.ndarray]:
         theta: attenuate(oriented_energy(band, theta, config.wavenumber), fade)
         for theta in ORIENTATIONS
     }
+
+
+# --- time --------------------------------------------------------------------------------------
+
+
+class Past(NamedTuple):
+    """What a frame leaves for the next one."""
+
+    background: np.ndarray  # intensity that flicker is measured against
+    levels: list[np.ndarray]  # of the intensity pyramid
+    saliency: np.ndarray
+
+
+def flicker(plane: np.ndarray, past: Past) -> np.ndarray:
+    """|I - P|, P the background: the last frame, or a fading past of quicker ones (iNVT)."""
+    return np.abs(plane - past.background)
+
+
+def faded(plane: np.ndarray, past: Past | None, elapsed: float) -> np.ndarray:
+    """P moved towards I by the share dt / 0.03 s, all the way at most (iNVT).
+
+    From 30 ms between frames on, P is the last frame.
+    """
+    share = min(1, elapsed / FLICKER_SECONDS)
+    return plane if past is None else past.background + share * (plane - past.background)
+
+
+def shifted(x: np.ndarray, direction: int) -> np.ndarray:
+    """`x` moved by one sample: 0 right, 90 up, 180 left, 270 down; zeros enter."""
+    dy, dx = {0: (0, 1), 90: (-1, 0), 180: (0, -1), 270: (1, 0)}[direction]
+    height, width = x.shape
+    return np.pad(x, 1)[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
+
+
+def motion(level: np.ndarray, before: np.ndarray, direction: int, threshold: float) -> np.ndarray:
+    """Reichardt's detector of one sample per frame (IDP03): what is here now was beside before.
+
+    The frame times the last one moved, less the last frame times this one moved; less than the
+    threshold is none. At level L it prefers 2^L pixels per frame.
+    """
+    response = level * shifted(before, direction) - before * shifted(level, direction)
+    return np.where(response >= threshold, response, 0)
+
+
+def smoothed(saliency: np.ndarray, past: Past | None, elapsed: float, config: Config) -> np.ndarray:
+    """V + share (S - V): a share per frame, or by time; see `Smoothing`."""
+    if past is None or config.smoothing is Smoothing.NONE:
+        return saliency
+    share = config.smoothing_rate
+    if config.smoothing is Smoothing.LEAKY:
+        share = 1 - np.exp(-elapsed / config.smoothing_seconds)
+    return past.saliency + share * (saliency - past.saliency)
 
 
 # --- centre-surround ---------------------------------------------------------------------------
@@ -320,7 +379,11 @@ def normalise(
 
 
 def trace(
-    frame: np.ndarray, config: Config = ITTI_1998, channel_order: str = "rgb"
+    frame: np.ndarray,
+    config: Config = ITTI_1998,
+    channel_order: str = "rgb",
+    past: Past | None = None,
+    elapsed: float = FLICKER_SECONDS,
 ) -> dict[str, np.ndarray]:
     """Run the model and keep every intermediate by name.
 
@@ -331,16 +394,22 @@ def trace(
         checks.
     config : Config
     channel_order : {"rgb", "bgr"}
+    past : Past, optional
+        What the frame before left; see `passed`. Without one there is no flicker, no motion and
+        no smoothing.
+    elapsed : float
+        Seconds since then.
 
     Returns
     -------
     dict of str to float64 ndarray
         In the order computed, with F a feature (intensity, red_green, blue_yellow,
-        orientation_0, _45, _90, _135), L a level, c-s a pair:
-        `pyramid/P/L` (P of the first three); `orientation_pyramid/L`, if it has its own;
-        `orientation/THETA/L`; `contrast/F/c-s` at level c;
+        orientation_0, _45, _90, _135, flicker, motion_0, _90, _180, _270), L a level, c-s a pair:
+        `pyramid/P/L` (P of the first three, and flicker); `orientation_pyramid/L`, if it has its
+        own; `orientation/THETA/L`; `motion/DIRECTION/L`; `contrast/F/c-s` at level c;
         `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
-        scales; `conspicuity/CHANNEL`; `saliency`. With `split_cs` the contrast and
+        scales; `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map;
+        `saliency`. With `split_cs` the contrast and
         centre_surround names end in `/on` and `/off`; with `normalise_before_reduction` there
         is no centre_surround.
 
@@ -361,12 +430,14 @@ def trace(
     shape = unit.shape[:2]
     if min(shape) < MIN_SIDE:
         raise ValueError(f"frame is {shape[1]}x{shape[0]}; both sides must be at least {MIN_SIDE}")
-    weights = config.channel_weights(colour=unit.ndim == 3)
+    weights = config.channel_weights(colour=unit.ndim == 3, past=past is not None)
     out: dict[str, np.ndarray] = {}
 
     planes = {"intensity": intensity(unit)}
     if Channel.COLOUR in weights:
         planes["red_green"], planes["blue_yellow"] = opponency(unit, config)
+    if Channel.FLICKER in weights:
+        planes["flicker"] = flicker(planes["intensity"], past)
     for name, plane in planes.items():
         for level, x in enumerate(pyramid(plane, config)):
             out[f"pyramid/{name}/{level}"] = x
@@ -388,11 +459,20 @@ def trace(
                 out[f"orientation/{theta}/{level}"] = energy
                 features.setdefault(f"orientation_{theta}", {})[level] = energy
 
+    if Channel.MOTION in weights:
+        for level in range(CENTRE_LEVELS[0], top_level(shape, config) + 1):
+            now, before = out[f"pyramid/intensity/{level}"], past.levels[level]
+            for direction in DIRECTIONS:
+                response = motion(now, before, direction, config.motion_threshold)
+                out[f"motion/{direction}/{level}"] = response
+                features.setdefault(f"motion_{direction}", {})[level] = response
+
     brightest = planes["intensity"].max()
+    scales = {Channel.COLOUR: 1.0, Channel.MOTION: brightest**2}
     sums: dict[Channel, list[np.ndarray]] = {channel: [] for channel in weights}
-    for name, levels in features.items():
-        channel = FEATURE_CHANNEL[name]
-        scale = 1.0 if channel is Channel.COLOUR else brightest
+    for name in (name for name in FEATURE_CHANNEL if name in features):
+        levels, channel = features[name], FEATURE_CHANNEL[name]
+        scale = scales.get(channel, brightest)
         normalised = []
         for c, s in pairs(shape, config):
             key = f"{name}/{c}-{s}"
@@ -412,22 +492,43 @@ def trace(
                 normalised.append(normalise(maps, scale, config))
             out[f"normalised/{key}"] = normalised[-1]
         out[f"feature/{name}"] = total = np.sum(normalised, axis=0)
-        again = channel is Channel.ORIENTATION or (
+        again = channel in (Channel.ORIENTATION, Channel.MOTION) or (
             channel is Channel.COLOUR and config.normalise_opponents
         )
         sums[channel].append(normalise([total], 1.0, config, first=False) if again else total)
 
     for channel, maps in sums.items():  # P98, eqs. 5-7
         out[f"conspicuity/{channel}"] = np.sum(maps, axis=0)
-    weighted = [  # P98, eq. 8
-        weight * normalise([out[f"conspicuity/{channel}"]], 1.0, config, first=False)
-        for channel, weight in weights.items()
-    ]
-    saliency = np.sum(weighted, axis=0)
+    for channel, weight in weights.items():  # P98, eq. 8
+        again = normalise([out[f"conspicuity/{channel}"]], 1.0, config, first=False)
+        out[f"contribution/{channel}"] = weight * again
+    saliency = np.sum([out[f"contribution/{channel}"] for channel in weights], axis=0)
     if config.normalise_saliency:
         saliency = normalise([saliency], 1.0, config, first=False, to=2.0)
-    out["saliency"] = saliency
+    out["saliency"] = smoothed(saliency, past, elapsed, config)
     return out
+
+
+def passed(
+    traced: dict[str, np.ndarray],
+    config: Config,
+    past: Past | None = None,
+    elapsed: float = FLICKER_SECONDS,
+) -> Past:
+    """What a frame leaves for the next one: from its trace, its own past and the time between.
+
+    Examples
+    --------
+    >>> import ittisal
+    >>> import numpy as np
+    >>> from ittisal import reference
+    >>> dark, bright = np.zeros((64, 96)), np.ones((64, 96))
+    >>> past = reference.passed(reference.trace(dark, ittisal.VIDEO), ittisal.VIDEO)
+    >>> float(reference.trace(bright, ittisal.VIDEO, past=past)["pyramid/flicker/0"].max())
+    1.0
+    """
+    levels = [x for name, x in traced.items() if name.startswith("pyramid/intensity/")]
+    return Past(faded(levels[0], past, elapsed), levels, traced["saliency"])
 
 
 def saliency(

@@ -9,7 +9,7 @@ import numpy as np
 from . import reference
 from .config import Config
 from .frames import check_values
-from .pipeline import OneByOne
+from .pipeline import STILL, Moment, OneByOne
 from .plan import Plan
 
 
@@ -24,7 +24,7 @@ def supports(config: Config) -> tuple[bool, str]:
 
 
 class ReferenceBackend(OneByOne):
-    """Runs `reference.trace`; holds no buffers."""
+    """Runs `reference.trace`; holds no buffers but what a frame leaves for the next."""
 
     name = "reference"
     threads = 1
@@ -32,21 +32,45 @@ class ReferenceBackend(OneByOne):
 
     def __init__(self, plan: Plan, channel_order: str) -> None:
         self.plan, self.channel_order = plan, channel_order
+        self.moment = STILL
+        self.past: reference.Past | None = None  # what the frame before the last one left
+        self.last: dict[str, np.ndarray] = {}
+        self.added: dict[str, np.ndarray] = {}
 
-    def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+    def trace(self, frame: np.ndarray, moment: Moment | None = STILL) -> dict[str, np.ndarray]:
         """Every intermediate, float64."""
         if frame.dtype == np.float32:
             check_values(frame.min(), frame.max())
-        return reference.trace(frame, self.plan.config, self.channel_order)
+        config = self.plan.config
+        if moment is not None:
+            if not moment.past:
+                self.past = None
+            elif self.last:
+                self.past = reference.passed(self.last, config, self.past, self.moment.elapsed)
+            self.moment, self.last = moment, {}
+        traced = reference.trace(frame, config, self.channel_order, self.past, self.moment.elapsed)
+        if config.remembers:
+            self.last = traced
+        self.added = {
+            channel.value: traced[f"contribution/{channel}"]
+            for channel in config.channel_weights(
+                colour=frame.ndim == 3, past=self.past is not None
+            )
+        }
+        return traced
 
-    def run(self, frame: np.ndarray, out: np.ndarray) -> None:
+    def contributions(self) -> dict[str, np.ndarray]:
+        """What each channel added to the last frame's map."""
+        return {name: x.astype(np.float32) for name, x in self.added.items()}
+
+    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
         """The raw map into `out`."""
-        out[:] = self.trace(frame)["saliency"]
+        out[:] = self.trace(frame, moment)["saliency"]
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """The whole, in milliseconds: the reference is not split into timed stages."""
         start = time.perf_counter()
-        self.trace(frame)
+        self.trace(frame, STILL)
         return {"total": (time.perf_counter() - start) * 1e3}
 
     def close(self) -> None:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from .config import CENTRE_LEVELS, Channel, OrientationPyramid
-from .plan import EVERY_FEATURE, FEATURES, ORIENTED, OWN, Plan
+from .config import CENTRE_LEVELS, Channel
+from .plan import EVERY_FEATURE, FEATURES, FLICKER, MOVING, ORIENTED, Plan
 
 
 class Held(Protocol):
@@ -29,33 +29,33 @@ class Held(Protocol):
     def sum(self, index: int) -> np.ndarray:
         """A view of a feature's sum, or a conspicuity map."""
 
+    def normed_sum(self, index: int) -> tuple[np.ndarray, float, float]:
+        """What N left of it: a view, and the scale and offset that apply to it."""
 
-def features(plan: Plan, ndim: int) -> list[tuple[int, str]]:
-    """Numbers and names of the features computed for frames of `ndim` axes."""
-    present = plan.features_of(colour=ndim == 3)
+
+def features(plan: Plan, colour: bool, past: bool) -> list[tuple[int, str]]:
+    """Numbers and names of the features computed for a kind of frame."""
+    present = plan.features_of(colour=colour, past=past)
     return [(EVERY_FEATURE.index(feature), feature[0]) for feature in present]
 
 
-def buffers(plan: Plan, held: Held, ndim: int) -> dict[str, np.ndarray]:
+def buffers(plan: Plan, held: Held, colour: bool, past: bool) -> dict[str, np.ndarray]:
     """Views of what the stages up to centre-surround hand on."""
     named = {}
-    weights = dict(plan.config.weights)
-    colour = ndim == 3 and weights[Channel.COLOUR] > 0
-    planes = ("intensity", "red_green", "blue_yellow") if colour else ("intensity",)
+    present = features(plan, colour, past)
     levels = range(CENTRE_LEVELS[0], plan.top_level + 1)
-    for index, name in enumerate(planes):
-        for level in levels:
-            named[f"pyramid/{name}/{level}"] = held.plane(index, level)
-    own = plan.config.orientation_pyramid is OrientationPyramid.LAPLACIAN
-    if own and weights[Channel.ORIENTATION] > 0:
-        for level in levels:
-            named[f"orientation_pyramid/{level}"] = held.plane(OWN, level)
-    for index, name in features(plan, ndim):
-        if index >= ORIENTED:
+    for index, name in [(0, "intensity"), *present]:  # intensity, since others are made of it
+        if index < ORIENTED or index == FLICKER:
             for level in levels:
-                theta = name.split("_")[1]
-                named[f"orientation/{theta}/{level}"] = held.plane(index, level)
-    for index, name in features(plan, ndim):
+                named[f"pyramid/{name}/{level}"] = held.plane(index, level)
+    if plan.config.own_pyramid:
+        for level in levels:
+            named[f"orientation_pyramid/{level}"] = held.plane(plan.own_plane, level)
+    for index, name in present:
+        if ORIENTED <= index < FLICKER or index >= MOVING:
+            for level in levels:
+                named[f"{name.replace('_', '/')}/{level}"] = held.plane(index, level)
+    for index, name in present:
         for pair in plan.pairs:
             key = f"centre_surround/{name}/{pair[0]}-{pair[1]}"
             for half, ending in enumerate(("/on", "/off") if held.halves == 2 else ("",)):
@@ -63,10 +63,10 @@ def buffers(plan: Plan, held: Held, ndim: int) -> dict[str, np.ndarray]:
     return named
 
 
-def results(plan: Plan, held: Held, ndim: int) -> dict[str, np.ndarray]:
+def results(plan: Plan, held: Held, colour: bool, past: bool) -> dict[str, np.ndarray]:
     """Copies of what the last two stages made, but for the saliency map."""
     named = {}
-    for index, name in features(plan, ndim):
+    for index, name in features(plan, colour, past):
         for pair in plan.pairs:
             total = np.zeros(plan.map_shape, np.float32)
             for half in range(held.halves):
@@ -74,7 +74,21 @@ def results(plan: Plan, held: Held, ndim: int) -> dict[str, np.ndarray]:
                 total += held.map(index, pair, half) * scale + offset
             named[f"normalised/{name}/{pair[0]}-{pair[1]}"] = total
         named[f"feature/{name}"] = held.sum(index).copy()
-    for channel in plan.config.channel_weights(colour=ndim == 3):
-        index = FEATURES + list(Channel).index(channel)
-        named[f"conspicuity/{channel}"] = held.sum(index).copy()
-    return named
+    for channel in plan.config.channel_weights(colour=colour, past=past):
+        named[f"conspicuity/{channel}"] = held.sum(_sum_of(channel)).copy()
+    added = contributions(plan, held, colour, past)
+    return named | {f"contribution/{channel}": x for channel, x in added.items()}
+
+
+def contributions(plan: Plan, held: Held, colour: bool, past: bool) -> dict[str, np.ndarray]:
+    """What each channel adds to the map, by its name; new arrays."""
+    added = {}
+    for channel in plan.config.channel_weights(colour=colour, past=past):
+        plane, scale, offset = held.normed_sum(_sum_of(channel))
+        added[channel.value] = plane * np.float32(scale) + np.float32(offset)
+    return added
+
+
+def _sum_of(channel: Channel) -> int:
+    """Number of a conspicuity map among the sums."""
+    return FEATURES + list(Channel).index(channel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -10,16 +11,16 @@ import numpy as np
 from numba import types
 
 from .. import trace
-from ..config import Channel, Config, HueReference, Normalisation, Opponency
+from ..config import Channel, Config, HueReference, Normalisation, Opponency, Smoothing
 from ..frames import check_values
-from ..pipeline import STAGES, OneByOne
+from ..pipeline import STAGES, STILL, Moment, OneByOne
 from ..plan import HUE_TOLERANCE, Plan, linear_light, slot
 from . import layout, normalise, run
 from .layout import make_layout
 from .run import run_frame
 from .simd import Static
 from .team import Team
-from .variant import variants
+from .variant import background_kind, variants
 
 OPERATORS = {
     Normalisation.MAXNORM: normalise.MAXNORM,
@@ -27,23 +28,26 @@ OPERATORS = {
     Normalisation.NONE: normalise.NONE,
 }
 INTEGERS, TABLE = types.int64[::1], types.int64[:, ::1]
+BACKGROUNDS = {"words": "int16", "floats": "float32", "": "float32"}
 BUFFERS = types.Tuple((types.float32[::1], TABLE, TABLE, INTEGERS, INTEGERS))
 
 
 @lru_cache(maxsize=64)
 def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any, tuple[Any, ...]]:
     """The frame function for what has to be known when compiling, and its last arguments."""
-    variant, own = variants(config, order, channels)
+    variant, own = variants(config, order, dtype, channels)
     floats = dtype == "float32"
-    walther = config.opponency is Opponency.WALTHER and variant.planes == 3
+    walther = config.opponency is Opponency.WALTHER and bool(variant.colour)
     flags = (
         True if dtype == "uint8" else None,
         True if floats or walther else None,
         floats,
         walther,
+        True if config.has(Channel.MOTION) else None,
         config.iterations if config.normalisation is Normalisation.ITERATIVE else None,
     )
     pixels = types.Array(getattr(types, dtype), 1, "C")
+    background = getattr(types, BACKGROUNDS[variant.background])
     signature = (
         *[types.int64] * 3,  # member, epoch, threads
         INTEGERS,  # words
@@ -54,6 +58,8 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
         types.float64[::1],  # numbers
         INTEGERS,  # offsets
         types.float64[:, ::1],  # partials
+        types.UniTuple(types.Array(background, 1, "C"), 2),
+        types.float32[:, :, ::1],  # held
         types.UniTuple(types.int64, 2),  # stages
         Static(variant),
         types.none if own is None else Static(own),
@@ -62,6 +68,19 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
     )
     run_frame.compile(signature)
     return run_frame.overloads[signature].entry_point, (None, None, *flags)
+
+
+@dataclass(eq=False)
+class Kind:
+    """What frames of one type and number of channels need."""
+
+    entry: Any  # compiled code
+    choices: tuple[Any, ...]  # its last arguments
+    spare: np.ndarray  # rows
+    numbers: np.ndarray
+    features: list[int]  # bit per feature, without a past and with one
+    weights: list[list[float]]  # of the channels, likewise
+    background: tuple[np.ndarray, ...]  # flicker's, as it was and as it becomes
 
 
 class CpuBackend(OneByOne):
@@ -83,50 +102,85 @@ class CpuBackend(OneByOne):
         settings[layout.OPERATOR] = OPERATORS[config.normalisation]
         settings[layout.NORM_OPPONENTS] = config.normalise_opponents
         settings[layout.NORM_SALIENCY] = config.normalise_saliency
-        self.kinds: dict[tuple[np.dtype, int], Any] = {}
+        settings[layout.OWN_PLANE] = plan.own_plane
+        settings[layout.BEFORE_PLANE] = plan.before_plane
+        remembers = config.has(Channel.MOTION)
+        self.levels = self.layout.remembered() if remembers else []
+        smooths = config.smoothing is not Smoothing.NONE
+        self.held = np.zeros((2 * smooths, *plan.map_shape), np.float32)
+        self.moment, self.colour = STILL, True
+        self.ran = False  # since what the last frame left was put in place
+        self.kinds: dict[tuple[np.dtype, int], Kind] = {}
         self.staging: dict[tuple[np.dtype, int], np.ndarray] = {}
 
     @property
     def nbytes(self) -> int:
         """Bytes of arena, tables, scratch and copies of frames that are not read in place."""
-        scratch = self.offsets, self.partials, self.team.words, *self.staging.values()
-        spare = (kind[2] for kind in self.kinds.values())
-        return self.layout.nbytes + sum(a.nbytes for a in (*scratch, *spare))
+        scratch = self.offsets, self.partials, self.team.words, self.held, *self.staging.values()
+        kinds = (array for kind in self.kinds.values() for array in (kind.spare, *kind.background))
+        return self.layout.nbytes + sum(a.nbytes for a in (*scratch, *kinds))
 
-    def run(self, frame: np.ndarray, out: np.ndarray) -> None:
+    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
         """The raw map into `out`."""
-        self.stages(self.staged(frame), out, 0, len(STAGES) - 1)
+        ready = self.staged(frame)
+        self.advance(ready, moment)
+        self.stages(ready, out, 0, len(STAGES) - 1)
+        self.ran = True
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage, each run by itself; `staging` if the frame has to be copied."""
         out = np.empty(self.plan.map_shape, np.float32)
-        self.run(frame, out)
+        self.run(frame, out, Moment(past=True))
         start = time.perf_counter()
         ready = self.staged(frame)
         spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
         for index, name in enumerate(STAGES):
+            if name == "motion" and not self.levels:
+                continue
             start = time.perf_counter()
             self.stages(ready, out, index, index)
             spent[name] = (time.perf_counter() - start) * 1e3
         spent["total"] = sum(spent.values())
         return spent
 
-    def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+    def trace(self, frame: np.ndarray, moment: Moment | None = STILL) -> dict[str, np.ndarray]:
         """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
         out = np.empty(self.plan.map_shape, np.float32)
         frame = self.staged(frame)
-        self.stages(frame, out, 0, 3)
-        kept = {name: view.copy() for name, view in self.views(frame.ndim).items()}
-        self.stages(frame, out, 4, 5)
-        return {**kept, **self.results(frame.ndim), "saliency": out}
+        if moment is not None:
+            self.advance(frame, moment)
+        normalise = STAGES.index("normalise")
+        self.stages(frame, out, 0, normalise - 1)
+        kept = {name: view.copy() for name, view in self.views().items()}
+        self.stages(frame, out, normalise, len(STAGES) - 1)
+        self.ran = True
+        return {**kept, **self.results(), "saliency": out}
 
-    def results(self, ndim: int) -> dict[str, np.ndarray]:
+    def results(self) -> dict[str, np.ndarray]:
         """What the last two stages made, by the reference's names."""
-        return trace.results(self.plan, self.layout, ndim)
+        return trace.results(self.plan, self.layout, self.colour, self.moment.past)
 
-    def views(self, ndim: int = 3) -> dict[str, np.ndarray]:
+    def views(self) -> dict[str, np.ndarray]:
         """The buffers that stages hand on, by the reference's names."""
-        return trace.buffers(self.plan, self.layout, ndim)
+        return trace.buffers(self.plan, self.layout, self.colour, self.moment.past)
+
+    def contributions(self) -> dict[str, np.ndarray]:
+        """What each channel added to the last frame's map."""
+        return trace.contributions(self.plan, self.layout, self.colour, self.moment.past)
+
+    def advance(self, frame: np.ndarray, moment: Moment) -> None:
+        """Put in place what the last frame left, and set what this one is told of time."""
+        kind = self.kind(frame)
+        if self.ran and moment.past:
+            for before, now in self.levels:
+                np.copyto(before, now)
+            self.held[:1] = self.held[1:]
+            kind.background = kind.background[::-1]
+        self.ran = False
+        self.moment, self.colour = moment, frame.ndim == 3
+        kind.numbers[run.KEEP], kind.numbers[run.SHARE] = moment.keep, moment.share
+        kind.numbers[run.WEIGHTS :] = kind.weights[moment.past]
+        self.layout.settings[layout.FEATURE_MASK] = kind.features[moment.past]
 
     def close(self) -> None:
         """Let the worker threads go."""
@@ -134,43 +188,58 @@ class CpuBackend(OneByOne):
 
     def stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
         """Run the stages from number `first` to `last` on what the buffers hold."""
-        key = (frame.dtype, frame.ndim)
-        kind = self.kinds.get(key)
-        if kind is None:
-            kind = self.kinds[key] = self._kind(frame)
-        entry, choices, spare, features, numbers = kind
-        self.layout.settings[layout.FEATURE_MASK] = features
+        kind = self.kind(frame)
         job = (
             self.layout.threads,
             self.team.words,
             frame.reshape(-1),
-            spare,
+            kind.spare,
             out,
             self.layout.buffers,
-            numbers,
+            kind.numbers,
             self.offsets,
             self.partials,
+            kind.background,
+            self.held,
             (first, last),
-            *choices,
+            *kind.choices,
         )
-        if not self.team.run(entry, job):
-            check_values(numbers[run.LOWEST], numbers[run.HIGHEST])
+        if not self.team.run(kind.entry, job):
+            check_values(kind.numbers[run.LOWEST], kind.numbers[run.HIGHEST])
 
-    def _kind(self, frame: np.ndarray) -> tuple[Any, ...]:
-        """What a kind of frame needs: code, spare rows, features and numbers."""
-        config, dtype = self.plan.config, frame.dtype
-        channels = 3 if frame.ndim == 3 else 1
+    def kind(self, frame: np.ndarray) -> Kind:
+        """What frames of this one's type and channels need; compiled when first asked for."""
+        key = (frame.dtype, frame.ndim)
+        if key not in self.kinds:
+            self.kinds[key] = self._make_kind(frame.dtype, 3 if frame.ndim == 3 else 1)
+        return self.kinds[key]
+
+    def _make_kind(self, dtype: np.dtype, channels: int) -> Kind:
+        config, (height, width) = self.plan.config, self.plan.shape
+        colour = channels == 3
         entry, choices = compiled(config, self.order, dtype.name, channels)
-        row = (self.plan.shape[1] + 4 * layout.PAD) * channels + 4 * layout.PAD
-        spare = np.zeros(2 * row * self.layout.threads, dtype)
-        features = sum(1 << index for index, _ in trace.features(self.plan, frame.ndim))
+        row = (width + 4 * layout.PAD) * channels + 4 * layout.PAD
         numbers = np.zeros(run.NUMBERS)
         numbers[run.FULL] = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
         numbers[run.HUE] = config.hue_threshold * HUE_TOLERANCE
-        weights = config.channel_weights(colour=channels == 3)
-        for index, channel in enumerate(Channel):
-            numbers[run.WEIGHTS + index] = weights.get(channel, 0.0)
-        return entry, choices, spare, features, numbers
+        numbers[run.MOTION_THRESHOLD] = config.motion_threshold
+        background = background_kind(config, dtype.name, channels)
+        size = (height * layout.background_pitch(width) + layout.PAD) if background else 1
+        masks, weights = [], []
+        for past in (False, True):
+            features = trace.features(self.plan, colour, past)
+            masks.append(sum(1 << index for index, _ in features))
+            given = config.channel_weights(colour=colour, past=past)
+            weights.append([given.get(channel, 0.0) for channel in Channel])
+        return Kind(
+            entry,
+            choices,
+            np.zeros(2 * row * self.layout.threads, dtype),
+            numbers,
+            masks,
+            weights,
+            tuple(np.zeros(size, BACKGROUNDS[background]) for _ in range(2)),
+        )
 
     def staged(self, frame: np.ndarray) -> np.ndarray:
         """The frame, or a copy: contiguous, linear if the config asks. Its buffer is made once."""

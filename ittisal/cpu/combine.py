@@ -1,11 +1,13 @@
-"""42 maps to 7 features, 3 conspicuity maps and 1 saliency map: weighted sums of normed maps."""
+"""Six maps per feature to one, features to conspicuity maps, and those to the saliency map:
+weighted sums of normed maps.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..config import MAP_LEVEL
-from ..plan import FEATURES, ORIENTED, SLOTS
+from ..plan import CHANNELS, FEATURES, FLICKER, MOVING, ORIENTED, SLOTS
 from . import simd
 from .jit import inlined, inner
 from .layout import (
@@ -26,15 +28,20 @@ from .normalise import RANGE, normalise
 from .simd import LANES, constant
 
 COLOURS = 1  # the first of the colour features
-SALIENCY = FEATURES + 3  # among the sums: features, then conspicuity maps, then this
-SUM_SIZES = {"colours": ORIENTED - COLOURS, "directions": FEATURES - ORIENTED, "channels": 3}
+SALIENCY = FEATURES + CHANNELS  # among the sums: features, then conspicuity maps, then this
+SUM_SIZES = {
+    "colours": ORIENTED - COLOURS,
+    "orientations": FLICKER - ORIENTED,
+    "motions": FEATURES - MOVING,
+    "channels": CHANNELS,
+}
 
 
 @simd.function()
 def weighted_sum(arena, first, stride, weights, output, size, variant, over):
     """The sum of planes `stride` apart, each scaled and shifted by its pair at `weights`.
 
-    `over` names what is summed: a feature's "maps", "colours", "directions" or "channels".
+    `over` names what is summed: a feature's "maps", or one of SUM_SIZES.
     """
     count = variant.slot_maps if over == "maps" else SUM_SIZES[over]
     scales = [arena[weights + 2 * k].splat() for k in range(count)]
@@ -130,12 +137,23 @@ def combine_maps(buffers, weights, variant, iterations, scratch):
                 variant,
                 "maps",
             )
-            norms = feature >= ORIENTED or (feature >= COLOURS and settings[NORM_OPPONENTS] != 0)
+            norms = feature >= ORIENTED and feature != FLICKER
+            if COLOURS <= feature < ORIENTED:
+                norms = settings[NORM_OPPONENTS] != 0
             norm_sum(buffers, feature, 1.0, norms, RANGE, variant, iterations, scratch)
-    copy_plane(arena, places, sum_plane(places, 0), sum_plane(places, FEATURES))
-    sum_over(buffers, np.int64(COLOURS), np.int64(FEATURES + 1), variant, iterations, "colours")
-    sum_over(buffers, np.int64(ORIENTED), np.int64(FEATURES + 2), variant, iterations, "directions")
-    for channel in range(3):
+    features = settings[FEATURE_MASK]
+    first = np.int64(FEATURES)  # the conspicuity maps, in the order of `Channel`
+    if features & 1:
+        copy_plane(arena, places, sum_plane(places, 0), sum_plane(places, first))
+    if features >> COLOURS & 1:
+        sum_over(buffers, np.int64(COLOURS), first + 1, variant, iterations, "colours")
+    if features >> ORIENTED & 1:
+        sum_over(buffers, np.int64(ORIENTED), first + 2, variant, iterations, "orientations")
+    if features >> FLICKER & 1:
+        copy_plane(arena, places, sum_plane(places, FLICKER), sum_plane(places, first + 3))
+    if features >> MOVING & 1:
+        sum_over(buffers, np.int64(MOVING), first + 4, variant, iterations, "motions")
+    for channel in range(CHANNELS):
         weight = weights[channel]
         norm_sum(
             buffers, FEATURES + channel, weight, weight > 0, RANGE, variant, iterations, scratch
@@ -155,8 +173,10 @@ def combine_maps(buffers, weights, variant, iterations, scratch):
 
 
 @inlined
-def copy_out(buffers, out, variant, iterations):
-    """The saliency map to the caller's array."""
+def copy_out(buffers, out, held, share, variant, iterations):
+    """The saliency map to the caller's array; smoothed over time if less than the whole of it has
+    a `share`. `held` is the smoothed map, as it was and as it becomes.
+    """
     arena, levels, _, places, _ = buffers
     source = normed_plane(places, SALIENCY, iterations)
     stats = sum_stats(places, SALIENCY, variant)
@@ -164,4 +184,9 @@ def copy_out(buffers, out, variant, iterations):
         for x in range(levels[MAP_LEVEL, WIDTH]):
             value = arena[source + y * places[MAP_PITCH] + x]
             # The lowest value times its scale may round to just under its offset.
-            out[y, x] = max(value * arena[stats] + arena[stats + 1], np.float32(0))
+            value = max(value * arena[stats] + arena[stats + 1], np.float32(0))
+            if held.size > 0:
+                if share < 1:
+                    value = held[0, y, x] + (value - held[0, y, x]) * share
+                held[1, y, x] = value
+            out[y, x] = value

@@ -10,16 +10,16 @@ from ..config import (
     CENTRE_LEVELS,
     MAP_LEVEL,
     TOP_LEVEL,
+    Channel,
     Config,
     Normalisation,
-    OrientationPyramid,
     Phase,
 )
 from ..plan import (
     BINOMIAL_5,
     BINOMIAL_9,
+    CHANNELS,
     FEATURES,
-    OWN,
     SLOTS,
     Plan,
     attenuation,
@@ -52,9 +52,11 @@ PLACES = 9
     OPERATOR,  # N
     NORM_OPPONENTS,
     NORM_SALIENCY,
+    OWN_PLANE,  # number of orientation's own pyramid
+    BEFORE_PLANE,  # number of the last frame's intensity
     SETTINGS,
-) = range(8)
-SUM_PLANES = FEATURES + 3 + 1  # features, conspicuity maps, saliency
+) = range(10)
+SUM_PLANES = FEATURES + CHANNELS + 1  # features, conspicuity maps, saliency
 
 
 def padded(n: int) -> int:
@@ -73,6 +75,11 @@ def state_stride(pairs):
     return (pairs + PAD - 1) // PAD * (2 * PAD) + PAD
 
 
+def background_pitch(width):
+    """Elements from one row of flicker's background to the next: vectors may run over a row."""
+    return state_stride((width + 1) // 2)
+
+
 @dataclass
 class Layout:
     """The arena and the integer tables that say what lies where (in floats from its start)."""
@@ -82,7 +89,7 @@ class Layout:
     levels: np.ndarray  # int64 (9, 7)
     halvings: np.ndarray  # int64 (4 * 9, 3)
     places: np.ndarray  # int64 (9,)
-    settings: np.ndarray  # int64 (7,)
+    settings: np.ndarray  # int64 (9,)
     halves: int  # maps per centre-surround difference
     threads: int
 
@@ -114,6 +121,23 @@ class Layout:
     def sum(self, index: int) -> np.ndarray:
         """A view of a feature's sum, a conspicuity map, or the saliency map."""
         return self._map_view(self.places[SUMS] + index * self.places[MAP_STRIDE])
+
+    def normed_sum(self, index: int) -> tuple[np.ndarray, float, float]:
+        """What N left of a sum: a view, and the scale and offset that apply to it."""
+        at = self.places[STATS] + 2 * (FEATURES * SLOTS * self.halves + index)
+        rewritten = self.plan.config.normalisation is Normalisation.ITERATIVE
+        plane = index + SUM_PLANES * rewritten
+        return self.sum(plane), self.arena[at], self.arena[at + 1]
+
+    def remembered(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Per level, where the last frame's intensity belongs and where this frame's lies."""
+        pairs = []
+        for level in range(FIRST_LEVEL, self.plan.top_level + 1):
+            height, _, pitch, first, stride = self.levels[level, :5]
+            size = height * pitch
+            before = first + self.plan.before_plane * stride
+            pairs.append((self.arena[before : before + size], self.arena[first : first + size]))
+        return pairs
 
     def _map_view(self, offset: int) -> np.ndarray:
         height, width = self.plan.map_shape
@@ -172,7 +196,7 @@ def make_layout(plan: Plan, threads: int) -> Layout:
     """Size and place every buffer for a plan."""
     config = plan.config
     arena = _Arena()
-    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
+    own = config.own_pyramid
     levels = np.zeros((LEVELS, 7), np.int64)
     for level in range(LEVELS):
         height, width = plan.level_shape(level)
@@ -180,7 +204,7 @@ def make_layout(plan: Plan, threads: int) -> Layout:
         if level > plan.top_level or level < FIRST_LEVEL:
             continue
         stride = height * padded(width) + PAD
-        levels[level, PLANES] = arena.take(stride * (OWN + own)) + PAD
+        levels[level, PLANES] = arena.take(stride * plan.stored_planes) + PAD
         levels[level, PLANE_STRIDE] = stride
         arena.take(PAD)
         fade = 5 if config.border_attenuation else 0
@@ -232,14 +256,14 @@ def make_layout(plan: Plan, threads: int) -> Layout:
     places = np.zeros(PLACES, np.int64)
     halves = 2 if config.split_cs else 1
     height, width = plan.map_shape
-    count = FEATURES * SLOTS * halves
+    count = plan.stored_features * SLOTS * halves
     places[MAP_PITCH] = padded(width)
     places[MAP_STRIDE] = height * padded(width) + PAD
     places[MAPS] = arena.take(places[MAP_STRIDE] * count) + PAD
     rewritten = config.normalisation is Normalisation.ITERATIVE
     places[SUMS] = arena.take(places[MAP_STRIDE] * SUM_PLANES * (1 + rewritten)) + PAD
     arena.take(PAD)
-    places[STATS] = arena.take(2 * (count + SUM_PLANES))
+    places[STATS] = arena.take(2 * (FEATURES * SLOTS * halves + SUM_PLANES))
     fade = max(height, width) // 20 if config.border_attenuation else 0
     across = np.zeros(padded(width))
     across[:width] = attenuation(width, fade)
@@ -270,7 +294,7 @@ def _scratch_size(plan: Plan, own: bool) -> int:
         between += 2 * PAD
         return planes * (states * (stride + between) + 3 * between) + 4 * PAD
 
-    size = twice(0, 3, 2)
+    size = twice(0, 3 + plan.config.has(Channel.FLICKER), 2)
     if own:
         size = max(size, twice(0, 1, 4))
     planes, states = (

@@ -1,7 +1,9 @@
-"""The frame to level 2 of intensity, red-green and blue-yellow, in one pass.
+"""The frame to level 2 of intensity, red-green, blue-yellow and flicker, in one pass.
 
-Pixels are turned into the three planes in registers and halved twice on the way, so neither the
-planes at full size nor level 1 ever reach memory: only a few rows of it, in cache.
+Pixels are turned into the planes in registers and halved twice on the way, so neither the
+planes at full size nor level 1 ever reach memory: only a few rows of it, in cache. Flicker alone
+keeps something at full size, the background that it is measured against: one word per pixel, read
+from one buffer and written to another, so that it does not matter who makes a row twice.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 
+from ..plan import FLICKER
 from . import simd
 from .jit import inner
 from .layout import (
@@ -124,39 +127,78 @@ def inverses(a: Value, b: Value) -> tuple[Value, Value]:
 
 COLOUR_SCALE = {"itti": 1.5, "invt": 0.5, "walther": 1.0}
 
+# A background in words counts in 32nds, of which int16 holds the highest sum of three bytes.
+FINENESS = 32
+KEPT = 1 << 15  # what it keeps of a difference is a whole number of these
+
+
+def flicker(total: Value, background: Memory, faded: Memory, at: Value, keep: Value) -> Value:
+    """|I - P| of a vector of sums, P the background at `at`; leaves it moved towards I.
+
+    In words what is left of a difference is rounded towards 0, so that a still picture comes to
+    rest at exactly 0.
+    """
+    if total.element != I16:
+        difference = total - background.load(at)
+        faded.store(at, total - difference * keep)
+        return simd.absolute(difference)
+    now, before = total * FINENESS, background.load(at, total.lanes)
+    difference = now - before
+    size = simd.maximum(difference, before - now)
+    kept = (keep * KEPT + 0.5).to(I32).to(I16).splat(size.lanes)
+    left = simd.high_product(size + size, kept)
+    faded.store(at, simd.select(now > before, now - left, now + left))
+    return size
+
 
 @simd.function()
-def halve_pixels(pixels, even, odd, threshold, arena, step, variant):
-    """A pair of rows of pixels, through opponency, one step down; whole weights not undone."""
-    channels, planes = variant.channels, variant.planes
+def halve_pixels(pixels, even, odd, past, keep, threshold, arena, step, variant):
+    """A pair of rows of pixels, through opponency, one step down; whole weights not undone.
+
+    `past` is flicker's background, where it goes, and where both rows lie in either.
+    """
+    channels, background = variant.channels, variant.background
     words = channels == 3 and pixels.element == I8
 
     def planes_of(rows):
         """Both rows' planes before the division: integers as long as they are."""
         if variant.order == "bgr":
             rows = [row[::-1] for row in rows]
-        if planes == 1:
+        if not variant.colour:
             return [[sum(row[1:], row[0])] for row in rows]
         return [opponents(*row, variant.opponency) for row in rows]
 
-    def finish(rows):
-        if planes > 1:
-            rows = divide(rows, threshold)
-        return list(zip(*rows, strict=True))
+    def flickers_of(rows, x):
+        """Both rows' flicker, if there is any."""
+        if not background:
+            return []
+        before, after, *at = past
+        return [
+            flicker(row[0], before, after, start + x, keep)
+            for row, start in zip(rows, at, strict=True)
+        ]
+
+    def finish(rows, flickers):
+        rows = divide(rows, threshold) if variant.colour else [row[:1] for row in rows]
+        return [*zip(*rows, strict=True), *([flickers] if flickers else [])]
 
     def source(x):
         if words:
             rows = planes_of([load_words(pixels, row + x * 3) for row in (even, odd)])
+            flickers = [simd.even_odd_words(value) for value in flickers_of(rows, x)]
             halves = [[simd.even_odd_words(value) for value in row] for row in rows]
             for half in (0, 1):
-                yield finish([[value[half] for value in row] for row in halves])
+                yield finish(
+                    [[value[half] for value in row] for row in halves],
+                    [value[half] for value in flickers],
+                )
         else:
             for column in (x, x + LANES):
                 at = column * channels
-                rows = [load_pixels(pixels, row + at, channels) for row in (even, odd)]
-                yield finish(planes_of(rows))
+                rows = planes_of([load_pixels(pixels, row + at, channels) for row in (even, odd)])
+                yield finish(rows, flickers_of(rows, column))
 
-    halve(source, arena, step, variant.weights, [1.0] * planes, split=words)
+    halve(source, arena, step, variant.weights, [1.0] * variant.planes, split=words)
 
 
 @simd.function()
@@ -164,25 +206,45 @@ def halve_level_1(arena, even, odd, plane_stride, step, grey_scale, variant):
     """A pair of rows of level 1 one step down, into the units of the model."""
     undo = unit(variant.weights) ** 2
     colour = simd.constants(arena, [COLOUR_SCALE[variant.opponency] * undo] * LANES)
-    scales = [(grey_scale * undo).splat(), colour, colour][: variant.planes]
-    source = arena_rows(arena, even, odd, plane_stride, variant.planes)
-    halve(source, arena, step, variant.weights, scales)
+    fineness = FINENESS if variant.background == "words" else 1
+    scales = {0: grey_scale * undo, FLICKER: grey_scale * (undo / fineness)}
+    source = arena_rows(arena, even, odd, plane_stride, tuple(range(variant.planes)))
+    halve(
+        source,
+        arena,
+        step,
+        variant.weights,
+        [scales[number].splat() if number in scales else colour for number in variant.numbers],
+        numbers=variant.numbers,
+    )
 
 
 @inner
-def pixel_rows(pixels, even, odd, threshold, arena, where, variant):
+def pixel_rows(pixels, even, odd, past, keep, threshold, arena, where, variant):
     """`halve_pixels`, compiled once for its two uses: rows in the frame, and rows copied."""
-    halve_pixels(pixels, even, odd, threshold, arena, where, variant)
+    halve_pixels(pixels, even, odd, past, keep, threshold, arena, where, variant)
 
 
 @inner
 def opponency_rows(
-    frame, spare, threshold, grey_scale, buffers, kind, plane, first, last, scratch, variant
+    frame,
+    spare,
+    background,
+    keep,
+    threshold,
+    grey_scale,
+    buffers,
+    kind,
+    plane,
+    first,
+    last,
+    scratch,
+    variant,
 ):
     """Rows `first` to `last` of level 2 of the variant's planes, from number `plane` on.
 
     `spare` holds a pair of rows copied from the frame's end, where whole vectors would read past
-    it.
+    it. `background` is flicker's, as it was and as it becomes.
     """
     arena, levels, halvings, _, _ = buffers
     reach, channels = constant(variant, "reach"), constant(variant, "channels")
@@ -192,7 +254,8 @@ def opponency_rows(
     table0, table1 = kind * LEVELS, kind * LEVELS + 1
     pairs0, pairs1 = (width + 1) // 2, (levels[1, WIDTH] + 1) // 2
     # Reads go in blocks of 2 PAD pixels, and a little over.
-    reads = state_stride(pairs0) * channels + 16
+    background_pitch = state_stride(pairs0)  # as `layout.background_pitch`
+    reads = background_pitch * channels + 16
 
     state0 = scratch
     state1 = state0 + planes * 2 * reach * state_stride(pairs0)
@@ -210,19 +273,25 @@ def opponency_rows(
         odd = min(2 * pair + 1, height - 1) * row_size
         output = level1 + (row & 1) * row1
         where = step(halvings, table0, pair, reach, state0, pairs0, output, 2 * row1)
+        past = (
+            background[0],
+            background[1],
+            min(2 * pair, height - 1) * background_pitch,
+            min(2 * pair + 1, height - 1) * background_pitch,
+        )
         if odd + reads <= frame.size:
-            pixel_rows(frame, even, odd, threshold, arena, where, variant)
+            pixel_rows(frame, even, odd, past, keep, threshold, arena, where, variant)
         else:
             for i in range(row_size):
                 spare[i] = frame[even + i]
                 spare[spare_size + i] = frame[odd + i]
-            pixel_rows(spare, np.int64(0), spare_size, threshold, arena, where, variant)
+            pixel_rows(spare, np.int64(0), spare_size, past, keep, threshold, arena, where, variant)
         # Once both its rows are there, or the last is, a pair of level 1.
         while (
             row >= first_row and pair1 < last + reach and (row >= 2 * pair1 + 1 or row == last_row)
         ):
             done = pair1 - reach
-            output, output_stride = dummy, state_stride(pairs1)
+            output, output_stride = dummy, np.int64(0)
             if done >= first:
                 output_stride = levels[2, PLANE_STRIDE]
                 output = levels[2, PLANES] + plane * output_stride + done * levels[2, PITCH]

@@ -63,6 +63,7 @@ def halve(
     weights: Weights,
     scales: list[Value | float],
     split: bool = False,
+    numbers: tuple[int, ...] = (),
 ) -> None:
     """Write the code that takes a pair of rows of some planes one step.
 
@@ -71,12 +72,14 @@ def halve(
     the odd columns.
     `weights` are the weights away from the borders, whole numbers known when compiling, which
     most rows and columns have; the step's tables hold each one's own, and whether they are
-    these. `scales`, one per plane, undoes the factor of whole weights along both axes.
+    these. `scales`, one per plane, undoes the factor of whole weights along both axes. `numbers`
+    says how many output strides on each plane's row lies, if not one after the other.
     """
     where = Step(*step)
     rows, columns, state = (arena.at(at) for at in (where.rows, where.columns, where.state))
     column_stride, state_stride = where.column_stride, where.state_stride
     planes = len(scales)
+    numbers = numbers or tuple(range(planes))
     parts = len(weights)
     reach = parts // 2
     interior = rows[2 * parts] > 0.0
@@ -136,24 +139,24 @@ def halve(
                 before[plane][reach - d].set(left)
                 before[plane][reach + d].set(right)
             open_block[plane].set(opened)
-            target = where.output + where.output_stride * plane + x - LANES
+            target = where.output + where.output_stride * numbers[plane] + x - LANES
             arena.store(target, finished * scales[plane])
     for plane in range(planes):
         finished = open_block[plane].get()
         for d in range(1, reach + 1):
             finished += simd.shifted_left(before[plane][reach - d].get(), zero, d)
-        target = where.output + where.output_stride * plane + x - LANES
+        target = where.output + where.output_stride * numbers[plane] + x - LANES
         arena.store(target, finished * scales[plane])
 
 
 def arena_rows(
-    arena: Memory, even: Value, odd: Value, plane_stride: Value, planes: int
+    arena: Memory, even: Value, odd: Value, plane_stride: Value, numbers: tuple[int, ...]
 ) -> Callable[[Value], Iterator[list[tuple[Value, Value]]]]:
-    """A source for `halve`: two rows in the arena, of planes `plane_stride` apart."""
+    """A source for `halve`: two rows in the arena, of planes so many `plane_stride` on."""
 
     def source(x: Value) -> Iterator[list[tuple[Value, Value]]]:
         for column in (x, x + LANES):
-            at = [column + plane_stride * plane for plane in range(planes)]
+            at = [column + plane_stride * number for number in numbers]
             yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
 
     return source
@@ -163,10 +166,10 @@ def arena_rows(
 def halve_rows(arena, even, odd, plane_stride, step, variant, role):
     """A pair of rows in the arena; `role` says of a "pyramid" or a "reduction"."""
     reduction = role == "reduction"
-    planes = variant.maps if reduction else variant.planes
+    numbers = tuple(range(variant.maps)) if reduction else variant.numbers
     weights = variant.reduction if reduction else variant.weights
-    source = arena_rows(arena, even, odd, plane_stride, planes)
-    halve(source, arena, step, weights, [unit(weights)] * planes)
+    source = arena_rows(arena, even, odd, plane_stride, numbers)
+    halve(source, arena, step, weights, [unit(weights)] * len(numbers), numbers=numbers)
 
 
 @simd.function()
@@ -213,7 +216,7 @@ def halve_plane(buffers, kind, level, plane, scratch, variant):
         even = source + min(2 * pair, height - 1) * levels[level, PITCH]
         odd = source + min(2 * pair + 1, height - 1) * levels[level, PITCH]
         row = pair - reach
-        output, output_stride = dummy, stride
+        output, output_stride = dummy, 0
         if row >= 0:
             output = target + row * levels[level + 1, PITCH]
             output_stride = levels[level + 1, PLANE_STRIDE]

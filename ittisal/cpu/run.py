@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import CENTRE_LEVELS, MAP_LEVEL
-from ..plan import FEATURES, ORIENTED, OWN, SLOTS
-from . import combine, normalise, opponency, orientation, pyramid
+from ..plan import CHANNELS, FEATURES, FLICKER, MOVING, ORIENTED, SLOTS
+from . import combine, motion, normalise, opponency, orientation, pyramid
 from .centre_surround import centre_surround_rows
 from .jit import entry, inlined
 from .layout import (
@@ -20,6 +20,7 @@ from .layout import (
     HEIGHT,
     MAP_STRIDE,
     MAPS,
+    OWN_PLANE,
     OWN_PYRAMID,
     PAIR_MASK,
     PYRAMID,
@@ -31,7 +32,7 @@ from .layout import (
 from .simd import constant
 from .team import close_door, done, draw, enter, leave, open_door, wait_for_phase
 
-OPPONENCY, PYRAMIDS, ORIENTATION, CENTRE_SURROUND, NORMALISE, COMBINE = range(6)
+OPPONENCY, PYRAMIDS, ORIENTATION, MOTION, CENTRE_SURROUND, NORMALISE, COMBINE = range(7)
 SCAN, FRONT, COARSE_AND_ENERGY, CONTRASTS = range(4)  # phases
 
 # Entries of the float64 `numbers`.
@@ -41,9 +42,12 @@ SCAN, FRONT, COARSE_AND_ENERGY, CONTRASTS = range(4)  # phases
     BRIGHTEST,  # found: the highest intensity, 0 to 1
     LOWEST,  # found: extent of a float frame
     HIGHEST,
-    WEIGHTS,  # of the three channels
-) = range(6)
-NUMBERS = WEIGHTS + 3
+    KEEP,  # what flicker's background keeps of its difference from the frame, a fraction
+    SHARE,  # of this frame's map in the smoothed one
+    MOTION_THRESHOLD,
+    WEIGHTS,  # of the channels
+) = range(9)
+NUMBERS = WEIGHTS + CHANNELS
 
 SCAN_TASKS = 16
 BAND = 64  # rows of level 2 in a task: with fewer, a band's first rows would cost too much
@@ -97,6 +101,8 @@ def run_frame(
     numbers,
     offsets,
     partials,
+    background,
+    held,
     stages,
     variant,
     own,
@@ -104,13 +110,14 @@ def run_frame(
     extents,
     floats,
     walther,
+    moving,
     iterations,
 ):
     """One member's part in one frame's stages from the first to the last of `stages`.
 
-    `own` is how to compile the own orientation pyramid, or None. The last five but for
-    `iterations` are flags: `bytes_` and `extents` are None or not, since they decide what is
-    compiled. Returns False if the frame's values are out of range.
+    `own` is how to compile the own orientation pyramid, or None. The last six but for
+    `iterations` are flags: `bytes_`, `extents` and `moving` are None or not, since they decide what
+    is compiled. Returns False if the frame's values are out of range.
     """
     if member == 0:
         open_door(words, epoch)
@@ -142,23 +149,37 @@ def run_frame(
         found = high if walther else best
         threshold = numbers[HUE] * (full if settings[FIXED_HUE] != 0 else found)
         threshold = np.float32(max(threshold, normalise.DARK * full))
-        scale = np.float32(1 / full_sum)
+        scale, keep = np.float32(1 / full_sum), np.float32(numbers[KEEP])
 
         task = draw(words, FRONT) if good else bands
         while task < bands:
             first, last = rows * task // bands, rows * (task + 1) // bands
             opponency.opponency_rows(
-                frame, spare, threshold, scale, buffers, PYRAMID, 0, first, last, scratch, variant
+                frame,
+                spare,
+                background,
+                keep,
+                threshold,
+                scale,
+                buffers,
+                PYRAMID,
+                np.int64(0),
+                first,
+                last,
+                scratch,
+                variant,
             )
             if own is not None:
                 opponency.opponency_rows(
                     frame,
                     spare,
+                    background,
+                    keep,
                     threshold,
                     scale,
                     buffers,
                     OWN_PYRAMID,
-                    OWN,
+                    settings[OWN_PLANE],
                     first,
                     last,
                     scratch,
@@ -169,12 +190,14 @@ def run_frame(
         if good:
             wait_for_phase(words, FRONT, bands)
 
-    if good and first_stage <= ORIENTATION and last_stage >= PYRAMIDS:
-        source = 0
+    if good and first_stage <= MOTION and last_stage >= PYRAMIDS:
+        source = np.int64(0)
         if own is not None:
-            source = OWN
+            source = settings[OWN_PLANE]
         halves = first_stage <= PYRAMIDS
-        oriented = last_stage >= ORIENTATION and settings[FEATURE_MASK] >> ORIENTED != 0
+        features = settings[FEATURE_MASK]
+        oriented = first_stage <= ORIENTATION <= last_stage and features >> ORIENTED & 1 != 0
+        moves = last_stage >= MOTION and features >> MOVING & 1 != 0
         # The coarse levels are one task, since each needs the one before; level 2 is cut in bands.
         task = draw(words, COARSE_AND_ENERGY)
         while task <= bands:
@@ -186,13 +209,21 @@ def run_frame(
                 if task == 0:
                     first, last = np.int64(0), levels[level, HEIGHT]
                     if halves:
-                        pyramid.halve_plane(buffers, PYRAMID, level - 1, 0, scratch, variant)
+                        pyramid.halve_plane(
+                            buffers, PYRAMID, level - 1, np.int64(0), scratch, variant
+                        )
                         if own is not None:
-                            pyramid.halve_plane(buffers, OWN_PYRAMID, level - 1, OWN, scratch, own)
+                            pyramid.halve_plane(
+                                buffers, OWN_PYRAMID, level - 1, source, scratch, own
+                            )
                 if oriented:
                     orientation.orientation_rows(
                         buffers, level, source, first, last, scratch, offsets, variant
                     )
+                if moving is not None:
+                    if moves:
+                        threshold = np.float32(numbers[MOTION_THRESHOLD])
+                        motion.motion_rows(buffers, level, first, last, threshold)
                 level += 1
             done(words, COARSE_AND_ENERGY)
             task = draw(words, COARSE_AND_ENERGY)
@@ -217,16 +248,21 @@ def run_frame(
                         0,
                         levels[MAP_LEVEL, HEIGHT],
                         scratch,
-                        np.float32(0.0 if feature >= ORIENTED else -1.0),
+                        np.float32(0.0 if ORIENTED <= feature < FLICKER else -1.0),
                         variant,
                     )
                 if last_stage >= NORMALISE:
+                    signal = numbers[BRIGHTEST]
+                    if feature >= MOVING:
+                        signal *= signal
+                    elif 0 < feature < ORIENTED:
+                        signal = 1.0
                     for _ in range(1 + (pair_mask >> 1 & 1)):
                         normalise.normalise(
                             buffers,
                             places[MAPS] + index * places[MAP_STRIDE],
                             halves,
-                            1.0 if 0 < feature < ORIENTED else numbers[BRIGHTEST],
+                            signal,
                             normalise.RANGE,
                             halves > 0,
                             places[STATS] + 2 * index,
@@ -242,7 +278,7 @@ def run_frame(
 
     if good and first_stage <= COMBINE <= last_stage and member == 0:
         combine.combine_maps(buffers, numbers[WEIGHTS:], variant, iterations, scratch)
-        combine.copy_out(buffers, out, variant, iterations)
+        combine.copy_out(buffers, out, held, np.float32(numbers[SHARE]), variant, iterations)
     if member == 0:
         close_door(words)
     else:

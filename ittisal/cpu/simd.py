@@ -261,6 +261,14 @@ def even_odd_words(a: Value) -> tuple[Value, Value]:
     return Value(a.b, even).to(F32), Value(a.b, a.b.ashr(pairs.v, sixteen)).to(F32)
 
 
+def high_product(a: Value, b: Value) -> Value:
+    """The high halves of the products of unsigned int16."""
+    wide = ir.VectorType(I32, a.lanes)
+    product = a.b.mul(a.b.zext(a.v, wide), a.b.zext(b.v, wide))
+    sixteen = ir.Constant(wide, [16] * a.lanes)
+    return Value(a.b, a.b.trunc(a.b.lshr(product, sixteen), a.v.type))
+
+
 def byte_maximum(a: Value, b: Value) -> Value:
     """Lane-wise, of unsigned integers."""
     return Value(a.b, a.b.select(a.b.icmp_unsigned(">", a.v, b.v), a.v, b.v))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..config import Channel, Config, Contrast, OrientationPyramid, PeakMean, Phase, Upsampling
-from ..plan import BINOMIAL_5, BINOMIAL_9, SLOTS
+from ..config import Channel, Config, Contrast, PeakMean, Phase, Upsampling
+from ..plan import BINOMIAL_5, BINOMIAL_9, FLICKER, SLOTS
 from .layout import (
     interior_weights,
     reduction_taps,
@@ -21,13 +21,24 @@ class Variant(NamedTuple):
     order: str  # of colour frames
     opponency: str
     channels: int  # of the frame
-    planes: int  # 3, or 1: intensity only
+    colour: int  # red-green and blue-yellow too, or intensity only
+    background: str  # that flicker is measured against: "words" or "floats", or "" for no flicker
     weights: Weights  # of a pyramid's step
     reduction: Weights  # of a step from a centre-surround map to level 4
     wavenumber: float
     sign: str  # "absolute", "split", or "mixed": orientation rectified
     grid: int
     all_peaks: int  # every sample of a plateau counts as a local maximum
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the planes that opponency makes."""
+        return (0, *((1, 2) if self.colour else ()), *((FLICKER,) if self.background else ()))
+
+    @property
+    def planes(self) -> int:
+        """How many those are."""
+        return len(self.numbers)
 
     @property
     def halves(self) -> int:
@@ -55,9 +66,18 @@ class Variant(NamedTuple):
         return len(self.reduction) // 2
 
 
-def variants(config: Config, order: str, channels: int) -> tuple[Variant, Variant | None]:
+def background_kind(config: Config, dtype: str, channels: int) -> str:
+    """How flicker's background is kept: as words where a frame's sums are made as such."""
+    if not config.has(Channel.FLICKER):
+        return ""
+    return "words" if dtype == "uint8" and channels == 3 else "floats"
+
+
+def variants(
+    config: Config, order: str, dtype: str, channels: int
+) -> tuple[Variant, Variant | None]:
     """How to compile for a config and a kind of frame; and for its own orientation pyramid."""
-    colour = channels == 3 and dict(config.weights)[Channel.COLOUR] > 0
+    colour = channels == 3 and config.has(Channel.COLOUR)
     rectified = config.orientation_contrast is Contrast.RECTIFIED
     if config.upsampling is Upsampling.REPLICATE:
         grid = REPLICATE
@@ -67,7 +87,8 @@ def variants(config: Config, order: str, channels: int) -> tuple[Variant, Varian
         order=order,
         opponency=config.opponency.value,
         channels=channels,
-        planes=3 if colour else 1,
+        colour=int(colour),
+        background=background_kind(config, dtype, channels),
         weights=interior_weights(BINOMIAL_5, config.phase),
         reduction=interior_weights(reduction_taps(config), config.phase),
         wavenumber=config.wavenumber,
@@ -75,7 +96,7 @@ def variants(config: Config, order: str, channels: int) -> tuple[Variant, Varian
         grid=grid,
         all_peaks=int(config.peak_mean is PeakMean.ALL),
     )
-    if config.orientation_pyramid is OrientationPyramid.INTENSITY:
+    if not config.own_pyramid:
         return variant, None
     own = interior_weights(BINOMIAL_9, config.phase)
-    return variant, variant._replace(planes=1, weights=own)
+    return variant, variant._replace(colour=0, background="", weights=own)
