@@ -1,10 +1,32 @@
 """Video: the saliency of files, cameras, network streams, folders and arrays, frame by frame.
 
 OpenCV and PyAV are imported inside the functions that need them.
+
+A frame goes one way: a `Source` is opened to a `Reader` (`opencv_reader`, `pyav_reader`,
+`pictures_reader`, `raw`, `arrays`); a `Selection` says which of its frames are wanted; a feed
+brings them over, with a thread of its own (`feeds`, `exchange`); a `Stream` gives them to the
+model and hands out `Result`s.
 """
 
-from .errors import VideoError
+from .clock import Clock
+from .cuts import CutDetector
+from .errors import FrameError, NothingWanted, VideoError
+from .raw import RawVideo
+from .readers import Reader, Source
 from .statistics import Statistics
 from .streaming import Result, Stream, stream
 
-__all__ = ["Result", "Statistics", "Stream", "VideoError", "stream"]
+__all__ = [
+    "Clock",
+    "CutDetector",
+    "FrameError",
+    "NothingWanted",
+    "RawVideo",
+    "Reader",
+    "Result",
+    "Source",
+    "Statistics",
+    "Stream",
+    "VideoError",
+    "stream",
+]

@@ -9,3 +9,7 @@ class VideoError(OSError):
 
 class FrameError(VideoError):
     """One frame cannot be read: it is reported and counted, and the rest go on."""
+
+
+class NothingWanted(VideoError):
+    """The source has frames, but none of those asked for."""

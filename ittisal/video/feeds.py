@@ -1,47 +1,300 @@
-"""How frames come from a reader to the model."""
+"""How frames come from a source to the model: when they are asked for, or by a thread.
+
+A feed has `take`, `newer`, `losses` and `close`, and says of its reader `channel_order`, `fps`,
+`frames` and whether frames are those of a `live` source.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from .errors import FrameError
-from .readers import Source
+from .clock import Clock
+from .errors import FrameError, VideoError
+from .exchange import Exchange, Silence, Slot
+from .readers import Reader, Source
 from .selection import Selection
+
+GRACE = 1.0  # seconds that `close` waits for a reader, which may hang in a driver
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts to reconnect
 
 
 @dataclass
-class Slot:
-    """Room for one frame, used over and over."""
+class About:
+    """What an open reader says of itself, for those on the other side of the thread.
 
-    frame: np.ndarray
-    index: int = -1
-    time: float = 0.0
-    arrived: float = 0.0
+    `paced` is whether a recording is played at its own speed.
+    """
+
+    channel_order: str = "rgb"
+    fps: float | None = None
+    frames: int | None = None
+    fills: bool = False
+    live: bool = False
+    paced: bool = False
+
+    def learn(self, reader: Reader, live: bool | None) -> None:
+        """Take over what the reader says; live unless it says how many frames there are."""
+        self.channel_order, self.fps, self.frames = reader.channel_order, reader.fps, reader.frames
+        self.fills = reader.fills
+        self.live = self.frames is None if live is None else live
+        self.paced = self.live and self.frames is not None
 
 
 class Direct:
-    """Frames read when they are asked for, by who asks."""
+    """Frames read when they are asked for, by who asks: of iterables, whose code is not ours."""
 
     def __init__(self, source: Source, selection: Selection) -> None:
-        self.reader = source.open()
-        self._selection = selection
-        self._slot: Slot | None = None
+        self.about = About()
+        self.reconnects = 0
+        self.selection = replace(selection, lost=self._note)
+        self._reader = source.open()
+        self.about.learn(self._reader, False)
+        self._slot = Slot()
+        self._notes: list[tuple[int, str]] = []
 
     def take(self) -> Slot | None:
-        """The next frame that is wanted, or None at the end."""
-        selection = self._selection
-        while selection.advance(self.reader):
-            try:
-                frame = self.reader.retrieve(self._slot.frame if self._slot else None)
-            except FrameError as error:
-                selection.lost(selection.index, str(error))
-                continue
-            self._slot = Slot(frame, selection.index, selection.time, selection.now())
-            return self._slot
+        """The next frame that is wanted, an empty slot if it is lost, or None at the end."""
+        selection, slot = self.selection, self._slot
+        if not selection.advance(self._reader):
+            return None
+        try:
+            slot.frame = self._reader.retrieve(slot.frame)
+        except FrameError as error:
+            self._note(selection.index, str(error))
+            return Slot()
+        slot.index, slot.time, slot.arrived = selection.index, selection.time, selection.now()
+        return slot
+
+    def newer(self) -> Slot | None:
+        """None: nothing comes unasked."""
         return None
+
+    def losses(self) -> tuple[int, list[tuple[int, str]]]:
+        """How many frames were lost since the last call, their numbers and why."""
+        notes = self._notes.copy()
+        self._notes.clear()
+        return len(notes), notes
+
+    def _note(self, index: int, reason: str) -> None:
+        self._notes.append((index, reason))
 
     def close(self) -> None:
         """Let go of the source."""
-        self.reader.close()
+        self._reader.close()
+
+    abandon = close
+
+
+class Connection:
+    """A thread that opens a source, reads it and hands its frames over, until stopped."""
+
+    def __init__(
+        self, source: Source, selection: Selection, live: bool | None, clock: Clock
+    ) -> None:
+        self.about = About()
+        self.exchange = Exchange(clock)
+        self.selection = replace(selection, lost=self.exchange.lost)
+        self._source, self._live, self._clock = source, live, clock
+        self.thread = threading.Thread(
+            target=self._run, name=f"ittisal reads {source.name}", daemon=True
+        )
+
+    def start(self) -> Connection:
+        """Begin to read."""
+        self.thread.start()
+        return self
+
+    def _run(self) -> None:
+        try:
+            reader = self._source.open()
+            try:
+                self.about.learn(reader, self._live)
+                self.exchange.latest = self.about.live
+                self.selection.live = self.about.live and not self.about.paced
+                complete = self._read(reader)
+            finally:
+                # A fault in closing must not hide that reading went well, or why it did not.
+                with contextlib.suppress(Exception):
+                    reader.close()
+        except Exception as error:
+            self.exchange.finish(error)
+        else:
+            gone = self._source.again and self.selection.live and not complete
+            self.exchange.finish(
+                VideoError(f"{self._source.name}: no more frames come") if gone else None
+            )
+
+    def _read(self, reader: Reader) -> bool:
+        """Hand over frames; whether that ended because all that were wanted are there."""
+        exchange, selection = self.exchange, self.selection
+        began: float | None = None
+        while (slot := exchange.vacant()) is not None:
+            if not selection.advance(reader):
+                return selection.complete
+            if self.about.paced:
+                if began is None:
+                    began = self._clock.now() - selection.time
+                self._wait_until(began + selection.time)
+                selection.arrived = self._clock.now()
+            try:
+                slot.frame = reader.retrieve(slot.frame)
+            except FrameError as error:
+                exchange.lost(selection.index, str(error))
+                exchange.put_back(slot)
+                continue
+            slot.index, slot.time = selection.index, selection.time
+            slot.arrived = selection.arrived if self.about.live else self._clock.now()
+            exchange.publish(slot)
+        return True
+
+    def _wait_until(self, moment: float) -> None:
+        with self.exchange.changed:
+            while not self.exchange.stopped and (left := moment - self._clock.now()) > 0:
+                self._clock.wait(self.exchange.changed, left)
+
+
+class Threaded:
+    """Frames read by a thread: ahead and in order, or the newest of a live source.
+
+    A live source that fails, ends, or is silent for `timeout` seconds has vanished: it is reported
+    and, if asked for, opened anew, with longer and longer pauses. A thread that hangs in the old
+    connection is left behind with its buffers, and ends when it wakes.
+
+    Parameters
+    ----------
+    source : Source
+    selection : Selection
+    live : bool, optional
+        As for `stream`.
+    clock : Clock
+    report : callable
+        Told of what happens, in the thread of the consumer.
+    reconnect : float, optional
+        Seconds to go on trying; 0 does not try, None never gives up.
+    timeout : float
+        Seconds without a frame after which a source that is not patient has vanished.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        selection: Selection,
+        *,
+        live: bool | None,
+        clock: Clock,
+        report: Callable[[str], None],
+        reconnect: float | None,
+        timeout: float,
+    ) -> None:
+        self.reconnects = 0
+        self._source, self._live, self._clock, self._report = source, live, clock, report
+        self._reconnect_for = reconnect
+        self._timeout = None if source.patience else timeout
+        self._met = False
+        self._lost = 0
+        self._notes: list[tuple[int, str]] = []
+        self._connection = Connection(source, selection, live, clock).start()
+
+    @property
+    def about(self) -> About:
+        """What the reader says of itself."""
+        return self._connection.about
+
+    @property
+    def selection(self) -> Selection:
+        """Where the reader is."""
+        return self._connection.selection
+
+    def take(self) -> Slot | None:
+        """The next frame, or the newest; an empty slot if some are lost; None at the end.
+
+        Raises
+        ------
+        VideoError
+            The source cannot be opened or read, or has vanished for good.
+        """
+        try:
+            slot = self._connection.exchange.take(self._timeout)
+        except (Silence, VideoError) as error:
+            if not (self._met and self._source.again and self.selection.live):
+                raise self._gone(error) from None
+            slot = self._reconnect(self._gone(error))
+        self._met = self._met or slot is not None
+        return slot
+
+    def newer(self) -> Slot | None:
+        """A frame that is ready now, if any."""
+        return self._connection.exchange.newer()
+
+    def losses(self) -> tuple[int, list[tuple[int, str]]]:
+        """How many frames were lost since the last call, and numbers and reasons of the last."""
+        count, notes = self._connection.exchange.losses()
+        count, self._lost = count + self._lost, 0
+        notes, self._notes = self._notes + notes, []
+        return count, notes
+
+    def _gone(self, error: Exception) -> VideoError:
+        if isinstance(error, VideoError):
+            return error
+        return VideoError(
+            f"{self._source.name}: no frame came for {self._timeout:g} s; check that it is "
+            "connected and sends, or raise timeout"
+        )
+
+    def _reconnect(self, gone: VideoError) -> Slot | None:
+        """The first frame of a new connection, made within the time that there is for it."""
+        clock, limit = self._clock, self._reconnect_for
+        if limit is not None and limit <= 0:
+            raise VideoError(
+                f"{gone}. It is not opened again, since reconnect is 0: give seconds, or None "
+                "to go on for ever"
+            ) from gone
+        began, pause = clock.now(), FIRST_PAUSE
+        deadline = None if limit is None else began + limit
+        self._report(f"{gone}; trying to reconnect")
+        while True:
+            self.abandon()
+            self._keep_losses()
+            wait = pause if deadline is None else min(pause, max(deadline - clock.now(), 0))
+            self._pause(wait)
+            self._connection = Connection(self._source, self.selection, self._live, clock).start()
+            try:
+                slot = self._connection.exchange.take(self._timeout)
+            except (Silence, VideoError) as error:
+                if deadline is not None and clock.now() >= deadline:
+                    self.abandon()
+                    raise VideoError(
+                        f"{self._gone(error)}. Gave up after trying for {limit:g} s"
+                    ) from error
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            self.reconnects += 1
+            self._report(f"{self._source.name}: is back after {clock.now() - began:.1f} s")
+            return slot
+
+    def _keep_losses(self) -> None:
+        count, notes = self._connection.exchange.losses()
+        self._lost += count
+        self._notes = (self._notes + notes)[-64:]
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, in slices so that Ctrl-C is heard; on a condition that nobody else knows."""
+        quiet = threading.Condition()
+        end = self._clock.now() + seconds
+        with quiet:
+            while (left := end - self._clock.now()) > 0:
+                self._clock.wait(quiet, min(left, 0.2))
+
+    def abandon(self) -> None:
+        """Stop reading without waiting for it."""
+        self._connection.exchange.stop()
+
+    def close(self) -> None:
+        """Stop reading, and let go of the source unless its reader hangs."""
+        self.abandon()
+        thread = self._connection.thread
+        if thread is not threading.current_thread():
+            thread.join(GRACE)

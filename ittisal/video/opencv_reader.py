@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import FrameError, VideoError
+from .upright import turn
 
 MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
 
@@ -14,7 +15,8 @@ MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever w
 class OpenCVReader:
     """Frames of a `cv2.VideoCapture`.
 
-    Pictures that a phone took sideways are turned upright, by OpenCV itself.
+    Pictures that a phone took sideways are turned upright; here, since OpenCV would make a new
+    array for each.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ class OpenCVReader:
         self._position = cv2.CAP_PROP_POS_MSEC
         self._faults = cv2.error
         self.time: float | None = None
+        self._quarters = _quarters(capture)
+        self._lying: np.ndarray | None = None
         fps, frames = (capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         self.fps: float | None = fps if 0 < fps < 10_000 else None
         self.frames: int | None = int(frames) if timed and 0 < frames < MAX_FRAMES else None
@@ -53,12 +57,16 @@ class OpenCVReader:
 
     def retrieve(self, out: np.ndarray | None) -> np.ndarray:
         """The frame last grabbed, uint8 of shape (H, W, 3)."""
+        lies = self._quarters != 0
         try:
-            good, frame = self._capture.retrieve(out)
+            good, frame = self._capture.retrieve(self._lying if lies else out)
         except self._faults as error:
             raise FrameError(f"frame cannot be decoded: {_reason(error)}") from error
         if not good or frame is None:
             raise FrameError("frame cannot be decoded")
+        if lies:
+            self._lying = frame
+            return turn(frame, self._quarters, out)
         return frame
 
     def close(self) -> None:
@@ -121,6 +129,16 @@ def _open(address: str, backend: int, timeout: int) -> Any:
         return capture
     capture.release()
     return None
+
+
+def _quarters(capture: Any) -> int:
+    """How many quarters anticlockwise the pictures have to be turned; OpenCV then leaves them."""
+    import cv2
+
+    clockwise = capture.get(cv2.CAP_PROP_ORIENTATION_META)
+    if clockwise not in (90, 180, 270) or not capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0):
+        return 0
+    return int(360 - clockwise) // 90
 
 
 def _reason(error: Exception) -> str:

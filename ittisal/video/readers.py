@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Reader(Protocol):
     time: float | None
     """Presentation time in seconds of the frame last grabbed, 0 at the stream's start."""
     fills: bool
-    """Whether `retrieve` writes into the array that it is given."""
+    """Whether `retrieve` uses the array that it is given, and what it returns may be given back."""
 
     def grab(self) -> bool:
         """Move on to the next frame; False at the end.
@@ -39,7 +39,9 @@ class Reader(Protocol):
         """
 
     def retrieve(self, out: np.ndarray | None) -> np.ndarray:
-        """The frame last grabbed: in `out` if that fits, else an array that is the caller's.
+        """The frame last grabbed, in an array that is then the caller's: `out`, if that fits.
+
+        Or another one, in place of which the reader keeps `out` for frames to come.
 
         Raises
         ------
@@ -80,7 +82,7 @@ class Source:
     patience: bool = True
 
 
-def fits(out: np.ndarray | None, shape: tuple[int, ...], dtype: type | np.dtype) -> bool:
+def fits(out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> TypeGuard[np.ndarray]:
     """Whether a frame of this shape and type can be written into `out` as it is."""
     return (
         out is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .errors import FrameError
 from .readers import Reader
@@ -44,11 +44,11 @@ class Selection:
     ----------
     wanted : Wanted
     live : bool
-        Whether frames without a time have that of their arrival; else number / fps.
+        Whether times are those of arrival.
     now : callable
         The clock, for arrivals.
     fps : float
-        Where the reader does not say.
+        Where the reader does not say. Frames without times are shown at number / fps.
     lost : callable
         Called with the number of a frame that cannot be read, and the reason.
     index, time : int, float
@@ -57,18 +57,23 @@ class Selection:
         When it came, by the clock.
     mended : int
         Times replaced so far, see `Statistics`.
+    complete : bool
+        Whether the end of what is wanted has been reached, rather than that of the source.
+    origin : float, optional
+        The first arrival from a live source.
     """
 
     wanted: Wanted
     live: bool
     now: Callable[[], float]
     fps: float
-    lost: Callable[[int, str], None]
+    lost: Callable[[int, str], None] = lambda index, reason: None
     index: int = -1
     time: float = -math.inf
     arrived: float = 0.0
     mended: int = 0
-    _origin: float | None = field(default=None, repr=False)
+    complete: bool = False
+    origin: float | None = None
 
     def advance(self, reader: Reader) -> bool:
         """Grab until the reader is at a frame that is wanted; False if there is none any more."""
@@ -85,6 +90,7 @@ class Selection:
             self.index += 1
             self.time = self._presented(reader)
             if self.time >= wanted.end:
+                self.complete = True
                 return False
             if (
                 self.index >= wanted.first
@@ -96,14 +102,14 @@ class Selection:
     def _presented(self, reader: Reader) -> float:
         """The frame's presentation time: always above the last one's."""
         time = reader.time
-        if time is None and self.live:
-            if self._origin is None:
-                self._origin = self.arrived
-            return max(self.arrived - self._origin, self.time + SOON)
+        if self.live:
+            if self.origin is None:
+                self.origin = self.arrived
+            return max(self.arrived - self.origin, self.time + SOON)
         fps = reader.fps or self.fps
         if time is None:
             return max(self.index / fps, self.time + SOON)
         if math.isfinite(time) and time > self.time:
             return time
         self.mended += 1
-        return max(self.index / fps if self.time == -math.inf else -math.inf, self.time + 1 / fps)
+        return self.index / fps if self.time == -math.inf else self.time + 1 / fps

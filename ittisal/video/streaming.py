@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..config import ITTI_1998, MIN_SIDE, Config
+from ..config import MIN_SIDE, VIDEO, Config
 from ..frames import check_channel_order
 from ..model import Saliency
 from .clock import Clock
-from .errors import VideoError
-from .feeds import Direct, Slot
+from .cuts import CutDetector
+from .errors import NothingWanted, VideoError
+from .exchange import SLOTS, Slot
+from .feeds import Direct, Threaded
+from .readers import Source
 from .selection import Selection, Wanted
 from .sources import DEFAULT_FPS, resolve
 from .statistics import Statistics
+
+MOST_ROOMS = 2 * SLOTS  # a reader may keep one or two besides those that go round
+LEEWAY = 0.005  # share of a file's frames that may be missing before it counts as cut short
 
 
 class Result:
@@ -64,7 +72,7 @@ class Result:
     @property
     def frame(self) -> np.ndarray:
         """The frame at its full size, in the stream's channel order; copy it to keep it."""
-        return self._stream._shown(self._serial)
+        return self._stream._frame(self._serial)
 
     def trace(self) -> dict[str, np.ndarray]:
         """Every intermediate by name, as `Saliency.trace` gives them."""
@@ -85,46 +93,70 @@ class Result:
 class Stream:
     """What `stream` returns: an iterator of `Result` that holds file or device until closed.
 
-    Use it in a `with` block, or to its end. One thread at a time.
+    Use it in a `with` block, or to its end; one that is forgotten lets go by itself. One thread at
+    a time may use it.
     """
 
     def __init__(
         self,
-        source: Any,
+        source: Source,
         config: Config,
+        selection: Selection,
         *,
+        live: bool | None,
         backend: str,
         threads: int | None,
         channel_order: str,
         width: int | None,
-        wanted: Wanted,
-        reader: str,
-        fps: float | None,
+        reconnect: float | None,
+        timeout: float,
+        cuts: bool,
+        report: Callable[[str], None],
         clock: Clock,
     ) -> None:
+        self.name = source.name
+        self.config = config
         self.channel_order = check_channel_order(channel_order)
         self.statistics = Statistics()
-        self._settings = (config, backend, threads)
-        self._width = width
-        self._clock = clock
+        self._settings = (backend, threads, width)
+        self._clock, self._report = clock, report
+        self._detector = CutDetector() if cuts else None
         self._model: Saliency | None = None
+        self._slot = Slot()
         self._serial = 0
-        self._closed = False
-        self._slot: Slot | None = None
-        self._opened = resolve(source, reader=reader, channel_order=channel_order, fps=fps)
-        self.name = self._opened.name
-        selection = Selection(wanted, False, clock.now, fps or DEFAULT_FPS, self._lost)
-        self._selection = selection
-        self._feed = Direct(self._opened, selection)
         self._began: float | None = None
+        self._dropped = 0  # since the last result
+        self._forget = False  # before the next frame
+        self._reconnects = 0
+        self._shown_serial = 0
+        self._closed = False
+        # The feed knows nothing of the stream, so that a forgotten stream is collected, and then
+        # its thread ends.
+        self._feed: Direct | Threaded
+        if source.threaded or live:
+            self._feed = Threaded(
+                source,
+                selection,
+                live=live,
+                clock=clock,
+                report=report,
+                reconnect=reconnect,
+                timeout=timeout,
+            )
+        else:
+            self._feed = Direct(source, selection)
+        self._let_go = weakref.finalize(self, self._feed.abandon)
         try:
-            self._next: Slot | None = self._feed.take()
-            if self._next is None:
-                raise VideoError(f"{self.name}: holds no frame that is wanted")
-            self._prepare(self._next.frame)
+            first = self._take()
+            if first is None:
+                raise self._nothing()
+            self._prepare(first)
+            self._next: Slot | None = first
         except BaseException:
             self.close()
             raise
+
+    # --- what is known of the source -------------------------------------------------------
 
     @property
     def size(self) -> tuple[int, int]:
@@ -132,117 +164,247 @@ class Stream:
         return self._size
 
     @property
-    def model(self) -> Saliency:
-        """The model; of the working size, if a width was given."""
-        assert self._model is not None
-        return self._model
-
-    @property
     def fps(self) -> float | None:
         """Nominal frames per second, if the source says so."""
-        return self._feed.reader.fps
+        return self._feed.about.fps
 
     @property
     def frames(self) -> int | None:
         """How many frames the source has by its own account; for some files an estimate."""
-        return self._feed.reader.frames
+        return self._feed.about.frames
+
+    @property
+    def live(self) -> bool:
+        """Whether only the newest frame is worked on."""
+        return self._feed.about.live
+
+    @property
+    def model(self) -> Saliency:
+        """The model; of the working size, if a width was given. Another after a change of size."""
+        assert self._model is not None
+        return self._model
+
+    # --- frame by frame --------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Result]:
         return self
 
     def __next__(self) -> Result:
-        self._serial += 1
+        self._serial += 1  # what results gave on demand is over
         if self._closed:
             raise StopIteration
         asked = self._clock.now()
         if self._began is None:
             self._began = asked
         try:
-            slot, self._next = self._next, None
-            if slot is None:
-                slot = self._feed.take()
-            if slot is None:
-                self.close()
-                raise StopIteration
-            return self._compute(slot, asked)
+            while True:
+                slot = self._first() if self._next is not None else self._take()
+                if slot is None:
+                    self._end()
+                    raise StopIteration
+                result = self._result(slot, asked)
+                if result is not None:
+                    return result
         except BaseException:
             self.close()
             raise
 
-    def _compute(self, slot: Slot, asked: float) -> Result:
-        frame = slot.frame
-        if frame.shape[:2] != self._size:
-            self._prepare(frame)
-            self.statistics.resizes += 1
-        self._slot = slot
-        model = self.model
-        self._working = self._shrunk(frame)
-        saliency = model(self._working)
-        done = self._clock.now()
-        latency = done - max(asked, slot.arrived)
-        statistics = self.statistics
-        statistics.frames += 1
-        statistics.mended = self._selection.mended
-        statistics.seconds = done - (self._began or 0.0)
-        statistics.latencies.add(latency)
-        return Result(self, self._serial, slot.index, slot.time, latency, saliency, 0, False)
+    def _first(self) -> Slot | None:
+        """The frame that came when the stream was made, or by now a newer one."""
+        slot, self._next = self._next, None
+        newer = self._feed.newer() if self.live else None
+        if newer is None:
+            return slot
+        self._count_dropped(newer.dropped + 1)
+        return newer
 
-    def _prepare(self, frame: np.ndarray) -> None:
-        """A model, and buffers, for frames like this one."""
+    def _take(self) -> Slot | None:
+        """The next frame; what was lost on the way to it is reported."""
+        while True:
+            slot = self._feed.take()
+            self._hear()
+            if slot is None or slot.frame is not None:
+                break
+        if slot is not None:
+            self._count_dropped(slot.dropped)
+        return slot
+
+    def _hear(self) -> None:
+        """Count and report frames lost and connections made."""
+        count, notes = self._feed.losses()
+        self.statistics.failed += count
+        if count > len(notes):
+            self._report(f"{self.name}: {count - len(notes)} frames cannot be read")
+        for index, reason in notes:
+            self._report(f"{self.name}: frame {index}: {reason}")
+        if self._feed.reconnects > self._reconnects:
+            self._reconnects = self.statistics.reconnects = self._feed.reconnects
+            self._forget = True
+
+    def _count_dropped(self, count: int) -> None:
+        self._dropped += count
+        self.statistics.dropped += count
+
+    def _result(self, slot: Slot, asked: float) -> Result | None:
+        """The saliency of a frame; None if the model refuses it, which is reported."""
+        statistics = self.statistics
+        frame = slot.picture
+        try:
+            if frame.shape[:2] != self._size:
+                before = self._size
+                self._prepare(slot)
+                statistics.resizes += 1
+                self._report(
+                    f"{self.name}: frames are {frame.shape[1]}x{frame.shape[0]} pixels from number "
+                    f"{slot.index} on, not {before[1]}x{before[0]}; another model is made"
+                )
+            working = self._working_frame(slot)
+            if self._detector is not None and self._detector.is_cut(working):
+                statistics.cuts += 1
+                self._forget = True
+            model: Any = self.model
+            if self._forget:
+                model.reset()
+            saliency = model(working, time=slot.time)
+        except (TypeError, ValueError) as error:
+            statistics.failed += 1
+            self._report(f"{self.name}: frame {slot.index}: {error}")
+            return None
+        done = self._clock.now()
+        latency = done - (slot.arrived if self.live else max(asked, slot.arrived))
+        statistics.frames += 1
+        statistics.mended = self._feed.selection.mended
+        statistics.seconds = done - (asked if self._began is None else self._began)
+        statistics.latencies.add(latency)
+        self._slot = slot
+        dropped, self._dropped = self._dropped, 0
+        cut, self._forget = self._forget, False
+        return Result(self, self._serial, slot.index, slot.time, latency, saliency, dropped, cut)
+
+    def _prepare(self, slot: Slot) -> None:
+        """A model and buffers for frames like this one, with kernels compiled."""
+        frame = slot.picture
         height, width = frame.shape[:2]
+        backend, threads, working_width = self._settings
         shape = (height, width)
-        if self._width is not None and self._width < width:
-            shape = max(round(height * self._width / width), MIN_SIDE), self._width
-        config, backend, threads = self._settings
-        order = self._feed.reader.channel_order
+        if working_width is not None and working_width < width:
+            shape = (max(round(height * working_width / width), MIN_SIDE), working_width)
+        model: Any = Saliency(
+            shape,
+            self.config,
+            backend=backend,
+            channel_order=self._feed.about.channel_order,
+            threads=threads,
+        )
         if self._model is not None:
             self._model.close()
-        self._model = Saliency(shape, config, backend=backend, channel_order=order, threads=threads)
+            self._forget = True
+        self._model = model
         self._size = (height, width)
+        self._rooms: list[np.ndarray] = []
         self._small: np.ndarray | None = None
-        self._converted: np.ndarray | None = None
+        self._shown: np.ndarray | None = None
+        if self._detector is not None:
+            self._detector.reset()
+        # The first call compiles, which is no frame's latency.
+        model(self._room(frame))
+        model.reset()
 
-    def _shrunk(self, frame: np.ndarray) -> np.ndarray:
-        """The frame at the working size."""
-        shape = self.model.shape
-        if frame.shape[:2] == shape:
+    def _room(self, frame: np.ndarray) -> np.ndarray:
+        """A zeroed frame of the model's size, from which a GPU reads without a copy."""
+        return self.model.pinned_frame(frame.dtype, channels=1 if frame.ndim == 2 else 3)
+
+    def _working_frame(self, slot: Slot) -> np.ndarray:
+        """The frame at the model's size, where the model reads it best."""
+        frame, model = slot.picture, self.model
+        if frame.shape[:2] == model.shape:
+            ours = any(frame is room for room in self._rooms)
+            if self._feed.about.fills and not ours and len(self._rooms) < MOST_ROOMS:
+                # From now on the reader fills room that is the model's.
+                slot.frame = self._room(frame)
+                self._rooms.append(slot.frame)
+                np.copyto(slot.frame, frame)
+            return slot.picture
+        import cv2
+
+        if (
+            self._small is None
+            or self._small.dtype != frame.dtype
+            or self._small.ndim != frame.ndim
+        ):
+            self._small = self._room(frame)
+        cv2.resize(frame, model.shape[::-1], dst=self._small, interpolation=cv2.INTER_AREA)
+        return self._small
+
+    def _end(self) -> None:
+        """Tell a source that is cut short from one that ended, and one that gave nothing."""
+        statistics, selection, about = self.statistics, self._feed.selection, self._feed.about
+        if not statistics.frames:
+            raise self._nothing()
+        if selection.complete or about.live or not (about.frames and about.fps):
+            return
+        short = about.frames / about.fps - (selection.time + 1 / about.fps)
+        missing = min(about.frames - selection.index - 1, round(short * about.fps))
+        if missing > max(1, about.frames * LEEWAY):
+            statistics.missing = missing
+            self._report(
+                f"{self.name}: ends after frame {selection.index} ({selection.time:.2f} s), where "
+                f"about {about.frames} frames ({about.frames / about.fps:.2f} s) are promised; it "
+                "is cut short or damaged"
+            )
+
+    def _nothing(self) -> VideoError:
+        selection, failed = self._feed.selection, self.statistics.failed
+        read = selection.index + 1
+        if failed:
+            return VideoError(f"{self.name}: none of its {read} frames can be used")
+        if not read:
+            return VideoError(f"{self.name}: holds no frame; it is empty, cut short or damaged")
+        return NothingWanted(
+            f"{self.name}: none of its {read} frames up to {selection.time:.2f} s is among those "
+            "asked for; change start, end, first or every"
+        )
+
+    # --- on demand -------------------------------------------------------------------------
+
+    def _frame(self, serial: int) -> np.ndarray:
+        """The frame of the result with this serial number, in the order asked for."""
+        self._check(serial)
+        frame = self._slot.picture
+        if frame.ndim == 2 or self._feed.about.channel_order == self.channel_order:
             return frame
         import cv2
 
-        if self._small is None or self._small.dtype != frame.dtype:
-            channels = 1 if frame.ndim == 2 else 3
-            self._small = self.model.pinned_frame(frame.dtype, channels=channels)
-        return cv2.resize(frame, shape[::-1], dst=self._small, interpolation=cv2.INTER_AREA)
+        if self._shown is None or self._shown.dtype != frame.dtype:
+            self._shown = np.empty_like(frame)
+        if self._shown_serial != serial:
+            self._shown_serial = serial
+            cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=self._shown)  # or back: it only swaps
+        return self._shown
 
-    def _lost(self, index: int, reason: str) -> None:
-        self.statistics.failed += 1
-
-    def _shown(self, serial: int) -> np.ndarray:
+    def _computed(self, serial: int) -> tuple[Any, np.ndarray]:
+        """The model, and the frame that it has just worked on."""
         self._check(serial)
-        assert self._slot is not None
-        frame = self._slot.frame
-        if frame.ndim == 2 or self._feed.reader.channel_order == self.channel_order:
-            return frame
-        import cv2
-
-        if self._converted is None or self._converted.shape != frame.shape:
-            self._converted = np.empty_like(frame)
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=self._converted)
-
-    def _computed(self, serial: int) -> tuple[Saliency, np.ndarray]:
-        self._check(serial)
-        return self.model, self._working
+        return self.model, self._slot.picture if self._small is None else self._small
 
     def _check(self, serial: int) -> None:
         if serial != self._serial or self._closed:
             raise RuntimeError(
-                "this result's buffers hold another frame by now; ask for frame, trace or "
-                "contributions before the next result, and copy what is to last"
+                "this result's buffers hold another frame by now, or the stream is closed; ask for "
+                "frame, trace or contributions before the next result, and copy what is to last"
             )
 
+    # --- the end ---------------------------------------------------------------------------
+
     def close(self) -> None:
-        """Let go of file or device, threads and model; closing twice does no harm."""
+        """Let go of file or device, threads and model; closing twice does no harm.
+
+        A reader that hangs in a driver is not waited for longer than a second.
+        """
+        if self._closed:
+            return
         self._closed = True
+        self._let_go.detach()
         self._feed.close()
         if self._model is not None:
             self._model.close()
@@ -253,10 +415,17 @@ class Stream:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<Stream of {self.name}, {self._size[1]}x{self._size[0]}>"
+
+
+def _log(message: str) -> None:
+    logging.getLogger("ittisal.video").warning(message)
+
 
 def stream(
     source: Any,
-    config: Config = ITTI_1998,
+    config: Config = VIDEO,
     *,
     live: bool | None = None,
     backend: str = "auto",
@@ -275,22 +444,130 @@ def stream(
     report: Callable[[str], None] | None = None,
     clock: Clock | None = None,
 ) -> Stream:
-    """The saliency of the frames of a video (a skeleton: every frame, no threads yet)."""
+    """The saliency of every frame of a video, or of the newest frame of a live one.
+
+    A file is read ahead by a thread, in order, while the model works. A live source is read as
+    fast as it sends, and the model is given the newest frame; what it could not keep up with is
+    counted. Either way there are three frame buffers, however long it runs.
+
+    Parameters
+    ----------
+    source : str, Path, int, RawVideo, Source, cv2.VideoCapture, or iterable of arrays
+        A file; an address (rtsp://, http://, ...); a directory or a pattern (``shots/*.png``) of
+        pictures, in natural order; the number of a camera; raw video in a pipe; or arrays, uint8,
+        uint16 or float in [0, 1], of shape (H, W, 3), or (H, W) grey, or with alpha (composited
+        over white).
+    config : Config
+        The reading of the model.
+    live : bool, optional
+        Only ever the newest frame. By default for cameras and for addresses that do not say how
+        many frames they have. A recording is then played at its own speed.
+    backend, threads
+        As for `Saliency`.
+    channel_order : {"rgb", "bgr"}
+        Of the arrays of an iterable, and of `Result.frame`; never guessed.
+    width : int, optional
+        Frames wider than this many pixels are shrunk to it, by area, for the model.
+    every : int
+        Take only frames whose number is a multiple of this. The others are not dropped, since
+        nobody wants them, and are not converted.
+    start, end : float, optional
+        Take only frames shown from `start` until before `end`, in seconds.
+    first : int
+        Take only frames from this number on, as for taking up a run again.
+    reader : {"opencv", "pyav"}
+        What reads files and addresses; PyAV is the extra `video`.
+    reconnect : float, optional
+        Seconds for which to try to open a camera or address again that has vanished, after 0.5, 1,
+        2, ... at most 10 s; None for ever, 0 not at all. One that was never there is an error.
+    timeout : float
+        Seconds without a frame after which a camera or address has vanished. The program does not
+        hang, even where the driver does.
+    cuts : bool
+        Find cuts, and let the model forget the past there, so that none is taken for motion.
+    fps : float, optional
+        Frames per second of sources that know no times: iterables, pictures (default 25).
+    report : callable, optional
+        Given one line of text for each thing that went wrong and was got over: a frame that
+        cannot be read, a camera that vanished or came back, a file cut short, another frame
+        size. By default they are warnings of the logger "ittisal.video". Called in your thread.
+    clock : Clock, optional
+        For tests.
+
+    Returns
+    -------
+    Stream
+        An iterator of `Result`. The first frame has been read, so that `size` is known; use it in
+        a `with` block, or to its end.
+
+    Raises
+    ------
+    VideoError
+        The source cannot be opened, holds no frame (`NothingWanted`: none that was asked for), or
+        has vanished for good. From `stream` or from the iterator.
+    TypeError, ValueError
+        Wrong arguments, or frames that the model does not take.
+    BackendError
+        The backend named cannot run here.
+
+    Notes
+    -----
+    A model that is asked for the first time compiles, before the first result is given. Times
+    always increase: one that is missing or does not is replaced by the last one and 1 / fps, and
+    counted (`Statistics.mended`). Frames that cannot be read or that the model refuses are
+    reported, counted (`Statistics.failed`) and left out.
+
+    Examples
+    --------
+    >>> import numpy as np, ittisal
+    >>> frames = np.zeros((3, 64, 96, 3), np.uint8)
+    >>> frames[:, 20:30, 40:50] = 255
+    >>> with ittisal.stream(frames, fps=10) as results:
+    ...     for result in results:
+    ...         print(result.index, result.time, result.saliency.shape, result.dropped)
+    0 0.0 (4, 6) 0
+    1 0.1 (4, 6) 0
+    2 0.2 (4, 6) 0
+    """
     wanted = Wanted(
         every,
         -math.inf if start is None else start,
         math.inf if end is None else end,
         first,
     )
+    _check_numbers(width, fps, timeout, reconnect)
+    check_channel_order(channel_order)
+    clock = clock or Clock()
+    opened = resolve(source, reader=reader, channel_order=channel_order, fps=fps, timeout=timeout)
+    selection = Selection(wanted, False, clock.now, fps or DEFAULT_FPS)
     return Stream(
-        source,
+        opened,
         config,
+        selection,
+        live=opened.live if live is None else live,
         backend=backend,
         threads=threads,
         channel_order=channel_order,
         width=width,
-        wanted=wanted,
-        reader=reader,
-        fps=fps,
-        clock=clock or Clock(),
+        reconnect=reconnect,
+        timeout=timeout,
+        cuts=cuts,
+        report=report or _log,
+        clock=clock,
     )
+
+
+def _check_numbers(
+    width: int | None, fps: float | None, timeout: float, reconnect: float | None
+) -> None:
+    if width is not None:
+        if isinstance(width, bool) or not isinstance(width, int):
+            raise TypeError(f"width={width!r} must be a whole number of pixels")
+        if width < MIN_SIDE:
+            raise ValueError(f"width={width} must be at least {MIN_SIDE} pixels")
+    if fps is not None and not 0 < fps < math.inf:
+        raise ValueError(f"fps={fps!r} must be above 0")
+    if not timeout > 0:
+        raise ValueError(f"timeout={timeout!r} must be above 0 seconds")
+    if reconnect is not None and not reconnect >= 0:
+        raise ValueError(f"reconnect={reconnect!r} must be seconds, 0 for never, None for ever")
