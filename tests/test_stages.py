@@ -146,7 +146,7 @@ def run_stage(kind, name, shape, stage, dtype="uint8", channels=3):
     out = np.empty(backend.plan.map_shape, np.float32)
     backend.run(frame, out)  # what a stage needs besides: the brightest pixel, say
     number = STAGES.index(stage)
-    views = backend.views(frame.ndim)
+    views = backend.views()
     for key, view in views.items():
         given = key.startswith(READS[stage])
         if stage == "pyramid" and not key.endswith("/2"):
@@ -154,7 +154,7 @@ def run_stage(kind, name, shape, stage, dtype="uint8", channels=3):
         view[:] = wanted[key] if given else np.nan if not key.startswith("orient") else 0
     first = number - 1 if stage == "combine" else number  # N has no results but its numbers
     backend.stages(frame, out, first, number)
-    got = {**views, **backend.results(frame.ndim), "saliency": out}
+    got = {**views, **backend.results(), "saliency": out}
     skip = () if stage != "opponency" else tuple(f"/{level}" for level in range(3, 9))
     backend.close()
     return {

@@ -58,8 +58,7 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
         types.float64[::1],  # numbers
         INTEGERS,  # offsets
         types.float64[:, ::1],  # partials
-        types.UniTuple(types.Array(background, 1, "C"), 2),
-        types.float32[:, :, ::1],  # held
+        types.Tuple((*[types.Array(background, 1, "C")] * 2, types.float32[:, :, ::1])),  # memory
         types.UniTuple(types.int64, 2),  # stages
         Static(variant),
         types.none if own is None else Static(own),
@@ -80,7 +79,7 @@ class Kind:
     numbers: np.ndarray
     features: list[int]  # bit per feature, without a past and with one
     weights: list[list[float]]  # of the channels, likewise
-    background: tuple[np.ndarray, ...]  # flicker's, as it was and as it becomes
+    memory: tuple[Any, ...]  # flicker's background, as it was and as it becomes; `held`
 
 
 class CpuBackend(OneByOne):
@@ -117,7 +116,7 @@ class CpuBackend(OneByOne):
     def nbytes(self) -> int:
         """Bytes of arena, tables, scratch and copies of frames that are not read in place."""
         scratch = self.offsets, self.partials, self.team.words, self.held, *self.staging.values()
-        kinds = (array for kind in self.kinds.values() for array in (kind.spare, *kind.background))
+        kinds = (array for kind in self.kinds.values() for array in (kind.spare, *kind.memory[:2]))
         return self.layout.nbytes + sum(a.nbytes for a in (*scratch, *kinds))
 
     def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
@@ -175,7 +174,8 @@ class CpuBackend(OneByOne):
             for before, now in self.levels:
                 np.copyto(before, now)
             self.held[:1] = self.held[1:]
-            kind.background = kind.background[::-1]
+            was, becomes, held = kind.memory
+            kind.memory = becomes, was, held
         self.ran = False
         self.moment, self.colour = moment, frame.ndim == 3
         kind.numbers[run.KEEP], kind.numbers[run.SHARE] = moment.keep, moment.share
@@ -199,8 +199,7 @@ class CpuBackend(OneByOne):
             kind.numbers,
             self.offsets,
             self.partials,
-            kind.background,
-            self.held,
+            kind.memory,
             (first, last),
             *kind.choices,
         )
@@ -238,7 +237,7 @@ class CpuBackend(OneByOne):
             numbers,
             masks,
             weights,
-            tuple(np.zeros(size, BACKGROUNDS[background]) for _ in range(2)),
+            (*(np.zeros(size, BACKGROUNDS[background]) for _ in range(2)), self.held),
         )
 
     def staged(self, frame: np.ndarray) -> np.ndarray:

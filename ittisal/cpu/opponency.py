@@ -229,7 +229,7 @@ def pixel_rows(pixels, even, odd, past, keep, threshold, arena, where, variant):
 def opponency_rows(
     frame,
     spare,
-    background,
+    memory,
     keep,
     threshold,
     grey_scale,
@@ -244,7 +244,7 @@ def opponency_rows(
     """Rows `first` to `last` of level 2 of the variant's planes, from number `plane` on.
 
     `spare` holds a pair of rows copied from the frame's end, where whole vectors would read past
-    it. `background` is flicker's, as it was and as it becomes.
+    it. The first two of `memory` are flicker's background, as it was and as it becomes.
     """
     arena, levels, halvings, _, _ = buffers
     reach, channels = constant(variant, "reach"), constant(variant, "channels")
@@ -274,8 +274,8 @@ def opponency_rows(
         output = level1 + (row & 1) * row1
         where = step(halvings, table0, pair, reach, state0, pairs0, output, 2 * row1)
         past = (
-            background[0],
-            background[1],
+            memory[0],
+            memory[1],
             min(2 * pair, height - 1) * background_pitch,
             min(2 * pair + 1, height - 1) * background_pitch,
         )

@@ -101,8 +101,7 @@ def run_frame(
     numbers,
     offsets,
     partials,
-    background,
-    held,
+    memory,
     stages,
     variant,
     own,
@@ -157,7 +156,7 @@ def run_frame(
             opponency.opponency_rows(
                 frame,
                 spare,
-                background,
+                memory,
                 keep,
                 threshold,
                 scale,
@@ -173,7 +172,7 @@ def run_frame(
                 opponency.opponency_rows(
                     frame,
                     spare,
-                    background,
+                    memory,
                     keep,
                     threshold,
                     scale,
@@ -220,7 +219,7 @@ def run_frame(
                     orientation.orientation_rows(
                         buffers, level, source, first, last, scratch, offsets, variant
                     )
-                if moving is not None:
+                if moving is not None:  # noqa: SIM102 (Numba leaves the outer branch out)
                     if moves:
                         threshold = np.float32(numbers[MOTION_THRESHOLD])
                         motion.motion_rows(buffers, level, first, last, threshold)
@@ -278,7 +277,7 @@ def run_frame(
 
     if good and first_stage <= COMBINE <= last_stage and member == 0:
         combine.combine_maps(buffers, numbers[WEIGHTS:], variant, iterations, scratch)
-        combine.copy_out(buffers, out, held, np.float32(numbers[SHARE]), variant, iterations)
+        combine.copy_out(buffers, out, memory[2], np.float32(numbers[SHARE]), variant, iterations)
     if member == 0:
         close_door(words)
     else:
