@@ -436,7 +436,7 @@ def trace(
     planes = {"intensity": intensity(unit)}
     if Channel.COLOUR in weights:
         planes["red_green"], planes["blue_yellow"] = opponency(unit, config)
-    if Channel.FLICKER in weights:
+    if past is not None and Channel.FLICKER in weights:
         planes["flicker"] = flicker(planes["intensity"], past)
     for name, plane in planes.items():
         for level, x in enumerate(pyramid(plane, config)):
@@ -459,7 +459,7 @@ def trace(
                 out[f"orientation/{theta}/{level}"] = energy
                 features.setdefault(f"orientation_{theta}", {})[level] = energy
 
-    if Channel.MOTION in weights:
+    if past is not None and Channel.MOTION in weights:
         for level in range(CENTRE_LEVELS[0], top_level(shape, config) + 1):
             now, before = out[f"pyramid/intensity/{level}"], past.levels[level]
             for direction in DIRECTIONS:
@@ -500,8 +500,8 @@ def trace(
     for channel, maps in sums.items():  # P98, eqs. 5-7
         out[f"conspicuity/{channel}"] = np.sum(maps, axis=0)
     for channel, weight in weights.items():  # P98, eq. 8
-        again = normalise([out[f"conspicuity/{channel}"]], 1.0, config, first=False)
-        out[f"contribution/{channel}"] = weight * again
+        map_ = out[f"conspicuity/{channel}"]
+        out[f"contribution/{channel}"] = weight * normalise([map_], 1.0, config, first=False)
     saliency = np.sum([out[f"contribution/{channel}"] for channel in weights], axis=0)
     if config.normalise_saliency:
         saliency = normalise([saliency], 1.0, config, first=False, to=2.0)
