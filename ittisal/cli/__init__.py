@@ -1,4 +1,4 @@
-"""The command line: `ittisal demo`, `map`, `info`, `bench`, `warmup`.
+"""The command line: `ittisal demo`, `map`, `video`, `info`, `bench`, `warmup`.
 
 One module per subcommand, each with `add_parser` and `run`. Whatever is heavy (OpenCV,
 scikit-image, Numba) is imported inside the functions that use it, so that `--help` is quick.
@@ -16,7 +16,8 @@ from typing import NoReturn
 
 from .._version import __version__
 from ..pipeline import BackendError
-from . import bench, demo, info, map, warmup
+from ..video import VideoError
+from . import bench, demo, info, map, video, warmup
 from .errors import UsageError, debugging, reason
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
@@ -28,6 +29,7 @@ examples:
   ittisal demo                           a photograph and its maps in one picture
   ittisal map photo.jpg --overlay        photo.saliency.png and photo.overlay.png beside it
   ittisal map photos/ -o maps --json     a whole folder, one JSON line per image
+  ittisal video clip.mp4 --jsonl clip.jsonl -o clip.overlay.mp4
   ittisal bench --size 640x480           how fast it is on this machine
 
 exit status:
@@ -62,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ittisal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, map, info, bench, warmup):
+    for module in (demo, map, video, info, bench, warmup):
         module.add_parser(commands)
     return top
 
@@ -101,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has what it wants
         _discard_stdout()
         return BROKEN_PIPE
+    except VideoError as error:
+        return _fail(name, error, SOME_FAILED)
     except OSError as error:
         if error.filename is None:  # every file's own error has been dealt with
             _discard_stdout()

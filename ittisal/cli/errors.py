@@ -36,8 +36,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, (UsageError, ImageError, ValueError, TypeError)):
         return text
     from ..pipeline import BackendError
+    from ..video import VideoError
 
-    if isinstance(error, BackendError):
+    if isinstance(error, (BackendError, VideoError)):
         return text
     return (
         f"unexpected {type(error).__name__}: {text}. This is a fault in ittisal: please report "

@@ -14,15 +14,17 @@ from ..model import Saliency
 from .errors import UsageError, reason
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, threads: bool = True) -> None:
-    """`--preset`, `--config`, `--set`, `--backend` and, unless told, `--threads`."""
+def add_model_options(
+    parser: argparse.ArgumentParser, *, threads: bool = True, preset: str = "itti1998"
+) -> None:
+    """`--preset` with its default, `--config`, `--set`, `--backend`, unless told `--threads`."""
     group = parser.add_argument_group("model")
     which = group.add_mutually_exclusive_group()
     which.add_argument(
         "--preset",
         metavar="NAME",
-        default="itti1998",
-        help=f"reading of the model: {', '.join(PRESETS)} (default: itti1998)",
+        default=preset,
+        help=f"reading of the model: {', '.join(PRESETS)} (default: {preset})",
     )
     which.add_argument("--config", metavar="FILE", help="a .json or .toml file of config fields")
     group.add_argument(

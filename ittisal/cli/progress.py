@@ -7,16 +7,23 @@ from typing import Any, TextIO
 
 
 class Progress:
-    """A bar if tqdm is there and stderr is a terminal; without, only the text."""
+    """A bar if tqdm is there and stderr is a terminal; without, only the text.
 
-    def __init__(self, total: int, *, wanted: bool) -> None:
+    `total` is None where nobody knows; `done` are those of an earlier run.
+    """
+
+    def __init__(
+        self, total: int | None, *, wanted: bool, unit: str = "image", done: int = 0
+    ) -> None:
         self._bar: Any = None
-        if wanted and total > 1 and sys.stderr.isatty():
+        if wanted and (total is None or total > 1) and sys.stderr.isatty():
             try:
                 from tqdm import tqdm
             except ImportError:
                 return
-            self._bar = tqdm(total=total, unit="image", file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=total, initial=done, unit=unit, file=sys.stderr, dynamic_ncols=True
+            )
 
     def step(self) -> None:
         """One more is done."""

@@ -11,16 +11,19 @@ model and hands out `Result`s.
 from .clock import Clock
 from .cuts import CutDetector
 from .errors import FrameError, NothingWanted, VideoError
+from .pictures import Brightness, Painter, overlay
 from .raw import RawVideo
 from .readers import Reader, Source
 from .statistics import Statistics
 from .streaming import Result, Stream, stream
 
 __all__ = [
+    "Brightness",
     "Clock",
     "CutDetector",
     "FrameError",
     "NothingWanted",
+    "Painter",
     "RawVideo",
     "Reader",
     "Result",
@@ -28,5 +31,6 @@ __all__ = [
     "Statistics",
     "Stream",
     "VideoError",
+    "overlay",
     "stream",
 ]

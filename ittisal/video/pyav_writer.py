@@ -181,11 +181,18 @@ class Sound:
 
         self.notes: list[str] = []
         self._out = container
-        self._source = av.open(os.fspath(path))
-        video = self._source.streams.video
+        self._targets: dict[int, Any] = {}
+        self._ahead: tuple[float, Any] | None = None
+        self._packets: Iterator[tuple[float, Any]] = iter(())
+        try:
+            self._source: Any = av.open(os.fspath(path))
+        except OSError as error:
+            self._source = None
+            self.notes.append(f"no sound, since PyAV cannot read {path}: {error.strerror}")
+            return
+        video: Any = self._source.streams.video
         start = video[0].start_time if video else None
         self._start = float(start * video[0].time_base) if start else 0.0
-        self._targets: dict[int, Any] = {}
         supported = container.supported_codecs
         for stream in self._source.streams.audio:
             name = stream.codec_context.name if stream.codec_context else "of unknown kind"
@@ -197,7 +204,6 @@ class Sound:
                 continue
             self._targets[stream.index] = add_copy(container, stream)
         self._packets = self._wanted()
-        self._ahead: tuple[float, Any] | None = None
 
     def _wanted(self) -> Iterator[tuple[float, Any]]:
         """Packets and their times in seconds from the video's beginning."""
@@ -228,7 +234,8 @@ class Sound:
 
     def close(self) -> None:
         """Close the file."""
-        self._source.close()
+        if self._source is not None:
+            self._source.close()
 
 
 def add_copy(container: Any, stream: Any) -> Any:

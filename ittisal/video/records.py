@@ -49,8 +49,8 @@ class Records:
             forgotten before it. `latency_ms`: to its map. `peak`: `x` and `y` of the highest
             sample in pixels of the source's frame, and its `value`; None where nothing stands
             out. `mean`: of the map. `shares`: of each channel with a weight, of all that the
-            channels add to the map; they sum to 1, and a channel without a part in this frame has
-            0, as have all where nothing stands out.
+            channels add to the map; they sum to 1 (rounded to six places), and a channel without a
+            part in this frame has 0, as have all where nothing stands out.
         """
         saliency = result.saliency
         shares = channel_shares(result.contributions())
@@ -62,7 +62,7 @@ class Records:
             "latency_ms": round(result.latency * 1e3, 3),
             "peak": peak(saliency, self._stream.size, self._stream.model.shape, self._config),
             "mean": float(saliency.mean(dtype=np.float64)),
-            "shares": {name: shares.get(name, 0.0) for name in self.channels},
+            "shares": {name: round(shares.get(name, 0.0), 6) for name in self.channels},
         }
 
     @property

@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM, heard between frames rather than in the middle of a write."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+class Interrupts:
+    """While entered, the first signal asks for an orderly end, the second for an end at once.
+
+    The first is noted in `number`; if the program is `waiting` for a frame, which may never come,
+    it is also raised there, as KeyboardInterrupt. The second is raised wherever it comes.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._waiting = False
+        self._before: dict[int, Any] = {}
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """In this block nothing is lost if it is broken off."""
+        self._waiting = True
+        try:
+            if self.number is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._waiting = False
+
+    def _hear(self, number: int, frame: Any) -> None:
+        again = self.number is not None
+        self.number = self.number or number
+        if again or self._waiting:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
