@@ -9,10 +9,11 @@ import numpy as np
 
 from ..frames import check_frame, composite
 from .errors import FrameError
+from .readers import fits
 
 
 class ArrayReader:
-    """The arrays of an iterable as frames, where they lie: nothing is copied.
+    """The arrays of an iterable as frames.
 
     Grey stays grey; what has alpha is composited over white.
 
@@ -24,12 +25,17 @@ class ArrayReader:
         Of those with colour.
     fps : float
         Frames per second, since arrays have no times.
+    copies : bool
+        Whether frames are copied: needed where the next is asked for before this one is done
+        with, since many a camera fills one array over and over. Else they stay where they lie.
     """
 
     time: float | None = None
-    fills = False
 
-    def __init__(self, arrays: Iterable[Any], channel_order: str, fps: float) -> None:
+    def __init__(
+        self, arrays: Iterable[Any], channel_order: str, fps: float, *, copies: bool = False
+    ) -> None:
+        self.fills = copies
         self.channel_order = channel_order
         self.fps: float | None = fps
         self.frames: int | None = len(arrays) if isinstance(arrays, Sized) else None
@@ -50,9 +56,14 @@ class ArrayReader:
         try:
             if hasattr(array, "__array__"):
                 array = composite(np.asarray(array))
-            return check_frame(array)
+            frame = check_frame(array)
         except (TypeError, ValueError) as error:
             raise FrameError(str(error)) from error
+        if not self.fills:
+            return frame
+        room = out if fits(out, frame.shape, frame.dtype) else np.empty_like(frame, order="C")
+        np.copyto(room, frame)
+        return room
 
     def close(self) -> None:
         """Close a generator, so that what it holds is let go of."""

@@ -9,6 +9,7 @@ import numpy as np
 from .errors import FrameError, VideoError
 from .upright import turn
 
+ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
 MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
 
 
@@ -38,6 +39,8 @@ class OpenCVReader:
         self._position = cv2.CAP_PROP_POS_MSEC
         self._faults = cv2.error
         self.time: float | None = None
+        self._place = -1  # the number of the frame last grabbed
+        self._ahead = False  # whether that is to be given the next time, after one that is lost
         self._quarters = _quarters(capture)
         self._lying: np.ndarray | None = None
         fps, frames = (capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
@@ -46,6 +49,22 @@ class OpenCVReader:
 
     def grab(self) -> bool:
         """Move on to the next frame; False at the end, or when a camera has gone."""
+        if self._ahead:
+            self._ahead = False
+            return True
+        if self._grab():
+            self._place += 1
+            return True
+        if self.frames is not None and self._place + 1 >= self.frames:
+            return False
+        for _ in range(ATTEMPTS):
+            if self._grab():
+                self._ahead = True
+                self._place += 2
+                raise FrameError("cannot be decoded; the file or the transmission is damaged")
+        return False
+
+    def _grab(self) -> bool:
         try:
             if not self._capture.grab():
                 return False
@@ -61,9 +80,9 @@ class OpenCVReader:
         try:
             good, frame = self._capture.retrieve(self._lying if lies else out)
         except self._faults as error:
-            raise FrameError(f"frame cannot be decoded: {_reason(error)}") from error
+            raise FrameError(f"cannot be decoded: {_reason(error)}") from error
         if not good or frame is None:
-            raise FrameError("frame cannot be decoded")
+            raise FrameError("cannot be decoded")
         if lies:
             self._lying = frame
             return turn(frame, self._quarters, out)

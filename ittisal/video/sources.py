@@ -23,6 +23,7 @@ from .readers import Source
 
 READERS = ("opencv", "pyav")
 DEFAULT_FPS = 25.0  # of frames that come without times
+NOT_FRAMES = (bytes, bytearray, Mapping)  # though they can be iterated over
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PASSWORD = re.compile(r"(//[^/@]*:)[^/@]*@")
 
@@ -34,6 +35,7 @@ def resolve(
     channel_order: str = "rgb",
     fps: float | None = None,
     timeout: float = 10.0,
+    live: bool | None = None,
 ) -> Source:
     """What to open, and how it behaves, for anything that `stream` takes.
 
@@ -63,13 +65,15 @@ def resolve(
         return Source(name, partial(RawReader, source, rate))
     if hasattr(source, "grab") and hasattr(source, "retrieve"):
         return _capture(source)
-    if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, Mapping)):
-        return _iterable(source, channel_order, rate)
-    hint = "RawVideo(file, size, pix_fmt) for raw video" if hasattr(source, "read") else ""
-    raise TypeError(
-        f"source is a {type(source).__name__}; give a path, the number of a camera, an address, "
-        f"an iterable of arrays, or {hint or 'a RawVideo'}"
+    is_file = hasattr(source, "read")  # which is iterable too, by lines
+    if isinstance(source, Iterable) and not isinstance(source, NOT_FRAMES) and not is_file:
+        return _iterable(source, channel_order, rate, bool(live))
+    wanted = (
+        "RawVideo(file, size, pix_fmt) if raw video comes from it"
+        if is_file
+        else "a path, the number of a camera, an address, an iterable of arrays, or a RawVideo"
     )
+    raise TypeError(f"source is a {type(source).__name__}; give {wanted}")
 
 
 def _path(path: str, reader: str, channel_order: str, fps: float) -> Source:
@@ -168,7 +172,7 @@ def _adopt(capture: Any, name: str) -> OpenCVReader:
     return OpenCVReader(capture, name, timed=capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0)
 
 
-def _iterable(source: Any, channel_order: str, fps: float) -> Source:
+def _iterable(source: Any, channel_order: str, fps: float, live: bool) -> Source:
     if isinstance(source, np.ndarray) and (
         source.ndim < 3 or (source.ndim == 3 and source.shape[-1] in (1, 3, 4))
     ):
@@ -177,4 +181,5 @@ def _iterable(source: Any, channel_order: str, fps: float) -> Source:
             "for one image call ittisal.saliency_map"
         )
     name = f"the {type(source).__name__}"
-    return Source(name, partial(ArrayReader, source, channel_order, fps), threaded=False)
+    opening = partial(ArrayReader, source, channel_order, fps, copies=live)
+    return Source(name, opening, threaded=live)

@@ -538,7 +538,14 @@ def stream(
     _check_numbers(width, fps, timeout, reconnect)
     check_channel_order(channel_order)
     clock = clock or Clock()
-    opened = resolve(source, reader=reader, channel_order=channel_order, fps=fps, timeout=timeout)
+    opened = resolve(
+        source,
+        reader=reader,
+        channel_order=channel_order,
+        fps=fps,
+        timeout=timeout,
+        live=live,
+    )
     selection = Selection(wanted, False, clock.now, fps or DEFAULT_FPS)
     return Stream(
         opened,

@@ -1,0 +1,589 @@
+"""What a source may be, and what its readers give: frames, times, errors."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import logging
+import os
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import clips
+import cv2
+import numpy as np
+import pytest
+from clips import FakeModel
+
+import ittisal
+from ittisal.video import NothingWanted, RawVideo, VideoError, stream
+from ittisal.video.arrays import ArrayReader
+from ittisal.video.opencv_reader import open_file
+from ittisal.video.pictures_reader import natural
+from ittisal.video.pyav_reader import open_pyav
+from ittisal.video.sources import resolve
+
+av = pytest.importorskip("av")
+READERS = ("opencv", "pyav")
+
+
+@pytest.fixture(autouse=True)
+def model(monkeypatch):
+    """A model that costs nothing: these tests are about what comes before it."""
+    fake = type("Model", (FakeModel,), {"made": [], "calls": []})
+    monkeypatch.setattr("ittisal.video.streaming.Saliency", fake)
+    return fake
+
+
+@pytest.fixture(params=READERS)
+def reader(request):
+    return request.param
+
+
+def opened(path, reader, order="bgr"):
+    if reader == "opencv":
+        return open_file(str(path), path.name)
+    return open_pyav(str(path), path.name, order)
+
+
+def drained(reader):
+    """(time, copy of the frame) of all frames of a reader."""
+    found = []
+    while reader.grab():
+        found.append((reader.time, reader.retrieve(None).copy()))
+    reader.close()
+    return found
+
+
+# --- times --------------------------------------------------------------------------------------
+
+IRREGULAR = [0, 1, 3, 4, 9, 10, 11, 17, 18, 25]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
+@pytest.mark.parametrize("late", [0, 10])
+def test_times_of_an_irregular_file_are_exact_with_both_readers(tmp_path, name, late):
+    """The time is 0 at the first frame, whatever the container counts from."""
+    ticks = [tick + late for tick in IRREGULAR]
+    path = clips.write_video(tmp_path / name, clips.grey_frames(10), ticks)
+    by_opencv, by_pyav = (drained(opened(path, reader)) for reader in READERS)
+    for found in (by_opencv, by_pyav):
+        assert [clips.number(frame) for _, frame in found] == list(range(10))
+        assert [time * 25 for time, _ in found] == pytest.approx(IRREGULAR, abs=1e-3)
+    for (_, one), (_, other) in zip(by_opencv, by_pyav, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_results_carry_the_times_of_the_container(tmp_path, reader):
+    path = clips.write_video(tmp_path / "clip.mkv", clips.grey_frames(10), IRREGULAR)
+    with stream(path, reader=reader) as results:
+        found = [(result.index, result.time) for result in results]
+        assert results.statistics.mended == 0 and results.statistics.missing == 0
+    assert [index for index, _ in found] == list(range(10))
+    assert [time * 25 for _, time in found] == pytest.approx(IRREGULAR, abs=1e-3)
+
+
+def test_pyav_gives_the_order_asked_for(tmp_path):
+    red = [np.full((64, 96, 3), (200, 30, 30), np.uint8)] * 2
+    path = clips.write_video(tmp_path / "clip.mp4", red)
+    for order, place in (("rgb", 0), ("bgr", 2)):
+        for _, frame in drained(opened(path, "pyav", order)):
+            assert frame[..., place].mean() > 150 > 100 > frame[..., 2 - place].mean()
+
+
+@pytest.mark.parametrize("clockwise", [90, 180, 270])
+def test_pictures_taken_sideways_are_turned_upright(tmp_path, clockwise):
+    frame = np.full((64, 96, 3), 60, np.uint8)
+    frame[:16, :24] = 220  # top left as recorded
+    path = clips.write_rotated(tmp_path / "phone.mp4", [frame] * 3, clockwise)
+    expected = np.rot90(frame, -clockwise // 90)
+    capture = cv2.VideoCapture(str(path))
+    turned_by_opencv = capture.read()[1]
+    capture.release()
+    for reader in READERS:
+        found = drained(opened(path, reader))
+        assert len(found) == 3
+        assert found[0][1].shape == expected.shape
+        assert np.abs(found[0][1].astype(int) - expected).mean() < 5
+        assert np.abs(found[0][1].astype(int) - turned_by_opencv).max() <= 1
+
+
+@pytest.mark.parametrize("clockwise", [0, 90, 180])
+def test_readers_write_into_the_room_that_they_are_given(tmp_path, reader, clockwise):
+    frames = clips.grey_frames(4)
+    path = tmp_path / "clip.mp4"
+    if clockwise:
+        clips.write_rotated(path, frames, clockwise)
+    else:
+        clips.write_video(path, frames)
+    source = opened(path, reader)
+    source.grab()
+    room = np.empty_like(source.retrieve(None))
+    for i in (1, 2, 3):
+        source.grab()
+        frame = source.retrieve(room)
+        assert np.shares_memory(frame, room) and clips.number(room) == i
+    source.close()
+
+
+# --- which frames -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, range(30)),
+        ({"every": 7}, [0, 7, 14, 21, 28]),
+        ({"start": 0.4}, range(10, 30)),
+        ({"end": 0.4}, range(10)),
+        ({"start": 0.41, "end": 0.6}, range(11, 15)),
+        ({"first": 12}, range(12, 30)),
+        ({"first": 13, "every": 5}, [15, 20, 25]),
+        ({"first": 3, "start": 0.2, "end": 1.0, "every": 4}, [8, 12, 16, 20, 24]),
+    ],
+    ids=str,
+)
+def test_every_start_end_and_first_keep_the_numbers_of_the_source(
+    tmp_path, reader, wanted, expected
+):
+    path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
+    with stream(path, reader=reader, **wanted) as results:
+        found = [(r.index, round(r.time * 25), clips.number(r.frame)) for r in results]
+        assert results.statistics.dropped == results.statistics.missing == 0
+    assert found == [(i, i, i) for i in expected]
+
+
+def test_frames_left_out_are_not_converted_and_the_rest_is_not_decoded():
+    script = clips.Script(clips.grey_frames(30))
+    indices = [r.index for r in stream(clips.scripted(script), every=5, start=0.2, end=0.72)]
+    assert indices == [5, 10, 15]
+    assert script.retrieves == 3
+    assert script.grabs == 19  # number 18 is at 0.72 s
+
+
+@pytest.mark.parametrize("wanted", [{"first": 30}, {"start": 60.0}])
+def test_nothing_that_was_asked_for(tmp_path, reader, wanted):
+    path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
+    with pytest.raises(NothingWanted, match=r"none of its 30 frames up to 1.16 s.*start"):
+        stream(path, reader=reader, **wanted)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"every": 0}, ValueError, "every=0"),
+        ({"every": 1.5}, TypeError, "every=1.5"),
+        ({"first": -1}, ValueError, "first=-1"),
+        ({"start": 2, "end": 1}, ValueError, "start=2 s must come before end=1 s"),
+        ({"width": 31}, ValueError, "width=31"),
+        ({"width": 64.0}, TypeError, "width=64.0"),
+        ({"fps": 0}, ValueError, "fps=0"),
+        ({"timeout": 0}, ValueError, "timeout=0"),
+        ({"reconnect": -1}, ValueError, "reconnect=-1"),
+        ({"channel_order": "gbr"}, ValueError, "gbr"),
+        ({"reader": "decord"}, ValueError, "decord"),
+    ],
+    ids=str,
+)
+def test_wrong_settings(settings, error, message):
+    with pytest.raises(error, match=message):
+        stream(clips.grey_frames(1), **settings)
+
+
+# --- files that are none ------------------------------------------------------------------------
+
+
+def test_files_that_cannot_be_opened(tmp_path, reader, monkeypatch):
+    def refused(path, message):
+        with pytest.raises(VideoError, match=message) as caught:
+            stream(path, reader=reader)
+        assert Path(path).name in str(caught.value)
+
+    monkeypatch.chdir(tmp_path)
+    refused("gone.mp4", "no such file")
+    refused("nowhere/gone.mp4", "no directory")
+    refused("0", "for a camera give the number 0")
+    (tmp_path / "empty.mp4").touch()
+    refused(tmp_path / "empty.mp4", "0 bytes")
+    (tmp_path / "text.mp4").write_text("not a video\n" * 100)
+    refused(tmp_path / "text.mp4", "not a video")
+    (tmp_path / "folder").mkdir()
+    refused(tmp_path / "folder", "directory without pictures")
+    refused(str(tmp_path / "*.png"), "no file matches")
+    refused(str(tmp_path / "*.mp4"), "not a picture")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    refused(tmp_path / "text.mp4", "permission denied")
+
+
+def test_a_sound_file_is_not_a_video(tmp_path):
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        samples.rate = 8000
+        container.mux(sound.encode(samples))
+        container.mux(sound.encode())
+    with pytest.raises(VideoError, match="no video stream"):
+        stream(path, reader="pyav")
+    with pytest.raises(VideoError, match="not a video"):
+        stream(path)
+
+
+def test_a_video_without_frames(tmp_path, reader):
+    path = tmp_path / "none.avi"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("mpeg4", rate=25)
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        track.codec_context.time_base = Fraction(1, 25)
+        container.start_encoding()
+    with pytest.raises(VideoError, match=r"none\.avi: (holds no frame|not a video)"):
+        stream(path, reader=reader)
+
+
+def noise_video(path, **settings):
+    noise = np.random.default_rng(1).integers(0, 256, (60, 64, 96, 3), np.uint8)
+    return clips.write_video(path, list(noise), gop=5, **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("clip.mp4", {"movflags": "faststart"}), ("clip.mkv", None)]
+)
+def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, options):
+    path = noise_video(tmp_path / name, options=options)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    said = []
+    with stream(path, reader=reader, report=said.append) as results:
+        count = sum(1 for _ in results)
+    assert 20 < count < 55
+    statistics = results.statistics
+    assert count + statistics.failed + statistics.missing == 60 and statistics.failed <= 1
+    assert len(said) == 1 + statistics.failed and "cut short" in said[-1] and name in said[-1]
+
+
+def test_stopping_early_is_not_being_cut_short(tmp_path, reader):
+    path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
+    said = []
+    with stream(path, reader=reader, end=0.5, report=said.append) as results:
+        assert len(list(results)) == 13
+    assert not said and results.statistics.missing == 0
+
+
+def test_a_file_without_its_index(tmp_path, reader):
+    path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(VideoError, match="not a video"):
+        stream(path, reader=reader)
+
+
+def test_one_damaged_frame_is_reported_and_the_rest_go_on(tmp_path, reader):
+    path = noise_video(tmp_path / "clip.mp4")
+    with av.open(str(path)) as container:
+        place = [packet.pos for packet in container.demux(video=0)][23]
+    data = bytearray(path.read_bytes())
+    data[place : place + 4] = b"\xff\xff\xff\xff"  # the length of what follows
+    path.write_bytes(data)
+    said = []
+    with stream(path, reader=reader, report=said.append) as results:
+        found = [result.index for result in results]
+    statistics = results.statistics
+    assert statistics.failed == len(said) == 1 and "cannot be decoded" in said[0]
+    assert len(found) == statistics.frames >= 58 and found[-1] >= 58
+    assert statistics.missing == 0
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def write_pictures(folder, names, size=(48, 64)):
+    for i, name in enumerate(names):
+        cv2.imwrite(str(folder / name), clips.grey_frames(i + 1, size)[i])
+
+
+def test_pictures_come_in_natural_order(tmp_path):
+    names = ["f1.png", "f2.png", "f9.png", "f10.png", "f11.png", "f100.png"]
+    write_pictures(tmp_path, names)
+    (tmp_path / "notes.txt").write_text("not a frame")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    for source in (tmp_path, str(tmp_path / "f*.png")):
+        with stream(source, fps=10) as results:
+            found = [(clips.number(r.frame), r.index, r.time) for r in results]
+        assert found == [(i, i, pytest.approx(i / 10)) for i in range(6)]
+
+
+def test_natural_order():
+    names = ["a", "A2b", "a10b", "a2B3", "a02b", "2", "10", "x/9.png", "x/10.png", "٣"]
+    expected = ["2", "10", "A2b", "a02b", "a2B3", "a10b", "x/9.png", "x/10.png"]
+    assert [n for n in sorted(names, key=natural) if n not in ("a", "٣")] == expected
+
+
+def test_grey_and_deep_pictures_stay_what_they_are(tmp_path):
+    cv2.imwrite(str(tmp_path / "1.png"), np.full((48, 64), 1000, np.uint16))
+    cv2.imwrite(str(tmp_path / "2.png"), np.full((48, 64), 9, np.uint8))
+    cv2.imwrite(str(tmp_path / "3.png"), np.full((48, 64, 3), (10, 20, 30), np.uint8))
+    kinds = [(r.frame.dtype, r.frame.shape, r.frame.reshape(-1)[0]) for r in stream(tmp_path)]
+    assert kinds == [
+        (np.uint16, (48, 64), 1000),
+        (np.uint8, (48, 64), 9),
+        (np.uint8, (48, 64, 3), 30),  # asked for as RGB
+    ]
+
+
+def test_bad_pictures_are_reported_and_left_out(tmp_path):
+    write_pictures(tmp_path, [f"{i}.png" for i in range(6)])
+    (tmp_path / "0.png").write_bytes(b"")
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    cv2.imwrite(str(tmp_path / "5.png"), np.zeros((16, 64, 3), np.uint8))
+    said = []
+    with stream(tmp_path, report=said.append) as results:
+        assert [r.index for r in results] == [1, 2, 4]
+        assert results.frames == 6
+    assert results.statistics.failed == 3
+    assert [line.split(": ")[1] for line in said] == ["frame 0", "frame 3", "frame 5"]
+    assert "0 bytes" in said[0] and "3.png" in said[1] and "at least 32" in said[2]
+
+
+def test_a_folder_of_bad_pictures(tmp_path):
+    for i in range(100):
+        (tmp_path / f"{i}.png").write_bytes(b"no picture")
+    said = []
+    with pytest.raises(VideoError, match="none of its 100 frames can be used"):
+        stream(tmp_path, report=said.append)
+    assert said
+
+
+# --- arrays -------------------------------------------------------------------------------------
+
+
+def test_arrays_are_not_copied():
+    frames = clips.grey_frames(3)
+    for result, frame in zip(stream(frames), frames, strict=True):
+        assert result.frame is frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "shape", "dtype"),
+    [
+        (np.zeros((48, 64), np.uint8), (48, 64), np.uint8),
+        (np.zeros((48, 64, 1), np.uint16), (48, 64), np.uint16),
+        (np.zeros((48, 64, 4), np.uint8), (48, 64, 3), np.float32),
+        (np.full((48, 64, 4), 255, np.uint8), (48, 64, 3), np.uint8),
+        (np.zeros((48, 64, 3)), (48, 64, 3), np.float32),
+        (np.zeros((48, 64, 3), ">u2"), (48, 64, 3), np.uint16),
+    ],
+    ids=lambda value: f"{value.shape}{value.dtype}" if isinstance(value, np.ndarray) else "",
+)
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("width", [None, 32])
+def test_kinds_of_arrays(model, frame, shape, dtype, live, width):
+    for result in stream(iter([frame]), live=live, width=width):
+        assert (result.frame.shape, result.frame.dtype) == (shape, dtype)
+        assert model.made[0].shape == ((48, 64) if width is None else (32, 32))
+    assert len(model.calls) == 1
+
+
+def test_bad_arrays_are_reported_and_left_out():
+    good, bad = np.zeros((48, 64, 3), np.float32), np.full((48, 64, 3), np.nan, np.float32)
+    said = []
+    items = [good, None, good, bad, np.zeros((48, 64, 5)), good.astype(np.int32), good]
+    with stream(items, report=said.append) as results:
+        assert [r.index for r in results] == [0, 2, 6]
+    assert results.statistics.failed == len(said) == 4
+    assert "NoneType" in said[0] and "NaN" in said[1] and "not an image" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (None, TypeError, "NoneType"),
+        (b"clip.mp4", TypeError, "bytes"),
+        (True, TypeError, "bool"),
+        (1.5, TypeError, "float"),
+        ({}, TypeError, "dict"),
+        (np.zeros((48, 64, 3)), ValueError, "one array"),
+        (np.zeros((48, 64)), ValueError, "one array"),
+        (-1, ValueError, "numbered from 0"),
+        ([], VideoError, "holds no frame"),
+        ([None], VideoError, "none of its 1 frames"),
+        ([np.zeros((16, 64, 3), np.uint8)], ValueError, "at least 32"),
+        (cv2.VideoCapture(), VideoError, "not open"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_not_a_source(source, error, message):
+    with pytest.raises(error, match=message):
+        stream(source, report=lambda line: None)
+
+
+def test_files_that_are_open_need_a_description():
+    with pytest.raises(TypeError, match="RawVideo"):
+        stream(io.BytesIO(bytes(64 * 96 * 3)))
+    with pytest.raises(TypeError, match="binary"):
+        RawVideo(io.StringIO(""), (64, 96))
+
+
+def test_cameras_and_devices_are_read_by_opencv_only():
+    with pytest.raises(ValueError, match="by OpenCV only"):
+        stream(0, reader="pyav")
+
+
+def test_a_capture_that_is_open_already(tmp_path):
+    path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(5))
+    capture = cv2.VideoCapture(str(path))
+    assert [clips.number(r.frame) for r in stream(capture)] == list(range(5))
+    assert not capture.isOpened()
+
+
+def test_generators_are_closed():
+    ended = []
+
+    def frames():
+        try:
+            yield from clips.grey_frames(9)
+        finally:
+            ended.append(True)
+
+    with stream(frames()) as results:
+        next(results)
+    assert ended == [True]
+
+
+def test_array_reader_copies_when_asked():
+    frame = np.zeros((48, 64, 3), np.uint8)
+    source = ArrayReader([frame, frame], "rgb", 25, copies=True)
+    source.grab()
+    room = source.retrieve(None)
+    source.grab()
+    assert room is not frame and source.retrieve(room) is room
+
+
+# --- raw video ----------------------------------------------------------------------------------
+
+
+def coloured():
+    frame = np.empty((64, 96, 3), np.uint8)
+    frame[:] = (180, 120, 60)
+    frame[16:48, 32:64] = (40, 90, 200)
+    return frame
+
+
+@pytest.mark.parametrize("pix_fmt", ["bgr24", "rgb24", "yuv420p", "nv12"])
+def test_raw_colour(pix_fmt):
+    frame = coloured()
+    data = av.VideoFrame.from_ndarray(frame, "rgb24").to_ndarray(format=pix_fmt).tobytes() * 3
+    with stream(RawVideo(io.BytesIO(data), (64, 96), pix_fmt, fps=50)) as results:
+        found = [(r.index, r.time, r.frame.copy()) for r in results]
+    assert [(index, time) for index, time, _ in found] == [(0, 0), (1, 0.02), (2, 0.04)]
+    flat = np.s_[20:44, 36:60]
+    for _, _, shown in found:
+        assert np.abs(shown[flat].astype(int) - frame[flat]).max() <= 3
+
+
+@pytest.mark.parametrize(("pix_fmt", "dtype"), [("gray", "u1"), ("gray16le", "<u2")])
+def test_raw_grey(pix_fmt, dtype):
+    frames = np.random.default_rng(2).integers(0, 256, (4, 48, 64)).astype(dtype)
+    frames *= 1 if dtype == "u1" else 257
+    with stream(RawVideo(io.BytesIO(frames.tobytes()), (48, 64), pix_fmt)) as results:
+        for result, frame in zip(results, frames, strict=True):
+            assert result.frame.dtype == np.dtype(dtype) and (result.frame == frame).all()
+
+
+def test_a_raw_frame_that_ends_early():
+    said = []
+    source = RawVideo(io.BytesIO(bytes(2 * 64 * 96 + 1000)), (64, 96), "gray")
+    with stream(source, report=said.append) as results:
+        assert len(list(results)) == 2
+    assert results.statistics.failed == 1
+    assert len(said) == 1 and "after 1000 of 6144 bytes" in said[0]
+
+
+def test_raw_video_that_is_too_short():
+    with pytest.raises(VideoError, match="none of its 1 frames"):
+        stream(RawVideo(io.BytesIO(b"12"), (64, 96)), report=lambda line: None)
+    with pytest.raises(VideoError, match="holds no frame"):
+        stream(RawVideo(io.BytesIO(b""), (64, 96)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (((64, 96), "yuyv422"), "pix_fmt='yuyv422'"),
+        (((64, 95), "nv12"), "even"),
+        (((64, 0),), "size="),
+        ((64,), "size=64"),
+        (((64.5, 96),), "size="),
+    ],
+)
+def test_wrong_raw_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RawVideo(io.BytesIO(), *settings)
+
+
+def test_raw_video_through_a_pipe_in_pieces():
+    frames = [np.full((64, 96, 3), 4 * i + 20, np.uint8) for i in range(6)]
+    data = b"".join(frame.tobytes() for frame in frames)
+    read, write = os.pipe()
+
+    def feed():
+        with open(write, "wb", buffering=0) as pipe:
+            view = memoryview(data)
+            while view:
+                view = view[pipe.write(view[:7001]) :]
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    with open(read, "rb") as pipe, stream(RawVideo(pipe, (64, 96))) as results:
+        assert [clips.number(r.saliency) for r in results] == list(range(6))
+    thread.join(30)
+
+
+# --- the network, or what stands for it ---------------------------------------------------------
+
+
+def test_passwords_stay_out_of_messages():
+    source = resolve("rtsp://anna:secret@192.0.2.7:554/live")
+    assert source.name == "rtsp://anna:***@192.0.2.7:554/live"
+    assert source.live is None and source.again and not source.patience
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, monkeypatch):
+    """It says how many frames it has, so that it is no live source."""
+    clips.write_video(
+        tmp_path / "clip.mp4", clips.grey_frames(30), options={"movflags": "faststart"}
+    )
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *a: Quiet(*a, directory=str(tmp_path))
+    )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with stream(f"{address}/clip.mp4", reader=reader) as results:
+            assert not results.live
+            assert [clips.number(r.frame) for r in results] == list(range(30))
+        with pytest.raises(VideoError, match=r"gone\.mp4"):
+            stream(f"{address}/gone.mp4", reader=reader, timeout=5)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(30)
+
+
+# --- the door -----------------------------------------------------------------------------------
+
+
+def test_the_public_door(caplog):
+    assert ittisal.stream is stream and ittisal.VideoError is VideoError
+    assert issubclass(VideoError, OSError)
+    with caplog.at_level(logging.WARNING, "ittisal.video"):
+        list(stream([np.zeros((48, 64), np.uint8), None]))
+    assert "frame 1" in caplog.text
