@@ -7,12 +7,18 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from ittisal import INVT, ITTI_1998, Config, preset
-from ittisal.config import PRESETS, Channel, Choice
+from ittisal import INVT, ITTI_1998, VIDEO, Config, preset
+from ittisal.config import PRESETS, TEMPORAL, Channel, Choice
 
 # Per field: a valid value other than the default, in the field's own type.
 OTHER = {
-    "weights": ((Channel.INTENSITY, 1.0), (Channel.COLOUR, 0.0), (Channel.ORIENTATION, 2.5)),
+    "weights": (
+        (Channel.INTENSITY, 1.0),
+        (Channel.COLOUR, 0.0),
+        (Channel.ORIENTATION, 2.5),
+        (Channel.FLICKER, 0.0),
+        (Channel.MOTION, 0.75),
+    ),
     "opponency": "walther",
     "hue_reference": "fixed",
     "hue_threshold": 0.25,
@@ -32,6 +38,10 @@ OTHER = {
     "iterations": 7,
     "normalise_opponents": True,
     "normalise_saliency": True,
+    "motion_threshold": 0.125,
+    "smoothing": "leaky",
+    "smoothing_rate": 0.25,
+    "smoothing_seconds": 2.0,
 }
 EVERY = Config(**OTHER)
 FIELDS = [field.name for field in fields(Config)]
@@ -49,6 +59,16 @@ OUT_OF_RANGE = [
     ("reduction_taps", 7, "5 or 9"),
     ("iterations", 0, "1 to 100"),
     ("iterations", 101, "1 to 100"),
+    ("motion_threshold", -1e-9, "at least 0 and below 1"),
+    ("motion_threshold", 1.0, "at least 0 and below 1"),
+    ("motion_threshold", math.nan, "at least 0 and below 1"),
+    ("smoothing_rate", 0.0, "above 0 and at most 1"),
+    ("smoothing_rate", 1.001, "above 0 and at most 1"),
+    ("smoothing_rate", math.nan, "above 0 and at most 1"),
+    ("smoothing_seconds", 0.0, "above 0 and finite"),
+    ("smoothing_seconds", -1.0, "above 0 and finite"),
+    ("smoothing_seconds", math.inf, "above 0 and finite"),
+    ("smoothing_seconds", math.nan, "above 0 and finite"),
 ]
 EDGES = [
     ("hue_threshold", 0.0),
@@ -57,6 +77,12 @@ EDGES = [
     ("wavenumber", 1e-3),
     ("iterations", 1),
     ("iterations", 100),
+    ("motion_threshold", 0.0),
+    ("motion_threshold", 0.999),
+    ("smoothing_rate", 1.0),
+    ("smoothing_rate", 1e-6),
+    ("smoothing_seconds", 1e-6),
+    ("smoothing_seconds", 1e6),
 ]
 
 
@@ -86,7 +112,10 @@ def test_hashable_and_equal_however_spelt():
     spelt = Config(opponency="walther", weights={"colour": 2, "intensity": 1})
     enums = Config(
         opponency=type(ITTI_1998.opponency)("walther"),
-        weights=((Channel.INTENSITY, 1.0), (Channel.COLOUR, 2.0), (Channel.ORIENTATION, 0.0)),
+        weights=tuple(
+            (channel, {Channel.INTENSITY: 1.0, Channel.COLOUR: 2.0}.get(channel, 0.0))
+            for channel in Channel
+        ),
     )
     assert spelt == enums
     assert hash(spelt) == hash(enums)
@@ -154,7 +183,11 @@ def test_numbers_take_the_fields_own_type():
         (3, TypeError, "must map channels"),
         (None, TypeError, "must map channels"),
         (["colour"], TypeError, "must map channels"),
-        ({"color": 1}, ValueError, "'color' is not one of 'intensity', 'colour', 'orientation'"),
+        (
+            {"color": 1},
+            ValueError,
+            "'color' is not one of 'intensity', 'colour', 'orientation', 'flicker', 'motion'",
+        ),
         ({"colour": "1"}, TypeError, "colour='1' must be a number"),
         ({"colour": True}, TypeError, "colour=True must be a number"),
         ({"colour": -0.5}, ValueError, "colour=-0.5 must be finite and at least 0"),
@@ -199,7 +232,13 @@ def test_file_round_trip(tmp_path, suffix):
 def test_to_dict_holds_every_field_as_plain_values():
     plain = EVERY.to_dict()
     assert list(plain) == FIELDS
-    assert plain["weights"] == {"intensity": 1.0, "colour": 0.0, "orientation": 2.5}
+    assert plain["weights"] == {
+        "intensity": 1.0,
+        "colour": 0.0,
+        "orientation": 2.5,
+        "flicker": 0.0,
+        "motion": 0.75,
+    }
     flat = [v for v in plain.values() if not isinstance(v, dict)]
     assert all(type(v) in (str, bool, int, float) for v in flat)
 
@@ -259,7 +298,13 @@ def test_presets():
     assert preset("itti1998") is ITTI_1998 == Config()
     assert preset("invt") is INVT
     assert INVT.to_dict() == {
-        "weights": {"intensity": 4.0, "colour": 2.0, "orientation": 1.0},
+        "weights": {
+            "intensity": 4.0,
+            "colour": 2.0,
+            "orientation": 1.0,
+            "flicker": 0.0,
+            "motion": 0.0,
+        },
         "opponency": "invt",
         "hue_reference": "fixed",
         "hue_threshold": 0.1,
@@ -279,8 +324,15 @@ def test_presets():
         "iterations": 3,
         "normalise_opponents": False,
         "normalise_saliency": True,
+        "motion_threshold": 3 / 65025,
+        "smoothing": "none",
+        "smoothing_rate": 0.1,
+        "smoothing_seconds": 0.5,
     }
-    with pytest.raises(ValueError, match="no preset 'itti'; the presets are: itti1998, invt"):
+    assert preset("video") is VIDEO
+    assert replace(ITTI_1998, weights=dict.fromkeys(Channel, 1), hue_reference="fixed") == VIDEO
+    assert PRESETS == {"itti1998": ITTI_1998, "invt": INVT, "video": VIDEO}
+    with pytest.raises(ValueError, match="no preset 'itti'; the presets are: itti1998, invt, v"):
         preset("itti")
 
 
@@ -312,3 +364,39 @@ def test_channel_weights_sum_to_one_over_the_channels_present(weights, colour, e
 def test_colour_alone_refuses_a_grey_frame():
     with pytest.raises(ValueError, match=r"a grey frame has no colour channel.*give a colour"):
         Config(weights={"colour": 1}).channel_weights(colour=False)
+
+
+VIDEO_WEIGHTS = {"intensity": 1, "colour": 1, "orientation": 1, "flicker": 1, "motion": 1}
+
+
+@pytest.mark.parametrize(
+    ("weights", "colour", "past", "expected"),
+    [
+        (VIDEO_WEIGHTS, True, True, dict.fromkeys(VIDEO_WEIGHTS, 0.2)),
+        (VIDEO_WEIGHTS, True, False, dict.fromkeys(("intensity", "colour", "orientation"), 1 / 3)),
+        (VIDEO_WEIGHTS, False, True, {c: 0.25 for c in VIDEO_WEIGHTS if c != "colour"}),
+        (VIDEO_WEIGHTS, False, False, {"intensity": 0.5, "orientation": 0.5}),
+        ({"flicker": 3, "motion": 1}, True, True, {"flicker": 0.75, "motion": 0.25}),
+        ({"colour": 1, "motion": 3}, False, True, {"motion": 1.0}),
+        ({"intensity": 1, "flicker": 9}, True, False, {"intensity": 1.0}),
+        # Nothing left, though the frame is not at fault: a map of 0, not an error.
+        ({"flicker": 3, "motion": 1}, True, False, {"intensity": 0.0}),
+        ({"colour": 1, "motion": 3}, False, False, {"intensity": 0.0}),
+    ],
+)
+def test_channel_weights_of_a_frame_with_and_without_a_past(weights, colour, past, expected):
+    got = Config(weights=weights).channel_weights(colour=colour, past=past)
+    assert got == pytest.approx({Channel(name): weight for name, weight in expected.items()})
+
+
+def test_what_a_config_asks_for():
+    assert {Channel.FLICKER, Channel.MOTION} == TEMPORAL
+    for channel in Channel:
+        config = Config(weights={channel: 2})
+        assert [c for c in Channel if config.has(c)] == [channel]
+        assert config.remembers == (channel in TEMPORAL)
+    assert not ITTI_1998.remembers
+    assert not INVT.remembers
+    assert VIDEO.remembers
+    assert Config(smoothing="ema").remembers
+    assert Config(smoothing="leaky").remembers

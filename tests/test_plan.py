@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from tolerances import within
 
-from ittisal import INVT, ITTI_1998, Config, reference
-from ittisal.config import ORIENTATIONS, Channel, Phase
+from ittisal import INVT, ITTI_1998, VIDEO, Config, reference
+from ittisal.config import DIRECTIONS, ORIENTATIONS, TEMPORAL, Channel, Phase
 from ittisal.plan import (
     BINOMIAL_5,
     BINOMIAL_9,
+    EVERY_FEATURE,
     Plan,
     attenuation,
     halving_weights,
@@ -138,11 +139,48 @@ def test_features_in_order_and_without_the_weightless():
     every = [("intensity", Channel.INTENSITY), ("red_green", Channel.COLOUR)]
     every += [("blue_yellow", Channel.COLOUR)]
     every += [(f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS]
-    assert list(Plan((64, 64), ITTI_1998).features) == every
+    static = list(every)
+    every += [("flicker", Channel.FLICKER)]
+    every += [(f"motion_{direction}", Channel.MOTION) for direction in DIRECTIONS]
+    assert list(Plan((64, 64), ITTI_1998).features) == static
+    assert list(Plan((64, 64), VIDEO).features) == every
+    assert len(every) == 12
     assert dict(every) == reference.FEATURE_CHANNEL
+    assert list(EVERY_FEATURE) == every
     for channel in Channel:
         config = Config(weights={c: float(c is not channel) for c in Channel})
         assert list(Plan((64, 64), config).features) == [f for f in every if f[1] is not channel]
+
+
+def test_features_of_a_frame_without_a_past_or_colour():
+    plan = Plan((64, 64), VIDEO)
+    for colour in (True, False):
+        for past in (True, False):
+            left_out = (TEMPORAL if not past else set()) | (set() if colour else {Channel.COLOUR})
+            got = plan.features_of(colour=colour, past=past)
+            assert got == tuple(f for f in EVERY_FEATURE if f[1] not in left_out)
+    lone = Plan((64, 64), Config(weights={"flicker": 1}))
+    assert lone.features == (("flicker", Channel.FLICKER),)
+    assert lone.features_of(colour=True, past=False) == (("intensity", Channel.INTENSITY),)
+
+
+@pytest.mark.parametrize(
+    ("config", "features", "planes"),
+    [
+        (ITTI_1998, 7, 7),
+        (Config(weights={"flicker": 1}), 8, 8),
+        (Config(weights={"motion": 1}), 12, 13),  # the last frame's intensity, too
+        (VIDEO, 12, 13),
+        (replace(VIDEO, orientation_pyramid="laplacian"), 12, 14),
+        (replace(ITTI_1998, smoothing="ema"), 7, 7),
+    ],
+)
+def test_room_is_made_for_what_is_stored_only(config, features, planes):
+    plan = Plan((64, 64), config)
+    assert (plan.stored_features, plan.stored_planes) == (features, planes)
+    behind = [plan.own_plane] * config.own_pyramid
+    behind += [plan.before_plane] * config.has(Channel.MOTION)
+    assert behind == list(range(features, planes))
 
 
 def test_plans_are_values():

@@ -14,8 +14,16 @@ import stimuli
 from attention import fixations
 from tolerances import alike, correlation, within
 
-from ittisal import INVT, ITTI_1998, Config, reference
-from ittisal.config import ORIENTATIONS, Channel, OrientationPyramid, PeakMean, Phase
+from ittisal import INVT, ITTI_1998, VIDEO, Config, reference
+from ittisal.config import (
+    DIRECTIONS,
+    ORIENTATIONS,
+    TEMPORAL,
+    Channel,
+    OrientationPyramid,
+    PeakMean,
+    Phase,
+)
 
 EVEN = replace(ITTI_1998, phase="even")
 REPLICATE = replace(EVEN, upsampling="replicate")
@@ -483,13 +491,16 @@ def test_iterative_rescales_at_the_first_stage_only():
 # --- the whole model ---------------------------------------------------------------------------
 
 
-def names(config, levels=9, pairs=6, colour=True):
+def names(config, levels=9, pairs=6, colour=True, past=False):
     """What a trace holds, from the documentation of `reference.trace`."""
     every = ["2-5", "2-6", "3-6", "3-7", "4-7", "4-8"][:pairs]
     features = ["intensity", *(["red_green", "blue_yellow"] if colour else [])]
-    planes = list(features)
+    planes = [*features, *["flicker"] * past]
     features += [f"orientation_{theta}" for theta in ORIENTATIONS]
-    channels = [c for c in Channel if colour or c is not Channel.COLOUR]
+    features += ["flicker", *(f"motion_{d}" for d in DIRECTIONS)] if past else []
+    channels = [
+        c for c in Channel if (colour or c is not Channel.COLOUR) and (past or c not in TEMPORAL)
+    ]
     halves = ("/on", "/off") if config.split_cs else ("",)
     own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
     kinds = ["contrast"] + ["centre_surround"] * (not config.normalise_before_reduction)
@@ -497,10 +508,11 @@ def names(config, levels=9, pairs=6, colour=True):
         *(f"pyramid/{p}/{s}" for p in planes for s in range(levels)),
         *(f"orientation_pyramid/{s}" for s in range(2, levels) if own),
         *(f"orientation/{t}/{s}" for t in ORIENTATIONS for s in range(2, levels)),
+        *(f"motion/{d}/{s}" for d in DIRECTIONS for s in range(2, levels) if past),
         *(f"{k}/{f}/{p}{h}" for k in kinds for f in features for p in every for h in halves),
         *(f"normalised/{f}/{p}" for f in features for p in every),
         *(f"feature/{f}" for f in features),
-        *(f"conspicuity/{c}" for c in channels),
+        *(f"{k}/{c}" for k in ("conspicuity", "contribution") for c in channels),
         "saliency",
     }
 
@@ -522,6 +534,25 @@ def test_trace_names_and_forty_two_maps(config, photo):
     assert set(small) == names(config, levels=7, pairs=3)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [VIDEO, replace(VIDEO, split_cs=True), replace(INVT, weights=dict.fromkeys(Channel, 1))],
+    ids=["video", "split", "invt"],
+)
+def test_trace_names_and_seventy_two_maps_of_a_frame_with_a_past(config, photo):
+    before = reference.trace(photo, config)
+    assert set(before) == names(config)
+    past = reference.passed(before, config)
+    trace = reference.trace(photo[:, ::-1], config, past=past)
+    assert set(trace) == names(config, past=True)
+    assert sum(name.startswith("normalised/") for name in trace) == 72
+    assert all(x.dtype == np.float64 for x in trace.values())
+    grey = photo[..., 0]
+    past = reference.passed(reference.trace(grey, config), config)
+    trace = reference.trace(grey[::-1], config, past=past)
+    assert set(trace) == names(config, colour=False, past=True)
+
+
 TIERS = {
     "itti1998": ITTI_1998,
     "invt": INVT,
@@ -531,15 +562,20 @@ TIERS = {
     "opponents": replace(ITTI_1998, normalise_opponents=True),
     "before": replace(ITTI_1998, normalise_before_reduction=True),
     "weights": Config(weights={"intensity": 1, "colour": 3}),
+    "video": VIDEO,
+    "video_invt": replace(INVT, weights=dict.fromkeys(Channel, 1), smoothing="ema"),
 }
 
 
 @pytest.mark.parametrize("name", TIERS)
 def test_the_order_of_the_sums(name, photo):
     """Section 7, from the centre-surround maps to the saliency map, one tier after another."""
-    config, trace = TIERS[name], reference.trace(photo, TIERS[name])
+    config, past = TIERS[name], None
+    if config.remembers:
+        past = reference.passed(reference.trace(photo[::-1], config), config)
+    trace = reference.trace(photo, config, past=past)
     brightest = trace["pyramid/intensity/0"].max()
-    weights = config.channel_weights()
+    weights = config.channel_weights(past=past is not None)
 
     def later(x, **options):
         return reference.normalise([x], 1.0, config, first=False, **options)
@@ -553,7 +589,7 @@ def test_the_order_of_the_sums(name, photo):
         for pair in ("2-5", "2-6", "3-6", "3-7", "4-7", "4-8"):
             halves = ("/on", "/off") if config.split_cs else ("",)
             maps = [trace[f"contrast/{feature}/{pair}{half}"] for half in halves]
-            scale = 1.0 if channel is Channel.COLOUR else brightest
+            scale = {"colour": 1.0, "motion": brightest**2}.get(channel.value, brightest)
             if config.normalise_before_reduction:
                 x = reference.normalise(maps, scale, config)
                 x = reference.reduce(x, int(pair[0]), config)
@@ -566,14 +602,17 @@ def test_the_order_of_the_sums(name, photo):
             total = total + x
         within("order", trace[f"feature/{feature}"], total)
         opponents = channel is Channel.COLOUR and config.normalise_opponents
-        again = channel is Channel.ORIENTATION or opponents
+        again = channel in (Channel.ORIENTATION, Channel.MOTION) or opponents
         sums[channel] = sums[channel] + (later(total) if again else total)
     saliency = 0.0
     for channel, weight in weights.items():
         within("order", trace[f"conspicuity/{channel}"], sums[channel])
+        within("order", trace[f"contribution/{channel}"], weight * later(sums[channel]))
         saliency = saliency + weight * later(sums[channel])
     if config.normalise_saliency:
         saliency = later(saliency, to=2.0)
+    if config.smoothing == "ema":
+        saliency = 0.9 * past.saliency + 0.1 * saliency
     within("order", trace["saliency"], saliency)
     assert trace["saliency"].max() > 0
 
@@ -589,7 +628,11 @@ def test_contrast_takes_the_pairs_own_levels(photo):
 
 
 def test_split_halves_add_up_to_the_absolute_contrast(photo):
-    split, whole = (reference.trace(photo, config) for config in (SPLIT, ITTI_1998))
+    past = reference.passed(reference.trace(photo[:, ::-1]), ITTI_1998)
+    split, whole = (
+        reference.trace(photo, config, past=past)
+        for config in (replace(VIDEO, split_cs=True), VIDEO)
+    )
     for feature in reference.FEATURE_CHANNEL:
         on, off = (split[f"contrast/{feature}/2-6/{half}"] for half in ("on", "off"))
         within("hand", on + off, whole[f"contrast/{feature}/2-6"])
