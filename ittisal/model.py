@@ -25,7 +25,7 @@ from .frames import (
     is_on_gpu,
 )
 from .maps import enlarge
-from .pipeline import FRAME_SECONDS, STILL, Backend, Moment, moment
+from .pipeline import FRAME_SECONDS, Backend, Moment, moment
 from .plan import Plan
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
@@ -447,7 +447,7 @@ class Saliency:
             _check_array(maps, shape)
             count = len(frames) if several else None
             with self._moments(frames[0] if several else frames, time, count) as moments:
-                gpu.run_device(frames, maps, moments, batch=several)
+                gpu.run_device(frames, maps, count, moments)
             handed = gpu.hand_over(maps, frame)  # whose stream then waits for our reading of it
             if out is None:
                 return handed
@@ -460,7 +460,7 @@ class Saliency:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
             raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
-            gpu.run_device(frame, raw, [STILL])
+            gpu.run_device(frame, raw)
             gpu.enlarge_device(raw, full)
             return gpu.hand_over(full, image)
 

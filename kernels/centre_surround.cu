@@ -101,7 +101,7 @@ __device__ __forceinline__ ContrastColumn contrast_column(const Geometry& g, con
         g.width[level],
         SurroundColumn<3>(arena + plane_at(g, feature, near), g.height[near], g.width[near], x, y),
         SurroundColumn<4>(arena + plane_at(g, feature, far), g.height[far], g.width[far], x, y),
-        RECTIFIED && feature >= ORIENTED};
+        RECTIFIED && feature >= ORIENTED && feature < FLICKER};
 }
 
 // Where the maps of a feature at one centre level go: near surround, then far.

@@ -1,4 +1,5 @@
-// 42 maps to 7 features, 3 conspicuity maps and 1 saliency map (P98, eqs. 5-8). A few blocks per
+// Six maps per feature to one, features to conspicuity maps, and those to the saliency map (P98,
+// eqs. 5-8), smoothed over time if asked. A few blocks per
 // feature add its maps; the last of them goes on to N, the last one of a channel to the channel's
 // conspicuity map, and the last of all to the saliency map.
 
@@ -71,7 +72,7 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
 }
 
 extern "C" __global__ void __launch_bounds__(1024)
-    combine(const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses,
+    combine(const __grid_constant__ Geometry g, const float* tables, const Call* call,
             float* arena) {
     const int feature = g.features[blockIdx.y], group = group_of(feature), size = map_size(g);
     arena += size_t(blockIdx.z) * g.frame;
@@ -79,10 +80,11 @@ extern "C" __global__ void __launch_bounds__(1024)
 
     add_maps(g, arena, feature);
     if (gridDim.x > 1 && !last_of(counters + ADDED + feature, gridDim.x)) return;
-    norm_sum(g, tables, arena, feature, group == 2 || (group == 1 && NORM_OPPONENTS), RANGE, 1.0f);
+    const bool norms = group == 2 || group == 4 || (group == 1 && NORM_OPPONENTS);
+    norm_sum(g, tables, arena, feature, norms, RANGE, 1.0f);
     if (!last_of(counters + SUMMED + group, g.count[group])) return;
 
-    const int first = group == 0 ? 0 : group == 1 ? 1 : int(ORIENTED);
+    const int firsts[GROUPS] = {0, 1, ORIENTED, FLICKER, MOVING}, first = firsts[group];
     add_sums(g, arena, first, g.count[group], FEATURES + group);
     norm_sum(g, tables, arena, FEATURES + group, true, RANGE, g.weight[group]);
     int groups = 0, present = 0;
@@ -111,16 +113,25 @@ extern "C" __global__ void __launch_bounds__(1024)
                       found[HIGHEST] <= (PIXEL_BITS == 32 ? 1.0f + 1e-6f : found[HIGHEST]);
     const Affine last = stats[saliency];
     const float* map = sum_at(g, arena, saliency, true);
-    float* out = addresses->maps + size_t(blockIdx.z) * size;
+    float* out = call->maps + size_t(blockIdx.z) * size;
+    float *held = arena + g.held, *holds = held + size;
+    const float share = call->share;
     float peak = 0;
     for (int i = threadIdx.x; i < size; i += blockDim.x) {
         // The lowest value times its scale may round to just under its offset. A frame whose values
         // are out of range has no map: NaN, since nobody may be waiting to be told.
-        const float value =
+        float value =
             good ? fmaxf(fmaf(map[i], last.scale, last.offset), 0.0f) : __int_as_float(0x7fffffff);
+        if (SMOOTHED) {
+            if (share < 1.0f) value = fmaf(value - held[i], share, held[i]);
+            holds[i] = value;
+        }
         out[i] = value;
         peak = fmaxf(peak, value);
     }
     peak = over_block(peak, Higher());
-    if (threadIdx.x == 0) found[PEAK] = peak;
+    if (threadIdx.x == 0) {
+        found[PEAK] = peak;
+        found[GOOD] = good;
+    }
 }

@@ -9,15 +9,17 @@
 //   RECTIFIED, SPLIT                the sign of orientation contrast; both halves kept apart
 //   REDUCTION_TAPS                  5 or 9, from a centre-surround map to level 4
 //   OWN_PYRAMID                     orientation has a 9-tap pyramid of its own
+//   HAS_FLICKER, HAS_MOTION         the channels that need a past
+//   SMOOTHED                        the map is smoothed over time
 //   OPERATOR, ALL_PEAKS, ITERATIONS the operator N
 //   NORM_OPPONENTS, NORM_SALIENCY   N on more sums
 //   FIXED_HUE                       the hue threshold is a fraction of 1, not of the frame
 //   GEOMETRY_BYTES                  sizeof(Geometry) as the host has it
 //
 // Every product that is added is an explicit fmaf, and the compiler fuses no other (--fmad=false):
-// so one source gives the same bits on every device, and on a host, but for the last bit of what GPUs
-// approximate (`reciprocal`, `root`). Reductions are of integers, or of maxima, which come out alike
-// in any order.
+// so one source gives the same bits on every device, and on a host, but for the last bit of what
+// GPUs approximate (`reciprocal`, `root`). Reductions are of integers, or of maxima, which come out
+// alike in any order.
 
 #if PIXEL_BITS == 8
 typedef unsigned char Pixel;
@@ -29,11 +31,13 @@ typedef float Pixel;
 
 enum { ITTI, INVT, WALTHER };
 enum { MAXNORM, ITERATIVE, NONE };
-enum { LEVELS = 9, FIRST_LEVEL = 2, MAP_LEVEL = 4, SLOTS = 6, FEATURES = 7, GROUPS = 3 };
-enum { ORIENTED = 3, OWN = 7, STORED_PLANES = 8 };  // planes: I, RG, BY, four directions, own
+enum { LEVELS = 9, FIRST_LEVEL = 2, MAP_LEVEL = 4, SLOTS = 6, FEATURES = 12, GROUPS = 5 };
+// Features, which are planes by the same numbers: I, RG, BY, four orientations, flicker, four
+// directions of motion. Behind those stored: orientation's own pyramid, the last frame's intensity.
+enum { ORIENTED = 3, FLICKER = 7, MOVING = 8, STORED_PLANES = FEATURES + 2 };
 enum { HALVES = SPLIT ? 2 : 1 };
-// What `brightest` finds in a frame, and the saliency map's maximum.
-enum { BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, FOUND };
+// What `brightest` finds in a frame, the saliency map's maximum, and whether the frame was good.
+enum { BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, GOOD, FOUND };
 // Counters of blocks that are done, each set back to 0 by the last.
 enum {
     SCANNED,
@@ -64,23 +68,29 @@ struct Geometry {
     int linear;                   // tables: linear light of every integer value
     int first_block[LEVELS + 1];  // orientation: the flat list of tiles, level by level
     int features[FEATURES];       // numbers of those computed
-    int count[GROUPS];            // how many of them intensity, colour and orientation have
+    int count[GROUPS];            // how many of them each channel has
     int pairs;                    // bit per slot: the centre-surround pair exists
     int top;                      // coarsest level
+    int own, before;              // numbers of the planes behind the features
     int maps, sums, stats, found, counters, partials, scratch;
+    int held;              // two maps: smoothed over time, as it was and as it becomes
     int frame;             // floats per frame of the arena
     float full;            // highest value of a pixel's element
     float hue;             // threshold, a fraction
+    float motion;          // threshold, of squared intensity
     float weight[GROUPS];  // of the conspicuity maps
     float waves[2][2][5];  // axial and diagonal; cosine and sine times the binomial
 };
 static_assert(sizeof(Geometry) == GEOMETRY_BYTES, "ittisal/cuda/layout.py has other fields");
 
-// Where the frames are and where the maps go: read when a kernel runs, so that one recorded graph
-// serves every frame, wherever it lies.
-struct Addresses {
+// What differs from frame to frame: read when a kernel runs, so that one recorded graph serves
+// every frame, wherever it lies.
+struct Call {
     const Pixel* frames;
     float* maps;
+    float keep;   // what flicker's background keeps of its difference from the frame
+    float share;  // of this frame's map in the smoothed one
+    int turn;     // which of the two backgrounds this frame is measured against
 };
 
 __device__ __forceinline__ int clamp(int i, int n) { return min(max(i, 0), n - 1); }
@@ -118,7 +128,11 @@ __device__ __forceinline__ int map_number(int feature, int slot) {
     return (feature * SLOTS + slot) * HALVES;
 }
 __device__ __forceinline__ int group_of(int feature) {
-    return feature == 0 ? 0 : feature < ORIENTED ? 1 : 2;
+    return feature == 0         ? 0
+           : feature < ORIENTED ? 1
+           : feature < FLICKER  ? 2
+           : feature < MOVING   ? 3
+                                : 4;
 }
 
 // --- reductions over a block ---------------------------------------------------------------------

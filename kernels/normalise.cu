@@ -166,7 +166,10 @@ extern "C" __global__ void __launch_bounds__(1024)
     if (!(g.pairs >> slot & 1)) return;
     arena += size_t(blockIdx.z) * g.frame;
     const int number = map_number(feature, slot), size = map_size(g);
-    const float signal = group_of(feature) == 1 ? 1.0f : arena[g.found + BRIGHTEST];
+    const float brightest = arena[g.found + BRIGHTEST];
+    const float signal = group_of(feature) == 1 ? 1.0f
+                         : feature >= MOVING    ? brightest * brightest
+                                                : brightest;
     norm(g, tables, arena + g.maps + number * size, HALVES, signal, RANGE, true, 1.0f,
          reinterpret_cast<Affine*>(arena + g.stats) + number,
          arena + g.scratch + number / HALVES * 3 * size);

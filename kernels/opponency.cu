@@ -31,7 +31,8 @@ __device__ __forceinline__ float element(Pixel value, const float* linear) {
 
 // Sum and both opponents before they are divided by brightness, written with differences first so
 // that grey gives exactly 0; all but for the factor COLOUR_SCALE. Returns the brightness.
-__device__ __forceinline__ float opponents(float r, float g, float b, float (&value)[3]) {
+template <int COUNT>
+__device__ __forceinline__ float opponents(float r, float g, float b, float (&value)[COUNT]) {
     const float sum = value[0] = (r + g) + b;
     if (OPPONENCY == WALTHER) {
         value[1] = r - g;
@@ -56,28 +57,93 @@ __device__ __forceinline__ float opponents(float r, float g, float b, float (&va
 }
 const float COLOUR_SCALE = OPPONENCY == ITTI ? 1.5f : OPPONENCY == INVT ? 0.5f : 1.0f;
 
-// A column of a frame as COUNT planes: a source of samples to halve.
-template <int COUNT>
+// Flicker's background: a sum of elements per pixel. Of three bytes in 32nds, of which a short
+// holds the highest.
+#if PIXEL_BITS == 8 && CHANNELS == 3 && !LINEAR
+typedef short Background;
+enum { FINENESS = 32 };
+#else
+typedef float Background;
+enum { FINENESS = 1 };
+#endif
+
+// A column of flicker's background, of a tile that has it: as it was and as it becomes.
+template <bool FLICKERS>
+struct BackgroundColumn {
+    const Background* was;
+    Background* becomes;
+    float keep;
+    int height, pitch;
+
+    static __device__ __forceinline__ BackgroundColumn at(Background* both, int x, const Call& call,
+                                                          int height, int width) {
+        Background *first = both + x, *second = first + size_t(height) * width;
+        return {call.turn ? second : first, call.turn ? first : second, call.keep, height, width};
+    }
+    typedef Background Fetched;
+    __device__ __forceinline__ Background fetch(int y) const {
+        return __ldg(was + size_t(clamp(y, height)) * pitch);
+    }
+    // |I - P| of row y; leaves P moved towards I. In words what is left of a difference is rounded
+    // towards 0, so that a still picture comes to rest at exactly 0. Samples that several tiles see
+    // get the same from each.
+    __device__ __forceinline__ float flicker(float sum, Background before, int y) const {
+        Background after;
+        float size;
+        if constexpr (FINENESS > 1) {
+            const int now = int(sum) * FINENESS, distance = abs(now - before);
+            const int left = (distance * int(fmaf(keep, 32768.0f, 0.5f))) >> 15;
+            after = Background(now > before ? now - left : now + left);
+            size = float(distance);
+        } else {
+            const float difference = sum - before;
+            after = fmaf(-difference, keep, sum);
+            size = fabsf(difference);
+        }
+        if (y >= 0 && y < height) becomes[size_t(y) * pitch] = after;
+        return size;
+    }
+};
+template <>
+struct BackgroundColumn<false> {
+    static __device__ __forceinline__ BackgroundColumn at(Background*, int, const Call&, int, int) {
+        return {};
+    }
+    struct Fetched {};
+    __device__ __forceinline__ Fetched fetch(int) const { return {}; }
+};
+
+// A column of a frame as COUNT planes, the last of them flicker if it FLICKERS: a source of samples
+// to halve.
+template <int COUNT, bool FLICKERS>
 struct PixelColumn {
+    enum { STATIC = COUNT - FLICKERS };
     const Pixel* column;
     const float* linear;
     int height, pitch;
     float threshold;
+    BackgroundColumn<FLICKERS> background;
 
     struct Fetched {
         Pixel element[CHANNELS];
+        typename BackgroundColumn<FLICKERS>::Fetched before;
     };
     __device__ __forceinline__ Fetched fetch(int y) const {
         const Pixel* from = column + size_t(clamp(y, height)) * pitch;
         Fetched pixel;
 #pragma unroll
         for (int c = 0; c < CHANNELS; ++c) pixel.element[c] = __ldg(from + c);
+        pixel.before = background.fetch(y);
         return pixel;
     }
-    __device__ __forceinline__ void values(const Fetched& even, const Fetched& odd, int,
+    __device__ __forceinline__ void values(const Fetched& even, const Fetched& odd, int y,
                                            float (&a)[COUNT], float (&b)[COUNT]) const {
         planes(even, a);
         planes(odd, b);
+        if constexpr (FLICKERS) {
+            a[STATIC] = background.flicker(a[0], even.before, y);
+            b[STATIC] = background.flicker(b[0], odd.before, y + 1);
+        }
     }
     __device__ __forceinline__ void planes(const Fetched& pixel, float (&value)[COUNT]) const {
         if constexpr (CHANNELS == 1) {
@@ -86,7 +152,7 @@ struct PixelColumn {
             const float r = element(pixel.element[BGR ? 2 : 0], linear),
                         g = element(pixel.element[1], linear),
                         b = element(pixel.element[BGR ? 0 : 2], linear);
-            if constexpr (COUNT == 1) {
+            if constexpr (STATIC == 1) {
                 value[0] = (r + g) + b;
             } else {
                 const float brightness = opponents(r, g, b, value);
@@ -121,12 +187,30 @@ struct LowerOrNan {
     __device__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
 };
 
-// The only kernel that is told where the frames are and where the maps go; it leaves both for the
-// rest.
+// What the last frame leaves for this one is put in place, unless it was bad.
+__device__ __forceinline__ void advance_frame(const Geometry& g, float* arena, int thread,
+                                              int threads) {
+    if (HAS_MOTION)
+        for (int level = FIRST_LEVEL; level <= g.top; ++level) {
+            const float* now = arena + plane_at(g, 0, level);
+            float* before = arena + plane_at(g, g.before, level);
+            for (int i = thread; i < g.height[level] * g.width[level]; i += threads)
+                before[i] = now[i];
+        }
+    if (SMOOTHED)
+        for (int i = thread; i < map_size(g); i += threads)
+            arena[g.held + i] = arena[g.held + map_size(g) + i];
+}
+
+// The only kernel that is told what differs from frame to frame; it leaves that for the rest.
+// `advance`: the frame follows the last one, rather than being that again or the first.
 extern "C" __global__ void __launch_bounds__(THREADS)
     brightest(const __grid_constant__ Geometry g, const float* tables, const Pixel* frames,
-              float* maps, Addresses* addresses, float* arena) {
-    if (blockIdx.x + blockIdx.z + threadIdx.x == 0) *addresses = {frames, maps};
+              float* maps, Call* call, float* arena, float keep, float share, int advance) {
+    const bool follows = advance && arena[g.found + GOOD] != 0.0f;
+    if (blockIdx.x + blockIdx.z + threadIdx.x == 0)
+        *call = {frames, maps, keep, share, call->turn ^ int(follows)};
+    if (follows) advance_frame(g, arena, blockIdx.x * THREADS + threadIdx.x, gridDim.x * THREADS);
     const int pixels = g.height[0] * g.width[0];
     const Pixel* frame = frames + size_t(blockIdx.z) * pixels * CHANNELS;
     const float* linear = tables + g.linear;
@@ -189,18 +273,24 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 // --- the front -----------------------------------------------------------------------------------
 
 // One block makes `rows` rows of a tile of level 2 of COUNT planes, from number `plane` on.
-template <int TAPS, int COUNT>
+template <int TAPS, int COUNT, bool FLICKERS>
 __device__ __forceinline__ void halve_frame(const Geometry& g, const float* tables,
-                                            const Addresses* addresses, float* arena, int rows,
-                                            int kind, int plane) {
+                                            const Call* call, float* arena, Background* background,
+                                            int rows, int kind, int plane) {
     typedef Shape<TAPS, 2> S;
     __shared__ Tile<TAPS, COUNT, 2> tile;
     const int height = g.height[0], width = g.width[0], pitch = width * CHANNELS;
     const int y = blockIdx.y * rows, x = blockIdx.x * S::OUTPUTS;
-    const Pixel* frame = addresses->frames + blockIdx.z * (size_t(height) * pitch);
+    const Pixel* frame = call->frames + blockIdx.z * (size_t(height) * pitch);
     arena += size_t(blockIdx.z) * g.frame;
-    const PixelColumn<COUNT> source{frame + clamp(S::first(x) + int(threadIdx.x), width) * CHANNELS,
-                                    tables + g.linear, height, pitch, arena[g.found + THRESHOLD]};
+    const int column = clamp(S::first(x) + int(threadIdx.x), width);
+    const PixelColumn<COUNT, FLICKERS> source{
+        frame + column * CHANNELS,
+        tables + g.linear,
+        height,
+        pitch,
+        arena[g.found + THRESHOLD],
+        BackgroundColumn<FLICKERS>::at(background, column, *call, height, width)};
     const Steps steps(g, tables, kind, kind, 0);
     const float grey = 1.0f / (g.full * CHANNELS);
     const int level_height = g.height[2], level_width = g.width[2];
@@ -208,21 +298,25 @@ __device__ __forceinline__ void halve_frame(const Geometry& g, const float* tabl
         tile, source, steps, y, x, rows, height, width, 0, ignore,
         [&](int c, int to_y, int to_x, float value) {
             if (to_y < level_height && to_x < level_width)
-                arena[plane_at(g, plane + c, 2) + to_y * level_width + to_x] =
-                    value * (c == 0 ? grey : COLOUR_SCALE);
+                arena[plane_at(g, FLICKERS && c == COUNT - 1 ? int(FLICKER) : plane + c, 2) +
+                      to_y * level_width + to_x] =
+                    value * (c == 0                       ? grey
+                             : FLICKERS && c == COUNT - 1 ? grey / FINENESS
+                                                          : COLOUR_SCALE);
         });
 }
 
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    opponency(const __grid_constant__ Geometry g, const float* tables, const Addresses* addresses,
-              float* arena, int rows) {
-    halve_frame<5, PLANES>(g, tables, addresses, arena, rows, PLANE_STEP, 0);
+    opponency(const __grid_constant__ Geometry g, const float* tables, const Call* call,
+              float* arena, Background* background, int rows) {
+    halve_frame<5, PLANES + HAS_FLICKER, bool(HAS_FLICKER)>(g, tables, call, arena, background,
+                                                            rows, PLANE_STEP, 0);
 }
 
 #if OWN_PYRAMID
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    opponency_own(const __grid_constant__ Geometry g, const float* tables,
-                  const Addresses* addresses, float* arena, int rows) {
-    halve_frame<9, 1>(g, tables, addresses, arena, rows, OWN_STEP, OWN);
+    opponency_own(const __grid_constant__ Geometry g, const float* tables, const Call* call,
+                  float* arena, int rows) {
+    halve_frame<9, 1, false>(g, tables, call, arena, nullptr, rows, OWN_STEP, g.own);
 }
 #endif

@@ -62,7 +62,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS)
     const int tiles = ceil_div(width, ENERGY_X);
     const int x1 = block % tiles * ENERGY_X, y1 = block / tiles * ENERGY_ROWS;
     arena += size_t(blockIdx.z) * g.frame;
-    const float* source = arena + plane_at(g, OWN_PYRAMID ? OWN : 0, level);
+    const float* source = arena + plane_at(g, OWN_PYRAMID ? g.own : 0, level);
     const float *rows = tables + g.filters[level][0], *columns = tables + g.filters[level][1];
 
     // A thread has half a column.

@@ -85,13 +85,14 @@ __device__ __forceinline__ void halve_levels(const Geometry& g, const float* tab
 extern "C" __global__ void __launch_bounds__(COLUMNS)
     pyramid(const __grid_constant__ Geometry g, const float* tables, float* arena, int level,
             int finish, int rows) {
-    halve_levels<5>(g, tables, arena, PLANE_STEP, blockIdx.y, level, finish, rows);
+    const int plane = int(blockIdx.y) < PLANES ? int(blockIdx.y) : int(FLICKER);
+    halve_levels<5>(g, tables, arena, PLANE_STEP, plane, level, finish, rows);
 }
 
 #if OWN_PYRAMID
 extern "C" __global__ void __launch_bounds__(COLUMNS)
     pyramid_own(const __grid_constant__ Geometry g, const float* tables, float* arena, int level,
                 int finish, int rows) {
-    halve_levels<9>(g, tables, arena, OWN_STEP, OWN, level, finish, rows);
+    halve_levels<9>(g, tables, arena, OWN_STEP, g.own, level, finish, rows);
 }
 #endif

@@ -14,7 +14,7 @@ import pytest
 from test_stages import photo_like
 
 import ittisal
-from ittisal import BackendError, Saliency, backends, saliency_map
+from ittisal import INVT, ITTI_1998, VIDEO, BackendError, Saliency, backends, saliency_map
 from ittisal.cuda import describe, device, sources
 from ittisal.pipeline import BackendError as PipelineError
 
@@ -143,11 +143,9 @@ def test_joined_text_keeps_files_and_lines():
     for name, content in sources.read().items():
         assert f'#line 1 "{name}"\n{content}' in text
     assert "#include" not in text
-    names = sources.kernel_names(text, own_pyramid=True)
-    assert set(names) - set(sources.kernel_names(text, own_pyramid=False)) == {
-        "opponency_own",
-        "pyramid_own",
-    }
+    plain = set(sources.kernel_names(text, ITTI_1998))
+    assert set(sources.kernel_names(text, INVT)) - plain == {"opponency_own", "pyramid_own"}
+    assert set(sources.kernel_names(text, VIDEO)) - plain == {"motion"}
 
 
 # --- with one ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import nvrtc
 import pytest
 from test_stages import CONFIGS
 
-from ittisal import INVT, ITTI_1998
+from ittisal import INVT, ITTI_1998, VIDEO
 from ittisal.cuda import sources, variant
 from ittisal.cuda.layout import make_layout
 from ittisal.cuda.schedule import schedule
@@ -37,6 +37,9 @@ VARIANTS = {
         3,
     ),
     "uint8 grey": (ITTI_1998, "uint8", 1),
+    "video": (VIDEO, "uint8", 3),
+    "video float32 grey": (VIDEO, "float32", 1),
+    "video split": (replace(VIDEO, split_cs=True, smoothing="leaky"), "uint16", 3),
     "even": (replace(ITTI_1998, phase="even", upsampling="bilinear"), "uint8", 3),
 }
 

@@ -16,6 +16,7 @@ from test_stages import photo_like
 from ittisal import ITTI_1998
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda.backend import CudaBackend
+from ittisal.pipeline import STILL
 from ittisal.plan import Plan
 
 pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
@@ -31,6 +32,11 @@ def device(request):
 @pytest.fixture
 def backend(device):
     return late(device)
+
+
+def alone(frames):
+    """Frames that remember nothing, as a backend's stream takes them."""
+    return ((frame, STILL) for frame in frames)
 
 
 def late(device):
@@ -68,7 +74,7 @@ def test_one_frame_after_the_other(backend, wanted):
 def test_a_stream_of_one_buffer(backend, wanted, pinned):
     shape = (*SHAPE, 3)
     buffer = backend.pinned_frame(shape, np.uint8) if pinned else np.empty(shape, np.uint8)
-    np.testing.assert_array_equal(list(backend.stream(camera(buffer))), wanted)
+    np.testing.assert_array_equal(list(backend.stream(alone(camera(buffer)))), wanted)
     assert backend.device.under_way == 0
 
 
@@ -83,7 +89,7 @@ def test_a_batch(backend, wanted, monkeypatch, room):
 def test_copies_and_kernels_overlap(wanted):
     """Else none of this would be needed: when a map is had, the next frame is on its way."""
     backend = late(LateDevice())
-    maps = backend.stream(iter(frames_of(COUNT)))
+    maps = backend.stream(alone(frames_of(COUNT)))
     np.testing.assert_array_equal(next(maps), wanted[0])
     assert backend.device.under_way > 0
     maps.close()
@@ -91,7 +97,7 @@ def test_copies_and_kernels_overlap(wanted):
 
 
 def test_a_stream_that_is_left_leaves_nothing_under_way(backend, wanted):
-    maps = backend.stream(iter(frames_of(COUNT)))
+    maps = backend.stream(alone(frames_of(COUNT)))
     next(maps)
     maps.close()
     np.testing.assert_array_equal(saliency(backend, frames_of(COUNT)[3]), wanted[3])
@@ -102,7 +108,7 @@ def test_a_bad_frame_is_named_in_its_turn(backend):
     frames[2, 50, 60] = np.nan
     found = []
     with pytest.raises(ValueError, match="NaN"):
-        found.extend(backend.stream(iter(frames)))
+        found.extend(backend.stream(alone(frames)))
     assert len(found) == 2
     for got, frame in zip(found, frames, strict=False):
         np.testing.assert_array_equal(got, saliency(make(), frame))
@@ -242,6 +248,6 @@ def test_a_wait_left_out_is_noticed(wanted, forgets):
     for pace in ("needed", "others", 1, 2, 3):
         backend = late(Forgetful(pace, forgets))
         buffer = backend.pinned_frame((*SHAPE, 3), np.uint8)
-        maps = list(backend.stream(camera(buffer)))
+        maps = list(backend.stream(alone(camera(buffer))))
         noticed.append(not np.array_equal(maps, wanted))
     assert any(noticed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import trace
+from ..config import Channel
 from ..frames import check_values
-from ..pipeline import STAGES
+from ..pipeline import STAGES, STILL, Moment
 from ..plan import Plan
 from . import sources, variant
 from .device import Device
-from .layout import FOUND, HIGHEST, LOWEST, Held, geometry_for, make_layout
+from .layout import CALL_BYTES, FOUND, HIGHEST, LOWEST, Held, geometry_for, make_layout
 from .schedule import Launch, enlarge_grid, schedule
 
 BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
@@ -30,11 +31,12 @@ class Kind:
 
     dtype: np.dtype
     channels: int
-    geometry: Any  # as a kernel takes it by value
+    geometries: tuple[Any, Any]  # as a kernel takes it by value; without a past, and with one
     kernels: dict[str, Callable[..., None]]
-    # By the number of frames at once:
-    schedules: dict[int, tuple[Launch, ...]] = field(default_factory=dict)
-    graphs: dict[int, Callable[[Any], None]] = field(default_factory=dict)
+    background: Any  # flicker's two
+    # By the number of frames at once, and whether one came before:
+    schedules: dict[tuple[int, bool], tuple[Launch, ...]] = field(default_factory=dict)
+    graphs: dict[tuple[int, bool], Callable[[Any], None]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -64,7 +66,8 @@ class CudaBackend:
         self.layout = make_layout(plan)
         self.device = device if device is not None else Device()
         self.tables = self.device.upload(self.layout.tables)
-        self.addresses = self.device.zeros(2, np.uint64)  # `struct Addresses` of kernels/common.cuh
+        self.call = self.device.zeros(CALL_BYTES, np.uint8)  # `struct Call` of kernels/common.cuh
+        self.moment, self.colour = STILL, True  # of the last frame
         self.kinds: dict[tuple[str, int], Kind] = {}
         self.ports: dict[tuple[str, int, int], Port] = {}
         self.staging: dict[str, Any] = {}
@@ -85,7 +88,8 @@ class CudaBackend:
             port.pinned.nbytes + port.pinned_maps.nbytes + port.pinned_found.nbytes
             for port in self.ports.values()
         )
-        arrays = [self.tables, self.addresses, self.arena, *self.staging.values()]
+        arrays = [self.tables, self.call, self.arena, *self.staging.values()]
+        arrays += [kind.background for kind in self.kinds.values()]
         for port in self.ports.values():
             arrays += [port.frames, port.maps]
         return on_host + sum(array.nbytes for array in arrays if array is not None)
@@ -95,37 +99,51 @@ class CudaBackend:
         key = (dtype.name, channels)
         if key not in self.kinds:
             config = self.plan.config
-            own = variant.has_own_pyramid(config)
             kernels: dict[str, Callable[..., None]] = self.device.compile(
                 sources.read(),
                 variant.options(config, self.order, *key),
-                lambda text: sources.kernel_names(text, own_pyramid=own),
+                lambda text: sources.kernel_names(text, config),
             )
-            geometry = self.device.by_value(geometry_for(self.layout, *key))
-            self.kinds[key] = Kind(dtype, channels, geometry, kernels)
+            without, with_one = (
+                self.device.by_value(geometry_for(self.layout, *key, past))
+                for past in (False, True)
+            )
+            words = dtype == np.uint8 and channels == 3 and not config.linear
+            pixels = self.plan.shape[0] * self.plan.shape[1]
+            size = 2 * pixels if config.has(Channel.FLICKER) else 1
+            background = self.device.zeros(size, np.int16 if words else np.float32)
+            self.kinds[key] = Kind(dtype, channels, (without, with_one), kernels, background)
         return self.kinds[key]
 
     # --- frames from the host
 
-    def run(self, frame: np.ndarray, out: np.ndarray) -> None:
+    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
         """The raw map of a frame in host memory into `out`; returns when it is there."""
-        self.run_batch(frame[None], out[None])
+        self.run_batch(frame[None], out[None], [moment])
 
-    def run_batch(self, frames: np.ndarray, out: np.ndarray) -> None:
+    def run_batch(
+        self, frames: np.ndarray, out: np.ndarray, moments: Sequence[Moment] | None = None
+    ) -> None:
         """The raw maps of several frames in host memory; copies and kernels overlap."""
-        size = self._reserve(-(-len(frames) // PARTS))
+        moments = moments or [STILL] * len(frames)
+        size = self._at_once(-(-len(frames) // PARTS))
         starts = range(0, len(frames), size)
-        parts = (frames[start : start + size] for start in starts)
+        parts = ((frames[start : start + size], moments[start]) for start in starts)
         for start, maps in zip(starts, self._pipelined(parts, size, refilled=False), strict=True):
             out[start : start + len(maps)] = maps
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[tuple[np.ndarray, Moment]]) -> Iterator[np.ndarray]:
         """Maps of frames in turn: one is copied to the device while another is worked on."""
-        for maps in self._pipelined((frame[None] for frame in frames), 1, refilled=True):
+        parts = ((frame[None], moment) for frame, moment in frames)
+        for maps in self._pipelined(parts, 1, refilled=True):
             yield maps[0].copy()
 
+    def _at_once(self, frames: int) -> int:
+        """How many of so many frames to work on at once: one, where each waits for the last."""
+        return self._reserve(1 if self.plan.config.remembers else frames)
+
     def _pipelined(
-        self, parts: Iterable[np.ndarray], size: int, *, refilled: bool
+        self, parts: Iterable[tuple[np.ndarray, Moment]], size: int, *, refilled: bool
     ) -> Iterator[np.ndarray]:
         """Page-locked maps of each part of up to `size` frames, good until the next one.
 
@@ -133,11 +151,11 @@ class CudaBackend:
         """
         under_way: list[Port] = []
         try:
-            for count, part in enumerate(parts):
+            for count, (part, moment) in enumerate(parts):
                 channels = 3 if part.ndim == 4 else 1
                 port = self._port(self.kind(part.dtype, channels), size, count % DEPTH)
                 under_way.append(port)
-                self._submit(port, part)
+                self._submit(port, part, moment)
                 if len(under_way) == DEPTH:
                     yield self._finish(under_way.pop(0))
                 if refilled and port.lent:
@@ -168,7 +186,7 @@ class CudaBackend:
             )
         return self.ports[key]
 
-    def _submit(self, port: Port, frames: np.ndarray) -> None:
+    def _submit(self, port: Port, frames: np.ndarray, moment: Moment) -> None:
         """Send frames on their way; nothing here waits for the device."""
         device, count = self.device, len(frames)
         port.lent = self._is_lent(frames)
@@ -179,7 +197,7 @@ class CudaBackend:
         port.arrived.record(device.copies)
         with device.using(device.stream):
             device.stream.wait_event(port.arrived)
-            self._launch(port.kind, port.frames, port.maps, count, device.stream)
+            self._launch(port.kind, port.frames, port.maps, count, device.stream, moment)
             device.copy_out(port.pinned_maps[:count], port.maps, device.stream)
             if port.kind.dtype == np.float32:
                 for index in range(count):
@@ -239,7 +257,13 @@ class CudaBackend:
         self.staging[key][...] = array
         return self.staging[key]
 
-    def run_device(self, frames: Any, maps: Any, count: int | None = None) -> None:
+    def run_device(
+        self,
+        frames: Any,
+        maps: Any,
+        count: int | None = None,
+        moments: Sequence[Moment] | None = None,
+    ) -> None:
         """Raw maps of a frame on the device into `maps`, or of `count` frames in one array.
 
         Both are CuPy arrays, `maps` C-contiguous. Ordered on the current stream; returns at once.
@@ -250,13 +274,14 @@ class CudaBackend:
             self._order(stream)
             frames = self.contiguous(frames)
             kind = self.kind(frames.dtype, 3 if frames.ndim == 3 + (count is not None) else 1)
-            if count is None or count <= self._reserve(count):
-                self._launch(kind, frames, maps, count or 1, stream)
+            moments = moments or [STILL] * (count or 1)
+            size = self._at_once(count or 1)
+            if count is None or count <= size:
+                self._launch(kind, frames, maps, count or 1, stream, moments[0])
                 return
-            size = self._reserve(count)
             for start in range(0, count, size):
                 part, saliency = frames[start : start + size], maps[start : start + size]
-                self._launch(kind, part, saliency, len(part), stream)
+                self._launch(kind, part, saliency, len(part), stream, moments[start])
 
     def enlarge_device(self, maps: Any, out: Any) -> None:
         """The map just made over its maximum at the frame's size; on the current stream."""
@@ -265,7 +290,7 @@ class CudaBackend:
         with self.device.current():
             stream = self.device.current_stream()
             self._order(stream)
-            kind.kernels["enlarge"](grid, (256,), (kind.geometry, maps, self.arena, out))
+            kind.kernels["enlarge"](grid, (256,), (kind.geometries[0], maps, self.arena, out))
             self.finished.record(stream)  # it reads the maximum from the arena
 
     # --- one stage after the other
@@ -282,10 +307,12 @@ class CudaBackend:
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage by the device's clock, each repeated by itself."""
-        kind, port = self._arrive(frame)
+        kind, port = self._arrive(frame, Moment(past=True))
         spent = {}
         for stage in STAGES:
             launches = [one for one in self._schedule(kind, 1) if one.stage == stage]
+            if not launches:
+                continue
 
             def run(launches: list[Launch] = launches) -> None:
                 self._run(kind, launches, port.frames, port.maps)
@@ -294,25 +321,34 @@ class CudaBackend:
         spent["total"] = sum(spent.values())
         return spent
 
-    def trace(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+    def trace(self, frame: np.ndarray, moment: Moment | None = STILL) -> dict[str, np.ndarray]:
         """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
         out = np.empty(self.plan.map_shape, np.float32)
-        self.stages(frame, out, 0, 3)
-        kept = {name: view.copy() for name, view in self.views(frame.ndim).items()}
-        self.stages(frame, out, 4, 5)
-        return {**kept, **self.results(frame.ndim), "saliency": out}
+        if moment is not None:
+            self._arrive(frame, moment)
+        normalise = STAGES.index("normalise")
+        self.stages(frame, out, 0, normalise - 1)
+        kept = {name: view.copy() for name, view in self.views().items()}
+        self.stages(frame, out, normalise, len(STAGES) - 1)
+        return {**kept, **self.results(), "saliency": out}
 
-    def views(self, ndim: int = 3) -> dict[str, np.ndarray]:
-        """What the first four stages hand on, on the host."""
-        return trace.buffers(self.plan, self._held(), ndim)
+    def views(self) -> dict[str, np.ndarray]:
+        """What the stages up to centre-surround hand on, on the host."""
+        return trace.buffers(self.plan, self.held(), self.colour, self.moment.past)
 
-    def results(self, ndim: int = 3) -> dict[str, np.ndarray]:
+    def results(self) -> dict[str, np.ndarray]:
         """What the last two stages made, on the host."""
-        return trace.results(self.plan, self._held(), ndim)
+        return trace.results(self.plan, self.held(), self.colour, self.moment.past)
 
-    def _held(self) -> Held:
-        arena = self.arena[: self.layout.frame_floats]
-        return Held(self.layout, self.device.on_host(arena))
+    def contributions(self) -> dict[str, np.ndarray]:
+        """What each channel added to the last frame's map."""
+        first = int(self.layout.geometry["sums"])
+        return trace.contributions(self.plan, self.held(first), self.colour, self.moment.past)
+
+    def held(self, first: int = 0) -> Held:
+        """One frame's part of the arena, from float `first` on, where the host can read it."""
+        arena = self.arena[first : self.layout.frame_floats]
+        return Held(self.layout, self.device.on_host(arena), first)
 
     def close(self) -> None:
         """Let go of all device memory, once it is no longer worked on."""
@@ -323,7 +359,7 @@ class CudaBackend:
             self.ports.clear()
             self.kinds.clear()
             self.staging.clear()
-            self.arena = self.tables = self.addresses = None
+            self.arena = self.tables = self.call = None
 
     def __del__(self) -> None:
         """A model that is forgotten waits too: its memory would go to others under the kernels."""
@@ -333,11 +369,14 @@ class CudaBackend:
 
     # --- launching
 
-    def _launch(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
+    def _launch(
+        self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any, moment: Moment
+    ) -> None:
         """All stages for `count` frames on a stream, which is the current one."""
         if self.arena is None:
             raise RuntimeError("this Saliency is closed; build another")
         self._order(stream)
+        self._remember(kind, moment)
         try:
             self._replay(kind, frames, maps, count, stream)
         finally:  # whatever was queued before an error
@@ -345,14 +384,13 @@ class CudaBackend:
 
     def _replay(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
         launches = self._schedule(kind, count)
-        self._run(kind, launches[:1], frames, maps)
-        if count in kind.graphs:
-            kind.graphs[count](stream)
+        self._run(kind, launches[:1], frames, maps, advance=self.moment.past)
+        key = count, self.moment.past
+        if key in kind.graphs:
+            kind.graphs[key](stream)
         else:  # the first time as it comes, which also loads what is loaded lazily
             self._run(kind, launches[1:], None, None)
-            kind.graphs[count] = self.device.record(
-                lambda: self._run(kind, launches[1:], None, None)
-            )
+            kind.graphs[key] = self.device.record(lambda: self._run(kind, launches[1:], None, None))
 
     def _order(self, stream: Any) -> None:
         """What a stream does from now on comes after what another still does with our buffers."""
@@ -360,23 +398,36 @@ class CudaBackend:
             stream.wait_event(self.finished)
         self.last_stream = stream
 
-    def _run(self, kind: Kind, launches: Iterable[Launch], frames: Any, maps: Any) -> None:
+    def _run(
+        self,
+        kind: Kind,
+        launches: Iterable[Launch],
+        frames: Any,
+        maps: Any,
+        *,
+        advance: bool = False,
+    ) -> None:
         buffers = {
-            "geometry": kind.geometry,
+            "geometry": kind.geometries[self.moment.past],
             "tables": self.tables,
             "arena": self.arena,
-            "addresses": self.addresses,
+            "background": kind.background,
+            "call": self.call,
             "frames": frames,
             "maps": maps,
+            "keep": np.float32(self.moment.keep),
+            "share": np.float32(self.moment.share),
+            "advance": np.int32(advance),
         }
         for one in launches:
             given = [buffers[a] if isinstance(a, str) else a for a in one.arguments]
             kind.kernels[one.kernel](one.grid, (one.block,), tuple(given))
 
     def _schedule(self, kind: Kind, count: int) -> tuple[Launch, ...]:
-        if count not in kind.schedules:
-            kind.schedules[count] = schedule(self.layout, kind.channels, count)
-        return kind.schedules[count]
+        key = count, self.moment.past
+        if key not in kind.schedules:
+            kind.schedules[key] = schedule(self.layout, kind.channels, *key)
+        return kind.schedules[key]
 
     def _reserve(self, frames: int) -> int:
         """Make room for so many frames at once, or as many as pay; how many that is."""
@@ -391,17 +442,27 @@ class CudaBackend:
             self.arena, self.frames_at_once = arena, wanted
         return wanted
 
-    def _arrive(self, frame: np.ndarray) -> tuple[Kind, Port]:
-        """Copy a frame to the device and check its values, once the arena is free."""
+    def _remember(self, kind: Kind, moment: Moment) -> None:
+        self.moment = moment if self.plan.config.remembers else STILL
+        self.colour = kind.channels == 3
+
+    def _arrive(self, frame: np.ndarray, moment: Moment | None = None) -> tuple[Kind, Port]:
+        """Copy a frame to the device and check its values, once the arena is free.
+
+        Without a moment it is the last one again.
+        """
         self.device.wait(self.finished)
         kind = self.kind(frame.dtype, 3 if frame.ndim == 3 else 1)
         port = self._port(kind, 1, 0)
         np.copyto(port.pinned[0], frame)
         device = self.device
         device.copy_in(port.frames, port.pinned[:1], device.stream)
+        if moment is not None:
+            self._remember(kind, moment)
         scan = self._schedule(kind, 1)[:1]
+        advance = moment is not None and moment.past
         with device.using(device.stream):
-            self._run(kind, scan, port.frames, port.maps)
+            self._run(kind, scan, port.frames, port.maps, advance=advance)
         if frame.dtype == np.float32:
             found = self.device.download(self._found(0))
             check_values(found[LOWEST], found[HIGHEST])

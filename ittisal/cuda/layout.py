@@ -14,7 +14,7 @@ from ..config import (
     Channel,
     Config,
     Normalisation,
-    OrientationPyramid,
+    Smoothing,
 )
 from ..plan import (
     BINOMIAL_5,
@@ -34,10 +34,10 @@ from ..plan import (
 FIRST_LEVEL = CENTRE_LEVELS[0]  # levels below are never stored
 LEVELS = TOP_LEVEL + 1
 GROUPS = len(Channel)
-STORED_PLANES = FEATURES + 1
+STORED_PLANES = FEATURES + 2  # orientation's own pyramid, the last frame's intensity
 SUMS = FEATURES + GROUPS + 1  # features, conspicuity maps, saliency
 STEPS = 4  # kinds of halving: planes, own pyramid, a faded contrast's first, a later one
-BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, FOUND = range(6)
+BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, GOOD, FOUND = range(7)
 COUNTERS = 1 + STORED_PLANES + FEATURES + GROUPS + 1
 SCAN_BLOCKS = 256  # of `brightest`, at most
 ENERGY_TILE = (8, 48)  # of orientation: rows, columns
@@ -61,6 +61,8 @@ GEOMETRY = np.dtype(
         ("count", _I, GROUPS),
         ("pairs", _I),
         ("top", _I),
+        ("own", _I),
+        ("before", _I),
         ("maps", _I),
         ("sums", _I),
         ("stats", _I),
@@ -68,13 +70,17 @@ GEOMETRY = np.dtype(
         ("counters", _I),
         ("partials", _I),
         ("scratch", _I),
+        ("held", _I),
         ("frame", _I),
         ("full", _F),
         ("hue", _F),
+        ("motion", _F),
         ("weight", _F, GROUPS),
         ("waves", _F, (2, 2, 5)),
     ]
 )
+# `struct Call`, which only kernels look into.
+CALL_BYTES = 32
 LIMIT = 2**31 - 1  # offsets are 32-bit integers
 
 
@@ -123,10 +129,13 @@ class Layout:
 
 @dataclass
 class Held:
-    """One frame's part of the arena, on the host: see `ittisal.trace.Held`."""
+    """One frame's part of the arena, or of it from `first` on, on the host: see
+    `ittisal.trace.Held`.
+    """
 
     layout: Layout
     arena: np.ndarray
+    first: int = 0
 
     @property
     def halves(self) -> int:
@@ -145,19 +154,28 @@ class Held:
 
     def stats(self, feature: int, pair: tuple[int, int], half: int = 0) -> tuple[float, float]:
         """Scale and offset that N gave a map."""
-        start = self._at("stats") + 2 * ((feature * SLOTS + slot(*pair)) * self.halves + half)
-        return self.arena[start], self.arena[start + 1]
+        return self._affine((feature * SLOTS + slot(*pair)) * self.halves + half)
 
     def sum(self, index: int) -> np.ndarray:
         """A view of a feature's sum, or (after the features) a conspicuity map."""
         return self._view(self._at("sums"), index, self.layout.plan.map_shape)
+
+    def normed_sum(self, index: int) -> tuple[np.ndarray, float, float]:
+        """What N left of a sum: a view, and the scale and offset that apply to it."""
+        rewritten = self.layout.plan.config.normalisation is Normalisation.ITERATIVE
+        plane = self.sum(index + SUMS * rewritten)
+        return plane, *self._affine(FEATURES * SLOTS * self.halves + index)
+
+    def _affine(self, index: int) -> tuple[float, float]:
+        start = self._at("stats") - self.first + 2 * index
+        return self.arena[start], self.arena[start + 1]
 
     def _at(self, field: str) -> Any:
         return self.layout.geometry[field]
 
     def _view(self, start: int, index: int, shape: tuple[int, int]) -> np.ndarray:
         size = shape[0] * shape[1]
-        start = int(start) + index * size
+        start = int(start) - self.first + index * size
         return self.arena[start : start + size].reshape(shape)
 
 
@@ -172,7 +190,7 @@ def make_layout(plan: Plan) -> Layout:
     config = plan.config
     geometry = np.zeros(1, GEOMETRY)[0]
     tables, arena = _Places(), _Places()
-    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
+    own = config.own_pyramid
     blocks = 0
     for level in range(LEVELS):
         height, width = plan.level_shape(level)
@@ -180,7 +198,7 @@ def make_layout(plan: Plan) -> Layout:
         geometry["first_block"][level] = blocks
         if not FIRST_LEVEL <= level <= plan.top_level:
             continue
-        geometry["planes"][level] = arena.take(height * width * (FEATURES + own))
+        geometry["planes"][level] = arena.take(height * width * plan.stored_planes)
         rows, columns = ENERGY_TILE
         blocks += -(-height // rows) * -(-width // columns)
         fade = 5 if config.border_attenuation else 0
@@ -224,7 +242,8 @@ def make_layout(plan: Plan) -> Layout:
     rewritten = config.normalisation is Normalisation.ITERATIVE
     geometry["pairs"] = sum(1 << slot(*pair) for pair in plan.pairs)
     geometry["top"] = plan.top_level
-    geometry["maps"] = arena.take(FEATURES * SLOTS * halves * size)
+    geometry["own"], geometry["before"] = plan.own_plane, plan.before_plane
+    geometry["maps"] = arena.take(plan.stored_features * SLOTS * halves * size)
     geometry["sums"] = arena.take(SUMS * size * (1 + rewritten))
     geometry["stats"] = arena.take(2 * (FEATURES * SLOTS * halves + SUMS))
     geometry["found"] = arena.take(FOUND)
@@ -232,6 +251,8 @@ def make_layout(plan: Plan) -> Layout:
     geometry["partials"] = arena.take(3 * SCAN_BLOCKS)
     scratch = 3 * size * (FEATURES * SLOTS + SUMS) if rewritten else 0
     geometry["scratch"] = arena.take(scratch)
+    smooths = config.smoothing is not Smoothing.NONE
+    geometry["held"] = arena.take(2 * size * smooths)
     height, width = plan.shape
     if arena.size > LIMIT or 3 * height * width > LIMIT:
         raise ValueError(
@@ -240,16 +261,19 @@ def make_layout(plan: Plan) -> Layout:
         )
     geometry["frame"] = arena.size
     geometry["hue"] = config.hue_threshold * HUE_TOLERANCE
+    geometry["motion"] = config.motion_threshold
     geometry["waves"] = _waves(config)
     return Layout(plan, geometry, tables.array(), halves, linear)
 
 
-def geometry_for(held: Layout, dtype: str, channels: int) -> np.ndarray:
-    """The geometry for one kind of frame: an array of one element, as kernels take it by value."""
+def geometry_for(held: Layout, dtype: str, channels: int, past: bool) -> np.ndarray:
+    """The geometry for one kind of frame, with one before it or not: an array of one element, as
+    kernels take it by value.
+    """
     config = held.plan.config
     geometry = np.array([held.geometry])
-    weights = config.channel_weights(colour=channels == 3)
-    features = held.plan.features_of(colour=channels == 3)
+    weights = config.channel_weights(colour=channels == 3, past=past)
+    features = held.plan.features_of(colour=channels == 3, past=past)
     numbers = [EVERY_FEATURE.index(feature) for feature in features]
     geometry["features"][0, : len(numbers)] = numbers
     for index, channel in enumerate(Channel):

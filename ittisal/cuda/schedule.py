@@ -9,7 +9,7 @@ import numpy as np
 from ..config import Channel
 from ..plan import SLOTS
 from .layout import FIRST_LEVEL, SCAN_BLOCKS, Layout
-from .variant import has_colour, has_own_pyramid
+from .variant import has_colour
 
 # As in kernels/common.cuh.
 THREADS = 256
@@ -33,15 +33,15 @@ class Launch(NamedTuple):
     arguments: tuple[str | np.int32, ...]
 
 
-def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
-    """The launches for `frames` frames at once, of one kind.
+def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> tuple[Launch, ...]:
+    """The launches for `frames` frames at once, of one kind, with one before them or not.
 
-    The first one alone takes the frames and the maps, and leaves their addresses for the others.
+    The first one alone takes what differs from frame to frame, and leaves it for the others.
     """
     plan, config = layout.plan, layout.plan.config
-    own = has_own_pyramid(config)
-    features = len(plan.features_of(colour=channels == 3))
-    planes = 3 if has_colour(config, channels) else 1
+    own = config.own_pyramid
+    features = len(plan.features_of(colour=channels == 3, past=past))
+    planes = (3 if has_colour(config, channels) else 1) + config.has(Channel.FLICKER)
     launches: list[Launch] = []
 
     def launch(
@@ -56,11 +56,11 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
         "brightest",
         (blocks, 1),
         THREADS,
-        *("tables", "frames", "maps", "addresses", "arena"),
+        *("tables", "frames", "maps", "call", "arena", "keep", "share", "advance"),
     )
     for kernel, taps in (("opponency", 5), ("opponency_own", 9))[: 1 + own]:
         rows, down, across = _tiles(plan.level_shape(FIRST_LEVEL), _outputs(taps, 2), frames)
-        buffers = "tables", "addresses", "arena"
+        buffers = ("tables", "call", "arena", *(("background",) if taps == 5 else ()))
         launch("opponency", kernel, (across, down), COLUMNS, *buffers, np.int32(rows))
 
     level, finish = FIRST_LEVEL, False
@@ -77,9 +77,11 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
             launch("pyramid", kernel, (down * across, count), COLUMNS, "tables", "arena", *numbers)
         level += 2
 
-    if dict(config.weights)[Channel.ORIENTATION] > 0:
-        blocks = int(layout.geometry["first_block"][-1])
+    blocks = int(layout.geometry["first_block"][-1])
+    if config.has(Channel.ORIENTATION):
         launch("orientation", "orientation", (blocks, 1), COLUMNS, "tables", "arena")
+    if config.has(Channel.MOTION) and past:
+        launch("motion", "motion", (blocks, 1), COLUMNS, "arena")
     taps = config.reduction_taps
     widths = _outputs(taps, 2), _outputs(taps, 1), COLUMNS  # of tiles of centre levels 2, 3, 4
     rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
@@ -89,7 +91,7 @@ def schedule(layout: Layout, channels: int, frames: int) -> tuple[Launch, ...]:
     block = threads_per_map(plan.map_shape[0] * plan.map_shape[1])
     launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
     parts = _ceil(plan.map_shape[0] * plan.map_shape[1], ADDED_PER_BLOCK)
-    launch("combine", "combine", (parts, features), block, "tables", "addresses", "arena")
+    launch("combine", "combine", (parts, features), block, "tables", "call", "arena")
     return tuple(launches)
 
 

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config import Channel, Config
 from ..pipeline import BackendError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ HEADER = "common.cuh"
 # What is compiled together; the groups at the same time, on several threads.
 GROUPS = (
     ("opponency.cu", "pyramid.cu"),
-    ("orientation.cu", "centre_surround.cu"),
+    ("orientation.cu", "motion.cu", "centre_surround.cu"),
     ("normalise.cu", "combine.cu", "enlarge.cu"),  # combine calls N
 )
 FILES = tuple(name for group in GROUPS for name in group)
@@ -69,7 +70,12 @@ def groups(files: dict[str, str]) -> list[str]:
     return [joined({name: files[name] for name in (HEADER, *group)}) for group in GROUPS]
 
 
-def kernel_names(source: str, *, own_pyramid: bool) -> tuple[str, ...]:
-    """Names of the kernels in a source, those with `_own` only where there is such a pyramid."""
-    names = _KERNEL.findall(source)
-    return tuple(name for name in names if own_pyramid or not name.endswith("_own"))
+def kernel_names(source: str, config: Config) -> tuple[str, ...]:
+    """Names of the kernels in a source but for those that a config has no use for."""
+
+    def is_there(name: str) -> bool:
+        if name.endswith("_own"):
+            return config.own_pyramid
+        return name != "motion" or config.has(Channel.MOTION)
+
+    return tuple(filter(is_there, _KERNEL.findall(source)))

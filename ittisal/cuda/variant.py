@@ -9,9 +9,9 @@ from ..config import (
     HueReference,
     Normalisation,
     Opponency,
-    OrientationPyramid,
     PeakMean,
     Phase,
+    Smoothing,
     Upsampling,
 )
 from .layout import GEOMETRY
@@ -29,13 +29,7 @@ COMPILER = ("-std=c++17", "--fmad=false")  # spelt so that CuPy sees it, and add
 
 def has_colour(config: Config, channels: int) -> bool:
     """Whether colour is computed for frames of so many channels."""
-    return channels == 3 and dict(config.weights)[Channel.COLOUR] > 0
-
-
-def has_own_pyramid(config: Config) -> bool:
-    """Whether orientation has a pyramid of its own, and is computed."""
-    own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
-    return own and dict(config.weights)[Channel.ORIENTATION] > 0
+    return channels == 3 and config.has(Channel.COLOUR)
 
 
 def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[str, int | str]:
@@ -52,7 +46,10 @@ def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[s
         "RECTIFIED": int(config.orientation_contrast is Contrast.RECTIFIED),
         "SPLIT": int(config.split_cs),
         "REDUCTION_TAPS": config.reduction_taps,
-        "OWN_PYRAMID": int(has_own_pyramid(config)),
+        "OWN_PYRAMID": int(config.own_pyramid),
+        "HAS_FLICKER": int(config.has(Channel.FLICKER)),
+        "HAS_MOTION": int(config.has(Channel.MOTION)),
+        "SMOOTHED": int(config.smoothing is not Smoothing.NONE),
         "OPERATOR": OPERATORS[config.normalisation],
         "ALL_PEAKS": int(config.peak_mean is PeakMean.ALL),
         "ITERATIONS": config.iterations,

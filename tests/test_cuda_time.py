@@ -1,0 +1,203 @@
+"""What frames leave for each other on the CUDA backend, with the kernels run on the host.
+
+The maps themselves are held against the reference in `test_stages` and `test_time`; here is what a
+GPU adds: orders of threads, work that is done late, recorded graphs, and bad frames that nobody
+waits for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import host_kernels
+import numpy as np
+import pytest
+from host_device import HostDevice, LateDevice
+from test_stages import photo_like
+
+from ittisal import VIDEO
+from ittisal.cuda.backend import CudaBackend
+from ittisal.pipeline import STILL, moment
+from ittisal.plan import Plan
+
+pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
+
+SHAPE = (100, 131)
+COUNT = 5
+TIMES = [0.0, 0.04, 0.05, 0.09, 0.1]  # some closer than flicker's background forgets
+READINGS = {
+    "video": VIDEO,
+    "leaky": replace(VIDEO, smoothing="leaky", split_cs=True),
+    "smoothed alone": replace(VIDEO, weights={"intensity": 1}, smoothing="ema"),
+    "flicker alone": replace(VIDEO, weights={"flicker": 1}),
+}
+
+
+def make(config=VIDEO, device=None):
+    return CudaBackend(Plan(SHAPE, config), "rgb", device or HostDevice())
+
+
+def moments(config=VIDEO, times=TIMES):
+    return [moment(config, None), *(moment(config, b - a) for a, b in pairwise(times))]
+
+
+def frames_of(dtype="uint8"):
+    texture = photo_like((SHAPE[0] + 40, SHAPE[1] + 40), dtype)
+    at = [(0, 0), (3, 5), (9, 9), (9, 17), (20, 20)]
+    return np.stack([texture[y : y + SHAPE[0], x : x + SHAPE[1]] for y, x in at])
+
+
+def one_by_one(backend, config=VIDEO, frames=None, given=None):
+    frames = frames_of() if frames is None else frames
+    out = np.empty((len(frames), *backend.plan.map_shape), np.float32)
+    for frame, saliency, when in zip(frames, out, given or moments(config), strict=True):
+        backend.run(frame, saliency, when)
+    return out
+
+
+@pytest.mark.parametrize("order", host_kernels.ORDERS[1:])
+@pytest.mark.parametrize("reading", ["video", "leaky"])
+def test_the_order_of_threads_and_blocks_does_not_matter(reading, order):
+    config = READINGS[reading]
+    wanted = one_by_one(make(config), config)
+    got = one_by_one(make(config, HostDevice(order=order, seed=7)), config)
+    np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("pace", ["needed", "others", 1, 2])
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_door_gives_the_same(reading, pace):
+    """However late the device works: calls, a batch, a stream, frames that lie on the device."""
+    config = READINGS[reading]
+    frames, given = frames_of(), moments(config)
+    wanted = one_by_one(make(config), config)
+    device = LateDevice(pace)
+    backend = make(config, device)
+    out = np.empty_like(wanted)
+    np.testing.assert_array_equal(one_by_one(backend, config), wanted)
+    backend.run_batch(frames, out, given)
+    np.testing.assert_array_equal(out, wanted)
+    streamed = backend.stream(zip(frames, given, strict=True))
+    np.testing.assert_array_equal(list(streamed), wanted)
+    there, maps = device.upload(frames).reshape(frames.shape), device.empty(wanted.shape)
+    backend.run_device(there, maps, COUNT, given)
+    np.testing.assert_array_equal(device.download(maps), wanted)
+
+
+def test_two_graphs_serve_all_frames():
+    """One for frames without a past, one for the rest; a model that remembers nothing has one."""
+    for config, graphs in ((VIDEO, 2), (replace(VIDEO, weights={"intensity": 1}), 1)):
+        backend = make(config)
+        for _ in range(2):
+            one_by_one(backend, config)
+        assert backend.device.recorded == graphs
+
+
+def test_memory_is_as_it_comes():
+    """What an earlier model left in it makes no difference to the first frame, or those after."""
+    config = READINGS["leaky"]
+    wanted = one_by_one(make(config), config)
+    backend = make(config)
+    counters = int(backend.layout.geometry["counters"])
+    kept = backend.arena[counters : counters + 64].copy()
+    backend.arena[:] = 1e30
+    backend.arena[counters : counters + 64] = kept
+    kind = backend.kind(np.dtype(np.uint8), 3)
+    kind.background[:] = 31000
+    np.testing.assert_array_equal(one_by_one(backend, config), wanted)
+
+
+@pytest.mark.parametrize("reading", ["video", "leaky", "flicker alone"])
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_bad_frame_leaves_nothing(reading, on_device):
+    config, frames = READINGS[reading], frames_of("float32")
+    bad = frames[2].copy()
+    bad[50, 60] = np.nan
+    given = moments(config)
+    wanted = one_by_one(make(config), config, frames, given)
+    backend = make(config)
+    out = np.empty((1, *backend.plan.map_shape), np.float32)
+    for index in range(COUNT):
+        if index == 2 and on_device:
+            backend.run_device(bad, out[0], None, [given[index]])
+            assert np.isnan(out).all()
+        elif index == 2:
+            with pytest.raises(ValueError, match="NaN"):
+                backend.run(bad, out[0], given[index])
+        backend.run(frames[index], out[0], given[index])
+        np.testing.assert_array_equal(out[0], wanted[index])
+
+
+def test_the_last_frame_again():
+    config = READINGS["leaky"]
+    wanted = one_by_one(make(config), config)
+    backend = make(config)
+    out = np.empty(backend.plan.map_shape, np.float32)
+    for frame, when, its in zip(frames_of(), moments(config), wanted, strict=True):
+        backend.run(frame, out, when)
+        for _ in range(2):
+            np.testing.assert_array_equal(backend.trace(frame, None)["saliency"], its)
+        added = backend.contributions()
+        assert set(added) == {str(channel) for channel in config.channel_weights(past=when.past)}
+
+
+def test_timings_name_every_stage():
+    assert "motion" in make().timings(frames_of()[0])
+    assert "motion" not in make(READINGS["flicker alone"]).timings(frames_of()[0])
+
+
+FAULTS = {
+    "the same background always": ("call->turn ^ int(follows)", "call->turn"),
+    "levels never kept": ("if (HAS_MOTION)\n", "if (0)\n"),
+    "the smoothed map never kept": ("if (SMOOTHED)\n        for", "if (0)\n        for"),
+    "a bad frame kept": ("&& arena[g.found + GOOD] != 0.0f", ""),
+    "another direction": ("dx[4] = {-1, 0, 1, 0}", "dx[4] = {1, 0, -1, 0}"),
+    "up for down": ("dy[4] = {0, 1, 0, -1}", "dy[4] = {0, -1, 0, 1}"),
+    "a background that never moves": (
+        "now > before ? now - left : now + left",
+        "now > before ? before + 0 * left : before",
+    ),
+    "no threshold": ("response >= g.motion ?", "response >= 0.0f ?"),
+    "the scale of another plane": ("grey / FINENESS", "grey"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_noticed(fault):
+    """By a sequence in which a bad frame comes between; else the tests above prove little."""
+    config = replace(VIDEO, smoothing="ema")
+    right, wrong = FAULTS[fault]
+
+    def planted(text):
+        assert text.count(right) == 1, right
+        return text.replace(right, wrong)
+
+    def outcome(dtype, source):
+        backend, found = make(config, HostDevice(source=source)), []
+        out = np.empty(backend.plan.map_shape, np.float32)
+        for index, (frame, when) in enumerate(zip(frames_of(dtype), moments(config), strict=True)):
+            if dtype == "float32" and index == 3:
+                backend.run_device(frame - 2, out, None, [when])
+            found.append(backend.trace(frame, when))
+        return found
+
+    def differ(dtype):
+        wanted, got = outcome(dtype, lambda text: text), outcome(dtype, planted)
+        return any(
+            not np.array_equal(a[key], b[key])
+            for a, b in zip(wanted, got, strict=True)
+            for key in a
+        )
+
+    assert differ("uint8") or differ("float32")
+
+
+def test_a_model_that_remembers_nothing_is_told_nothing():
+    config = replace(VIDEO, weights={"intensity": 1, "colour": 1})
+    backend = make(config)
+    out = np.empty((2, *backend.plan.map_shape), np.float32)
+    backend.run(frames_of()[0], out[0], STILL)
+    backend.run(frames_of()[0], out[1], moment(config, 0.01))
+    np.testing.assert_array_equal(out[0], out[1])
+    assert backend.kind(np.dtype(np.uint8), 3).background.size == 1
