@@ -213,6 +213,7 @@ class _Run:
         self.fps = before.get("fps", DEFAULT_FPS)
         self.about: dict[str, Any] = {}
         self.error: OSError | None = None
+        self.complete = bool(before.get("complete"))
         self.broken = False  # an output, so that not all of the last frame is written
 
     def go(self) -> int:
@@ -229,7 +230,7 @@ class _Run:
         self._tell(summary)
         if self.error is not None:
             raise self.error
-        if interrupted is not None:
+        if interrupted is not None and not self.complete:
             how = "interrupted" if interrupted == signal.SIGINT else "terminated"
             resume = "" if self.parts is None else "; the same command goes on from there"
             print(f"ittisal video: {how}{resume}", file=sys.stderr)
@@ -259,9 +260,8 @@ class _Run:
                 total, done = self._total(opened), self.base.get("frames", 0)
                 wanted = not self.args.quiet
                 with Progress(total, wanted=wanted, unit="frame", done=done) as self.progress:
-                    complete = self._each(opened, outputs)
-                    # The encoder may have a while to go, and the bar stands still.
-                    self._end(opened, outputs, complete)
+                    self.complete = self._each(opened, outputs)
+                    self._end(opened, outputs)
             except BaseException:
                 outputs.abandon()
                 raise
@@ -305,9 +305,9 @@ class _Run:
             if not more:
                 return True
 
-    def _end(self, opened: Stream, outputs: Outputs, complete: bool) -> None:
+    def _end(self, opened: Stream, outputs: Outputs) -> None:
         if self.parts is not None and not self.broken:
-            self._save(opened, outputs, complete=complete)
+            self._save(opened, outputs, complete=self.complete)
         outputs.finish()
 
     def _save(self, opened: Stream, outputs: Outputs, *, complete: bool) -> None:
@@ -352,7 +352,7 @@ class _Run:
         return {
             "input": self.args.input,
             "outputs": self.request.files if state["complete"] else [],
-            "interrupted": self.interrupts.number is not None,
+            "interrupted": self.interrupts.number is not None and not self.complete,
             **counts,
             **self.about,
         }
@@ -444,11 +444,13 @@ def _request(args: argparse.Namespace) -> Request:
 
 
 def _default_output(args: argparse.Namespace, kind: str) -> str:
-    if not os.path.isfile(args.input):
+    name = args.input
+    unnamed = name == STDOUT or name.isdecimal() or "://" in name or any(c in name for c in "*?[")
+    if not os.path.isfile(name) and (unnamed or os.path.exists(name)):
         raise UsageError("what should be made? Give -o, --jsonl, --csv or --show")
     if args.raw:
         raise UsageError("--raw needs a folder for its files: -o DIR/")
-    path = Path(args.input)
+    path = Path(name)
     return str(path.with_name(f"{path.stem}.{kind}.mp4"))
 
 

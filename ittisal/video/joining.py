@@ -71,7 +71,7 @@ def join(
     try:
         notes = _copy(parts, file, sound, origin) if _alike(parts) else _recode(parts, file, fps)
         file.publish()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise error if isinstance(error, VideoError) else file.failed(error) from error
     finally:
         file.remove()
@@ -93,10 +93,12 @@ def _alike(parts: Sequence[Part]) -> bool:
 
 
 def _opened(av: Any, part: Part) -> Any:
+    from .pyav_writer import errors, reason
+
     try:
         return av.open(str(part.path))
-    except OSError as error:
-        raise VideoError(f"{part.path}: this part cannot be read: {error.strerror}") from error
+    except errors() as error:
+        raise VideoError(f"{part.path}: this part cannot be read: {reason(error)}") from error
 
 
 def _copy(parts: Sequence[Part], file: Named, sound: Any, origin: float) -> list[str]:

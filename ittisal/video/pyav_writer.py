@@ -95,7 +95,8 @@ class PyAVWriter:
             self._stream = self._add_stream(codec, fps)
             if sound is not None:
                 self._sound = Sound(sound, self._container)
-        except (OSError, ValueError) as error:
+            self._container.start_encoding()  # what cannot be written is found out now
+        except errors() as error:
             self.abandon()
             raise self._file.failed(error) from error
 
@@ -134,7 +135,7 @@ class PyAVWriter:
             self._container.mux(self._stream.encode(frame))
             if self._sound is not None:
                 self._sound.copy(self.origin, time)
-        except OSError as error:
+        except errors() as error:
             raise self._file.failed(error) from error
         self.counts["frames"] += 1
 
@@ -147,7 +148,7 @@ class PyAVWriter:
                     self._sound.copy(self.origin, self.origin + self._last / self._ticks + TAIL)
             self._container.close()
             self._file.publish()
-        except OSError as error:
+        except errors() as error:
             self.abandon()
             raise self._file.failed(error) from error
         finally:
@@ -186,9 +187,9 @@ class Sound:
         self._packets: Iterator[tuple[float, Any]] = iter(())
         try:
             self._source: Any = av.open(os.fspath(path))
-        except OSError as error:
+        except errors() as error:
             self._source = None
-            self.notes.append(f"no sound, since PyAV cannot read {path}: {error.strerror}")
+            self.notes.append(f"no sound, since PyAV cannot read {path}: {reason(error)}")
             return
         video: Any = self._source.streams.video
         start = video[0].start_time if video else None
@@ -255,3 +256,15 @@ def import_av(name: Any) -> Any:
             "pip install 'ittisal[video]', or take writer='opencv'"
         ) from error
     return av
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What PyAV raises: not all of its errors are OSErrors."""
+    import av
+
+    return av.error.FFmpegError, OSError, ValueError
+
+
+def reason(error: BaseException) -> str:
+    """Why, on one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

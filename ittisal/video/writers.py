@@ -90,6 +90,7 @@ class Threaded:
         OSError
             Writing failed.
         """
+        self._raise()
         room = self._free.get()
         if room is None:
             self._free.put(None)  # for whoever asks again

@@ -1,0 +1,118 @@
+"""What is told of each frame, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+import ittisal
+from ittisal.video.records import COLUMNS, Records, csv_line, json_line, peak
+
+CHANNELS = ["intensity", "colour", "orientation", "flicker", "motion"]
+
+
+def moving_square(count, size=(64, 96), step=8):
+    frames = np.full((count, *size, 3), 60, np.uint8)
+    for i, frame in enumerate(frames):
+        frame[24:40, 8 + i * step : 24 + i * step] = (255, 0, 0)
+    return frames
+
+
+def told(frames, config=ittisal.VIDEO, **options):
+    with ittisal.stream(frames, config, backend="reference", fps=10, **options) as stream:
+        record = Records(stream)
+        pairs = [(record(result), result.saliency.copy()) for result in stream]
+        return record, [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def test_a_record_tells_what_the_map_holds():
+    _, records, maps = told(moving_square(4))
+    for i, (record, saliency) in enumerate(zip(records, maps, strict=True)):
+        assert list(record) == [
+            "frame", "time", "dropped", "cut", "latency_ms", "peak", "mean", "shares"
+        ]  # fmt: skip
+        assert (record["frame"], record["time"]) == (i, i / 10)
+        assert (record["dropped"], record["cut"]) == (0, False)
+        assert record["latency_ms"] > 0
+        assert record["peak"]["value"] == float(saliency.max())
+        assert record["mean"] == pytest.approx(saliency.mean(dtype=np.float64))
+
+
+def test_shares_sum_to_one_and_motion_has_none_at_first():
+    _, records, _ = told(moving_square(4))
+    for record in records:
+        assert list(record["shares"]) == CHANNELS
+        assert sum(record["shares"].values()) == pytest.approx(1, abs=1e-5)
+    assert records[0]["shares"]["flicker"] == records[0]["shares"]["motion"] == 0
+    assert records[2]["shares"]["flicker"] > 0.05 and records[2]["shares"]["motion"] > 0.05
+
+
+def test_channels_without_weight_are_not_told():
+    record, records, _ = told(moving_square(2), ittisal.ITTI_1998)
+    assert list(records[0]["shares"]) == CHANNELS[:3] == record.channels
+
+
+def test_a_grey_video_has_no_share_of_colour():
+    _, records, _ = told(moving_square(2)[..., 0])
+    assert records[1]["shares"]["colour"] == 0
+    assert sum(records[1]["shares"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_where_nothing_stands_out():
+    record, (flat,), _ = told(np.full((1, 64, 96, 3), 90, np.uint8))
+    assert flat["peak"] is None and flat["mean"] == 0 and set(flat["shares"].values()) == {0}
+    row = dict(zip(record.header.split(","), csv_line(flat).split(","), strict=True))
+    assert row["x"] == row["y"] == row["value"] == "" and row["share_colour"] == "0.0"
+
+
+def test_json_and_csv_say_the_same():
+    record, records, _ = told(moving_square(3))
+    lines = [json.loads(json_line(r)) for r in records]
+    assert lines == records
+    text = "\n".join([record.header, *map(csv_line, records)])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == [*COLUMNS, *(f"share_{name}" for name in CHANNELS)]
+    for row, line in zip(rows, lines, strict=True):
+        assert (int(row["frame"]), float(row["time"])) == (line["frame"], line["time"])
+        assert (int(row["x"]), int(row["y"])) == (line["peak"]["x"], line["peak"]["y"])
+        assert float(row["value"]) == line["peak"]["value"]
+        assert float(row["share_motion"]) == line["shares"]["motion"]
+        assert row["cut"] == "0"
+
+
+@pytest.mark.parametrize("phase", ["centred", "even"])
+@pytest.mark.parametrize("working", [(96, 128), (192, 256), (60, 80)])
+def test_the_peak_is_in_pixels_of_the_source(working, phase):
+    """An object's place in the frame, whatever the width that the model works at."""
+    config = ittisal.Config(phase=phase)
+    shape = (working[0] // 16, working[1] // 16)
+    saliency = np.zeros(shape, np.float32)
+    saliency[1, 2] = 3
+    at = peak(saliency, (192, 256), working, config)
+    factor = 192 / working[0]
+    offset = 8 if phase == "centred" else 0.5
+    assert at["value"] == 3
+    assert abs(at["y"] - (16 * factor + offset * factor - 0.5)) <= 1
+    assert abs(at["x"] - (32 * factor + offset * factor - 0.5)) <= 1
+    assert isinstance(at["x"], int) and isinstance(at["y"], int)
+
+
+def test_the_peak_agrees_with_still_pictures():
+    from ittisal.cli import models
+
+    saliency = np.random.default_rng(1).random((6, 8), np.float32)
+    for config in (ittisal.VIDEO, ittisal.Config(phase="even")):
+        at = peak(saliency, (96, 128), (96, 128), config)
+        assert {"x": at["x"], "y": at["y"]} == models.peak(saliency, config)
+
+
+def test_the_peak_is_where_the_object_is_at_any_width():
+    frames = np.full((1, 192, 256, 3), 90, np.uint8)
+    frames[:, 128:160, 64:96] = (255, 0, 0)
+    for width in (None, 128):
+        _, (record,), _ = told(frames, width=width)
+        assert abs(record["peak"]["x"] - 80) <= 32 and abs(record["peak"]["y"] - 144) <= 32
