@@ -16,7 +16,7 @@ from . import machine as machines
 from . import report
 from .settings import SIZES, Settings, shape_of
 
-SUITES = ("saliency", "start", "memory", "accuracy", "peers")
+SUITES = ("saliency", "start", "memory", "accuracy", "peers", "video")
 BUSY = 0.7  # running processes beyond which figures deserve a warning
 
 
@@ -31,6 +31,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of timing per loop (2, quick 0.1)")
     parser.add_argument("--preset", default="itti1998")
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--clips", metavar="DIR", help="with .mp4 files, for video's whole loops")
     parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
     parser.add_argument("--cpu", metavar="NAME", help="compile for this CPU, such as haswell")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
@@ -75,6 +76,7 @@ def main(arguments: list[str]) -> int:
         seconds=options.seconds or (0.1 if options.quick else 2.0),
         preset=options.preset,
         backend=options.backend,
+        clips=options.clips,
         quick=options.quick,
     ).export()
     return _run(options)

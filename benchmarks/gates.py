@@ -58,6 +58,10 @@ def _threads(params: dict, machine: dict) -> Gate | None:
     return Gate(0.75, 0.58) if params["threads"] == 2 and _pixels(params) >= HD else None
 
 
+def _five_channels(params: dict, machine: dict) -> Gate | None:
+    return Gate(3.5) if params["threads"] == 1 and params["size"] == "1920x1080" else None
+
+
 def _buffers(params: dict, machine: dict) -> Gate | None:
     return Gate(50, 25) if params["size"] == "1920x1080" else None
 
@@ -67,6 +71,8 @@ _RULES = {
     ("AgainstHandwritten", "times faster"): _handwritten,
     ("AgainstPlain", "times faster"): _handwritten,
     ("Threads", "of one thread"): _threads,
+    ("Sequence", "in pyrDowns"): _five_channels,
+    ("Staleness", "oldest of that"): lambda params, machine: Gate(1),
     ("FirstCall", "empty_cache"): lambda params, machine: Gate(9, 4),
     ("FirstCall", "warm_cache"): lambda params, machine: Gate(0.3, 0.15),
     ("Import", "more_than_numpy"): lambda params, machine: Gate(0.15, 0.05),

@@ -19,6 +19,7 @@ class Settings:
     seconds: float = 2.0  # of timing per loop
     preset: str = "itti1998"
     backend: str = "auto"
+    clips: str | None = None  # a folder of real ones
     quick: bool = False
 
     def export(self) -> None:

@@ -24,7 +24,7 @@ class Models:
         self._models: OrderedDict[tuple[int, int], Saliency] = OrderedDict()
 
     def get(self, shape: tuple[int, int]) -> Saliency:
-        """The model for frames of this (height, width)."""
+        """The model for pictures of this (height, width): it has seen none before."""
         if shape not in self._models:
             model = Saliency(
                 shape,
@@ -37,6 +37,7 @@ class Models:
                 self._models.popitem(last=False)[1].close()
             self._models[shape] = model
         self._models.move_to_end(shape)
+        self._models[shape].reset()
         return self._models[shape]
 
     def close(self) -> None:
