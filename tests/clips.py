@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ittisal.video import Clock, Source
+from ittisal.video import Clock, Source, VideoError
 
 FPS = 25
 
@@ -58,43 +58,40 @@ def write_rotated(path, frames, clockwise):
 class FakeClock(Clock):
     """A clock that stands still until told, or until there is nothing left but to wait.
 
-    While a scripted reader is parked, waiting lets the time pass at once; else one really waits,
-    for the other thread to notify.
+    A thread that reads waits for a moment to come, which then comes at once. The test's own thread
+    waits for the reader, and really does, until notified; but once that is parked, its time passes.
     """
 
     def __init__(self):
         self.seconds = 100.0
-        self.waits = []
         self._lock = threading.Lock()
-        self._parked = 0
-        self._waiting = []
+        self._parked = False
+        self._waiting = None
 
     def now(self):
         return self.seconds
 
     def wait(self, condition, seconds):
         with self._lock:
-            if self._parked:
+            if self._parked or threading.current_thread() is not threading.main_thread():
                 self.seconds += seconds
-                self.waits.append(seconds)
                 return
-            self._waiting.append(condition)
-        condition.wait(30)  # until notified
-        with self._lock:
-            self._waiting.remove(condition)
+            self._waiting = condition
+        condition.wait(30)
+        self._waiting = None
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+        self._parked = False  # who hung has been given up
 
     def park(self):
         """From now on waiting lets the time pass; who waits already is woken to see it."""
         with self._lock:
-            self._parked += 1
-            waiting = list(self._waiting)
-        for condition in waiting:
-            with condition:
-                condition.notify_all()
-
-    def unpark(self):
-        with self._lock:
-            self._parked -= 1
+            self._parked = True
+            waiting = self._waiting
+        if waiting is not None:
+            with waiting:
+                waiting.notify_all()
 
 
 class Hold:
@@ -109,8 +106,6 @@ class Hold:
             self.clock.park()
         self.reached.set()
         assert self.released.wait(30)
-        if self.clock is not None:
-            self.clock.unpark()
 
     def wait(self):
         """Until the reader hangs here."""
@@ -166,7 +161,7 @@ def scripted(*connections, name="a script", **properties):
     openings = iter(connections)
 
     def opening():
-        reader = next(openings)
+        reader = next(openings, VideoError(f"{name}: is not there"))
         if isinstance(reader, Exception):
             raise reader
         return reader

@@ -16,3 +16,7 @@ class Clock:
     def wait(self, condition: threading.Condition, seconds: float) -> None:
         """Wait until the condition, which is held, is notified, at most so long."""
         condition.wait(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Let so much time pass; Ctrl-C ends it."""
+        time.sleep(seconds)

@@ -258,8 +258,7 @@ class Threaded:
         while True:
             self.abandon()
             self._keep_losses()
-            wait = pause if deadline is None else min(pause, max(deadline - clock.now(), 0))
-            self._pause(wait)
+            clock.sleep(pause if deadline is None else min(pause, max(deadline - clock.now(), 0)))
             self._connection = Connection(self._source, self.selection, self._live, clock).start()
             try:
                 slot = self._connection.exchange.take(self._timeout)
@@ -279,14 +278,6 @@ class Threaded:
         count, notes = self._connection.exchange.losses()
         self._lost += count
         self._notes = (self._notes + notes)[-64:]
-
-    def _pause(self, seconds: float) -> None:
-        """Wait, in slices so that Ctrl-C is heard; on a condition that nobody else knows."""
-        quiet = threading.Condition()
-        end = self._clock.now() + seconds
-        with quiet:
-            while (left := end - self._clock.now()) > 0:
-                self._clock.wait(quiet, min(left, 0.2))
 
     def abandon(self) -> None:
         """Stop reading without waiting for it."""

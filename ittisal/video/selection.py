@@ -61,6 +61,8 @@ class Selection:
         Whether the end of what is wanted has been reached, rather than that of the source.
     origin : float, optional
         The first arrival from a live source.
+    timed : bool
+        Whether a time has come from the source.
     """
 
     wanted: Wanted
@@ -74,6 +76,7 @@ class Selection:
     mended: int = 0
     complete: bool = False
     origin: float | None = None
+    timed: bool = False
 
     def advance(self, reader: Reader) -> bool:
         """Grab until the reader is at a frame that is wanted; False if there is none any more."""
@@ -107,9 +110,10 @@ class Selection:
                 self.origin = self.arrived
             return max(self.arrived - self.origin, self.time + SOON)
         fps = reader.fps or self.fps
-        if time is None:
-            return max(self.index / fps, self.time + SOON)
-        if math.isfinite(time) and time > self.time:
+        if time is None and not self.timed:
+            return self.index / fps
+        self.timed = True
+        if time is not None and math.isfinite(time) and time > self.time:
             return time
         self.mended += 1
         return self.index / fps if self.time == -math.inf else self.time + 1 / fps
