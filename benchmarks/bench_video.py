@@ -24,13 +24,15 @@ from .agreement import agreement
 from .answers import MIN_CORRELATION
 from .frames import photograph
 from .fresh import MEBI, _resident
-from .settings import settings, shape_of
+from .settings import one_size, settings, shape_of
 
 FRAMES = 8  # of a sequence, which is then run backwards: no jump
 STEP = (4, 6)  # pixels down and across from one frame to the next
 RATE = 25.0
 CLIP_FRAMES = 150
 MILLISECONDS = 1e3
+(LARGE,) = one_size("1920x1080")
+GENERATED = f"generated-{LARGE}"
 
 
 @lru_cache(maxsize=2)
@@ -104,12 +106,13 @@ class Sequence:
 
 @lru_cache(maxsize=1)
 def generated_clip() -> str:
-    """A 1920x1080 file of the panning camera, MPEG-4, kept until the process ends."""
+    """A file of the panning camera, MPEG-4, kept until the process ends."""
     folder = tempfile.TemporaryDirectory(prefix="ittisal-benchmark-")
     _folders.append(folder)
-    path = Path(folder.name) / "generated-1080p.mp4"
-    frames = sequence("1920x1080")
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE, (1920, 1080))
+    path = Path(folder.name) / f"{GENERATED}.mp4"
+    frames = sequence(LARGE)
+    height, width = shape_of(LARGE)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE, (width, height))
     for k in range(20 if settings.quick else CLIP_FRAMES):
         writer.write(frames[k % len(frames)])
     writer.release()
@@ -123,12 +126,12 @@ def clips() -> tuple[str, ...]:
     """Names of the clips: those of `--clips`, and the generated one."""
     folder = Path(settings.clips) if settings.clips else None
     found = sorted(p.name for p in folder.glob("*.mp4")) if folder else []
-    return (*found, "generated-1080p")
+    return (*found, GENERATED)
 
 
 def path_of(clip: str) -> str:
     """Where a clip lies."""
-    return generated_clip() if clip == "generated-1080p" else str(Path(settings.clips) / clip)
+    return generated_clip() if clip == GENERATED else str(Path(settings.clips) / clip)
 
 
 def writing(folder: str, size: tuple[int, int], fps: float) -> Writing:
@@ -138,8 +141,8 @@ def writing(folder: str, size: tuple[int, int], fps: float) -> Writing:
 
 
 class EndToEnd:
-    """A file to a file: decode, saliency, overlay, encode, each on a thread where it is its own;
-    against the same threads without saliency. The model has one thread; OpenCV as many as it likes.
+    """A file to a file: decode on one thread, saliency and overlay on another, encode on a third;
+    against the same without saliency. The model has one thread; OpenCV as many as it likes.
     """
 
     param_names = ("clip",)
@@ -268,7 +271,7 @@ class Staleness:
     """
 
     def track_age(self) -> dict[str, float]:
-        """Milliseconds from a frame's arrival to its map, and the limit; frames dropped per result."""
+        """Milliseconds from arrival to map, and the limit; frames dropped per result."""
         interval, results = 1 / 60, 20 if settings.quick else 200
         model = make("640x480")
         frames = sequence("640x480")
@@ -311,10 +314,10 @@ class Staleness:
 
 
 class WhatItCosts:
-    """What each channel in time adds: the presets in one loop, successive 1920x1080 frames."""
+    """What each channel in time adds: the presets in one loop, successive frames."""
 
     param_names = ("size",)
-    params = (("1920x1080",),)
+    params = ((LARGE,),)
     ratios = (
         ("five channels of three", "time_five", "time_three"),
         ("with flicker of three", "time_flicker", "time_three"),

@@ -95,6 +95,11 @@ def test_runner_from_end_to_end(tmp_path):
         "Frames",
         "Float32",
         "OpenCV",
+        "Sequence",
+        "EndToEnd",
+        "LongRun",
+        "Staleness",
+        "WhatItCosts",
     }
     for suite in suites:
         assert f"## {suite}" in done.stdout
