@@ -940,7 +940,7 @@ def test_bench(tmp_path):
 def test_warmup(tmp_path):
     ran = run("warmup", "--size", "64x48", "--dtype", "uint8", "float32", cwd=tmp_path)
     assert ran.status == 0 and not ran.err
-    for words in ("uint8 colour", "uint8 grey", "float32 colour", "float32 grey", "in all"):
+    for words in ("uint8 rgb", "uint8 bgr", "uint8 grey", "float32 bgr", "in all"):
         assert words in ran.out
 
 

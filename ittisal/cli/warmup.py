@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..frames import CHANNEL_ORDERS
 from ..model import Saliency
 from . import machine, options
 
@@ -24,6 +25,7 @@ EPILOG = """\
 examples:
   ittisal warmup
   ittisal warmup --size 1280x720 --dtype uint8 uint16
+  ittisal warmup --preset video
   ittisal warmup --config mine.json
 """
 
@@ -58,15 +60,22 @@ def run(args: argparse.Namespace) -> int:
     options.check_backend(args.backend, config, args.threads)
     start = time.perf_counter()
     backend = ""
-    for shape, dtype, channels in itertools.product(args.size, args.dtype, ((3,), ())):
+    for shape, dtype, order in itertools.product(args.size, args.dtype, (*CHANNEL_ORDERS, "grey")):
         began = time.perf_counter()
-        with Saliency(shape, config, backend=args.backend, threads=args.threads) as model:
-            frame = _frame((*shape, *channels), dtype)
+        colour = order != "grey"
+        with Saliency(
+            shape,
+            config,
+            backend=args.backend,
+            channel_order=order if colour else CHANNEL_ORDERS[0],
+            threads=args.threads,
+        ) as model:
+            frame = _frame((*shape, 3) if colour else shape, dtype)
             model(frame)
             model.trace(frame)
             backend, threads = model.backend, model.threads
         print(
-            f"{shape[1]}x{shape[0]} {dtype} {'colour' if channels else 'grey'}, {backend}, "
+            f"{shape[1]}x{shape[0]} {dtype} {order}, {backend}, "
             f"threads {threads}: {time.perf_counter() - began:.2f} s",
             flush=True,
         )

@@ -84,7 +84,7 @@ def variants(
     else:
         grid = CENTRED if config.phase is Phase.CENTRED else EVEN
     variant = Variant(
-        order=order,
+        order=order if channels == 3 else "rgb",  # grey has none
         opponency=config.opponency.value,
         channels=channels,
         colour=int(colour),
