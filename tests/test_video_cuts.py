@@ -117,6 +117,10 @@ def test_kinds_of_frames(rng, dtype, grey, size):
     ]
 
 
+def test_unceasing_change_is_soon_no_cut(rng):
+    assert max(found([smooth(rng) for _ in range(40)])) < 5
+
+
 def test_frames_that_hold_no_numbers_are_passed_over(scenes):
     detector = CutDetector()
     a, b = (scene.astype(np.float32) for scene in scenes[:2])
