@@ -6,6 +6,9 @@ import http.server
 import io
 import logging
 import os
+import signal
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -587,3 +590,36 @@ def test_the_public_door(caplog):
     with caplog.at_level(logging.WARNING, "ittisal.video"):
         list(stream([np.zeros((48, 64), np.uint8), None]))
     assert "frame 1" in caplog.text
+
+
+STUCK = """
+import sys
+from ittisal.video import RawVideo, stream
+
+video = RawVideo(sys.stdin.buffer, (32, 32), "gray")
+for result in stream(video, backend="reference"):
+    print(result.index, flush=True)
+    if len(sys.argv) > 1:
+        raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_program_whose_pipe_is_silent_can_end(interrupted):
+    """Python aborts at exit if a thread then waits in a buffered file."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", STUCK, *["interrupted"] * interrupted],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        process.stdin.write(bytes(2 * 32 * 32))
+        process.stdin.flush()
+        assert process.stdout.readline() == b"0\n"
+        if not interrupted:
+            assert process.stdout.readline() == b"1\n"
+            process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()  # ends with the process, while its input is still open
+    assert b"KeyboardInterrupt" in errors and b"Fatal" not in errors
+    assert process.returncode in (1, 130, -signal.SIGINT)

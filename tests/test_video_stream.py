@@ -13,7 +13,7 @@ import pytest
 from clips import FakeClock, FakeModel, Hold, Script, camera, grey_frames, number, scripted
 
 import ittisal
-from ittisal.video import FrameError, VideoError, stream
+from ittisal.video import FrameError, VideoError, stream, streaming
 from ittisal.video.selection import Selection, Wanted
 from ittisal.video.statistics import Latencies
 
@@ -248,6 +248,30 @@ def test_times_and_results_of_the_real_model():
         assert results.config == ittisal.VIDEO
     assert ["flicker" in shares for shares in names] == [False, True, False]
     assert results.statistics.cuts == 1
+
+
+def test_a_gpu_reads_the_frames_where_the_reader_puts_them(gpu_on_host, monkeypatch):
+    """Page-locked rooms go round, so that nothing is copied on the host; the maps are the CPU's."""
+    rng = np.random.default_rng(6)
+    frames = [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(8)]
+    rooms, make = [], streaming.Stream._room
+
+    def room(self, frame):
+        rooms.append(make(self, frame))
+        return rooms[-1]
+
+    monkeypatch.setattr(streaming.Stream, "_room", room)
+    maps = {}
+    for backend in ("cpu", "cuda"):
+        rooms.clear()
+        with stream(scripted(Script(frames)), backend=backend, threads=1) as results:
+            maps[backend] = []
+            for result in results:
+                assert any(result.frame is room for room in rooms)
+                maps[backend].append(result.saliency)
+        assert len(rooms) == 1 + 3  # the first is to compile with
+    difference = np.abs(np.subtract(maps["cuda"], maps["cpu"])).max()
+    assert difference < 1e-4 * np.max(maps["cpu"])
 
 
 # --- lost frames --------------------------------------------------------------------------------
