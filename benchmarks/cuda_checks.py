@@ -35,7 +35,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "replicate": {"upsampling": "replicate", "orientation_contrast": "rectified"},
     "nine_taps": {"reduction_taps": 9, "orientation_pyramid": "laplacian"},
     "linear": {"linear": True},
+    "video": {},
+    "leaky": {"smoothing": "leaky", "split_cs": True},
 }
+MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
 DOORS = (257, 403), 9  # shape and number of the frames
 USUAL = ((480, 640), (485, 643), (1080, 1920))
@@ -53,16 +56,18 @@ class Case(NamedTuple):
 
 def config_of(reading: str) -> ittisal.Config:
     """The config that a reading's name stands for."""
-    base = ittisal.INVT if reading == "invt" else ittisal.ITTI_1998
+    bases = {"invt": ittisal.INVT, "video": ittisal.VIDEO, "leaky": ittisal.VIDEO}
+    base = bases.get(reading, ittisal.ITTI_1998)
     return replace(base, **OPTIONS[reading])
 
 
 def small() -> list[Case]:
     """Odd, thin and tiny sizes for the presets; every option and every kind of frame once."""
-    found = [Case(reading, shape) for reading in ("itti1998", "invt") for shape in ODD]
+    found = [Case(reading, shape) for reading in ("itti1998", "invt", "video") for shape in ODD]
     found += [Case(reading, (129, 203)) for reading in OPTIONS]
     found += [
-        Case("itti1998", (131, 197), dtype, channels, order)
+        Case(reading, (131, 197), dtype, channels, order)
+        for reading in ("itti1998", "video")
         for dtype in ("uint8", "uint16", "float32")
         for channels, order in ((3, "rgb"), (3, "bgr"), (1, "rgb"))
     ]
@@ -83,15 +88,19 @@ def model_of(case: Case, backend: str) -> ittisal.Saliency:
     )
 
 
-def frame_of(case: Case) -> np.ndarray:
-    """The frame of a case."""
-    return scene(case.shape, case.dtype, case.channels)
+def map_of(case: Case, backend: str) -> np.ndarray:
+    """The map of a case's frame: of the one after it, where a model remembers it."""
+    frame = scene(case.shape, case.dtype, case.channels)
+    with model_of(case, backend) as model:
+        saliency = model(frame)
+        if model.config.remembers:
+            saliency = model(np.roll(frame, MOVED, (0, 1)))
+    return saliency
 
 
 def reference_map(case: Case) -> np.ndarray:
     """The reference's map; run in a process of its own."""
-    with model_of(case, "reference") as model:
-        return model(frame_of(case))
+    return map_of(case, "reference")
 
 
 def parity(backend: str, workers: int, cases: list[Case]) -> Iterator[dict[str, Any]]:
@@ -103,9 +112,7 @@ def parity(backend: str, workers: int, cases: list[Case]) -> Iterator[dict[str, 
             row = {**case._asdict(), "shape": list(case.shape)}
             print(row, flush=True)  # so that it is known which one never ended
             try:
-                with model_of(case, backend) as model:
-                    got = model(frame_of(case))
-                near = agreement(got, wanted[case].result())
+                near = agreement(map_of(case, backend), wanted[case].result())
             except Exception:
                 yield {**row, "good": False, "failed": traceback.format_exc()}
                 continue
@@ -164,6 +171,7 @@ def doors(cupy: Any) -> Iterator[tuple[str, bool | str]]:
             "stream": lambda: same(np.stack(list(model.stream(frames)))),
             "page-locked": page_locked,
             "another stream": another_stream,
+            "frames that remember": lambda: remember(cupy, frames),
             "NaN gives NaN": lambda: nan_gives_nan(cupy, model),
             "saliency_map": easy,
             "torch": lambda: torch_in_and_out(model, frames, singles),
@@ -187,6 +195,21 @@ def torch_in_and_out(model: ittisal.Saliency, frames: np.ndarray, wanted: np.nda
 
     answer = model(torch.from_numpy(frames).cuda())
     return isinstance(answer, torch.Tensor) and bool(np.array_equal(answer.cpu().numpy(), wanted))
+
+
+def remember(cupy: Any, frames: np.ndarray) -> bool:
+    """Whether frames in a row give the same from the host, on the GPU, in a batch and streamed."""
+    times = np.arange(len(frames)) / 50
+    options: dict[str, Any] = {"backend": "cuda", "channel_order": "bgr"}
+    with ittisal.Saliency(frames.shape[1:3], ittisal.VIDEO, **options) as model:
+        every = [np.stack([model(f, time=t) for f, t in zip(frames, times, strict=True)])]
+        model.reset()
+        every.append(model(frames, time=times))
+        model.reset()
+        every.append(cupy.asnumpy(model(cupy.asarray(frames), time=times)))
+        model.reset()
+        every.append(np.stack(list(model.stream(frames, times=times))))
+    return all(np.array_equal(maps, every[0]) for maps in every)
 
 
 def nan_gives_nan(cupy: Any, model: ittisal.Saliency) -> bool:
@@ -227,9 +250,10 @@ import numpy as np
 import ittisal
 from benchmarks.scenes import scene
 shape = (int(sys.argv[1]), int(sys.argv[2]))
-for config in (ittisal.ITTI_1998, ittisal.INVT):
+for config in (ittisal.ITTI_1998, ittisal.INVT, ittisal.VIDEO):
     with ittisal.Saliency(shape, config, backend="cuda") as model:
         model(scene(shape))
+        model(scene(shape, seed=1))
         model(np.stack([scene(shape, "float32", 1)] * 3))
 """
 TOOLS = {  # options, and the frame: racecheck is the slowest

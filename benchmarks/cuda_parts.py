@@ -103,6 +103,7 @@ PARTS: dict[str, Part] = {  # in order of worth
     **_sized("from the host", "from_host", 60),
     "parity, large": Part(120, _parity(large=True)),
     "first call": Part(60, _first_call),
+    **_sized("in time", "in_time", 40),
     **_sized("rivals", "rivals", 90),
     **_sized("stages", "stages", 40),
     "sanitizer": Part(120, _sanitizer),

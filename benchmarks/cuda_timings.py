@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import subprocess
@@ -56,6 +57,39 @@ def on_gpu(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
                 model(frames, out=maps)
 
             yield f"batch_{count}_fps", gpu.per_second(batch, count, seconds)
+
+
+def in_time(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
+    """Successive frames with all five channels (preset `video`), on the GPU and from the host."""
+    cupy, rounds = gpu.cupy, max(int(100 * seconds), 20)
+    shape = shape_of(size)
+    with (
+        ittisal.Saliency(shape, ittisal.VIDEO, backend="cuda", channel_order="bgr") as model,
+        gpu.stream,
+    ):
+        frames = [cupy.asarray(np.roll(scene(shape), 5 * k, 1)) for k in range(4)]
+        out = cupy.empty(model.map_shape, np.float32)
+        turn = itertools.cycle(frames)
+        model(next(turn), out=out)
+
+        def call() -> None:
+            model(next(turn), out=out)
+
+        call()
+        yield "device_us", gpu.device_us(call, rounds)
+        yield "python_us", gpu.wall_us(call, 5 * rounds)
+        yield "buffers_mib", model.nbytes / 2**20
+    with ittisal.Saliency(shape, ittisal.VIDEO, backend="cuda", channel_order="bgr") as model:
+        pinned = [model.pinned_frame() for _ in range(4)]
+        for k, frame in enumerate(pinned):
+            frame[:] = np.roll(scene(shape), 5 * k, 1)
+        count = max(int(300 * seconds), 10)
+        for _ in model.stream(pinned):
+            pass
+        start = time.perf_counter()
+        for _ in model.stream(pinned[k % 4] for k in range(count)):
+            pass
+        yield "pinned_stream_fps", count / (time.perf_counter() - start)
 
 
 def stages(gpu: Gpu, size: str) -> dict[str, float]:

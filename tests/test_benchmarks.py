@@ -264,6 +264,7 @@ def test_the_gpus_parts_run_and_make_a_document(gpu, monkeypatch, tmp_path):
         (f"on the GPU, {size}", lambda: dict(cuda_timings.on_gpu(gpu, size, 0.01))),
         (f"stages, {size}", lambda: cuda_timings.stages(gpu, size)),
         (f"from the host, {size}", lambda: dict(cuda_timings.from_host(size, 0.01))),
+        (f"in time, {size}", lambda: dict(cuda_timings.in_time(gpu, size, 0.01))),
         (f"rivals, {size}", lambda: dict(cuda_timings.rivals(gpu, size, 0.01))),
         ("parity, small", lambda: list(cuda_checks.parity("cuda", 1, cuda_checks.small()[:1]))),
         ("floors", lambda: {"copy_gb_s": 3000.0, "launch_us": {"graph_device": 9.0}}),
