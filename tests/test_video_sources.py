@@ -24,7 +24,7 @@ from ittisal.video import NothingWanted, RawVideo, VideoError, stream
 from ittisal.video.arrays import ArrayReader
 from ittisal.video.opencv_reader import open_file
 from ittisal.video.pictures_reader import natural
-from ittisal.video.pyav_reader import open_pyav
+from ittisal.video.pyav_reader import PyAVReader, open_pyav
 from ittisal.video.sources import resolve
 
 av = pytest.importorskip("av")
@@ -155,6 +155,43 @@ def test_every_start_end_and_first_keep_the_numbers_of_the_source(
         found = [(r.index, round(r.time * 25), clips.number(r.frame)) for r in results]
         assert results.statistics.dropped == results.statistics.missing == 0
     assert found == [(i, i, i) for i in expected]
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory):
+    """900 frames with gaps in time, one key frame in 40, whose brightness tells them apart."""
+    ticks = np.cumsum(1 + (np.arange(900) % 7 == 3) * 4)
+    frames = [np.full((64, 96, 3), 4 * (i % 50) + 20, np.uint8) for i in range(900)]
+    path = tmp_path_factory.mktemp("long") / "clip.mp4"
+    clips.write_video(path, frames, [int(tick) for tick in ticks], gop=40)
+    return path, (ticks - ticks[0]) / 25
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first"),
+    [({"first": 251}, 251), ({"first": 640}, 640), ({"first": 899}, 899), ({"start": 40.0}, None)],
+    ids=str,
+)
+def test_going_far_into_a_file_is_exact(long_clip, monkeypatch, wanted, first):
+    path, times = long_clip
+    skipped = []
+
+    def skip(self, *wanted, _skip=PyAVReader.skip):
+        skipped.append(_skip(self, *wanted))
+        return skipped[-1]
+
+    monkeypatch.setattr(PyAVReader, "skip", skip)
+    first = int(np.searchsorted(times, 40.0)) if first is None else first
+    with stream(path, reader="pyav", cuts=False, **wanted) as results:
+        found = [(r.index, clips.number(r.frame), round(r.time, 6)) for r in results]
+        assert results.statistics.missing == 0
+    assert found == [(i, i % 50, pytest.approx(times[i], abs=1e-6)) for i in range(first, 900)]
+    assert (first - 85 < skipped[0] <= first and skipped[0] % 40 == 0) or first == 251
+
+
+def test_a_number_that_is_beyond_the_end(long_clip):
+    with pytest.raises(NothingWanted, match="none of its 900 frames"):
+        stream(long_clip[0], reader="pyav", first=5000)
 
 
 def test_frames_left_out_are_not_converted_and_the_rest_is_not_decoded():

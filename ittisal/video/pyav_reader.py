@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .errors import FrameError, VideoError
+from .pyav_seeking import NEAR, sought
 from .upright import turn
 
 MAX_FAULTS = 100  # packets in a row that cannot be decoded
@@ -24,17 +28,24 @@ class PyAVReader:
         For messages.
     channel_order : {"rgb", "bgr"}
         What the frames are decoded to.
+    again : callable, optional
+        Opens the container once more, if it can be sought in.
     """
 
     fills = True
 
-    def __init__(self, container: Any, name: str, channel_order: str) -> None:
+    def __init__(
+        self,
+        container: Any,
+        name: str,
+        channel_order: str,
+        again: Callable[[], Any] | None = None,
+    ) -> None:
         import av
 
         self._av: Any = av
-        self._container, self._name = container, name
+        self._container, self._name, self._again = container, name, again
         self._stream = video = container.streams.video[0]
-        video.thread_type = "AUTO"
         self.channel_order = channel_order
         self._format = f"{channel_order}24"
         self._reformatter = av.video.reformatter.VideoReformatter()
@@ -45,7 +56,7 @@ class PyAVReader:
         self.fps: float | None = float(rate) if rate else None
         self.frames: int | None = video.frames or self._estimate() or None
         self._frame: Any = None
-        self._coming = self._decoded()
+        self._coming = self._decoded(container)
 
     def _estimate(self) -> int:
         """The number of frames by the duration of the stream, or the container; 0 if unknown."""
@@ -60,10 +71,12 @@ class PyAVReader:
             return round(max(seconds - begin, 0) * self.fps)
         return 0
 
-    def _decoded(self) -> Iterator[Any]:
+    def _decoded(self, container: Any) -> Iterator[Any]:
         """Frames, or the errors of packets that give none."""
         invalid = self._av.error.InvalidDataError
-        packets = self._container.demux(self._stream)
+        video = container.streams.video[0]
+        video.thread_type = "AUTO"
+        packets = container.demux(video)
         faults = 0
         while True:
             try:
@@ -78,6 +91,27 @@ class PyAVReader:
                 if faults > MAX_FAULTS:
                     raise
                 yield error
+
+    def skip(self, first: int, start: float) -> int:
+        """Go far ahead without decoding, where that is exact; see `Skipping`."""
+        near = start * (self.fps or 0) < NEAR or start == math.inf
+        if self._again is None or (first < NEAR and near):
+            return 0
+        try:
+            other = self._again()
+        except (self._av.error.FFmpegError, OSError):
+            return 0
+        try:
+            found = sought(other, first, start, self._decoded)
+        except (self._av.error.FFmpegError, OSError):
+            found = None
+        if found is None:
+            other.close()
+            return 0
+        passed, coming = found
+        self.close()
+        self._container, self._stream, self._coming = other, other.streams.video[0], coming
+        return passed
 
     def grab(self) -> bool:
         """Decode the next frame; False at the end."""
@@ -142,7 +176,8 @@ def open_pyav(
     if not container.streams.video:
         container.close()
         raise VideoError(f"{name}: holds no video stream, though perhaps sound")
-    return PyAVReader(container, name, channel_order)
+    again = partial(av.open, address) if timeout is None and os.path.isfile(address) else None
+    return PyAVReader(container, name, channel_order, again)
 
 
 def _reason(error: BaseException) -> str:

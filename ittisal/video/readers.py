@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeGuard
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -51,6 +51,18 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Let go of file or device; closing twice does no harm."""
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A reader that can go far ahead without decoding."""
+
+    def skip(self, first: int, start: float) -> int:
+        """Pass over frames before the first `grab`; how many, exactly.
+
+        At most those before frame number `first`, or before the first one shown at `start` seconds
+        or after, whichever is later. None (0) where it could not be sure of the number.
+        """
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import FrameError
-from .readers import Reader
+from .readers import Reader, Skipping
 
 SOON = 1e-6  # seconds between arrivals that the clock cannot tell apart
 
@@ -81,6 +81,8 @@ class Selection:
     def advance(self, reader: Reader) -> bool:
         """Grab until the reader is at a frame that is wanted; False if there is none any more."""
         wanted = self.wanted
+        if self.index < 0 and not self.live and isinstance(reader, Skipping):
+            self.index += reader.skip(wanted.first, wanted.start)
         while True:
             try:
                 if not reader.grab():

@@ -474,7 +474,9 @@ def stream(
     start, end : float, optional
         Take only frames shown from `start` until before `end`, in seconds.
     first : int
-        Take only frames from this number on, as for taking up a run again.
+        Take only frames from this number on, as for taking up a run again. What comes before it,
+        or before `start`, is decoded to be counted; the reader "pyav" goes far into a file by
+        seeking, just as exactly.
     reader : {"opencv", "pyav"}
         What reads files and addresses; PyAV is the extra `video`.
     reconnect : float, optional
