@@ -1,4 +1,4 @@
-"""A small map at the frame's size, on the pyramid's own grid."""
+"""A small map and the frame, on the pyramid's own grid: enlarged, and where it is highest."""
 
 from __future__ import annotations
 
@@ -74,6 +74,51 @@ def enlarge(
         np.multiply(t[first:last, None], rise, out=band)
         band += wide[i]
     return out
+
+
+def peak(
+    small: np.ndarray,
+    shape: tuple[int, int],
+    config: Config = ITTI_1998,
+    *,
+    seen: tuple[int, int] | None = None,
+) -> tuple[int, int] | None:
+    """Where a level-4 map is highest, in pixels of the frame.
+
+    Parameters
+    ----------
+    small : ndarray of shape (H//16, W//16)
+    shape : (int, int)
+        (height, width) of the frame.
+    config : Config
+        Its `phase` says where the samples lie.
+    seen : (int, int), optional
+        (H, W) that the model saw, where the frame was shrunk for it.
+
+    Returns
+    -------
+    (int, int) or None
+        x and y; of equal samples the first in reading order. None where none is above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> small = np.zeros((6, 8), np.float32)
+    >>> small[2, 3] = 1
+    >>> peak(small, (96, 128)), peak(small, (192, 256), seen=(96, 128))
+    ((55, 39), (111, 79))
+    """
+    if not small.max() > 0:
+        return None
+    step = 1 << MAP_LEVEL
+    offset = (step - 1) / 2 if config.phase is Phase.CENTRED else 0.0
+    y, x = (
+        int((int(i) * step + offset + 0.5) * whole / part - 0.5)
+        for i, whole, part in zip(
+            np.unravel_index(small.argmax(), small.shape), shape, seen or shape, strict=True
+        )
+    )
+    return x, y
 
 
 def _positions(n: int, size: int, step: int, offset: float) -> tuple[np.ndarray, np.ndarray]:

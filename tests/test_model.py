@@ -25,6 +25,7 @@ from ittisal import (
 )
 from ittisal.backends import available, choose
 from ittisal.frames import MAX_SIDE, check_frame, composite
+from ittisal.maps import peak
 from ittisal.pipeline import STAGES
 
 EVEN = replace(ITTI_1998, phase="even")
@@ -781,6 +782,16 @@ def test_two_threads_at_once_give_the_same_maps(backend, photo):
 
 
 # --- enlarging ---------------------------------------------------------------------------------
+
+
+def test_peak_is_where_the_map_is_highest(rng):
+    small = rng.random((6, 8)).astype(np.float32)
+    small[2, 3] = 2
+    assert peak(small, (96, 128)) == (55, 39)  # left and above of the middle of 16 x 16 pixels
+    assert peak(small, (96, 128), EVEN) == (48, 32)
+    assert peak(small, (480, 1280), seen=(96, 128)) == (559, 199)
+    assert peak(np.ones((6, 8)), (96, 128)) == (7, 7)
+    assert peak(small * 0, (96, 128)) is None
 
 
 @pytest.mark.parametrize("config", [ITTI_1998, EVEN], ids=["centred", "even"])

@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.image}: {error}") from error
     first = time.perf_counter() - start
     steady = _steady(model, frame)
-    peak = models.peak(raw, config)
+    peak = models.peak_of(raw, frame.shape[:2], config)
+    model.reset()
     maps = models.conspicuities(model, frame)
 
     threads = f"{model.threads} thread" + ("s" if model.threads > 1 else "")

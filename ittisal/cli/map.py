@@ -275,7 +275,7 @@ class _Work:
             "height": frame.shape[0],
             "backend": model.backend,
             "milliseconds": clock.laps,
-            "peak": models.peak(maps["saliency"], self.models.config),
+            "peak": models.peak_of(maps["saliency"], frame.shape[:2], self.models.config),
             "maximum": float(maps["saliency"].max()),
         }
         if self.request.channels:

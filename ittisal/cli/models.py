@@ -6,12 +6,11 @@ from collections import OrderedDict
 
 import numpy as np
 
-from ..config import Config, Phase
-from ..maps import enlarge
+from ..config import Config
+from ..maps import enlarge, peak
 from ..model import Saliency
 
 KEPT = 4
-STEP = 16  # pixels of the frame per sample of the map
 CHANNELS = ("intensity", "colour", "orientation")
 
 
@@ -64,10 +63,7 @@ def unit(raw: np.ndarray) -> np.ndarray:
     return raw / top if top > 0 else raw
 
 
-def peak(raw: np.ndarray, config: Config) -> dict[str, int] | None:
+def peak_of(raw: np.ndarray, shape: tuple[int, int], config: Config) -> dict[str, int] | None:
     """The frame's pixel under the highest sample, or None where nothing stands out."""
-    if not raw.max() > 0:
-        return None
-    y, x = np.unravel_index(raw.argmax(), raw.shape)
-    offset = (STEP - 1) // 2 if config.phase is Phase.CENTRED else 0
-    return {"x": int(x) * STEP + offset, "y": int(y) * STEP + offset}
+    at = peak(raw, shape, config)
+    return at and {"x": at[0], "y": at[1]}
