@@ -101,13 +101,6 @@ class Parts:
         self.directory = directory
         # As JSON gives them back: tuples are lists.
         wanted = json.loads(json.dumps({**asked, "input's files": fingerprint(inputs)}))
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._lock()
-            text = self._read()
-        except OSError as error:
-            raise UsageError(f"cannot write to {directory}: {error.strerror}") from error
-        self.resumed = text is not None
         self.state: dict[str, Any] = {
             "version": VERSION,
             "asked": wanted,
@@ -120,9 +113,19 @@ class Parts:
             "counts": {},
             "complete": False,
         }
-        if text is not None:
-            self.state = self._checked(text, wanted)
-        self._sweep()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            raise UsageError(f"cannot write to {directory}: {error.strerror}") from error
+        try:
+            text = self._read()
+            if text is not None:
+                self.state = self._checked(text, wanted)
+            self._sweep()
+        except BaseException:
+            self._held.close()
+            raise
 
     def _lock(self) -> None:
         self._held = open(self.directory / LOCK, "a")  # noqa: SIM115 (held until the run ends)

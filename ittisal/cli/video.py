@@ -167,8 +167,8 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Work on every frame; see the epilog for the exit status."""
     config = options.read_config(args)
-    _quieten()
     images.require_opencv()
+    _quieten()
     options.check_backend(args.backend, config, args.threads)
     request = _request(args)
     opening = _opening(args, config)
@@ -597,8 +597,10 @@ def _parts(args: argparse.Namespace, request: Request, config: Config) -> Parts:
 def _quieten() -> None:
     """Keep what C libraries print about bad files from the user, who gets our line instead."""
     if not debugging():
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # none; read at the first use
 
 
 def _whole(text: str) -> int:

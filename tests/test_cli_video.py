@@ -1,0 +1,874 @@
+"""`ittisal video` as its users meet it: as processes; outputs are opened again and counted."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from clips import Script, camera, write_video
+from test_cli import ENVIRONMENT, POSIX, command, names, run, run_script
+
+import ittisal
+from ittisal import VideoError, cli
+from ittisal.cli import video
+from ittisal.cli.resuming import Past
+from ittisal.cli.video import _time
+
+av = pytest.importorskip("av")
+
+COUNT = 12
+SIZE = (64, 96)
+# Four times as quick, where what the model makes of the frames is not the question.
+LIGHT = ["--set", "weights.orientation=0", "--set", "weights.colour=0"]
+CHANNELS = ("intensity", "colour", "orientation", "flicker", "motion")
+
+
+def frames(count=COUNT, size=SIZE):
+    """A red square that moves to the right over grey; RGB."""
+    pictures = np.full((count, *size, 3), 70, np.uint8)
+    for i, picture in enumerate(pictures):
+        picture[20:40, 8 + 3 * i : 28 + 3 * i] = (230, 30, 30)
+    return pictures
+
+
+def clip(path, count=COUNT, ticks=None, **options):
+    return write_video(path, list(frames(count)), ticks, **options)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a clip of 12 frames; tests write beside it under names of their own."""
+    made = tmp_path_factory.mktemp("video")
+    clip(made / "clip.mp4")
+    return made
+
+
+def read(path):
+    """Times, and RGB frames."""
+    with av.open(str(path)) as container:
+        decoded = list(container.decode(video=0))
+    return (
+        [float(frame.pts * frame.time_base) for frame in decoded],
+        [frame.to_ndarray(format="rgb24") for frame in decoded],
+    )
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def streamed(path, **options):
+    """What the API gives for the same frames."""
+    with ittisal.stream(str(path), backend="reference", **options) as stream:
+        return [(result.index, result.time, result.saliency.copy()) for result in stream]
+
+
+class Here:
+    """Runs the command in this process, which is quicker; what it left behind."""
+
+    def __init__(self, monkeypatch, capfd):
+        self._patch, self._capture = monkeypatch, capfd
+        monkeypatch.setattr(cli, "_prepare_process", lambda: None)  # this process is pytest's
+        monkeypatch.setenv("ITTISAL_BACKEND", "reference")
+        monkeypatch.delenv("ITTISAL_THREADS", raising=False)
+
+    def __call__(self, *arguments, cwd):
+        self._patch.chdir(cwd)
+        self._capture.readouterr()
+        self.status = cli.main(["video", *arguments])
+        self.out, self.err = self._capture.readouterr()
+        return self
+
+    @property
+    def rows(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def here(monkeypatch, capfd):
+    return Here(monkeypatch, capfd)
+
+
+# --- what is made ------------------------------------------------------------------------------
+
+
+def test_a_clip_becomes_an_overlay_beside_it(tmp_path):
+    clip(tmp_path / "clip.mp4")
+    ran = run("video", "clip.mp4", cwd=tmp_path)
+    assert (ran.status, ran.out) == (0, "clip.overlay.mp4\n"), ran.err
+    assert ran.err.startswith("ittisal video: 12 frames, ") and ran.err.count("\n") == 1
+    assert "0 dropped, 0 failed; latency in ms: p50 " in ran.err
+    assert names(tmp_path) == {"clip.mp4", "clip.overlay.mp4"}
+    times, pictures = read(tmp_path / "clip.overlay.mp4")
+    np.testing.assert_allclose(times, np.arange(COUNT) / 25, atol=1e-6)
+    assert {picture.shape for picture in pictures} == {(64, 96, 3)}
+    grey = np.ptp(pictures[-1][2:10, 2:10].astype(int), axis=2)
+    assert grey.max() < 12  # a quiet corner
+    assert np.ptp(pictures[-1].astype(int), axis=2).max() > 60  # heat elsewhere
+
+
+def test_records_are_what_the_api_gives(folder, here):
+    ran = here("clip.mp4", "--jsonl", "r.jsonl", "--csv", "r.csv", "-q", cwd=folder
+    )  # fmt: skip
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+    want = streamed(folder / "clip.mp4")
+    told = rows(folder / "r.jsonl")
+    assert [(row["frame"], row["time"]) for row in told] == [(i, t) for i, t, _ in want]
+    for row, (_, _, saliency) in zip(told, want, strict=True):
+        assert row["peak"]["value"] == float(saliency.max())
+        assert row["mean"] == pytest.approx(float(saliency.mean()), rel=1e-5)
+        assert tuple(row["shares"]) == CHANNELS
+        assert sum(row["shares"].values()) == pytest.approx(1, abs=1e-5)
+    assert told[0]["shares"]["motion"] == 0 < told[5]["shares"]["motion"]
+    with open(folder / "r.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in table] == list(range(COUNT))
+    assert [float(row["time"]) for row in table] == [row["time"] for row in told]
+    assert not (folder / "clip.overlay.mp4").exists()  # records were asked for, no video
+
+
+@pytest.mark.parametrize("kind", ["overlay", "side-by-side", "map", "channels"])
+def test_kinds_of_pictures(kind, folder, here):
+    name = f"{kind}.mp4"
+    ran = here("clip.mp4", f"--{kind}", "-o", name, "--frames", "4", cwd=folder)
+    assert (ran.status, ran.out) == (0, f"{name}\n"), ran.err
+    _, pictures = read(folder / name)
+    assert len(pictures) == 4
+    size = {"side-by-side": (64, 192), "channels": (384, 1000)}.get(kind, SIZE)
+    assert pictures[0].shape[:2] == size
+
+
+def test_json_tells_everything(folder, here):
+    ran = here("clip.mp4", "--json", "--jsonl", "j.jsonl", "-o", "j.avi", cwd=folder
+    )  # fmt: skip
+    assert ran.status == 0
+    (told,) = ran.rows
+    assert set(told) == {
+        "input", "outputs", "interrupted", "frames", "dropped", "failed", "missing", "repeated",
+        "left_out", "reconnects", "cuts", "resizes", "mended", "width", "height", "backend",
+        "seconds", "fps", "latency_ms",
+    }  # fmt: skip
+    assert told["input"] == "clip.mp4" and told["outputs"] == ["j.avi", "j.jsonl"]
+    assert (told["frames"], told["width"], told["height"]) == (COUNT, 96, 64)
+    assert told["backend"] == "reference" and told["fps"] > 0 and not told["interrupted"]
+    for name in ("dropped", "failed", "missing", "repeated", "left_out", "cuts"):
+        assert told[name] == 0
+    latency = told["latency_ms"]
+    assert list(latency) == ["p50", "p95", "p99", "max"]
+    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
+
+
+def test_folders_of_pictures_and_maps(folder, here):
+    here("clip.mp4", "-o", "pictures/", "--every", "3", "--map", cwd=folder)
+    assert names(folder / "pictures") == {f"0000{i:02}.png" for i in (0, 3, 6, 9)}
+    assert cv2.imread(str(folder / "pictures/000009.png")).shape == (64, 96, 3)
+    here("clip.mp4", "-o", "maps/", "--raw", "--frames", "3", cwd=folder)
+    for i, (_, _, saliency) in enumerate(streamed(folder / "clip.mp4")[:3]):
+        np.testing.assert_array_equal(np.load(folder / f"maps/00000{i}.npy"), saliency)
+    # Those pictures are a video again.
+    ran = here("pictures/", "--jsonl", "-", "--fps", "5", "-q", cwd=folder)
+    assert [(row["frame"], row["time"]) for row in ran.rows] == [(i, i / 5) for i in range(4)]
+
+
+def test_a_part_of_a_clip_at_a_working_width(folder, here):
+    ran = here("clip.mp4", "--start", "0.2", "--end", "0:00.4", "--every", "2", "--width", "64",
+        "--jsonl", "-", "-o", "part.mp4", "-q", cwd=folder,
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert [row["frame"] for row in ran.rows] == [6, 8]
+    for row in ran.rows:  # in pixels of the clip
+        assert abs(row["peak"]["x"] - (18 + 3 * row["frame"])) <= 24
+    times, pictures = read(folder / "part.mp4")
+    np.testing.assert_allclose(times, np.arange(2) * 0.08, atol=1e-6)
+    assert pictures[0].shape == (64, 96, 3)
+
+
+def test_model_options_reach_the_model(folder, here):
+    ran = here("clip.mp4", "--preset", "itti1998", "--jsonl", "-", "-q", cwd=folder)
+    assert tuple(ran.rows[5]["shares"]) == CHANNELS[:3]
+    ran = here("clip.mp4", "--set", "weights.motion=0", "--jsonl", "-", "-q", cwd=folder)
+    assert tuple(ran.rows[5]["shares"]) == CHANNELS[:4]
+
+
+TICKS = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]  # of 1/25 s
+
+
+def test_variable_times_are_kept(tmp_path, here):
+    clip(tmp_path / "vfr.mp4", len(TICKS), TICKS)
+    ran = here("vfr.mp4", "--writer", "pyav", "-o", "out.mp4", "--jsonl", "-", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    want = np.array(TICKS) / 25
+    np.testing.assert_allclose([row["time"] for row in ran.rows], want, atol=1e-6)
+    np.testing.assert_allclose(read(tmp_path / "out.mp4")[0], want, atol=1e-6)
+    ran = here("vfr.mp4", "--fps", "25", "-o", "out.avi", "--json", cwd=tmp_path
+    )  # fmt: skip
+    (told,) = ran.rows
+    assert (told["frames"], told["repeated"], told["left_out"]) == (10, 12, 0)
+    assert len(read(tmp_path / "out.avi")[1]) == 22
+
+
+def test_sound_is_carried_over(tmp_path, here):
+    from test_video_writers import heard, with_sound
+
+    with_sound(tmp_path / "tone.mp4", seconds=1.2)
+    here("tone.mp4", "--writer", "pyav", "-o", "out.mp4", "--start", "0.4", cwd=tmp_path)
+    assert heard(tmp_path / "out.mp4")[0] == pytest.approx(0.1, abs=0.03)
+    here("tone.mp4", "--writer", "pyav", "-o", "out.mp4", "--no-sound", cwd=tmp_path)
+    assert heard(tmp_path / "out.mp4") is None
+
+
+# --- usage -------------------------------------------------------------------------------------
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.parser().parse_args(["video", "--help"])
+    out = capsys.readouterr().out
+    assert stop.value.code == 0 and "examples:" in out
+    assert "(default: video)" in " ".join(out.split())
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    ran = run_script(
+        "import sys; from ittisal.cli import parser; parser().format_help()\n"
+        "print([m for m in ('cv2', 'av', 'numba', 'tqdm', 'cupy') if m in sys.modules])",
+        tmp_path,
+    )
+    assert ran.out == "[]\n", ran.err
+
+
+USAGE_ERRORS = [
+    ("video", "INPUT"),
+    ("video clip.mp4 --every 0", "'0' must be a whole number from 1"),
+    ("video clip.mp4 --width 8", "'8' must be at least 32 pixels"),
+    ("video clip.mp4 --start 1:2:3:4", "'1:2:3:4' is no time; write seconds or [HH:]MM:SS"),
+    ("video clip.mp4 --start 2 --end 1", "--start 2 s is not before --end 1 s"),
+    ("video clip.mp4 --fps nan", "'nan' must be a number above 0"),
+    ("video clip.mp4 --reconnect soon", "'soon' must be seconds, or the word forever"),
+    ("video clip.mp4 --map --overlay", "not allowed with"),
+    ("video clip.mp4 --grey", "--grey is about maps"),
+    ("video clip.mp4 --raw", "--raw needs a folder"),
+    ("video clip.mp4 --raw -o a.mp4", "--raw needs a folder"),
+    ("video clip.mp4 -o", "expected one argument"),
+    ("video clip.mp4 -o a.gif", "opencv writes .mp4, .m4v, .mov, .mkv, .avi; end in one"),
+    ("video clip.mp4 -o a.webm", "add --writer pyav"),
+    ("video clip.mp4 -o a.avi --writer pyav", "add --writer opencv"),
+    ("video clip.mp4 -o folder", "end in one of these, or in / for a folder"),
+    ("video clip.mp4 -o clip.mp4", "clip.mp4 would overwrite the input clip.mp4"),
+    ("video clip.mp4 --jsonl ./clip.mp4", "would overwrite the input"),
+    ("video shots -o shots/", "shots/ would overwrite the input shots"),
+    ("video shots/*.png -o shots/", "would overwrite the input"),
+    ("video clip.mp4 --jsonl a --csv a", "a is given twice"),
+    ("video clip.mp4 -o none/a.mp4", "cannot write to"),
+    ("video clip.mp4 --jsonl - --csv -", "standard output takes one of --jsonl and --csv"),
+    ("video clip.mp4 --jsonl - --json", "standard output takes one of --jsonl and --json"),
+    ("video clip.mp4 -o - --jsonl -", "standard output takes one of -o and --jsonl"),
+    ("video clip.mp4 --size 96x64 -o a.mp4", "about raw video on standard input"),
+    ("video clip.mp4 --out-pix-fmt gray -o a.mp4", "add -o -"),
+    ("video clip.mp4 -o - --out-pix-fmt yuv420p", "is not one of bgr24, rgb24, gray"),
+    ("video clip.mp4 -o - --resume", "--resume needs files"),
+    ("video clip.mp4 --jsonl a --resume --live", "give one"),
+    ("video 7 --jsonl a --resume", "an input that can be read again"),
+    ("video 7", "what should be made? Give -o, --jsonl, --csv or --show"),
+    ("video shots", "what should be made?"),
+    ("video clip.mp4 --preset itti", "no preset 'itti'"),
+    ("video clip.mp4 --threads 0", "'0' must be a whole number from 1 to 256"),
+    ("video clip.mp4 --backend gpu --jsonl a", "backend='gpu' is not one of"),
+]
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    made = tmp_path_factory.mktemp("crowded")
+    clip(made / "clip.mp4", 2)
+    (made / "shots").mkdir()
+    cv2.imwrite(str(made / "shots" / "a.png"), frames(1)[0])
+    return made
+
+
+@pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
+def test_usage_errors(line, message, crowded, monkeypatch, capfd):
+    monkeypatch.chdir(crowded)
+    monkeypatch.setattr(cli, "_prepare_process", lambda: None)  # this process is pytest's
+    monkeypatch.delenv("ITTISAL_BACKEND", raising=False)
+    before = names(crowded)
+    try:
+        status = cli.main(line.split())
+    except SystemExit as stop:  # argparse's own
+        status = stop.code
+    out, err = capfd.readouterr()
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1 and err.startswith("ittisal")
+    assert not out
+    assert names(crowded) == before
+
+
+def test_times_are_seconds_or_clock_readings():
+    assert [_time(t) for t in ("0", ".5", "90.25", "1:30", "01:00:01.5")] == [
+        0, 0.5, 90.25, 90, 3601.5
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="displays are told by the environment")
+def test_a_window_without_a_display_is_told(folder):
+    ran = run("video", "clip.mp4", "--show", cwd=folder, DISPLAY="", WAYLAND_DISPLAY="")
+    assert ran.status == 2 and "--show: no window can be opened" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_window_ends_the_run_when_it_is_closed(folder, here, monkeypatch):
+    class Window:
+        shown, closed = [], 0
+
+        def show(self, picture):
+            self.shown.append(picture.copy())
+            return len(self.shown) < 5
+
+        def close(self):
+            type(self).closed += 1
+
+    monkeypatch.setattr(video, "Window", Window)
+    assert here("clip.mp4", "--show", "--map", "--jsonl", "w.jsonl", cwd=folder).status == 0
+    assert len(Window.shown) == len(rows(folder / "w.jsonl")) == 5 and Window.closed == 1
+    assert Window.shown[0].shape == (64, 96, 3)
+    here("clip.mp4", "--show", "-o", "w.mp4", *LIGHT, cwd=folder)  # closed again after one more
+    assert len(read(folder / "w.mp4")[0]) == 1
+
+
+def test_a_camera_that_vanishes_leaves_whole_outputs(tmp_path, here, monkeypatch):
+    """What goes wrong while frames come is told, after what was done is made sure of."""
+    script = [*frames(3)[..., ::-1], VideoError("the cable was pulled")]
+    source = camera(Script(script, channel_order="bgr"))
+
+    def opening(_, *arguments, **options):
+        return ittisal.stream(source, *arguments, **{**options, "live": False})
+
+    monkeypatch.setattr(video, "stream", opening)
+    ran = here("7", "-o", "out.mp4", "--jsonl", "out.jsonl", "--json", *LIGHT, cwd=tmp_path)
+    assert ran.status == 1 and "ittisal video: the cable was pulled" in ran.err
+    assert ran.rows[0]["frames"] == 3 == len(rows(tmp_path / "out.jsonl"))
+    assert len(read(tmp_path / "out.mp4")[0]) == 3
+
+
+# --- inputs that are not good videos -----------------------------------------------------------
+
+
+def test_inputs_that_cannot_be_read(tmp_path, here):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("no video")
+    with av.open(str(tmp_path / "zero.mp4"), "w") as container:  # a header, and no frame
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 96, 64
+        container.start_encoding()
+    for name, message in (
+        ("none.mp4", "none.mp4: no such file"),
+        ("empty.mp4", "empty.mp4: is empty (0 bytes)"),
+        ("text.mp4", "text.mp4: not a video that OpenCV can read"),
+        ("zero.mp4", "zero.mp4: "),
+    ):
+        for reader in ("opencv", "pyav"):
+            ran = here(name, "-o", "out.mp4", "--reader", reader, cwd=tmp_path)
+            assert ran.status == 1 and not ran.out, ran.err
+            assert ran.err.startswith("ittisal video: ") and ran.err.count("\n") == 1
+            assert message.replace("OpenCV", "FFmpeg" if reader == "pyav" else "OpenCV") in ran.err
+    assert not (tmp_path / "out.mp4").exists()
+    assert not [name for name in names(tmp_path) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("reader", ["opencv", "pyav"])
+def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path, here):
+    whole = clip(tmp_path / "whole.mkv", 80, gop=4)
+    data = whole.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
+    ran = here("cut.mkv", "--reader", reader, "-o", "out.mp4", "--jsonl", "out.jsonl", "--json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    (told,) = ran.rows
+    assert 20 < told["frames"] < 80
+    assert ran.status == (1 if told["missing"] or told["failed"] else 0)
+    assert len(rows(tmp_path / "out.jsonl")) == told["frames"] == len(read(tmp_path / "out.mp4")[0])
+
+
+def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path, here):
+    (tmp_path / "shots").mkdir()
+    for i, picture in enumerate(frames(5)):
+        cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
+    (tmp_path / "shots/2.png").write_bytes(b"damaged")
+    ran = here("shots", "-o", "out.mp4", "--json", cwd=tmp_path)
+    (told,) = ran.rows
+    assert (ran.status, told["frames"], told["failed"]) == (1, 4, 1)
+    assert "frame 2: " in ran.err
+    _, pictures = read(tmp_path / "out.mp4")
+    assert len(pictures) == 5 and told["repeated"] == 1  # shown on in its stead
+
+
+def test_frames_of_another_size_go_into_the_same_video(tmp_path, here):
+    (tmp_path / "shots").mkdir()
+    for i, picture in enumerate([*frames(3), *frames(3, (96, 64))]):
+        cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
+    ran = here("shots", "-o", "out.mp4", "--json", cwd=tmp_path)
+    assert ran.status == 0 and ran.rows[0]["resizes"] == 1
+    _, pictures = read(tmp_path / "out.mp4")
+    assert {picture.shape for picture in pictures} == {(64, 96, 3)} and len(pictures) == 6
+
+
+# --- pipes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pix_fmt", ["bgr24", "rgb24", "gray"])
+def test_raw_video_through_pipes(pix_fmt, tmp_path):
+    given = frames(6)
+    fed = {"bgr24": given[..., ::-1], "rgb24": given, "gray": given[..., 0]}[pix_fmt]
+    ran = run(
+        "video", "-", "--size", "96x64", "--pix-fmt", pix_fmt, "-o", "-", "--out-pix-fmt", pix_fmt,
+        "--side-by-side", "--jsonl", "r.jsonl", "--fps", "50", cwd=tmp_path, stdin=fed.tobytes(),
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    shape = (6, 64, 192, 3) if pix_fmt != "gray" else (6, 64, 192)
+    pictures = np.frombuffer(ran.raw, np.uint8).reshape(shape)
+    np.testing.assert_array_equal(pictures[:, :, :96], fed)
+    assert pictures[:, :, 96:].any()
+    assert [row["time"] for row in rows(tmp_path / "r.jsonl")] == [i / 50 for i in range(6)]
+
+
+@POSIX
+def test_two_commands_in_a_pipe(tmp_path):
+    """The pictures of one are the frames of the next."""
+    first = subprocess.Popen(
+        command("video", "-", "--size", "96x64", "-o", "-", "--map", "-q"),
+        cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT,
+    )  # fmt: skip
+    second = subprocess.Popen(
+        command("video", "-", "--size", "96x64", "-o", "maps.mp4", "--json"),
+        cwd=tmp_path, stdin=first.stdout, stdout=subprocess.PIPE, env=ENVIRONMENT,
+    )  # fmt: skip
+    with first, second:
+        assert first.stdin is not None and first.stdout is not None
+        first.stdout.close()
+        first.stdin.write(frames(5).tobytes())
+        first.stdin.close()
+        out, _ = second.communicate(timeout=120)
+        assert first.wait(timeout=120) == second.returncode == 0
+    assert json.loads(out)["frames"] == 5 == len(read(tmp_path / "maps.mp4")[0])
+
+
+@pytest.mark.parametrize("reader", ["opencv", "pyav"])
+def test_an_encoded_video_from_a_pipe(reader, tmp_path):
+    data = clip(tmp_path / "clip.mkv", 6).read_bytes()
+    ran = run("video", "-", "--reader", reader, "--jsonl", "-", "-q", cwd=tmp_path, stdin=data)
+    assert ran.status == 0, ran.err
+    assert [row["time"] for row in ran.rows] == [i / 25 for i in range(6)]
+
+
+def test_raw_video_that_ends_within_a_frame(tmp_path):
+    data = frames(3).tobytes()[:-100]
+    ran = run("video", "-", "--size", "96x64", "--jsonl", "-", cwd=tmp_path, stdin=data)
+    assert ran.status == 1 and len(ran.rows) == 2
+    assert "ends within this picture" in ran.err
+    ran = run("video", "-", "--size", "96x64", "-o", "out.mp4", cwd=tmp_path, stdin=b"")
+    assert ran.status == 1 and "holds no frame" in ran.err and not names(tmp_path)
+
+
+@POSIX
+def test_no_video_on_a_terminal(folder):
+    import pty
+
+    master, terminal = pty.openpty()
+    try:
+        for arguments, stdin, message in (
+            (["clip.mp4", "-o", "-"], subprocess.DEVNULL, b"which is a terminal; redirect"),
+            (["-", "--jsonl", "a"], terminal, b"which is a terminal; pipe"),
+        ):
+            process = subprocess.run(
+                command("video", *arguments), cwd=folder, stdin=stdin, stdout=terminal,
+                stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=120, check=False,
+            )  # fmt: skip
+            assert process.returncode == 2 and message in process.stderr
+    finally:
+        os.close(master)
+        os.close(terminal)
+
+
+@POSIX
+@pytest.mark.parametrize(("options", "shown"), [([], True), (["-q"], False)])
+def test_progress_on_a_terminal_only(options, shown, folder):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    pytest.importorskip("tqdm")
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    try:
+        subprocess.run(
+            command("video", "clip.mp4", "--jsonl", "p.jsonl", *options), cwd=folder,
+            stdout=subprocess.DEVNULL, stderr=terminal, env=ENVIRONMENT, timeout=120, check=True,
+        )  # fmt: skip
+        os.write(terminal, b"end\n")
+        seen = b""
+        while b"end" not in seen:
+            seen += os.read(master, 4096)
+    finally:
+        os.close(master)
+        os.close(terminal)
+    assert (b"12/12" in seen and b"frame" in seen) is shown
+
+
+# --- interrupts --------------------------------------------------------------------------------
+
+
+def default_signal(number):
+    """A test run in the background ignores SIGINT, and would hand that on."""
+    return lambda: signal.signal(number, signal.SIG_DFL)
+
+
+def begin(*arguments, cwd, number=signal.SIGINT, **options):
+    return subprocess.Popen(
+        command("video", *arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=ENVIRONMENT, preexec_fn=default_signal(number), **options,
+    )  # fmt: skip
+
+
+@POSIX
+@pytest.mark.parametrize("writer", ["opencv", "pyav"])
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"terminated")],
+)
+def test_an_interrupt_leaves_whole_outputs(number, status, word, writer, tmp_path):
+    """A pipe that stays open: the command waits for the next frame when the signal comes."""
+    with begin(
+        "-", "--size", "96x64", "--writer", writer, "-o", "out.mp4", "--csv", "out.csv", "--jsonl",
+        "-", cwd=tmp_path, number=number, stdin=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdin.write(frames(7).tobytes())
+        process.stdin.flush()
+        seen = [process.stdout.readline() for _ in range(7)]
+        process.send_signal(number)
+        process.wait(timeout=120)  # while its standard input is still open
+        err = process.stderr.read()
+    assert process.returncode == status
+    assert err.splitlines()[-1] == b"ittisal video: " + word and b"7 frames" in err
+    assert len(read(tmp_path / "out.mp4")[0]) == 7
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 8
+    assert [json.loads(line)["frame"] for line in seen] == list(range(7))
+    assert names(tmp_path) == {"out.mp4", "out.csv"}
+
+
+@POSIX
+def test_an_interrupt_before_the_first_frame(tmp_path):
+    script = """
+import sys
+from ittisal import VideoError, cli
+from ittisal.cli import video
+from ittisal.cli import video
+opening = video.stream
+def tell(*arguments, **options):
+    print("opening", flush=True)
+    return opening(*arguments, **options)
+video.stream = tell
+sys.exit(cli.main(["video", "-", "--size", "96x64", "-o", "out.mp4"]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, env=ENVIRONMENT, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=default_signal(signal.SIGINT),
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == b"opening\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.stdout.read(), process.stderr.read()
+        assert process.wait(timeout=120) == 130
+    assert (out, err) == (b"", b"ittisal video: interrupted\n")
+    assert not names(tmp_path)
+
+
+@POSIX
+def test_a_broken_pipe_is_quiet_and_other_outputs_are_whole(tmp_path):
+    with begin(
+        "-", "--size", "96x64", "-o", "-", "--jsonl", "out.jsonl", cwd=tmp_path,
+        stdin=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdin.write(frames(1).tobytes())
+        process.stdin.flush()
+        assert len(process.stdout.read(64 * 96 * 3)) == 64 * 96 * 3
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # it may be gone already
+            process.stdin.write(frames(19).tobytes())
+            process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=120) == 141
+    assert len(rows(tmp_path / "out.jsonl")) >= 1
+
+
+# --- disks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["-o", "-"], ["--jsonl", "-"], ["--json"]])
+def test_full_stdout(arguments, folder):
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            command("video", "clip.mp4", "--csv", "full.csv", *arguments), cwd=folder, stdout=full,
+            stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=120, check=False,
+        )  # fmt: skip
+    assert process.returncode == 1
+    assert b"No space left on device" in process.stderr
+    assert b"Traceback" not in process.stderr and b"Exception" not in process.stderr
+    assert (folder / "full.csv").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_device_is_written_as_it_is(folder):
+    ran = run("video", "clip.mp4", "--jsonl", "/dev/full", cwd=folder)
+    assert ran.status == 1 and "/dev/full: cannot be written: No space left" in ran.err
+    assert run("video", "clip.mp4", "--jsonl", os.devnull, cwd=folder).status == 0
+    assert not os.path.isfile(os.devnull)
+
+
+LIMITED = """
+import resource, sys
+from ittisal.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST))
+sys.exit(main(["video", "noise.avi", *ARGUMENTS]))
+"""
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """A folder with a clip whose pictures take room."""
+    made = tmp_path_factory.mktemp("noisy")
+    writer = cv2.VideoWriter(
+        str(made / "noise.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64)
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        writer.write(rng.integers(0, 256, (64, 96, 3), np.uint8))
+    writer.release()
+    return made
+
+
+def limited(arguments, limit, cwd):
+    script = LIMITED.replace("MOST", str(limit)).replace("ARGUMENTS", repr([*arguments, *LIGHT]))
+    return run_script(script, cwd)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "arguments", [["-o", "o.mp4"], ["-o", "o.avi"], ["-o", "o.mp4", "--writer", "pyav"]]
+)
+def test_a_file_that_cannot_grow_on_is_not_left_half_written(arguments, noisy):
+    (noisy / arguments[1]).write_bytes(b"old")
+    ran = limited([*arguments, "--side-by-side", "--csv", "o.csv"], 9_000, noisy)
+    assert ran.status == 1, ran.err
+    assert f"{arguments[1]}: cannot be written: " in ran.err and "Traceback" not in ran.err
+    assert (noisy / arguments[1]).read_bytes() == b"old"
+    assert not [name for name in names(noisy) if name.startswith(".")]
+    assert (noisy / "o.csv").exists()  # the others are completed
+
+
+@POSIX
+def test_a_folder_that_cannot_grow_on(noisy):
+    ran = limited(["-o", "pngs/", "--channels"], 3_000, noisy)
+    assert ran.status == 1 and "pngs/000000.png: cannot be written: File too large" in ran.err
+    assert not names(noisy / "pngs")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, not even root's")
+def test_unwritable_directory_is_found_out_first(folder, here):
+    ran = here("clip.mp4", "--jsonl", "/proc/a.jsonl", cwd=folder)
+    assert ran.status == 2 and "cannot write to /proc" in ran.err
+
+
+# --- runs that are taken up again --------------------------------------------------------------
+
+LONG = 40
+KILLED = """
+import os, signal, sys
+from ittisal import VideoError, cli
+from ittisal.cli import video
+from ittisal.cli import video_outputs
+take, left = video_outputs.Outputs.take, [COUNT]
+def counting(self, result):
+    if not left[0]:
+        os.kill(os.getpid(), signal.NUMBER)
+    left[0] -= 1
+    return take(self, result)
+video_outputs.Outputs.take = counting
+sys.exit(cli.main(ARGUMENTS))
+"""
+
+
+def killed(arguments, cwd, count, number="SIGKILL"):
+    """A process that is sent a signal when it has written so many frames."""
+    script = KILLED.replace("COUNT", str(count)).replace("NUMBER", number)
+    return run_script(script.replace("ARGUMENTS", repr(["video", *arguments, *LIGHT])), cwd)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A folder with a longer clip, two shots of variable times, and one run over it at once."""
+    made = tmp_path_factory.mktemp("long")
+    ticks = np.cumsum([0] + [1, 1, 2, 1, 3] * (LONG // 5))[:LONG].tolist()
+    stripes = np.where(np.arange(96) // 16 % 2, 200, 30).astype(np.uint8)[:, None]
+    pictures = [*frames(LONG // 2), *np.maximum(frames(LONG // 2) - 50, stripes)]
+    write_video(made / "long.mp4", pictures, ticks)
+    ran = run(
+        "video", "long.mp4", "--jsonl", "once.jsonl", "--side-by-side", "--writer", "pyav", "-o",
+        "once.mp4", *LIGHT, cwd=made,
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    return made
+
+
+def plain(path):
+    """Records without what differs between runs."""
+    return [{**row, "latency_ms": None} for row in rows(path)]
+
+
+@POSIX
+@pytest.mark.parametrize(("writer", "suffix"), [("pyav", ".mp4"), ("opencv", ".avi")])
+def test_a_killed_run_is_taken_up_again(writer, suffix, long):
+    out = f"{writer}{suffix}"
+    arguments = [
+        "long.mp4", "--writer", writer, "-o", out, "--jsonl", f"{out}.jsonl", "--csv",
+        f"{out}.csv", "--side-by-side", "--resume", "--checkpoint", "8", "--json",
+    ]  # fmt: skip
+    assert killed(arguments, long, 21).status == -signal.SIGKILL
+    state = json.loads((long / f"{out}.parts/state.json").read_text())
+    assert state["next"] == 16 and not (long / out).exists()
+    ran = killed(arguments, long, 10, "SIGINT")
+    assert ran.status == 130 and "the same command goes on from there" in ran.err
+    assert ran.rows[0]["outputs"] == [] and ran.rows[0]["interrupted"]
+    for name in os.listdir(long / f"{out}.parts"):
+        if name.startswith("part-"):
+            assert read(long / f"{out}.parts" / name)[0]  # the pieces can be played
+    ran = run("video", *arguments, *LIGHT, cwd=long)
+    assert ran.status == 0, ran.err
+    assert (ran.rows[0]["frames"], ran.rows[0]["interrupted"]) == (LONG, False)
+    assert ran.rows[0]["cuts"] == 1
+    assert not (long / f"{out}.parts").exists()
+
+    assert plain(long / f"{out}.jsonl") == plain(long / "once.jsonl")
+    with open(long / f"{out}.csv", newline="") as file:
+        assert [int(row["frame"]) for row in csv.DictReader(file)] == list(range(LONG))
+    want, pictures = read(long / "once.mp4")
+    times, got = read(long / out)
+    if writer == "pyav":
+        np.testing.assert_allclose(times, want, atol=1e-6)
+        different = [np.abs(a.astype(int) - b).mean() for a, b in zip(got, pictures, strict=True)]
+        assert max(different) < 4  # coded in other pieces
+    else:
+        assert times[-1] == pytest.approx(want[-1], abs=0.5 / 20)
+
+
+@POSIX
+def test_records_alone_and_folders_are_taken_up_again(long):
+    arguments = ["long.mp4", "--jsonl", "alone.jsonl", "--resume", "--checkpoint", "7", "-q"]
+    assert killed(arguments, long, 30).status == -signal.SIGKILL
+    assert run("video", *arguments, *LIGHT, cwd=long).status == 0
+    assert plain(long / "alone.jsonl") == plain(long / "once.jsonl")
+    arguments = [
+        "long.mp4", "-o", "maps/", "--raw", "--every", "2", "--resume", "--checkpoint", "7",
+    ]  # fmt: skip
+    assert killed(arguments, long, 12).status == -signal.SIGKILL
+    assert run("video", *arguments, *LIGHT, cwd=long).out == "maps/\n"
+    assert names(long / "maps") == {f"{i:06}.npy" for i in range(0, LONG, 2)}
+
+
+@POSIX
+@pytest.mark.parametrize("step", ["join", "_move"])
+def test_a_run_that_dies_while_it_publishes(step, long):
+    """All frames are done; what is left is to join, to rename and to clear up."""
+    arguments = ["long.mp4", "-o", f"{step}.mp4", "--jsonl", f"{step}.jsonl", "--resume"]
+    script = f"""
+import os, signal, sys
+from ittisal import VideoError, cli
+from ittisal.cli import video
+from ittisal.cli import video_outputs
+done = video_outputs.{step}
+def dying(*arguments, **options):
+    done(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+video_outputs.{step} = dying
+sys.exit(cli.main(["video", *{[*arguments, *LIGHT]!r}]))
+"""
+    assert run_script(script, long).status == -signal.SIGKILL
+    assert (long / f"{step}.mp4.parts").exists()
+    ran = run("video", *arguments, *LIGHT, cwd=long)
+    assert ran.status == 0 and ran.out == f"{step}.mp4\n{step}.jsonl\n", ran.err
+    assert plain(long / f"{step}.jsonl") == plain(long / "once.jsonl")
+    assert names(long).isdisjoint({f"{step}.mp4.parts/state.json"})
+
+
+@POSIX
+def test_a_full_disk_can_be_resumed(noisy):
+    arguments = ["-o", "r.mp4", "--jsonl", "r.jsonl", "--resume", "--checkpoint", "4"]
+    ran = limited(arguments, 9_000, noisy)
+    assert ran.status == 1 and "cannot be written" in ran.err
+    ran = run("video", "noise.avi", *arguments, *LIGHT, cwd=noisy)
+    assert ran.status == 0, ran.err
+    assert [row["frame"] for row in rows(noisy / "r.jsonl")] == list(range(30))
+    assert len(read(noisy / "r.mp4")[0]) == 30
+
+
+@POSIX
+def test_another_run_is_not_taken_for_the_same(long, here):
+    arguments = ["long.mp4", "--jsonl", "other.jsonl", "--resume", "--checkpoint", "7"]
+    assert killed(arguments, long, 20).status == -signal.SIGKILL
+    ran = here(*arguments, *LIGHT, "--width", "64", cwd=long)
+    assert ran.status == 2 and "was begun with --width None, not 64" in ran.err
+    assert "remove other.jsonl.parts to begin anew" in ran.err
+    ran = here(*arguments, *LIGHT, "--set", "weights.motion=2", cwd=long)
+    assert ran.status == 2 and "was begun with the model" in ran.err
+    status = (long / "long.mp4").stat()
+    os.utime(long / "long.mp4", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    ran = here(*arguments, *LIGHT, cwd=long)
+    assert ran.status == 2 and "the input has changed" in ran.err
+    os.utime(long / "long.mp4", ns=(status.st_atime_ns, status.st_mtime_ns))
+    (long / "other.jsonl.parts/state.json").write_text("{")
+    ran = here(*arguments, *LIGHT, cwd=long)
+    assert ran.status == 2 and "state.json is damaged; remove other.jsonl.parts" in ran.err
+
+
+@POSIX
+def test_two_runs_do_not_work_on_the_same_parts(long, here):
+    import fcntl
+
+    (long / "busy.jsonl.parts").mkdir()
+    with open(long / "busy.jsonl.parts/lock", "a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ran = here("long.mp4", "--jsonl", "busy.jsonl", "--resume", cwd=long)
+    assert ran.status == 2 and "another run is at work in busy.jsonl.parts" in ran.err
+
+
+def test_a_run_that_never_began_leaves_no_parts(tmp_path, here):
+    (tmp_path / "text.mp4").write_text("no video")
+    ran = here("text.mp4", "-o", "a.mp4", "--resume", cwd=tmp_path)
+    assert ran.status == 1 and names(tmp_path) == {"text.mp4"}
+    assert not (tmp_path / "a.mp4.parts").exists()
+
+
+def past_of(config, count=2000, fps=25):
+    past = Past(config)
+    for i in range(count):
+        past.add(i, i / fps)
+    return count - past.first
+
+
+def test_as_much_of_the_past_is_shown_again_as_the_model_remembers():
+    assert past_of(ittisal.VIDEO) == 76
+    assert past_of(ittisal.VIDEO, fps=1000) > 480  # flicker follows within 30 ms
+    leaky = ittisal.Config(smoothing="leaky", smoothing_seconds=2.0)
+    assert past_of(leaky) / 25 > 2.0 * np.log(1e7)
+    slow = ittisal.Config(smoothing="ema", smoothing_rate=0.1)
+    assert 0.9 ** past_of(slow) < 1e-7
+    assert Past(ittisal.VIDEO).first == 0
