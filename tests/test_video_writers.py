@@ -233,11 +233,14 @@ def test_without_pyav_the_way_out_is_told(tmp_path, monkeypatch):
         open_video(tmp_path / "a.mp4", (64, 96), writer="pyav", fps=25.0)
 
 
-def test_a_file_that_opencv_could_not_finish_is_found_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize("suffix", OPENCV_CODECS)
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_a_file_that_opencv_could_not_finish_is_found_out(suffix, share, tmp_path):
     """OpenCV tells nobody of errors; so the file is read back before it gets its name."""
-    out = OpenCVWriter(tmp_path / "out.mp4", (64, 96), 25.0)
-    for i in range(10):
-        out.write(grey_frames(1)[0], i, i / 25)
+    out = OpenCVWriter(tmp_path / f"out{suffix}", (64, 96), 25.0)
+    rng = np.random.default_rng(0)
+    for i in range(30):
+        out.write(rng.integers(0, 256, (64, 96, 3), np.uint8), i, i / 25)
     whole = out._writer
 
     class Cut:
@@ -246,10 +249,10 @@ def test_a_file_that_opencv_could_not_finish_is_found_out(tmp_path, monkeypatch)
 
         def release(self):
             whole.release()
-            os.truncate(out._file.temporary, 300)
+            os.truncate(out._file.temporary, int(out._file.temporary.stat().st_size * share))
 
     out._writer = Cut()
-    with pytest.raises(VideoError, match="only 0 of its 10 frames arrived; is the disk full"):
+    with pytest.raises(VideoError, match="not all of its 30 frames can be read back; is the disk"):
         out.finish()
     assert not names(tmp_path)
 

@@ -115,17 +115,27 @@ class OpenCVWriter:
             raise error if isinstance(error, VideoError) else self._file.failed(error) from error
 
     def _check(self) -> None:
-        """Read it back as far as its index: OpenCV tells no errors of writing."""
+        """Read its count and its last picture back: OpenCV tells no errors of writing.
+
+        An AVI that is cut short has the right count all the same, so both.
+        """
         import cv2
 
+        wanted = self._next
         capture = cv2.VideoCapture(str(self._file.temporary), cv2.CAP_FFMPEG)
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
-        capture.release()
-        # Matroska has no count, only a duration, which may round.
-        if count < self._next - (1 if self._file.path.suffix.lower() == ".mkv" else 0):
+        try:
+            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+            # Matroska has no count, only a duration, which may round.
+            whole = count >= wanted - (1 if self._file.path.suffix.lower() == ".mkv" else 0)
+            if whole and wanted:
+                capture.set(cv2.CAP_PROP_POS_FRAMES, wanted - 1)
+                whole = capture.grab()
+        finally:
+            capture.release()
+        if not whole:
             self._file.check_room()
             raise self._file.failed(
-                f"only {max(int(count), 0)} of its {self._next} frames arrived; is the disk full?"
+                f"not all of its {wanted} frames can be read back; is the disk full?"
             )
 
     def abandon(self) -> None:
