@@ -414,7 +414,9 @@ def test_trace_holds_the_references_values(backend, photo, reading):
     truth = reference.trace(photo, config)
     trace = model(backend, photo.shape[:2], config).trace(photo)
     for name in trace:
-        if name.startswith(("normalised/", "feature/", "conspicuity/", "saliency")):
+        if name.startswith(
+            ("normalised/", "feature/", "conspicuity/", "contribution/", "saliency")
+        ):
             within("float32", trace[name], truth[name])
 
 

@@ -55,12 +55,28 @@ TOLERANCES = {
     "stage_orientation": Tolerance(
         2e-6, 3e-7, "the band is a difference of nearly equal numbers of up to 1"
     ),
+    "stage_motion": Tolerance(
+        0,
+        7 * 2.0**-24,
+        "two products of up to 1, each of two factors rounded to float32 and then rounded itself, "
+        "3 half units each; and their difference, one more",
+    ),
+    "stage_flicker_words": Tolerance(
+        2e-6,
+        (1 + 765 * 32 / 2**16) / (765 * 32),
+        "what a background in words keeps of a difference is rounded down to 1/32 of a level of "
+        "the three bytes' sum, and the share kept to 2^-15: so much of the one frame that faded",
+    ),
     "stage_centre_surround": Tolerance(
         4e-6, 3e-7, "a difference of nearly equal numbers of up to 1, then two steps"
     ),
     "stage_normalise": Tolerance(1e-5, 1e-6, "(M - m)^2 doubles the relative error of m"),
     "stage_combine": Tolerance(1e-5, 1e-6, "N twice more on sums of such maps"),
 }
+
+# How near to motion's threshold a response has to lie for float32 to take it to the other side: as
+# far as the response itself may be off. There it may be kept or not, and nowhere else.
+THRESHOLD_REACH = TOLERANCES["stage_motion"].absolute
 
 LIKENESS = {
     "equivariant": Likeness(0.999, "mirrored or turned, sides multiples of 256: section 12.8"),
@@ -84,6 +100,18 @@ def within(name, got, wanted):
         f"{name} ({limit.why}): at {worst} {got[worst]} for {wanted[worst]}, "
         f"off by {error.max():.3g}, allowed {allowed:.3g}"
     )
+
+
+def within_past_threshold(name, got, response, threshold):
+    """Assert that `got` is `response`, and 0 where that is below the threshold.
+
+    Where a response lies so near the threshold that rounding decides, it may also be the other.
+    """
+    got, wanted = np.asarray(got, float), np.where(response >= threshold, response, 0)
+    near = np.abs(response - threshold) <= THRESHOLD_REACH
+    kept = near & (got != 0)
+    wanted = np.where(near, np.where(kept, response, 0), wanted)
+    within(name, got, wanted)
 
 
 def correlation(a, b):
