@@ -96,9 +96,11 @@ def test_iterables_are_asked_by_the_thread_that_iterates(model):
     assert set(asked) == {threading.current_thread()}
 
 
-def test_latency_counts_from_when_a_frame_is_ready_and_asked_for(model, clock):
+@pytest.mark.parametrize("threaded", [False, True])
+def test_latency_counts_from_when_a_frame_is_ready_and_asked_for(model, clock, threaded):
     model.during = lambda call: setattr(clock, "seconds", clock.seconds + 0.25)
-    with stream(grey_frames(3), clock=clock) as results:
+    source = scripted(Script(grey_frames(3))) if threaded else grey_frames(3)
+    with stream(source, clock=clock) as results:
         for result in results:
             assert result.latency == pytest.approx(0.25)
             clock.seconds += 7  # what the consumer does with it
