@@ -140,7 +140,7 @@ class PyAVReader:
         height, width = plain.height, plain.width
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
         picture = rows[:, : width * 3].reshape(height, width, 3)  # a view: rows are padded
-        quarters = getattr(frame, "rotation", 0) // 90 % 4  # anticlockwise; since PyAV 14
+        quarters = frame.rotation // 90 % 4  # anticlockwise
         return turn(picture, quarters, out)
 
     def close(self) -> None:
