@@ -64,6 +64,8 @@ def test_a_grey_video_has_no_share_of_colour():
 
 def test_where_nothing_stands_out():
     record, (flat,), _ = told(np.full((1, 64, 96, 3), 90, np.uint8))
+    with ittisal.stream(np.full((1, 64, 96, 3), 90, np.uint8), backend="reference") as stream:
+        assert [peak(result) for result in stream] == [None]
     assert flat["peak"] is None and flat["mean"] == 0 and set(flat["shares"].values()) == {0}
     row = dict(zip(record.header.split(","), csv_line(flat).split(","), strict=True))
     assert row["x"] == row["y"] == row["value"] == "" and row["share_colour"] == "0.0"
@@ -84,35 +86,11 @@ def test_json_and_csv_say_the_same():
         assert row["cut"] == "0"
 
 
-@pytest.mark.parametrize("phase", ["centred", "even"])
-@pytest.mark.parametrize("working", [(96, 128), (192, 256), (60, 80)])
-def test_the_peak_is_in_pixels_of_the_source(working, phase):
-    """An object's place in the frame, whatever the width that the model works at."""
-    config = ittisal.Config(phase=phase)
-    shape = (working[0] // 16, working[1] // 16)
-    saliency = np.zeros(shape, np.float32)
-    saliency[1, 2] = 3
-    at = peak(saliency, (192, 256), working, config)
-    factor = 192 / working[0]
-    offset = 8 if phase == "centred" else 0.5
-    assert at["value"] == 3
-    assert abs(at["y"] - (16 * factor + offset * factor - 0.5)) <= 1
-    assert abs(at["x"] - (32 * factor + offset * factor - 0.5)) <= 1
-    assert isinstance(at["x"], int) and isinstance(at["y"], int)
-
-
-def test_the_peak_agrees_with_still_pictures():
-    from ittisal.cli import models
-
-    saliency = np.random.default_rng(1).random((6, 8), np.float32)
-    for config in (ittisal.VIDEO, ittisal.Config(phase="even")):
-        at = peak(saliency, (96, 128), (96, 128), config)
-        assert {"x": at["x"], "y": at["y"]} == models.peak(saliency, config)
-
-
 def test_the_peak_is_where_the_object_is_at_any_width():
     frames = np.full((1, 192, 256, 3), 90, np.uint8)
     frames[:, 128:160, 64:96] = (255, 0, 0)
     for width in (None, 128):
-        _, (record,), _ = told(frames, width=width)
+        with ittisal.stream(frames, backend="reference", width=width) as stream:
+            ((record, at),) = [(Records(stream)(result), peak(result)) for result in stream]
+        assert at == (record["peak"]["x"], record["peak"]["y"])
         assert abs(record["peak"]["x"] - 80) <= 32 and abs(record["peak"]["y"] - 144) <= 32

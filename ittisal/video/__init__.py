@@ -14,6 +14,7 @@ from .errors import FrameError, NothingWanted, VideoError
 from .pictures import Brightness, Painter, overlay
 from .raw import RawVideo
 from .readers import Reader, Source
+from .records import Records, peak
 from .statistics import Statistics
 from .streaming import Result, Stream, stream
 
@@ -26,11 +27,13 @@ __all__ = [
     "Painter",
     "RawVideo",
     "Reader",
+    "Records",
     "Result",
     "Source",
     "Statistics",
     "Stream",
     "VideoError",
     "overlay",
+    "peak",
     "stream",
 ]

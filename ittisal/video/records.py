@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..config import MAP_LEVEL, Config, Phase
+from .. import maps
+from ..config import Config
 from .pictures import channel_shares
 
-STEP = 1 << MAP_LEVEL
 COLUMNS = ("frame", "time", "dropped", "cut", "latency_ms", "x", "y", "value", "mean")
 
 
@@ -35,8 +35,8 @@ class Records:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._config: Config = stream.model.config
-        self.channels = [str(channel) for channel, weight in self._config.weights if weight > 0]
+        config: Config = stream.config
+        self.channels = [str(channel) for channel, weight in config.weights if weight > 0]
 
     def __call__(self, result: Any) -> dict[str, Any]:
         """One frame's record, as plain values.
@@ -52,7 +52,8 @@ class Records:
             channels add to the map; they sum to 1 (rounded to six places), and a channel without a
             part in this frame has 0, as have all where nothing stands out.
         """
-        saliency = result.saliency
+        saliency, stream = result.saliency, self._stream
+        at = maps.peak(saliency, stream.size, stream.config, seen=stream.model.shape)
         shares = channel_shares(result.contributions())
         return {
             "frame": result.index,
@@ -60,7 +61,7 @@ class Records:
             "dropped": result.dropped,
             "cut": result.cut,
             "latency_ms": round(result.latency * 1e3, 3),
-            "peak": peak(saliency, self._stream.size, self._stream.model.shape, self._config),
+            "peak": {"x": at[0], "y": at[1], "value": float(saliency.max())} if at else None,
             "mean": float(saliency.mean(dtype=np.float64)),
             "shares": {name: round(shares.get(name, 0.0), 6) for name in self.channels},
         }
@@ -71,32 +72,22 @@ class Records:
         return ",".join([*COLUMNS, *(f"share_{name}" for name in self.channels)])
 
 
-def peak(
-    saliency: np.ndarray, size: tuple[int, int], working: tuple[int, int], config: Config
-) -> dict[str, Any] | None:
-    """Where a map is highest, in pixels of a frame of `size` (height, width).
+def peak(result: Any) -> tuple[int, int] | None:
+    """Where a result's map is highest: x and y in pixels of the source's frame.
 
-    `working` is the size of the frame that the model saw. None where nothing stands out.
+    To be asked before the next result, as the frame is. None where nothing stands out.
 
     Examples
     --------
     >>> import numpy as np, ittisal
-    >>> saliency = np.zeros((6, 8), np.float32)
-    >>> saliency[2, 3] = 1
-    >>> peak(saliency, (192, 256), (96, 128), ittisal.VIDEO)
-    {'x': 111, 'y': 79, 'value': 1.0}
+    >>> frames = np.zeros((1, 96, 128, 3), np.uint8)
+    >>> frames[:, 32:48, 64:80] = (255, 0, 0)
+    >>> with ittisal.stream(frames) as stream:
+    ...     [peak(result) for result in stream]
+    [(71, 39)]
     """
-    highest = float(saliency.max())
-    if not highest > 0:
-        return None
-    offset = (STEP - 1) / 2 if config.phase is Phase.CENTRED else 0.0
-    y, x = (
-        int((int(i) * STEP + offset + 0.5) * whole / small - 0.5)
-        for i, whole, small in zip(
-            np.unravel_index(int(saliency.argmax()), saliency.shape), size, working, strict=True
-        )
-    )
-    return {"x": x, "y": y, "value": highest}
+    stream = result._stream
+    return maps.peak(result.saliency, stream.size, stream.config, seen=stream.model.shape)
 
 
 def json_line(record: dict[str, Any]) -> str:
