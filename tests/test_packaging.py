@@ -67,9 +67,10 @@ def test_the_installed_wheel_runs(built, tmp_path):
         "print(model(np.eye(64, dtype=np.uint8) * 255).shape, ittisal.__version__)\n"
         "from ittisal.cuda import sources\n"
         "assert str(sources.directory()).startswith(sys.argv[1]), sources.directory()\n"
-        "assert len(sources.read()) == 8\n"
+        "assert len(sources.read()) == int(sys.argv[2])\n"
     )
-    run = [sys.executable, "-c", code, str(site)]
+    kernels = len(list((ROOT / "kernels").glob("*.cu*")))
+    run = [sys.executable, "-c", code, str(site), str(kernels)]
     done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:2] == ["(4,", "4)"]
