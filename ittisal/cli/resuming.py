@@ -153,9 +153,8 @@ class Parts:
             state = json.loads(text)
             version, asked = state["version"], state["asked"]
         except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{self.directory / STATE} is damaged; remove {self.directory}") from (
-                None
-            )
+            where = self.directory / STATE
+            raise UsageError(f"{where} is damaged; remove {self.directory}") from None
         if version != VERSION:
             raise UsageError(
                 f"{self.directory} is of another version of ittisal; finish with it, {anew}"

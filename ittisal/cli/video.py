@@ -445,13 +445,20 @@ def _request(args: argparse.Namespace) -> Request:
 
 def _default_output(args: argparse.Namespace, kind: str) -> str:
     name = args.input
-    unnamed = name == STDOUT or name.isdecimal() or "://" in name or any(c in name for c in "*?[")
-    if not os.path.isfile(name) and (unnamed or os.path.exists(name)):
+    if not _names_a_file(name):
         raise UsageError("what should be made? Give -o, --jsonl, --csv or --show")
     if args.raw:
         raise UsageError("--raw needs a folder for its files: -o DIR/")
     path = Path(name)
     return str(path.with_name(f"{path.stem}.{kind}.mp4"))
+
+
+def _names_a_file(name: str) -> bool:
+    """Whether an input is a file, or would be one if it were there."""
+    if os.path.exists(name):
+        return os.path.isfile(name)
+    other = name == STDOUT or name.isdecimal() or "://" in name
+    return not other and not any(sign in name for sign in "*?[")
 
 
 def _form(args: argparse.Namespace, output: str | None) -> str:
@@ -511,7 +518,7 @@ def _opening(args: argparse.Namespace, config: Config) -> Callable[..., Stream]:
         source = int(source)
     if args.start is not None and args.end is not None and args.start >= args.end:
         raise UsageError(f"--start {args.start:g} s is not before --end {args.end:g} s")
-    if args.resume and not _inputs(args.input):
+    if args.resume and not (_inputs(args.input) or _names_a_file(args.input)):
         raise UsageError("--resume needs an input that can be read again: a file or a folder")
     if args.resume and args.live:
         raise UsageError("--resume is for every frame of a file, --live for the newest; give one")
