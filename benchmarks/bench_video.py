@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,11 +16,6 @@ import cv2
 import numpy as np
 
 import ittisal
-from ittisal.video.feeds import Threaded as Feed
-from ittisal.video.opencv_writer import OpenCVWriter
-from ittisal.video.selection import Selection, Wanted
-from ittisal.video.sources import resolve
-from ittisal.video.writers import Threaded as Writing
 
 from .agreement import agreement
 from .answers import MIN_CORRELATION
@@ -134,10 +131,30 @@ def path_of(clip: str) -> str:
     return generated_clip() if clip == GENERATED else str(Path(settings.clips) / clip)
 
 
-def writing(folder: str, size: tuple[int, int], fps: float) -> Writing:
+def writing(folder: str, size: tuple[int, int], fps: float) -> ittisal.video.BackgroundWriter:
     """A thread that encodes MPEG-4, which OpenCV's own FFMPEG can."""
-    target = Path(folder) / "out.mp4"
-    return Writing(OpenCVWriter(str(target), size, fps), (*size, 3))
+    target = ittisal.video.open_video(Path(folder) / "out.mp4", size, fps=fps)
+    return ittisal.video.BackgroundWriter(target, (*size, 3))
+
+
+def frames_ahead(path: str) -> Iterator[np.ndarray]:
+    """A file's frames as `ittisal.stream` has them: decoded by a thread that is a few ahead."""
+    free: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
+    full: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
+    for _ in range(3):
+        free.put(None)
+
+    def read() -> None:
+        capture = cv2.VideoCapture(path)
+        good = True
+        while good:
+            good, frame = capture.read(free.get())
+            full.put(frame if good else None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (frame := full.get()) is not None:
+        yield frame
+        free.put(frame)
 
 
 class EndToEnd:
@@ -178,35 +195,19 @@ class EndToEnd:
     track_latency.unit = "ms"
 
     def _bare(self, path: str, *, encode: bool) -> float:
-        """The same reader and writer with nothing in between; ms per frame."""
-        clock = ittisal.video.Clock()
-        selection = Selection(Wanted(1, -np.inf, np.inf, 0), False, clock.now, RATE)
-        feed = Feed(
-            resolve(path),
-            selection,
-            live=False,
-            clock=clock,
-            report=print,
-            reconnect=0,
-            timeout=10.0,
-        )
-        slot = feed.take()
+        """A reader and a writer thread with nothing in between; ms per frame."""
         with tempfile.TemporaryDirectory() as folder:
-            size = slot.picture.shape[:2]
-            target = writing(folder, size, feed.about.fps or RATE) if encode else None
-            count, start = 0, time.perf_counter()
-            while slot is not None:
-                if target is not None:
+            target, count, start = None, 0, time.perf_counter()
+            for frame in frames_ahead(path):
+                if encode:
+                    target = target or writing(folder, frame.shape[:2], RATE)
                     room = target.room()
-                    np.copyto(room, slot.picture)
-                    target.write(room, slot.index, slot.time)
+                    np.copyto(room, frame)
+                    target.write(room, count, count / RATE)
                 count += 1
-                slot = feed.take()
             if target is not None:
                 target.finish()
-            spent = time.perf_counter() - start
-        feed.close()
-        return spent / count * MILLISECONDS
+            return (time.perf_counter() - start) / count * MILLISECONDS
 
     def _saliency(self, path: str, *, encode: bool) -> float:
         with (

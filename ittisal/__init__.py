@@ -4,6 +4,7 @@
 Importing this loads NumPy and nothing heavier: Numba comes with the first model.
 """
 
+from . import video
 from ._version import __version__
 from .config import INVT, ITTI_1998, VIDEO, Config, preset
 from .maps import enlarge
@@ -24,4 +25,5 @@ __all__ = [
     "preset",
     "saliency_map",
     "stream",
+    "video",
 ]

@@ -104,6 +104,7 @@ class Saliency:
         self._closed = False
         self._kind: Any = None  # of the last frame, or None: no frame came before
         self._time: float | None = None  # of it
+        self._refused = False  # another one came since, and was bad
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -166,7 +167,8 @@ class Saliency:
         TypeError, ValueError
             Another size or type than the model's, float values that are NaN or outside [0, 1], or a
             time that is not after the last one. Frames on the GPU give a map of NaN for such
-            values, since nobody waits for them.
+            values, since nobody waits for them. A frame that is refused leaves no trace in the
+            next map, unless it was one of several: then the past is forgotten, as by `reset()`.
         RuntimeError
             The model is closed, or in use by another thread.
         MemoryError
@@ -235,7 +237,8 @@ class Saliency:
         Raises
         ------
         TypeError, ValueError, RuntimeError
-            As for a call, at the frame that is at fault or the one after.
+            As for a call, at the frame that is at fault or the one after; and `times` ended before
+            the frames. The past is then forgotten, as by `reset()`.
 
         Examples
         --------
@@ -249,12 +252,18 @@ class Saliency:
         def timed() -> Iterator[tuple[np.ndarray, Moment]]:
             clock = itertools.repeat(None) if times is None else iter(times)
             for given in frames:
-                frame = self._one(given)
-                with self._moments(frame, next(clock)) as moments:
+                frame, now = self._one(given), next(clock, clock)
+                if now is clock:
+                    raise ValueError("times ended before the frames did; give one for each")
+                with self._moments(frame, now) as moments:
                     yield frame, moments[0]
 
         with self._alone() as backend:
-            yield from backend.stream(timed())
+            try:
+                yield from backend.stream(timed())
+            except Exception:  # at which frame differs from backend to backend
+                self.reset()
+                raise
 
     def pinned_frame(
         self, dtype: Any = np.uint8, *, channels: int = 3, frames: int | None = None
@@ -321,7 +330,8 @@ class Saliency:
         Raises
         ------
         RuntimeError
-            There was none since the model was made or `reset()`, or it was of another kind.
+            There was none since the model was made or `reset()`, it was of another kind, or one
+            that came since was refused.
         """
         frame = self._one(frame)
         with self._alone() as backend:
@@ -340,7 +350,7 @@ class Saliency:
         Raises
         ------
         RuntimeError
-            No frame came since the model was made or `reset()`.
+            No frame came since the model was made or `reset()`, or the last one was refused.
 
         Examples
         --------
@@ -405,11 +415,20 @@ class Saliency:
                 "this is about the last frame, and there was none of its kind since the model was "
                 "made or reset; give one first"
             )
+        if self._refused:  # it may have got as far as the buffers
+            raise RuntimeError("the last frame was refused; give another first")
 
     @contextmanager
     def _moments(self, frame: Any, time: Any, count: int | None = None) -> Iterator[list[Moment]]:
         """Moments of one frame, or of `count` like it: remembered, unless something is wrong."""
-        times = [time] if count is None else [None] * count if time is None else list(time)
+        if count is None:
+            times = [time]
+        elif time is None:
+            times = [None] * count
+        elif isinstance(time, Iterable):
+            times = list(time)
+        else:
+            raise TypeError(f"time={time!r} must hold a number of seconds for each frame")
         if len(times) != (count or 1):
             raise ValueError(f"time holds {len(times)} numbers for {count} frames")
         kind, before = _kind_of(frame), (self._kind, self._time)
@@ -423,8 +442,11 @@ class Saliency:
         try:
             yield moments
         except Exception:
-            self._kind, self._time = before
+            alone = count is None and kind == before[0]  # else the buffers hold others' past
+            self._kind, self._time = before if alone else (None, None)
+            self._refused = True
             raise
+        self._refused = False
 
     def _one(self, frame: Any) -> np.ndarray:
         """One frame, checked, in host memory."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ittisal
-from ittisal.video.records import COLUMNS, Records, csv_line, json_line, peak
+from ittisal.video.records import COLUMNS, Records, csv_line, json_line
 
 CHANNELS = ["intensity", "colour", "orientation", "flicker", "motion"]
 
@@ -65,7 +65,7 @@ def test_a_grey_video_has_no_share_of_colour():
 def test_where_nothing_stands_out():
     record, (flat,), _ = told(np.full((1, 64, 96, 3), 90, np.uint8))
     with ittisal.stream(np.full((1, 64, 96, 3), 90, np.uint8), backend="reference") as stream:
-        assert [peak(result) for result in stream] == [None]
+        assert [result.peak for result in stream] == [None]
     assert flat["peak"] is None and flat["mean"] == 0 and set(flat["shares"].values()) == {0}
     row = dict(zip(record.header.split(","), csv_line(flat).split(","), strict=True))
     assert row["x"] == row["y"] == row["value"] == "" and row["share_colour"] == "0.0"
@@ -91,6 +91,6 @@ def test_the_peak_is_where_the_object_is_at_any_width():
     frames[:, 128:160, 64:96] = (255, 0, 0)
     for width in (None, 128):
         with ittisal.stream(frames, backend="reference", width=width) as stream:
-            ((record, at),) = [(Records(stream)(result), peak(result)) for result in stream]
+            ((record, at),) = [(Records(stream)(result), result.peak) for result in stream]
         assert at == (record["peak"]["x"], record["peak"]["y"])
         assert abs(record["peak"]["x"] - 80) <= 32 and abs(record["peak"]["y"] - 144) <= 32

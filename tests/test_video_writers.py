@@ -16,7 +16,7 @@ from ittisal.video import VideoError
 from ittisal.video.joining import Part, join
 from ittisal.video.opencv_writer import CODECS as OPENCV_CODECS
 from ittisal.video.opencv_writer import OpenCVWriter, representable
-from ittisal.video.writers import FolderWriter, Named, RawWriter, Threaded, open_video
+from ittisal.video.writers import BackgroundWriter, FolderWriter, Named, RawWriter, open_video
 
 av = pytest.importorskip("av")
 
@@ -517,7 +517,7 @@ def feed(writing, count):
 
 def test_pictures_arrive_in_order_in_few_buffers():
     recorder = Recorder()
-    writing = Threaded(recorder, (2, 2))
+    writing = BackgroundWriter(recorder, (2, 2))
     buffers = set()
     for i in range(50):
         room = writing.room()
@@ -531,7 +531,7 @@ def test_pictures_arrive_in_order_in_few_buffers():
 
 def test_a_slow_writer_holds_up_rather_than_piles_up():
     hold = threading.Event()
-    writing = Threaded(Recorder(hold=hold), (2, 2))
+    writing = BackgroundWriter(Recorder(hold=hold), (2, 2))
     for i in range(4):
         writing.write(writing.room(), i, 0.0)
     waiting = threading.Thread(target=writing.room, daemon=True)
@@ -546,7 +546,7 @@ def test_a_slow_writer_holds_up_rather_than_piles_up():
 
 def test_an_error_of_the_writer_comes_up_in_the_caller():
     recorder = Recorder(fail_at=3)
-    writing = Threaded(recorder, (2, 2))
+    writing = BackgroundWriter(recorder, (2, 2))
     with pytest.raises(OSError, match="No space left"):
         feed(writing, 50)
     with pytest.raises(OSError, match="No space left"):
@@ -559,7 +559,7 @@ def test_an_error_of_the_writer_comes_up_in_the_caller():
 
 
 def test_an_error_on_the_last_picture_is_not_lost():
-    writing = Threaded(Recorder(fail_at=2), (2, 2))
+    writing = BackgroundWriter(Recorder(fail_at=2), (2, 2))
     feed(writing, 3)
     with pytest.raises(OSError, match="No space left"):
         writing.finish()

@@ -15,7 +15,7 @@ from ..video import VideoError
 from ..video.joining import Part, join
 from ..video.pictures import Brightness, Painter
 from ..video.records import Records, csv_line, json_line
-from ..video.writers import FolderWriter, Named, RawWriter, Threaded, open_video
+from ..video.writers import BackgroundWriter, FolderWriter, Named, RawWriter, open_video
 from .resuming import Parts
 from .window import Window
 
@@ -189,7 +189,7 @@ class Outputs:
                 _restore(self._painter, parts.state["brightness"])
         self._records: Records | None = Records(stream) if request.records else None
         self._lines: dict[str, Lines] = {}
-        self._writing: Threaded | None = None
+        self._writing: BackgroundWriter | None = None
         self._part_start = 0.0
         self._maps = FolderWriter(request.output or "", ".npy") if request.form == "maps" else None
         self.counts: dict[str, int] = {}
@@ -236,7 +236,7 @@ class Outputs:
             writer = open_video(
                 path, painter.size, writer=request.writer, fps=self._fps, origin=origin
             )
-        self._writing = Threaded(writer, (*painter.size, 3))
+        self._writing = BackgroundWriter(writer, (*painter.size, 3))
 
     def _part_origin(self, time: float) -> float:
         """When a piece begins: with OpenCV at a slot of the whole, after those of the last."""
@@ -309,7 +309,7 @@ class Outputs:
         if self._maps is not None:
             self._count(self._maps.counts)
 
-    def _finish(self, writing: Threaded) -> None:
+    def _finish(self, writing: BackgroundWriter) -> None:
         try:
             writing.finish()
         except BaseException:

@@ -14,11 +14,13 @@ from .errors import FrameError, NothingWanted, VideoError
 from .pictures import Brightness, Painter, overlay
 from .raw import RawVideo
 from .readers import Reader, Source
-from .records import Records, peak
+from .records import Records
 from .statistics import Statistics
 from .streaming import Result, Stream, stream
+from .writers import BackgroundWriter, open_video
 
 __all__ = [
+    "BackgroundWriter",
     "Brightness",
     "Clock",
     "CutDetector",
@@ -33,7 +35,7 @@ __all__ = [
     "Statistics",
     "Stream",
     "VideoError",
+    "open_video",
     "overlay",
-    "peak",
     "stream",
 ]

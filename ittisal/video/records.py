@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import maps
 from ..config import Config
 from .pictures import channel_shares
 
@@ -34,7 +33,6 @@ class Records:
     """
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
         config: Config = stream.config
         self.channels = [str(channel) for channel, weight in config.weights if weight > 0]
 
@@ -52,8 +50,7 @@ class Records:
             channels add to the map; they sum to 1 (rounded to six places), and a channel without a
             part in this frame has 0, as have all where nothing stands out.
         """
-        saliency, stream = result.saliency, self._stream
-        at = maps.peak(saliency, stream.size, stream.config, seen=stream.model.shape)
+        saliency, at = result.saliency, result.peak
         shares = channel_shares(result.contributions())
         return {
             "frame": result.index,
@@ -70,24 +67,6 @@ class Records:
     def header(self) -> str:
         """The first line of a CSV file."""
         return ",".join([*COLUMNS, *(f"share_{name}" for name in self.channels)])
-
-
-def peak(result: Any) -> tuple[int, int] | None:
-    """Where a result's map is highest: x and y in pixels of the source's frame.
-
-    To be asked before the next result, as the frame is. None where nothing stands out.
-
-    Examples
-    --------
-    >>> import numpy as np, ittisal
-    >>> frames = np.zeros((1, 96, 128, 3), np.uint8)
-    >>> frames[:, 32:48, 64:80] = (255, 0, 0)
-    >>> with ittisal.stream(frames) as stream:
-    ...     [peak(result) for result in stream]
-    [(71, 39)]
-    """
-    stream = result._stream
-    return maps.peak(result.saliency, stream.size, stream.config, seen=stream.model.shape)
 
 
 def json_line(record: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..config import MIN_SIDE, VIDEO, Config
 from ..frames import check_channel_order
+from ..maps import peak
 from ..model import Saliency
 from .clock import Clock
 from .cuts import CutDetector
@@ -30,9 +31,9 @@ LEEWAY = 0.005  # share of a file's frames that may be missing before it counts 
 class Result:
     """The saliency of one frame.
 
-    `index`, `time`, `latency`, `saliency`, `dropped` and `cut` are its own. `frame`, `trace` and
-    `contributions` are made on demand from the stream's buffers, and so only until the next
-    result is asked for.
+    `index`, `time`, `latency`, `saliency`, `dropped` and `cut` are its own. `frame`, `peak`,
+    `trace` and `contributions` are made on demand from what the stream holds, and so only until
+    the next result is asked for.
 
     Parameters
     ----------
@@ -73,6 +74,16 @@ class Result:
     def frame(self) -> np.ndarray:
         """The frame at its full size, in the stream's channel order; copy it to keep it."""
         return self._stream._frame(self._serial)
+
+    @property
+    def peak(self) -> tuple[int, int] | None:
+        """Where the map is highest: x and y in pixels of the frame; None where nothing stands out.
+
+        To be asked before the next result, as the frame is.
+        """
+        model, _ = self._stream._computed(self._serial)
+        size, config = self._stream.size, self._stream.config
+        return peak(self.saliency, size, config, seen=model.shape)
 
     def trace(self) -> dict[str, np.ndarray]:
         """Every intermediate by name, as `Saliency.trace` gives them."""

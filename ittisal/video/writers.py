@@ -45,7 +45,7 @@ class Writer(Protocol):
         """Leave nothing behind; does no harm twice, or after `finish`."""
 
 
-class Threaded:
+class BackgroundWriter:
     r"""A writer on a thread of its own, with a few pictures of room in between.
 
     What goes wrong there is raised in the caller's thread, by the next call.
@@ -61,7 +61,7 @@ class Threaded:
     --------
     >>> import io
     >>> pipe = io.BytesIO()
-    >>> writing = Threaded(RawWriter(pipe, "bgr24"), (2, 3, 3))
+    >>> writing = BackgroundWriter(RawWriter(pipe, "bgr24"), (2, 3, 3))
     >>> for i in range(9):
     ...     picture = writing.room()
     ...     picture[...] = i
