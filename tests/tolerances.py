@@ -61,6 +61,11 @@ TOLERANCES = {
         "two products of up to 1, each of two factors rounded to float32 and then rounded itself, "
         "3 half units each; and their difference, one more",
     ),
+    "turned_motion": Tolerance(
+        0,
+        4 * 19 * 2.0**-24,
+        "products of intensities of up to 1, each off by 2e-6, or 19 times 2^-23, either way",
+    ),
     "stage_flicker_words": Tolerance(
         2e-6,
         (1 + 765 * 32 / 2**16) / (765 * 32),
