@@ -214,6 +214,19 @@ def test_a_thing_is_followed(fresh):
         assert abs(pixel(place)[1] - (56 + 16 * (k + 1))) <= 16
 
 
+@pytest.mark.parametrize("gain", [2.0**-3, 2.0**-16])
+def test_exposure_does_not_matter(fresh, gain):
+    """Nor to motion, whose responses go by its square, but for the threshold."""
+    run = fresh(replace(VIDEO, motion_threshold=0))
+    added = []
+    for scale in (1, gain):
+        maps_of(run, movie(2, dtype="float32") * np.float32(scale))
+        added.append(run.contributions())
+    for channel in ("flicker", "motion"):
+        assert added[0][channel].max() > 0.1
+        within("same_maths", added[1][channel], added[0][channel])
+
+
 # --- flicker -----------------------------------------------------------------------------------
 
 
