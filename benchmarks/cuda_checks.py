@@ -218,7 +218,13 @@ def nan_gives_nan(cupy: Any, model: ittisal.Saliency) -> bool:
     bad = good.copy()
     bad[3, 4, 1] = cupy.nan
     wanted = model(good)
-    return bool(cupy.isnan(model(bad)).all()) and bool((model(good) == wanted).all())
+    alone = bool(cupy.isnan(model(bad)).all()) and bool((model(good) == wanted).all())
+    with ittisal.Saliency(model.shape, ittisal.VIDEO, backend="cuda") as video:
+        first, second = video(good), video(good[::-1])
+        video.reset()
+        same = bool((video(good) == first).all()) and bool(cupy.isnan(video(bad)).all())
+        same = same and bool((video(good[::-1]) == second).all())
+    return alone and same
 
 
 def replays(cupy: Any, count: int = 1000) -> dict[str, Any]:

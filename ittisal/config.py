@@ -128,7 +128,7 @@ class Smoothing(Choice):
 
 
 TEMPORAL = frozenset({Channel.FLICKER, Channel.MOTION})  # absent where no frame came before
-EQUAL_WEIGHTS = tuple((channel, float(channel not in TEMPORAL)) for channel in Channel)
+STATIC_WEIGHTS = tuple((channel, float(channel not in TEMPORAL)) for channel in Channel)
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class Config:
     Parameters
     ----------
     weights : mapping of channel to number >= 0
-        Relative weight of each conspicuity map in the sum (P98, eq. 8: equal; flicker and motion
-        0, which the preset `video` has too). They are divided by their sum over the channels
-        that a frame has; a channel of weight 0 is not computed.
+        Relative weight of each conspicuity map in the sum: equal for the channels of P98 (eq. 8),
+        0 for flicker and motion. They are divided by their sum over the channels that a frame
+        has; a channel of weight 0 is not computed.
     opponency : Opponency
         The two colour planes.
     hue_reference, hue_threshold : HueReference, float in [0, 1)
@@ -204,7 +204,7 @@ class Config:
     True
     """
 
-    weights: tuple[tuple[Channel, float], ...] = EQUAL_WEIGHTS
+    weights: tuple[tuple[Channel, float], ...] = STATIC_WEIGHTS
     opponency: Opponency = Opponency.ITTI
     hue_reference: HueReference = HueReference.FRAME
     hue_threshold: float = 0.1
@@ -258,7 +258,7 @@ class Config:
         if not given:
             raise ValueError(
                 "a grey frame has no colour channel, and no other channel has a weight; "
-                "give a colour frame, or weights to intensity or orientation"
+                "give a colour frame, or weights to other channels"
             )
         kept = {channel: given[channel] for channel in given if past or channel not in TEMPORAL}
         if not kept:

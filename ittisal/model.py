@@ -25,7 +25,7 @@ from .frames import (
     is_on_gpu,
 )
 from .maps import enlarge
-from .pipeline import FRAME_SECONDS, Backend, Moment, moment
+from .pipeline import FRAME_SECONDS, STILL, Backend, Moment, moment
 from .plan import Plan
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
@@ -105,6 +105,7 @@ class Saliency:
         self._kind: Any = None  # of the last frame, or None: no frame came before
         self._time: float | None = None  # of it
         self._refused = False  # another one came since, and was bad
+        self._remembers = config.remembers
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -153,7 +154,8 @@ class Saliency:
             C-contiguous; receives the map. On the GPU if the frame is.
         time : float, or N of them, optional
             When the frame is shown, in seconds from any start: what flicker and smoothing go by.
-            Frames without are taken to be 1/30 s apart. Has to grow until `reset()`.
+            Frames without are taken to be 1/30 s apart. Has to grow until `reset()`. Models that
+            remember nothing do not look at it.
 
         Returns
         -------
@@ -167,8 +169,9 @@ class Saliency:
         TypeError, ValueError
             Another size or type than the model's, float values that are NaN or outside [0, 1], or a
             time that is not after the last one. Frames on the GPU give a map of NaN for such
-            values, since nobody waits for them. A frame that is refused leaves no trace in the
-            next map, unless it was one of several: then the past is forgotten, as by `reset()`.
+            values, since nobody waits for them (and so does the frame after such a one that had
+            no past). A frame that is refused leaves no trace in the next map, unless it was one
+            of several: then the past is forgotten, as by `reset()`.
         RuntimeError
             The model is closed, or in use by another thread.
         MemoryError
@@ -238,7 +241,8 @@ class Saliency:
         ------
         TypeError, ValueError, RuntimeError
             As for a call, at the frame that is at fault or the one after; and `times` ended before
-            the frames. The past is then forgotten, as by `reset()`.
+            the frames. The past is then forgotten, as by `reset()`, and also where a stream is left
+            before its end.
 
         Examples
         --------
@@ -261,7 +265,7 @@ class Saliency:
         with self._alone() as backend:
             try:
                 yield from backend.stream(timed())
-            except Exception:  # at which frame differs from backend to backend
+            except BaseException:  # at which frame differs from backend to backend
                 self.reset()
                 raise
 
@@ -371,7 +375,8 @@ class Saliency:
     def timings(self, frame: Any) -> dict[str, float]:
         """Milliseconds that each stage took for this frame, once; on a GPU by its own clock.
 
-        The past is forgotten, as by `reset()`.
+        What the last frame left is put in place in the first of them. The past is forgotten, as
+        by `reset()`.
         """
         frame = self._one(frame)
         with self._alone() as backend:
@@ -421,6 +426,24 @@ class Saliency:
     @contextmanager
     def _moments(self, frame: Any, time: Any, count: int | None = None) -> Iterator[list[Moment]]:
         """Moments of one frame, or of `count` like it: remembered, unless something is wrong."""
+        kind, before = _kind_of(frame), (self._kind, self._time)
+        moments, self._time = self._moments_of(kind, time, count)
+        self._kind = kind
+        try:
+            yield moments
+        except (Exception, KeyboardInterrupt):
+            alone = count is None and kind == before[0]  # else the buffers hold others' past
+            self._kind, self._time = before if alone else (None, None)
+            self._refused = True
+            raise
+        self._refused = False
+
+    def _moments_of(
+        self, kind: Any, time: Any, count: int | None
+    ) -> tuple[list[Moment], float | None]:
+        """Moments of frames of a kind that are given now, and the last one's time."""
+        if not self._remembers:
+            return [STILL] * (count or 1), None
         if count is None:
             times = [time]
         elif time is None:
@@ -431,22 +454,13 @@ class Saliency:
             raise TypeError(f"time={time!r} must hold a number of seconds for each frame")
         if len(times) != (count or 1):
             raise ValueError(f"time holds {len(times)} numbers for {count} frames")
-        kind, before = _kind_of(frame), (self._kind, self._time)
         past, last = kind == self._kind, self._time
         moments = []
         for now in times:
             elapsed = _elapsed(last if past else None, now)
             moments.append(moment(self.config, elapsed if past else None))
             past, last = True, now
-        self._kind, self._time = kind, last
-        try:
-            yield moments
-        except Exception:
-            alone = count is None and kind == before[0]  # else the buffers hold others' past
-            self._kind, self._time = before if alone else (None, None)
-            self._refused = True
-            raise
-        self._refused = False
+        return moments, last
 
     def _one(self, frame: Any) -> np.ndarray:
         """One frame, checked, in host memory."""
@@ -495,15 +509,22 @@ def _elapsed(last: float | None, now: Any) -> float:
     """Seconds between two frames; a nominal frame's where one came without a time."""
     if now is None:
         return FRAME_SECONDS
-    if isinstance(now, bool) or not isinstance(now, numbers.Real) or not math.isfinite(now):
+    if isinstance(now, bool) or not isinstance(now, numbers.Real):
         raise TypeError(f"time={now!r} must be a number of seconds")
+    try:
+        seconds = float(now)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise ValueError(f"time={now!r} must be a finite number of seconds")
     if last is None:
         return FRAME_SECONDS
-    if now <= last:
+    elapsed = seconds - float(last)
+    if not elapsed > 0:
         raise ValueError(
             f"time={now} is not after the last frame's, {last}; call reset() after a jump back"
         )
-    return float(now) - float(last)
+    return elapsed
 
 
 def _gpu_backend(backend: Any) -> Any:

@@ -57,11 +57,11 @@ def moment(config: Config, elapsed: float | None) -> Moment:
     """The moment of a frame so many seconds after the last one, or without one (None)."""
     if elapsed is None:
         return STILL
-    share = {
-        Smoothing.NONE: 1.0,
-        Smoothing.EMA: config.smoothing_rate,
-        Smoothing.LEAKY: -math.expm1(-elapsed / config.smoothing_seconds),
-    }[config.smoothing]
+    share = 1.0
+    if config.smoothing is Smoothing.EMA:
+        share = config.smoothing_rate
+    elif config.smoothing is Smoothing.LEAKY:
+        share = -math.expm1(-elapsed / config.smoothing_seconds)
     return Moment(True, elapsed, 1 - min(1.0, elapsed / FLICKER_SECONDS), share)
 
 

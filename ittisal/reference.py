@@ -48,7 +48,9 @@ RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
 HALF_A_PEAK = 0.5  # counts are shares; less than this is none
 DARK = 1e-9  # up to here, of 1, intensity has no hue; FLAT of it is flat in the dimmest frame
+FRAME_SECONDS = 1 / 30  # between frames, unless told otherwise
 FLICKER_SECONDS = 0.03  # in which flicker forgets the frames before (iNVT)
+REST = 1e-3  # of full scale: a quarter of a grey level in eight bits
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
 
 
@@ -195,6 +197,7 @@ class Past(NamedTuple):
     """What a frame leaves for the next one."""
 
     background: np.ndarray  # intensity that flicker is measured against
+    brightest: float  # of that, at most
     levels: list[np.ndarray]  # of the intensity pyramid
     saliency: np.ndarray
 
@@ -204,13 +207,22 @@ def flicker(plane: np.ndarray, past: Past) -> np.ndarray:
     return np.abs(plane - past.background)
 
 
-def faded(plane: np.ndarray, past: Past | None, elapsed: float) -> np.ndarray:
+def faded(now, before, elapsed: float):
     """P moved towards I by the share dt / 0.03 s, all the way at most (iNVT).
 
     From 30 ms between frames on, P is the last frame.
     """
-    share = min(1, elapsed / FLICKER_SECONDS)
-    return plane if past is None else past.background + share * (plane - past.background)
+    return before + min(1, elapsed / FLICKER_SECONDS) * (now - before)
+
+
+def flicker_scale(brightest: float, past: Past, elapsed: float) -> float:
+    """The size of the signal, for the flat test: of the frame or its background, the brighter.
+
+    A background that fades never quite arrives, and N would make a whole map of the rest: so less
+    than REST, of full scale, is none there.
+    """
+    fades = elapsed < FLICKER_SECONDS
+    return max(brightest, past.brightest, REST / FLAT if fades else 0)
 
 
 def shifted(x: np.ndarray, direction: int) -> np.ndarray:
@@ -383,7 +395,7 @@ def trace(
     config: Config = ITTI_1998,
     channel_order: str = "rgb",
     past: Past | None = None,
-    elapsed: float = FLICKER_SECONDS,
+    elapsed: float = FRAME_SECONDS,
 ) -> dict[str, np.ndarray]:
     """Run the model and keep every intermediate by name.
 
@@ -469,6 +481,8 @@ def trace(
 
     brightest = planes["intensity"].max()
     scales = {Channel.COLOUR: 1.0, Channel.MOTION: brightest**2}
+    if past is not None:
+        scales[Channel.FLICKER] = flicker_scale(brightest, past, elapsed)
     sums: dict[Channel, list[np.ndarray]] = {channel: [] for channel in weights}
     for name in (name for name in FEATURE_CHANNEL if name in features):
         levels, channel = features[name], FEATURE_CHANNEL[name]
@@ -513,7 +527,7 @@ def passed(
     traced: dict[str, np.ndarray],
     config: Config,
     past: Past | None = None,
-    elapsed: float = FLICKER_SECONDS,
+    elapsed: float = FRAME_SECONDS,
 ) -> Past:
     """What a frame leaves for the next one: from its trace, its own past and the time between.
 
@@ -528,7 +542,11 @@ def passed(
     1.0
     """
     levels = [x for name, x in traced.items() if name.startswith("pyramid/intensity/")]
-    return Past(faded(levels[0], past, elapsed), levels, traced["saliency"])
+    background, brightest = levels[0], levels[0].max()
+    if past is not None:
+        background = faded(background, past.background, elapsed)
+        brightest = faded(brightest, past.brightest, elapsed)
+    return Past(background, brightest, levels, traced["saliency"])
 
 
 def saliency(

@@ -1,7 +1,7 @@
 // Six maps per feature to one, features to conspicuity maps, and those to the saliency map (P98,
-// eqs. 5-8), smoothed over time if asked. A few blocks per
-// feature add its maps; the last of them goes on to N, the last one of a channel to the channel's
-// conspicuity map, and the last of all to the saliency map.
+// eqs. 5-8), smoothed over time if asked. A few blocks per feature add its maps; the last of them
+// goes on to N, the last one of a channel to the channel's conspicuity map, and the last of all to
+// the saliency map.
 
 enum { SUMS = FEATURES + GROUPS + 1 };
 
@@ -109,8 +109,7 @@ extern "C" __global__ void __launch_bounds__(1024)
     norm_sum(g, tables, arena, saliency, NORM_SALIENCY, NORM_SALIENCY ? 2.0f : RANGE, 1.0f);
 
     float* found = arena + g.found;
-    const bool good = found[LOWEST] >= 0.0f &&
-                      found[HIGHEST] <= (PIXEL_BITS == 32 ? 1.0f + 1e-6f : found[HIGHEST]);
+    const bool valid = found[VALID] != 0.0f, follows = found[PAST] != 0.0f;
     const Affine last = stats[saliency];
     const float* map = sum_at(g, arena, saliency, true);
     float* out = call->maps + size_t(blockIdx.z) * size;
@@ -118,20 +117,19 @@ extern "C" __global__ void __launch_bounds__(1024)
     const float share = call->share;
     float peak = 0;
     for (int i = threadIdx.x; i < size; i += blockDim.x) {
-        // The lowest value times its scale may round to just under its offset. A frame whose values
-        // are out of range has no map: NaN, since nobody may be waiting to be told.
-        float value =
-            good ? fmaxf(fmaf(map[i], last.scale, last.offset), 0.0f) : __int_as_float(0x7fffffff);
+        // The lowest value times its scale may round to just under its offset; a NaN stays.
+        float value = fmaf(map[i], last.scale, last.offset);
+        value = value < 0.0f ? 0.0f : value;
         if (SMOOTHED) {
-            if (share < 1.0f) value = fmaf(value - held[i], share, held[i]);
+            if (follows && share < 1.0f) value = fmaf(value - held[i], share, held[i]);
             holds[i] = value;
         }
+        // A frame whose values are out of range, or that was to be compared with one, has no map:
+        // NaN, since nobody may be waiting to be told.
+        if (!valid) value = __int_as_float(0x7fffffff);
         out[i] = value;
         peak = fmaxf(peak, value);
     }
     peak = over_block(peak, Higher());
-    if (threadIdx.x == 0) {
-        found[PEAK] = peak;
-        found[GOOD] = good;
-    }
+    if (threadIdx.x == 0) found[PEAK] = peak;
 }

@@ -14,7 +14,7 @@
 //   OPERATOR, ALL_PEAKS, ITERATIONS the operator N
 //   NORM_OPPONENTS, NORM_SALIENCY   N on more sums
 //   FIXED_HUE                       the hue threshold is a fraction of 1, not of the frame
-//   GEOMETRY_BYTES                  sizeof(Geometry) as the host has it
+//   GEOMETRY_BYTES, CALL_BYTES      sizeof(Geometry) and sizeof(Call) as the host has them
 //
 // Every product that is added is an explicit fmaf, and the compiler fuses no other (--fmad=false):
 // so one source gives the same bits on every device, and on a host, but for the last bit of what
@@ -36,8 +36,26 @@ enum { LEVELS = 9, FIRST_LEVEL = 2, MAP_LEVEL = 4, SLOTS = 6, FEATURES = 12, GRO
 // directions of motion. Behind those stored: orientation's own pyramid, the last frame's intensity.
 enum { ORIENTED = 3, FLICKER = 7, MOVING = 8, STORED_PLANES = FEATURES + 2 };
 enum { HALVES = SPLIT ? 2 : 1 };
-// What `brightest` finds in a frame, the saliency map's maximum, and whether the frame was good.
-enum { BRIGHTEST, LOWEST, HIGHEST, THRESHOLD, PEAK, GOOD, FOUND };
+// What `brightest` finds in a frame, the saliency map's maximum, and what is known of the frames
+// before: whether the last one was good, whether there is a past, flicker's background's brightness
+// at most, what that kept for the last frame, the scale of flicker's flat test, and whether the
+// frame has a map.
+enum {
+    BRIGHTEST,
+    LOWEST,
+    HIGHEST,
+    THRESHOLD,
+    PEAK,
+    GOOD,
+    PAST,
+    BACKGROUND,
+    KEPT,
+    FLICKER_SCALE,
+    VALID,
+    FOUND
+};
+// How a frame follows: it has no past, or comes after the last one, or is that again.
+enum { FIRST, NEXT, AGAIN };
 // Counters of blocks that are done, each set back to 0 by the last.
 enum {
     SCANNED,
@@ -53,6 +71,7 @@ const float RANGE = 10.0f;       // N rescales every map to [0, RANGE]
 const float PLATEAU = 1e-4f;     // neighbours closer than this fraction of a range are one plateau
 const float DARK = 1e-9f;        // up to here, of 1, intensity has no hue
 const float FLAT = 1e-5f;        // a range under this fraction of the signal's counts as flat
+const float REST = 1e-3f;        // of full scale: less flicker is none where its background fades
 const double HALF_A_PEAK = 0.5;  // counts are shares; less than this is none
 
 // Geometry of one model. Offsets are in floats, from the start of a frame's part of the arena, or
@@ -92,6 +111,7 @@ struct Call {
     float share;  // of this frame's map in the smoothed one
     int turn;     // which of the two backgrounds this frame is measured against
 };
+static_assert(sizeof(Call) == CALL_BYTES, "ittisal/cuda/layout.py has another size");
 
 __device__ __forceinline__ int clamp(int i, int n) { return min(max(i, 0), n - 1); }
 __device__ __forceinline__ int ceil_div(int a, int b) { return (a + b - 1) / b; }

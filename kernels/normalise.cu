@@ -169,6 +169,7 @@ extern "C" __global__ void __launch_bounds__(1024)
     const float brightest = arena[g.found + BRIGHTEST];
     const float signal = group_of(feature) == 1 ? 1.0f
                          : feature >= MOVING    ? brightest * brightest
+                         : feature == FLICKER   ? arena[g.found + FLICKER_SCALE]
                                                 : brightest;
     norm(g, tables, arena + g.maps + number * size, HALVES, signal, RANGE, true, 1.0f,
          reinterpret_cast<Affine*>(arena + g.stats) + number,

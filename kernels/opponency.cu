@@ -1,6 +1,8 @@
-// The frame to level 2 of intensity, red-green and blue-yellow, in one pass: pixels become the
-// three planes in registers and are halved twice on the way, so that levels 0 and 1 never reach
-// memory. Before it, `brightest` finds what the hue threshold is a fraction of.
+// The frame to level 2 of intensity, red-green, blue-yellow and flicker, in one pass: pixels become
+// the planes in registers and are halved twice on the way, so that levels 0 and 1 never reach
+// memory; only the background that flicker is measured against has the frame's size. Before it,
+// `brightest` finds what the hue threshold is a fraction of, and puts in place what the last frame
+// left.
 
 // --- pixels --------------------------------------------------------------------------------------
 
@@ -97,7 +99,7 @@ struct BackgroundColumn {
             size = float(distance);
         } else {
             const float difference = sum - before;
-            after = fmaf(-difference, keep, sum);
+            after = keep > 0.0f ? fmaf(-difference, keep, sum) : sum;  // whatever was there
             size = fabsf(difference);
         }
         if (y >= 0 && y < height) becomes[size_t(y) * pitch] = after;
@@ -203,11 +205,12 @@ __device__ __forceinline__ void advance_frame(const Geometry& g, float* arena, i
 }
 
 // The only kernel that is told what differs from frame to frame; it leaves that for the rest.
-// `advance`: the frame follows the last one, rather than being that again or the first.
+// `mode` is how the frame follows.
 extern "C" __global__ void __launch_bounds__(THREADS)
     brightest(const __grid_constant__ Geometry g, const float* tables, const Pixel* frames,
-              float* maps, Call* call, float* arena, float keep, float share, int advance) {
-    const bool follows = advance && arena[g.found + GOOD] != 0.0f;
+              float* maps, Call* call, float* arena, float keep, float share, int mode) {
+    // What a bad frame left is not put in place: the next one has the past that it had.
+    const bool follows = mode == NEXT && arena[g.found + GOOD] != 0.0f;
     if (blockIdx.x + blockIdx.z + threadIdx.x == 0)
         *call = {frames, maps, keep, share, call->turn ^ int(follows)};
     if (follows) advance_frame(g, arena, blockIdx.x * THREADS + threadIdx.x, gridDim.x * THREADS);
@@ -263,7 +266,23 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         const float whole = walther ? g.full : g.full * CHANNELS;
         const float base = FIXED_HUE ? whole : walther ? element(Pixel(highest), linear) : most;
         float* found = arena + g.found;
-        found[BRIGHTEST] = most / (g.full * CHANNELS);
+        if (mode == FIRST) found[PAST] = 0.0f;
+        if (follows) {
+            found[PAST] = 1.0f;
+            found[BACKGROUND] =
+                fmaf(found[KEPT], found[BACKGROUND] - found[BRIGHTEST], found[BRIGHTEST]);
+        }
+        const float brightest = most / (g.full * CHANNELS);
+        found[BRIGHTEST] = brightest;
+        found[FLICKER_SCALE] =
+            fmaxf(fmaxf(brightest, found[BACKGROUND]), keep > 0.0f ? REST / FLAT : 0.0f);
+        if (mode != AGAIN) {
+            const bool good = PIXEL_BITS < 32 || (lowest >= 0.0f && highest <= 1.0f + 1e-6f);
+            found[GOOD] = good;
+            // On a device nobody may have been told that the first frame was bad.
+            found[VALID] = good && (mode == FIRST || found[PAST] != 0.0f);
+            found[KEPT] = keep;
+        }
         found[LOWEST] = lowest;
         found[HIGHEST] = highest;
         found[THRESHOLD] = fmaxf(g.hue * base, DARK * whole);

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from host_device import HostDevice, LateDevice
 from test_stages import photo_like
+from tolerances import correlation
 
 from ittisal import VIDEO
 from ittisal.cuda.backend import CudaBackend
@@ -127,6 +128,28 @@ def test_a_bad_frame_leaves_nothing(reading, on_device):
                 backend.run(bad, out[0], given[index])
         backend.run(frames[index], out[0], given[index])
         np.testing.assert_array_equal(out[0], wanted[index])
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_bad_first_frame_on_the_device(reading):
+    """Nobody is told of it, so that the next one is to be compared with it: that has no map either,
+    and is the first for those after.
+    """
+    config, frames, given = READINGS[reading], frames_of("float32"), moments(READINGS[reading])
+    wanted = one_by_one(make(config), config, frames[:3], given[:3])
+    backend = make(config)
+    one_by_one(backend, config, frames_of("float32")[::-1].copy())  # what lay there before
+    out = np.empty(backend.plan.map_shape, np.float32)
+    for frame, when in ((frames[0] - 2, given[0]), (frames[0], given[1])):
+        backend.run_device(frame, out, None, [when])
+        assert np.isnan(out).all()
+    if "smoothed" not in reading and reading != "leaky":
+        for frame, when, its in zip(frames[1:3], given[1:3], wanted[1:], strict=True):
+            backend.run_device(frame, out, None, [when])
+            assert correlation(out, its) > 0.999
+    for frame, when, its in zip(frames[:3], given[:3], wanted, strict=True):
+        backend.run_device(frame, out, None, [when])
+        np.testing.assert_array_equal(out, its)
 
 
 def test_the_last_frame_again():

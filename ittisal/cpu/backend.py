@@ -73,6 +73,7 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
 class Kind:
     """What frames of one type and number of channels need."""
 
+    channels: int
     entry: Any  # compiled code
     choices: tuple[Any, ...]  # its last arguments
     spare: np.ndarray  # rows
@@ -103,11 +104,13 @@ class CpuBackend(OneByOne):
         settings[layout.NORM_SALIENCY] = config.normalise_saliency
         settings[layout.OWN_PLANE] = plan.own_plane
         settings[layout.BEFORE_PLANE] = plan.before_plane
+        settings[layout.STORED] = plan.stored_features
         remembers = config.has(Channel.MOTION)
         self.levels = self.layout.remembered() if remembers else []
         smooths = config.smoothing is not Smoothing.NONE
         self.held = np.zeros((2 * smooths, *plan.map_shape), np.float32)
-        self.moment, self.colour = STILL, True
+        self.moment = STILL  # of the last frame
+        self.current: Kind | None = None  # its kind
         self.ran = False  # since what the last frame left was put in place
         self.kinds: dict[tuple[np.dtype, int], Kind] = {}
         self.staging: dict[tuple[np.dtype, int], np.ndarray] = {}
@@ -129,7 +132,8 @@ class CpuBackend(OneByOne):
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage, each run by itself; `staging` if the frame has to be copied."""
         out = np.empty(self.plan.map_shape, np.float32)
-        self.run(frame, out, Moment(past=True))
+        moment = Moment(past=True)
+        self.run(frame, out, moment)
         start = time.perf_counter()
         ready = self.staged(frame)
         spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
@@ -137,7 +141,10 @@ class CpuBackend(OneByOne):
             if name == "motion" and not self.levels:
                 continue
             start = time.perf_counter()
+            if index == 0:
+                self.advance(ready, moment)
             self.stages(ready, out, index, index)
+            self.ran = True
             spent[name] = (time.perf_counter() - start) * 1e3
         spent["total"] = sum(spent.values())
         return spent
@@ -167,19 +174,29 @@ class CpuBackend(OneByOne):
         """What each channel added to the last frame's map."""
         return trace.contributions(self.plan, self.layout, self.colour, self.moment.past)
 
+    @property
+    def colour(self) -> bool:
+        """Whether the last frame had three channels."""
+        return self.current is None or self.current.channels == 3
+
     def advance(self, frame: np.ndarray, moment: Moment) -> None:
         """Put in place what the last frame left, and set what this one is told of time."""
         kind = self.kind(frame)
+        numbers = kind.numbers
         if self.ran and moment.past:
             for before, now in self.levels:
                 np.copyto(before, now)
             self.held[:1] = self.held[1:]
             was, becomes, held = kind.memory
             kind.memory = becomes, was, held
+            fading = numbers[run.BACKGROUND] - numbers[run.BRIGHTEST]
+            numbers[run.BACKGROUND] = numbers[run.BRIGHTEST] + numbers[run.KEEP] * fading
         self.ran = False
-        self.moment, self.colour = moment, frame.ndim == 3
-        kind.numbers[run.KEEP], kind.numbers[run.SHARE] = moment.keep, moment.share
-        kind.numbers[run.WEIGHTS :] = kind.weights[moment.past]
+        if moment is self.moment and kind is self.current:
+            return
+        self.moment, self.current = moment, kind
+        numbers[run.KEEP], numbers[run.SHARE] = moment.keep, moment.share
+        numbers[run.WEIGHTS :] = kind.weights[moment.past]
         self.layout.settings[layout.FEATURE_MASK] = kind.features[moment.past]
 
     def close(self) -> None:
@@ -231,6 +248,7 @@ class CpuBackend(OneByOne):
             given = config.channel_weights(colour=colour, past=past)
             weights.append([given.get(channel, 0.0) for channel in Channel])
         return Kind(
+            channels,
             entry,
             choices,
             np.zeros(2 * row * self.layout.threads, dtype),

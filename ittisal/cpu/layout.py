@@ -54,8 +54,9 @@ PLACES = 9
     NORM_SALIENCY,
     OWN_PLANE,  # number of orientation's own pyramid
     BEFORE_PLANE,  # number of the last frame's intensity
+    STORED,  # features that have room
     SETTINGS,
-) = range(10)
+) = range(11)
 SUM_PLANES = FEATURES + CHANNELS + 1  # features, conspicuity maps, saliency
 
 
@@ -89,7 +90,7 @@ class Layout:
     levels: np.ndarray  # int64 (9, 7)
     halvings: np.ndarray  # int64 (4 * 9, 3)
     places: np.ndarray  # int64 (9,)
-    settings: np.ndarray  # int64 (9,)
+    settings: np.ndarray  # int64 (SETTINGS,)
     halves: int  # maps per centre-surround difference
     threads: int
 

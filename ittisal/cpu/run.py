@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import CENTRE_LEVELS, MAP_LEVEL
-from ..plan import CHANNELS, FEATURES, FLICKER, MOVING, ORIENTED, SLOTS
+from ..plan import CHANNELS, FLICKER, MOVING, ORIENTED, SLOTS
 from . import combine, motion, normalise, opponency, orientation, pyramid
 from .centre_surround import centre_surround_rows
 from .jit import entry, inlined
@@ -27,6 +27,7 @@ from .layout import (
     SCRATCH,
     SCRATCH_SIZE,
     STATS,
+    STORED,
     TOP,
 )
 from .simd import constant
@@ -45,10 +46,13 @@ SCAN, FRONT, COARSE_AND_ENERGY, CONTRASTS = range(4)  # phases
     KEEP,  # what flicker's background keeps of its difference from the frame, a fraction
     SHARE,  # of this frame's map in the smoothed one
     MOTION_THRESHOLD,
+    BACKGROUND,  # flicker's brightest, at most
     WEIGHTS,  # of the channels
-) = range(9)
+) = range(10)
 NUMBERS = WEIGHTS + CHANNELS
 
+# Of full scale: less flicker than that is none where its background fades, as in the reference.
+REST = 1e-3
 SCAN_TASKS = 16
 BAND = 64  # rows of level 2 in a task: with fewer, a band's first rows would cost too much
 OFFSETS = 16  # integers of scratch per thread
@@ -230,10 +234,11 @@ def run_frame(
 
     if good and first_stage <= NORMALISE and last_stage >= CENTRE_SURROUND:
         halves = constant(variant, "halves")
-        tasks = len(CENTRE_LEVELS) * FEATURES
+        stored = settings[STORED]
+        tasks = len(CENTRE_LEVELS) * stored
         task = draw(words, CONTRASTS)
         while task < tasks:  # the largest maps first; N while they are in cache
-            centre, feature = task // FEATURES, task % FEATURES
+            centre, feature = task // stored, task % stored
             pair_mask = settings[PAIR_MASK] >> (2 * centre)
             index = (feature * SLOTS + 2 * centre) * halves
             if settings[FEATURE_MASK] >> feature & 1 and pair_mask & 1:
@@ -256,6 +261,10 @@ def run_frame(
                         signal *= signal
                     elif 0 < feature < ORIENTED:
                         signal = 1.0
+                    elif feature == FLICKER:
+                        signal = max(signal, numbers[BACKGROUND])
+                        if numbers[KEEP] > 0:
+                            signal = max(signal, REST / normalise.FLAT)
                     for _ in range(1 + (pair_mask >> 1 & 1)):
                         normalise.normalise(
                             buffers,

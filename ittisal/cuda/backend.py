@@ -20,6 +20,7 @@ from .device import Device
 from .layout import CALL_BYTES, FOUND, HIGHEST, LOWEST, Held, geometry_for, make_layout
 from .schedule import Launch, enlarge_grid, schedule
 
+FIRST, NEXT, AGAIN = range(3)  # how a frame follows, as in kernels/common.cuh
 BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
 DEPTH = 2  # parts under way at once: one on its way in, one worked on
 PARTS = 4  # of a batch from the host, at least, so that there is something to overlap
@@ -67,7 +68,7 @@ class CudaBackend:
         self.device = device if device is not None else Device()
         self.tables = self.device.upload(self.layout.tables)
         self.call = self.device.zeros(CALL_BYTES, np.uint8)  # `struct Call` of kernels/common.cuh
-        self.moment, self.colour = STILL, True  # of the last frame
+        self.moment, self.colour, self.count = STILL, True, 1  # of the last frame, or frames
         self.kinds: dict[tuple[str, int], Kind] = {}
         self.ports: dict[tuple[str, int, int], Port] = {}
         self.staging: dict[str, Any] = {}
@@ -315,7 +316,7 @@ class CudaBackend:
                 continue
 
             def run(launches: list[Launch] = launches) -> None:
-                self._run(kind, launches, port.frames, port.maps)
+                self._run(kind, launches, port.frames, port.maps, mode=NEXT)
 
             spent[stage] = self.device.milliseconds(run)
         spent["total"] = sum(spent.values())
@@ -346,8 +347,9 @@ class CudaBackend:
         return trace.contributions(self.plan, self.held(first), self.colour, self.moment.past)
 
     def held(self, first: int = 0) -> Held:
-        """One frame's part of the arena, from float `first` on, where the host can read it."""
-        arena = self.arena[first : self.layout.frame_floats]
+        """The last frame's part of the arena, from float `first` on, where the host can read it."""
+        start = (self.count - 1) * self.layout.frame_floats
+        arena = self.arena[start + first : start + self.layout.frame_floats]
         return Held(self.layout, self.device.on_host(arena), first)
 
     def close(self) -> None:
@@ -376,7 +378,7 @@ class CudaBackend:
         if self.arena is None:
             raise RuntimeError("this Saliency is closed; build another")
         self._order(stream)
-        self._remember(kind, moment)
+        self._remember(kind, moment, count)
         try:
             self._replay(kind, frames, maps, count, stream)
         finally:  # whatever was queued before an error
@@ -384,7 +386,7 @@ class CudaBackend:
 
     def _replay(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
         launches = self._schedule(kind, count)
-        self._run(kind, launches[:1], frames, maps, advance=self.moment.past)
+        self._run(kind, launches[:1], frames, maps, mode=self._mode(self.moment))
         key = count, self.moment.past
         if key in kind.graphs:
             kind.graphs[key](stream)
@@ -405,7 +407,7 @@ class CudaBackend:
         frames: Any,
         maps: Any,
         *,
-        advance: bool = False,
+        mode: int | None = None,
     ) -> None:
         buffers = {
             "geometry": kind.geometries[self.moment.past],
@@ -417,7 +419,7 @@ class CudaBackend:
             "maps": maps,
             "keep": np.float32(self.moment.keep),
             "share": np.float32(self.moment.share),
-            "advance": np.int32(advance),
+            "mode": np.int32(self._mode(None) if mode is None else mode),
         }
         for one in launches:
             given = [buffers[a] if isinstance(a, str) else a for a in one.arguments]
@@ -442,9 +444,15 @@ class CudaBackend:
             self.arena, self.frames_at_once = arena, wanted
         return wanted
 
-    def _remember(self, kind: Kind, moment: Moment) -> None:
+    def _remember(self, kind: Kind, moment: Moment, count: int = 1) -> None:
         self.moment = moment if self.plan.config.remembers else STILL
-        self.colour = kind.channels == 3
+        self.colour, self.count = kind.channels == 3, count
+
+    def _mode(self, moment: Moment | None) -> int:
+        """How the frame at hand follows the one before; without a moment it is that again."""
+        if not self.moment.past:
+            return FIRST
+        return AGAIN if moment is None else NEXT
 
     def _arrive(self, frame: np.ndarray, moment: Moment | None = None) -> tuple[Kind, Port]:
         """Copy a frame to the device and check its values, once the arena is free.
@@ -460,9 +468,8 @@ class CudaBackend:
         if moment is not None:
             self._remember(kind, moment)
         scan = self._schedule(kind, 1)[:1]
-        advance = moment is not None and moment.past
         with device.using(device.stream):
-            self._run(kind, scan, port.frames, port.maps, advance=advance)
+            self._run(kind, scan, port.frames, port.maps, mode=self._mode(moment))
         if frame.dtype == np.float32:
             found = self.device.download(self._found(0))
             check_values(found[LOWEST], found[HIGHEST])

@@ -56,7 +56,7 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
         "brightest",
         (blocks, 1),
         THREADS,
-        *("tables", "frames", "maps", "call", "arena", "keep", "share", "advance"),
+        *("tables", "frames", "maps", "call", "arena", "keep", "share", "mode"),
     )
     for kernel, taps in (("opponency", 5), ("opponency_own", 9))[: 1 + own]:
         rows, down, across = _tiles(plan.level_shape(FIRST_LEVEL), _outputs(taps, 2), frames)

@@ -14,7 +14,7 @@ from ..config import (
     Smoothing,
     Upsampling,
 )
-from .layout import GEOMETRY
+from .layout import CALL_BYTES, GEOMETRY
 
 OPPONENCIES = {Opponency.ITTI: "ITTI", Opponency.INVT: "INVT", Opponency.WALTHER: "WALTHER"}
 OPERATORS = {
@@ -57,6 +57,7 @@ def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[s
         "NORM_SALIENCY": int(config.normalise_saliency),
         "FIXED_HUE": int(config.hue_reference is HueReference.FIXED),
         "GEOMETRY_BYTES": GEOMETRY.itemsize,
+        "CALL_BYTES": CALL_BYTES,
     }
 
 

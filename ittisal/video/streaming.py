@@ -317,8 +317,10 @@ class Stream:
         self._shown: np.ndarray | None = None
         if self._detector is not None:
             self._detector.reset()
-        # The first call compiles, which is no frame's latency.
-        model(self._room(frame))
+        # The first call compiles, and on a GPU the second too, which is no frame's latency.
+        room = self._room(frame)
+        model(room)
+        model(room)
         model.reset()
 
     def _room(self, frame: np.ndarray) -> np.ndarray:
