@@ -595,6 +595,26 @@ sys.exit(cli.main(["video", "-", "--size", "96x64", "-o", "out.mp4"]))
 
 
 @POSIX
+@pytest.mark.parametrize("writer", ["opencv", "pyav"])
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
+    writer, resume, tmp_path, here, monkeypatch
+):
+    clip(tmp_path / "clip.mp4", 2)
+    for name in ("out.mp4", "out.csv"):
+        (tmp_path / name).write_bytes(b"old")
+    monkeypatch.setattr(
+        video.Stream, "__next__", lambda stream: signal.raise_signal(signal.SIGTERM)
+    )
+    ran = here("clip.mp4", "-o", "out.mp4", "--csv", "out.csv", "--writer", writer, "--json",
+        *resume, *LIGHT, cwd=tmp_path,
+    )  # fmt: skip
+    assert ran.status == 143 and ran.rows[0]["outputs"] == [] and ran.rows[0]["frames"] == 0
+    assert {(tmp_path / name).read_bytes() for name in ("out.mp4", "out.csv")} == {b"old"}
+    assert names(tmp_path) == {"clip.mp4", "out.mp4", "out.csv"}
+
+
+@POSIX
 def test_a_broken_pipe_is_quiet_and_other_outputs_are_whole(tmp_path):
     with begin(
         "-", "--size", "96x64", "-o", "-", "--jsonl", "out.jsonl", cwd=tmp_path,

@@ -206,6 +206,15 @@ def test_nothing_has_the_name_until_it_is_whole(writer, tmp_path):
 
 
 @BOTH
+def test_a_video_without_a_picture_is_refused(writer, tmp_path):
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"old")
+    with pytest.raises(VideoError, match="out.mp4: cannot be written: no picture was written"):
+        open_video(path, (64, 96), writer=writer, fps=25).finish()
+    assert path.read_bytes() == b"old" and names(tmp_path) == ["out.mp4"]
+
+
+@BOTH
 def test_what_cannot_be_written_is_told(writer, tmp_path):
     with pytest.raises(VideoError, match=r"out\.xyz: (OpenCV|PyAV) writes \.mp4"):
         open_video(tmp_path / "out.xyz", (64, 96), writer=writer, fps=25.0)

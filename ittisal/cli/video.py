@@ -215,6 +215,8 @@ class _Run:
         self.error: OSError | None = None
         self.complete = bool(before.get("complete"))
         self.broken = False  # an output, so that not all of the last frame is written
+        self.done = 0  # frames of this run
+        self.made = True  # outputs, unless there was nothing to put into them
 
     def go(self) -> int:
         """The exit status."""
@@ -297,7 +299,7 @@ class _Run:
                 self.error, self.broken = error, True
                 return False
             self.next = result.index + 1
-            count, unsaved = count + 1, unsaved + 1
+            count, unsaved, self.done = count + 1, unsaved + 1, self.done + 1
             self.progress.step()
             if self.parts is not None and unsaved >= self.args.checkpoint:
                 self._save(opened, outputs, complete=False)
@@ -306,9 +308,16 @@ class _Run:
                 return True
 
     def _end(self, opened: Stream, outputs: Outputs) -> None:
-        if self.parts is not None and not self.broken:
-            self._save(opened, outputs, complete=self.complete)
-        outputs.finish()
+        if not (self.done or self.complete or self.broken):
+            self.made = False  # and what stands there from another run stays
+            outputs.abandon()
+            return
+        try:
+            if self.parts is not None and not self.broken:
+                self._save(opened, outputs, complete=self.complete)
+            outputs.finish()
+        except OSError as error:
+            raise (self.error or error) from None  # the first says what is the matter
 
     def _save(self, opened: Stream, outputs: Outputs, *, complete: bool) -> None:
         outputs.save(
@@ -351,7 +360,7 @@ class _Run:
         state = self.parts.state if self.parts is not None else {"complete": bool(self.about)}
         return {
             "input": self.args.input,
-            "outputs": self.request.files if state["complete"] else [],
+            "outputs": self.request.files if state["complete"] and self.made else [],
             "interrupted": self.interrupts.number is not None and not self.complete,
             **counts,
             **self.about,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import VideoError
-from .writers import CHECKED_EVERY, Evened, Named
+from .writers import CHECKED_EVERY, NO_PICTURE, Evened, Named
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 
@@ -102,12 +102,20 @@ class OpenCVWriter:
         self.counts["repeated"] += max(count - 1, 0)
 
     def finish(self) -> None:
-        """Write the last picture, close the file, see that it can be read, and name it."""
+        """Write the last picture, close the file, see that it can be read, and name it.
+
+        Raises
+        ------
+        VideoError
+            It cannot be written, or no picture was: what has its name stays as it is.
+        """
         if self._waiting is not None:
             self._fill(self._slot + 1)
             self._waiting = None
         self._writer.release()
         try:
+            if not self.counts["frames"]:
+                raise self._file.failed(NO_PICTURE)
             self._check()
             self._file.publish()
         except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import VideoError
-from .writers import Evened, Named
+from .writers import NO_PICTURE, Evened, Named
 
 TICKS = 360_000  # per second: whole for 24, 25, 30, 60 and, over 1.001, those too; ms; 90 kHz
 FEWER_TICKS = 60_000  # MPEG-4 part 2 takes at most 65,535
@@ -140,12 +140,20 @@ class PyAVWriter:
         self.counts["frames"] += 1
 
     def finish(self) -> None:
-        """Write what the encoder holds back and the rest of the sound, and name the file."""
+        """Write what the encoder holds back and the rest of the sound, and name the file.
+
+        Raises
+        ------
+        VideoError
+            It cannot be written, or no picture was: what has its name stays as it is.
+        """
+        if not self.counts["frames"]:
+            self.abandon()
+            raise self._file.failed(NO_PICTURE)
         try:
-            if self.counts["frames"]:
-                self._container.mux(self._stream.encode(None))
-                if self._sound is not None and self.origin is not None:
-                    self._sound.copy(self.origin, self.origin + self._last / self._ticks + TAIL)
+            self._container.mux(self._stream.encode(None))
+            if self._sound is not None and self.origin is not None:
+                self._sound.copy(self.origin, self.origin + self._last / self._ticks + TAIL)
             self._container.close()
             self._file.publish()
         except errors() as error:

@@ -28,6 +28,7 @@ ROOMS = 4  # pictures between the one who draws and the one who writes
 PATIENCE = 2.0  # seconds that `abandon` waits for a writer, whose pipe may be stuck
 LEAST_FREE = 1 << 16  # bytes on the disk under which it counts as full
 CHECKED_EVERY = 16  # pictures
+NO_PICTURE = "no picture was written"  # and players refuse files without any
 
 
 class Writer(Protocol):
