@@ -863,6 +863,31 @@ def test_another_run_is_not_taken_for_the_same(long, here):
 
 
 @POSIX
+@pytest.mark.parametrize("name", ["records.jsonl", "part-00001.mp4"])
+def test_a_part_that_is_not_whole_is_found_out_first(name, long, here, monkeypatch):
+    arguments = [
+        "long.mp4", "-o", f"{name}.mp4", "--jsonl", f"{name}.jsonl", "--resume", "--checkpoint",
+        "7", *LIGHT,
+    ]  # fmt: skip
+    assert killed(arguments[:-4], long, 20).status == -signal.SIGKILL
+    part = long / f"{name}.mp4.parts" / name
+    data = part.read_bytes()
+    monkeypatch.setattr(video, "stream", lambda *arguments, **options: pytest.fail("began"))
+    state = json.loads((part.parent / "state.json").read_text())
+    counted = state["lengths"].get(name) or state["parts"][0]["bytes"]
+    for broken in (data[: counted - 1], b"", None):
+        part.unlink() if broken is None else part.write_bytes(broken)
+        ran = here(*arguments, cwd=long)
+        assert ran.status == 2
+        assert f"{part.relative_to(long)} is missing or shorter than it was; remove" in ran.err
+        assert f"remove {part.parent.name} to begin anew" in ran.err
+    monkeypatch.undo()
+    part.write_bytes(data)
+    assert run("video", *arguments, cwd=long).status == 0
+    assert plain(long / f"{name}.jsonl") == plain(long / "once.jsonl")
+
+
+@POSIX
 def test_two_runs_do_not_work_on_the_same_parts(long, here):
     import fcntl
 

@@ -209,7 +209,7 @@ def test_nothing_has_the_name_until_it_is_whole(writer, tmp_path):
 def test_a_video_without_a_picture_is_refused(writer, tmp_path):
     path = tmp_path / "out.mp4"
     path.write_bytes(b"old")
-    with pytest.raises(VideoError, match="out.mp4: cannot be written: no picture was written"):
+    with pytest.raises(VideoError, match=r"out\.mp4: cannot be written: no picture was written"):
         open_video(path, (64, 96), writer=writer, fps=25).finish()
     assert path.read_bytes() == b"old" and names(tmp_path) == ["out.mp4"]
 
@@ -418,10 +418,10 @@ def test_a_part_that_was_changed_is_found_out(writer, tmp_path):
     with pytest.raises(VideoError, match=r"part1\.mp4: holds 2 pictures, not the 3 that were"):
         join([parts[0], Part(parts[1].path, 0.08, 3)], path, fps=25.0)
     parts[1].path.write_bytes(b"")
-    with pytest.raises(VideoError, match=r"part1\.mp4: this part cannot be read"):
+    with pytest.raises(VideoError, match=r"part1\.mp4: this part cannot be read.*begin anew"):
         join(parts, path, fps=25.0)
     parts[1].path.unlink()
-    with pytest.raises(VideoError, match=r"part1\.mp4: this part cannot be read"):
+    with pytest.raises(VideoError, match=r"part1\.mp4: this part cannot be read.*begin anew"):
         join(parts, path, fps=25.0)
     assert not [name for name in names(tmp_path) if name.startswith((".", "out"))]
 

@@ -94,7 +94,7 @@ class Parts:
     Raises
     ------
     UsageError
-        The state is of another run, or another run is at work.
+        The state is of another run, or its files are not all there, or another run is at work.
     """
 
     def __init__(self, directory: Path, asked: dict[str, Any], inputs: Iterable[Path]) -> None:
@@ -122,6 +122,7 @@ class Parts:
             text = self._read()
             if text is not None:
                 self.state = self._checked(text, wanted)
+                self._check_files()
             self._sweep()
         except BaseException:
             self._held.close()
@@ -171,6 +172,24 @@ class Parts:
                     f"options, {anew}"
                 )
         return state
+
+    def _check_files(self) -> None:
+        """See that all which the state counts is there, before hours are spent on the rest."""
+        state = self.state
+        # Of complete runs some may have their final names already: see `publish`.
+        records = {} if state["complete"] else state["lengths"]
+        least = {**records, **{part["name"]: part.get("bytes", 1) for part in state["parts"]}}
+        for name, length in least.items():
+            path = self.directory / name
+            try:
+                whole = path.stat().st_size >= length
+            except OSError:
+                whole = False
+            if not whole:
+                raise UsageError(
+                    f"{path} is missing or shorter than it was; remove {self.directory} to begin "
+                    "anew"
+                )
 
     def _sweep(self) -> None:
         """Remove what the state does not count."""

@@ -283,9 +283,13 @@ class Outputs:
             if self._request.form == "video":
                 writer: Any = writing.writer
                 name = parts.next_part(Path(str(self._request.output)).suffix).name
-                _sync(parts.directory / name)
                 parts.state["parts"].append(
-                    {"name": name, "start": self._part_start, "pictures": writer.pictures}
+                    {
+                        "name": name,
+                        "start": self._part_start,
+                        "pictures": writer.pictures,
+                        "bytes": _sync(parts.directory / name),
+                    }
                 )
         lengths = {f"records{suffix}": lines.sync() for suffix, lines in self._lines.items()}
         brightness = _kept(self._painter) if self._painter is not None else None
@@ -372,9 +376,11 @@ def _move(source: Path, target: str) -> None:
         source.unlink()
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path) -> int:
+    """Put a file on the disk; how many bytes it has."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
 
 
 def _kept(painter: Painter) -> list[list[float | None]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import VideoError
 from .writers import Named
+
+ANEW = "Remove the directory of parts and begin anew"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,21 @@ def _opened(av: Any, part: Part) -> Any:
     try:
         return av.open(str(part.path))
     except errors() as error:
-        raise VideoError(f"{part.path}: this part cannot be read: {reason(error)}") from error
+        raise VideoError(
+            f"{part.path}: this part cannot be read: {reason(error)}. {ANEW}"
+        ) from error
+
+
+def _packets(part: Part, source: Any) -> Iterator[Any]:
+    """The pictures of a part as they are stored; what goes wrong is told of the part."""
+    from .pyav_writer import errors, reason
+
+    try:
+        yield from source.demux(source.streams.video[0])
+    except errors() as error:
+        raise VideoError(
+            f"{part.path}: this part cannot be read: {reason(error)}. {ANEW}"
+        ) from error
 
 
 def _copy(parts: Sequence[Part], file: Named, sound: Any, origin: float) -> list[str]:
@@ -121,7 +137,7 @@ def _copy(parts: Sequence[Part], file: Named, sound: Any, origin: float) -> list
         for part in parts:
             with _opened(av, part) as source:
                 count = 0
-                for packet in source.demux(source.streams.video[0]):
+                for packet in _packets(part, source):
                     if packet.pts is None or not packet.size:
                         continue
                     count += 1
@@ -159,7 +175,7 @@ def _recode(parts: Sequence[Part], file: Named, fps: float) -> list[str]:
                 count += 1
             capture.release()
             _check(part, count)
-        assert writer is not None
+        assert writer is not None  # parts have pictures, or `_check` has raised
         writer.finish()
     except BaseException:
         if writer is not None:
@@ -172,5 +188,5 @@ def _check(part: Part, count: int) -> None:
     if count != part.pictures:
         raise VideoError(
             f"{part.path}: holds {count} pictures, not the {part.pictures} that were written; it "
-            "was changed or damaged. Remove the directory of parts and begin anew"
+            f"was changed or damaged. {ANEW}"
         )
