@@ -178,6 +178,20 @@ def test_folders_of_pictures_and_maps(folder, here):
     assert [(row["frame"], row["time"]) for row in ran.rows] == [(i, i / 5) for i in range(4)]
 
 
+def test_pictures_beside_what_is_read_overwrite_nothing(tmp_path, here, monkeypatch):
+    """A camera is no path, and the folder that holds the one being read is another."""
+    (tmp_path / "shots").mkdir()
+    cv2.imwrite(str(tmp_path / "shots" / "a.png"), frames(1)[0])
+    ran = here("shots", "-o", "./", *LIGHT, cwd=tmp_path)
+    assert ran.status == 0 and names(tmp_path) == {"shots/a.png", "000000.png"}, ran.err
+    source = camera(Script(list(frames(2)), channel_order="bgr"))
+    monkeypatch.setattr(video, "stream", lambda _, *arguments, **options: ittisal.stream(
+        source, *arguments, **{**options, "live": False}
+    ))  # fmt: skip
+    ran = here("0", "-o", "./", *LIGHT, cwd=tmp_path)
+    assert ran.status == 0 and names(tmp_path) == {"shots/a.png", "000000.png", "000001.png"}
+
+
 def test_a_part_of_a_clip_at_a_working_width(folder, here):
     ran = here("clip.mp4", "--start", "0.2", "--end", "0:00.4", "--every", "2", "--width", "64",
         "--jsonl", "-", "-o", "part.mp4", "-q", cwd=folder,
@@ -266,6 +280,9 @@ USAGE_ERRORS = [
     ("video clip.mp4 --jsonl ./clip.mp4", "would overwrite the input"),
     ("video shots -o shots/", "shots/ would overwrite the input shots"),
     ("video shots/*.png -o shots/", "would overwrite the input"),
+    ("video shots/ -o shots", "shots would overwrite the input shots/"),
+    ("video shots/ -o ./shots/ --raw", "./shots/ would overwrite the input shots/"),
+    ("video shots/ --jsonl shots/a.png", "shots/a.png would overwrite the input shots/"),
     ("video clip.mp4 --jsonl a --csv a", "a is given twice"),
     ("video clip.mp4 -o none/a.mp4", "cannot write to"),
     ("video clip.mp4 --jsonl - --csv -", "standard output takes one of --jsonl and --csv"),

@@ -503,10 +503,13 @@ def _check_names(args: argparse.Namespace, request: Request) -> None:
             raise UsageError(f"{path} is given twice; every output needs a name of its own")
         seen[key] = path
     read = args.input if args.input != STDOUT else ""
-    places = {os.path.realpath(path) for path in _inputs(read)} | {os.path.realpath(read)}
-    places |= {os.path.dirname(path) for path in places if not os.path.isfile(read)}
+    places = {os.path.realpath(path) for path in _inputs(read)}
+    if not os.path.isfile(read):  # pictures: nothing goes among them
+        places |= {os.path.dirname(path) for path in places}
+    if os.path.exists(read):
+        places.add(os.path.realpath(read))
     for key, path in seen.items():
-        if read and key in places:
+        if key in places:
             raise UsageError(f"{path} would overwrite the input {args.input}; give another place")
 
 
