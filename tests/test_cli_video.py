@@ -229,6 +229,19 @@ def test_variable_times_are_kept(tmp_path, here):
     assert len(read(tmp_path / "out.avi")[1]) == 22
 
 
+@pytest.mark.parametrize(("told", "repeated", "left_out"), [(1000.0, 92, 0), (0.0056, 0, 8)])
+def test_unlikely_rates_are_bounded(told, repeated, left_out, tmp_path, here, monkeypatch):
+    """Files of browsers give the ticks of their clock, files with gaps useless averages."""
+    monkeypatch.setattr(video.Stream, "fps", property(lambda stream: told))
+    clip(tmp_path / "vfr.mp4", len(TICKS), TICKS)
+    ran = here("vfr.mp4", "--json", *LIGHT, cwd=tmp_path)
+    counts = ran.rows[0]
+    assert (counts["frames"], counts["repeated"], counts["left_out"]) == (10, repeated, left_out)
+    assert "the times vary" in ran.err and "--writer pyav keeps the times" in ran.err
+    for more in (["--writer", "pyav"], ["--fps", "25"], ["-q"]):
+        assert "the times vary" not in here("vfr.mp4", *more, *LIGHT, cwd=tmp_path).err
+
+
 def test_sound_is_carried_over(tmp_path, here):
     from test_video_writers import heard, with_sound
 

@@ -30,6 +30,10 @@ from .resuming import Parts, Past
 from .video_outputs import STDOUT, Outputs, Request, publish
 from .window import Window
 
+LEAST_FPS, MOST_FPS = 1.0, 240.0  # of inputs, as far as they are believed
+CAPPED_FPS = 120.0  # of videos of those above
+NOTABLE = 0.1  # share of frames repeated or left out that is worth a line
+
 DESCRIPTION = """\
 The saliency of every frame of a video, or of the newest frame of a live one: as a video, as one
 line of numbers per frame, or in a window. clip.mp4 becomes clip.overlay.mp4 beside it, unless
@@ -143,7 +147,8 @@ def add_parser(commands: Any) -> None:
         metavar="F",
         type=_rate,
         help="frames per second of inputs that know no times, such as pipes and folders "
-        f"(default: {DEFAULT_FPS:g}), and of videos that OpenCV writes (default: the input's)",
+        f"(default: {DEFAULT_FPS:g}), and of videos that OpenCV writes (default: the input's, "
+        f"at least {LEAST_FPS:g}; {CAPPED_FPS:g} for those above {MOST_FPS:g})",
     )
     add("--size", metavar="WxH", type=options.size, help="of raw video on standard input")
     add("--pix-fmt", metavar="FMT", help=f"of that: {', '.join(PIXEL_FORMATS)} (default: bgr24)")
@@ -247,7 +252,7 @@ class _Run:
         except KeyboardInterrupt:
             return
         with opened:
-            self.fps = self.args.fps or (opened.fps or DEFAULT_FPS) / self.args.every
+            self.fps = self.args.fps or _likely(opened.fps) / self.args.every
             if self.parts is not None:
                 self.parts.state["fps"] = self.fps
             outputs = Outputs(
@@ -374,6 +379,13 @@ class _Run:
                 print(path)
         if self.args.quiet or "latency_ms" not in summary:
             return
+        moved = summary["repeated"] + summary["left_out"]
+        if self.args.fps is None and moved > NOTABLE * summary["frames"]:
+            print(
+                "ittisal video: the times vary, or frames are missing: see what was repeated and "
+                "left out below; --writer pyav keeps the times, or give --fps",
+                file=sys.stderr,
+            )
         latency = {k: v for k, v in summary["latency_ms"].items() if v is not None}
         told = ", ".join(f"{name} {value:.1f}" for name, value in latency.items())
         counts = ", ".join(
@@ -511,6 +523,21 @@ def _check_names(args: argparse.Namespace, request: Request) -> None:
     for key, path in seen.items():
         if key in places:
             raise UsageError(f"{path} would overwrite the input {args.input}; give another place")
+
+
+def _likely(fps: float | None) -> float:
+    """The rate of a video that is not told otherwise: the input's, unless that is none.
+
+    Files of browsers give the ticks of their clock, 1000 per second, and files with long gaps
+    averages that no part of them has.
+
+    Examples
+    --------
+    >>> [_likely(fps) for fps in (None, 0.0056, 23.976, 240.0, 1000.0)]
+    [25.0, 1.0, 23.976, 240.0, 120.0]
+    """
+    fps = fps or DEFAULT_FPS
+    return CAPPED_FPS if fps > MOST_FPS else max(fps, LEAST_FPS)
 
 
 def _takes_stdout(request: Request) -> bool:
