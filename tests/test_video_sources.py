@@ -660,3 +660,72 @@ def test_a_program_whose_pipe_is_silent_can_end(interrupted):
         errors = process.stderr.read()  # ends with the process, while its input is still open
     assert b"KeyboardInterrupt" in errors and b"Fatal" not in errors
     assert process.returncode in (1, 130, -signal.SIGINT)
+
+
+LEFT = """
+import sys
+from ittisal.video import stream
+
+def first_frames():
+    for result in stream(sys.argv[1], live=sys.argv[2] == "live", backend="reference"):
+        if result.index >= 2:
+            return
+
+first_frames()
+sys.exit(7)
+"""
+WITHIN = """
+import sys, threading
+import cv2, numpy as np
+from ittisal.video import Source, stream
+
+within = threading.Event()
+large = np.zeros((1000, 1000, 3), np.uint8)
+
+class Reader:
+    channel_order, fps, frames, time, fills = "bgr", 25.0, None, None, False
+    grabs = 0
+
+    def grab(self):
+        self.grabs += 1
+        if self.grabs > 2:
+            within.set()
+            cv2.medianBlur(large, 31)  # a while in C++, as in a driver
+        return True
+
+    def retrieve(self, out):
+        return np.zeros((32, 32, 3), np.uint8)
+
+    def close(self):
+        print("closed", flush=True)
+
+results = stream(Source("a driver", Reader), backend="reference")
+next(results)
+if sys.argv[1] == "forgotten":
+    del results
+within.wait()
+sys.exit(7)
+"""
+
+
+def ended(program, *arguments):
+    """How a program of its own ends, and what it writes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
+        capture_output=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("way", ["live", "in order"])
+def test_a_program_may_end_with_a_stream_left_open(tmp_path, way):
+    path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(50, (360, 640)))
+    for _ in range(3):
+        assert ended(LEFT, path, way) == (7, b"", b"")
+
+
+@pytest.mark.parametrize("way", ["open", "forgotten"])
+def test_a_program_that_ends_waits_for_its_reader(way):
+    """Python aborts if a thread comes back from C++ while it is being taken down."""
+    assert ended(WITHIN, way) == (7, b"closed\n", b"")

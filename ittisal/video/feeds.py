@@ -6,8 +6,10 @@ A feed has `take`, `newer`, `losses` and `close`, and says of its reader `channe
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +21,7 @@ from .selection import Selection
 
 GRACE = 1.0  # seconds that `close` waits for a reader, which may hang in a driver
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts to reconnect
+RUNNING: set[Connection] = set()  # whose threads have not ended, of streams forgotten ones too
 
 
 @dataclass
@@ -104,6 +107,7 @@ class Connection:
 
     def start(self) -> Connection:
         """Begin to read."""
+        RUNNING.add(self)
         self.thread.start()
         return self
 
@@ -126,6 +130,8 @@ class Connection:
             self.exchange.finish(
                 VideoError(f"{self._source.name}: no more frames come") if gone else None
             )
+        finally:
+            RUNNING.discard(self)
 
     def _read(self, reader: Reader) -> bool:
         """Hand over frames; whether that ended because all that were wanted are there."""
@@ -154,6 +160,20 @@ class Connection:
         with self.exchange.changed:
             while not self.exchange.stopped and (left := moment - self._clock.now()) > 0:
                 self._clock.wait(self.exchange.changed, left)
+
+
+@atexit.register
+def _leave() -> None:
+    """Stop all readers, and wait for them, when the program ends.
+
+    One that came back from C++ only while Python is taken down would abort the program.
+    """
+    left = [connection for connection in tuple(RUNNING) if connection.thread.is_alive()]
+    for connection in left:
+        connection.exchange.stop()
+    until = time.monotonic() + GRACE
+    for connection in left:
+        connection.thread.join(max(until - time.monotonic(), 0))
 
 
 class Threaded:
