@@ -386,6 +386,7 @@ def test_a_camera_that_vanishes_leaves_whole_outputs(tmp_path, here, monkeypatch
     ran = here("7", "-o", "out.mp4", "--jsonl", "out.jsonl", "--json", *LIGHT, cwd=tmp_path)
     assert ran.status == 1 and "ittisal video: the cable was pulled" in ran.err
     assert ran.rows[0]["frames"] == 3 == len(rows(tmp_path / "out.jsonl"))
+    assert ran.rows[0]["error"] == "the cable was pulled"
     assert len(read(tmp_path / "out.mp4")[0]) == 3
 
 
@@ -410,6 +411,10 @@ def test_inputs_that_cannot_be_read(tmp_path, here):
             assert ran.status == 1 and not ran.out, ran.err
             assert ran.err.startswith("ittisal video: ") and ran.err.count("\n") == 1
             assert message.replace("OpenCV", "FFmpeg" if reader == "pyav" else "OpenCV") in ran.err
+            err = ran.err
+            (told,) = here(name, "--reader", reader, "--json", cwd=tmp_path).rows
+            assert set(told) == {"input", "error"} and told["input"] == name
+            assert err == f"ittisal video: {name}: {told['error']}\n" == ran.err
     assert not (tmp_path / "out.mp4").exists()
     assert not [name for name in names(tmp_path) if name.startswith(".")]
 
@@ -427,6 +432,9 @@ def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path, here):
     assert ran.status == (1 if told["missing"] or told["failed"] else 0)
     assert len(rows(tmp_path / "out.jsonl")) == told["frames"]
     # Where a frame in between is lost too, the one before is shown on.
+    ran = here("cut.mkv", "--reader", reader, "--csv", "out.csv", cwd=tmp_path)
+    for name in ("failed", "missing"):
+        assert (f"{told[name]} {name}" in ran.err) is bool(told[name] or name == "failed")
     shown = told["frames"] + told["repeated"] - told["left_out"]
     assert len(read(tmp_path / "out.mp4")[0]) == shown
 
@@ -449,7 +457,7 @@ def test_frames_of_another_size_go_into_the_same_video(tmp_path, here):
     for i, picture in enumerate([*frames(3), *frames(3, (96, 64))]):
         cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
     ran = here("shots", "-o", "out.mp4", "--json", cwd=tmp_path)
-    assert ran.status == 0 and ran.rows[0]["resizes"] == 1
+    assert ran.status == 0 and ran.rows[0]["resizes"] == 1 and ", 1 resizes; " in ran.err
     _, pictures = read(tmp_path / "out.mp4")
     assert {picture.shape for picture in pictures} == {(64, 96, 3)} and len(pictures) == 6
 

@@ -23,7 +23,7 @@ from ..video.raw import PIXEL_FORMATS
 from ..video.sources import DEFAULT_FPS, READERS
 from ..video.writers import RAW_FORMATS, WRITERS
 from . import images, options
-from .errors import UsageError, debugging
+from .errors import UsageError, debugging, reason
 from .interrupts import Interrupts
 from .progress import Progress
 from .resuming import Parts, Past
@@ -32,6 +32,10 @@ from .window import Window
 
 LEAST_FPS, MOST_FPS = 1.0, 240.0  # of inputs, as far as they are believed
 CAPPED_FPS = 120.0  # of videos of those above
+TOLD = (
+    "dropped", "failed", "missing", "cuts", "resizes", "reconnects", "mended", "repeated",
+    "left_out",
+)  # fmt: skip
 NOTABLE = 0.1  # share of frames repeated or left out that is worth a line
 
 DESCRIPTION = """\
@@ -185,8 +189,12 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     window = Window() if args.show else None
     parts = _parts(args, request, config) if args.resume else None
+    at_work = _Run(args, request, config, opening, window, parts)
     try:
-        return _Run(args, request, config, opening, window, parts).go()
+        return at_work.go()
+    except Exception as error:
+        at_work.tell_error(error)
+        raise
     finally:
         if parts is not None:
             parts.close()
@@ -222,6 +230,7 @@ class _Run:
         self.broken = False  # an output, so that not all of the last frame is written
         self.done = 0  # frames of this run
         self.made = True  # outputs, unless there was nothing to put into them
+        self.told = False
 
     def go(self) -> int:
         """The exit status."""
@@ -369,9 +378,17 @@ class _Run:
             "interrupted": self.interrupts.number is not None and not self.complete,
             **counts,
             **self.about,
+            **({"error": reason(self.error)} if self.error is not None else {}),
         }
 
+    def tell_error(self, error: Exception) -> None:
+        """With --json, what ends a run before there is a summary; `main` tells the person."""
+        if self.args.json and not self.told and not isinstance(error, UsageError):
+            name = self.args.input
+            print(json.dumps({"input": name, "error": reason(error).removeprefix(f"{name}: ")}))
+
     def _tell(self, summary: dict[str, Any]) -> None:
+        self.told = True
         if self.args.json:
             print(json.dumps(summary))
         elif not self.args.quiet and not _takes_stdout(self.request):
@@ -390,7 +407,7 @@ class _Run:
         told = ", ".join(f"{name} {value:.1f}" for name, value in latency.items())
         counts = ", ".join(
             f"{summary[name]} {name.replace('_', ' ')}"
-            for name in ("dropped", "failed", "cuts", "reconnects", "repeated", "left_out")
+            for name in TOLD
             if summary[name] or name in ("dropped", "failed")
         )
         print(
