@@ -563,6 +563,98 @@ def test_closing_while_the_reader_waits_for_room(model, monkeypatch):
     assert script.closed.is_set()
 
 
+def closed_from_elsewhere(results, moment):
+    """What a thread finds that goes through the results until they are closed from this one."""
+    found = []
+    other = threading.Thread(target=lambda: found.extend(r.index for r in results), daemon=True)
+    other.start()
+    moment()
+    results.close()
+    other.join(30)
+    assert not other.is_alive()
+    return found
+
+
+@pytest.mark.parametrize("kind", [scripted, camera])
+def test_closing_from_another_thread_ends_the_wait_for_a_frame(model, kind):
+    hold = Hold()
+    script = Script([*grey_frames(2), hold])
+    source = kind(script)
+    results = stream(source, timeout=1e6, reconnect=None)
+    said = []
+    results._report = said.append
+    assert set(closed_from_elsewhere(results, hold.wait)) <= {0, 1}
+    assert model.made[0].closed and not said and results.statistics.reconnects == 0
+    hold.release()
+    assert script.closed.wait(30)
+
+
+def test_closing_from_another_thread_ends_reconnecting(model, clock):
+    results = stream(camera(Script(grey_frames(1))), reconnect=None, clock=clock)
+    tried, closed = threading.Event(), threading.Event()
+    sleep = clock.sleep
+
+    def sleeping(seconds):
+        if clock.seconds > 1000 and not tried.is_set():
+            tried.set()
+            assert closed.wait(30)
+        assert clock.seconds < 2000
+        sleep(seconds)
+
+    clock.sleep = sleeping
+
+    def close():
+        assert tried.wait(30)
+        results.close()
+        closed.set()
+
+    other = threading.Thread(target=close)
+    other.start()
+    assert [result.index for result in results] == [0]
+    other.join(30)
+    assert model.made[0].closed
+
+
+def test_closing_from_another_thread_leaves_the_model_to_who_works_with_it(model):
+    """The model is closed when the frame that it is at is done, not under its hands."""
+    results = stream(grey_frames(5))
+
+    def during(call):
+        if call == 2:
+            other = threading.Thread(target=results.close)
+            other.start()
+            other.join(30)
+            assert not model.made[0].closed
+
+    model.during = staticmethod(during)
+    assert [result.index for result in results] == [0, 1, 2]
+    assert model.made[0].closed
+
+
+def test_closing_from_another_thread_while_an_iterable_makes_a_frame(model):
+    within, go = threading.Event(), threading.Event()
+    ended = []
+
+    def frames():
+        try:
+            yield from grey_frames(2)
+            within.set()
+            assert go.wait(30)
+            yield from grey_frames(2)
+        finally:
+            ended.append(True)
+
+    results = stream(frames())
+
+    def moment():
+        assert within.wait(30)
+        results.close()
+        go.set()
+
+    closed_from_elsewhere(results, moment)
+    assert ended == [True] and model.made[0].closed
+
+
 def test_an_interruption_in_the_consumer_lets_go(model, monkeypatch):
     monkeypatch.setattr("ittisal.video.feeds.GRACE", 30)
     for place in ("in the loop", "in the model"):

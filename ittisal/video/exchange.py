@@ -105,7 +105,7 @@ class Exchange:
     # --- the consumer's side ---------------------------------------------------------------
 
     def take(self, limit: float | None) -> Slot | None:
-        """The next slot, good until the next call; None at the end.
+        """The next slot, good until the next call; None at the end, or once stopped.
 
         An empty slot says that frames were lost and none is ready yet: see `losses`.
 
@@ -123,7 +123,9 @@ class Exchange:
         """
         asked = self._clock.now()
         with self.changed:
-            while not self._ready:
+            while not self.stopped:
+                if self._ready:
+                    return self._pop()
                 if self._lost:
                     return Slot()
                 if self._ended:
@@ -137,7 +139,7 @@ class Exchange:
                         raise Silence
                 self._release()
                 self._clock.wait(self.changed, patience)
-            return self._pop()
+            return None
 
     def newer(self) -> Slot | None:
         """A slot that is ready now, in place of the one held; None if there is none."""
@@ -153,7 +155,7 @@ class Exchange:
             return count, notes
 
     def stop(self) -> None:
-        """Let the reader go: it gets no more slots."""
+        """Let the reader go, which gets no more slots, and a consumer who waits for one."""
         with self.changed:
             self.stopped = True
             self.changed.notify_all()

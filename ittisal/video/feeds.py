@@ -1,13 +1,14 @@
 """How frames come from a source to the model: when they are asked for, or by a thread.
 
-A feed has `take`, `newer`, `losses` and `close`, and says of its reader `channel_order`, `fps`,
-`frames` and whether frames are those of a `live` source.
+A feed has `take`, `newer`, `losses`, `interrupt` and `close`, and says of its reader
+`channel_order`, `fps`, `frames` and whether frames are those of a `live` source.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from .clock import Clock
 from .errors import FrameError, VideoError
-from .exchange import Exchange, Silence, Slot
+from .exchange import NOTES, SLICE, Exchange, Silence, Slot
 from .readers import Reader, Source
 from .selection import Selection
 
@@ -83,6 +84,9 @@ class Direct:
 
     def _note(self, index: int, reason: str) -> None:
         self._notes.append((index, reason))
+
+    def interrupt(self) -> None:
+        """Nothing: the caller's code, if it waits, cannot be woken."""
 
     def close(self) -> None:
         """Let go of the source."""
@@ -214,6 +218,7 @@ class Threaded:
         self._reconnect_for = reconnect
         self._timeout = None if source.patience else timeout
         self._met = False
+        self._interrupted = False
         self._lost = 0
         self._notes: list[tuple[int, str]] = []
         self._connection = Connection(source, selection, live, clock).start()
@@ -230,6 +235,8 @@ class Threaded:
 
     def take(self) -> Slot | None:
         """The next frame, or the newest; an empty slot if some are lost; None at the end.
+
+        None, too, once interrupted.
 
         Raises
         ------
@@ -276,20 +283,26 @@ class Threaded:
         deadline = None if limit is None else began + limit
         self._report(f"{gone}; trying to reconnect")
         while True:
-            self.abandon()
+            self._connection.exchange.stop()
             self._keep_losses()
-            clock.sleep(pause if deadline is None else min(pause, max(deadline - clock.now(), 0)))
+            self._sleep_until(min(clock.now() + pause, math.inf if deadline is None else deadline))
+            if self._interrupted:
+                return None
             self._connection = Connection(self._source, self.selection, self._live, clock).start()
+            if self._interrupted:  # perhaps before there was this connection
+                self._connection.exchange.stop()
             try:
                 slot = self._connection.exchange.take(self._timeout)
             except (Silence, VideoError) as error:
                 if deadline is not None and clock.now() >= deadline:
-                    self.abandon()
+                    self._connection.exchange.stop()
                     raise VideoError(
                         f"{self._gone(error)}. Gave up after trying for {limit:g} s"
                     ) from error
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
+            if self._interrupted:
+                return None
             self.reconnects += 1
             self._report(f"{self._source.name}: is back after {clock.now() - began:.1f} s")
             return slot
@@ -297,15 +310,22 @@ class Threaded:
     def _keep_losses(self) -> None:
         count, notes = self._connection.exchange.losses()
         self._lost += count
-        self._notes = (self._notes + notes)[-64:]
+        self._notes = (self._notes + notes)[-NOTES:]
 
-    def abandon(self) -> None:
-        """Stop reading without waiting for it."""
+    def _sleep_until(self, moment: float) -> None:
+        while not self._interrupted and (left := moment - self._clock.now()) > 0:
+            self._clock.sleep(min(left, SLICE))
+
+    def interrupt(self) -> None:
+        """Stop reading, and wake who waits for a frame. From any thread."""
+        self._interrupted = True
         self._connection.exchange.stop()
+
+    abandon = interrupt
 
     def close(self) -> None:
         """Stop reading, and let go of the source unless its reader hangs."""
-        self.abandon()
+        self.interrupt()
         thread = self._connection.thread
         if thread is not threading.current_thread():
             thread.join(GRACE)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -81,21 +83,19 @@ class Result:
 
         To be asked before the next result, as the frame is.
         """
-        model, _ = self._stream._computed(self._serial)
         size, config = self._stream.size, self._stream.config
-        return peak(self.saliency, size, config, seen=model.shape)
+        with self._stream._computed(self._serial) as (model, _):
+            return peak(self.saliency, size, config, seen=model.shape)
 
     def trace(self) -> dict[str, np.ndarray]:
         """Every intermediate by name, as `Saliency.trace` gives them."""
-        model: Any
-        model, frame = self._stream._computed(self._serial)
-        return model.retrace(frame)
+        with self._stream._computed(self._serial) as (model, frame):
+            return model.retrace(frame)
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel adds to the map, by the channel's name."""
-        model: Any
-        model, _ = self._stream._computed(self._serial)
-        return model.contributions()
+        with self._stream._computed(self._serial) as (model, _):
+            return model.contributions()
 
     def __repr__(self) -> str:
         return f"<Result {self.index} at {self.time:.3f} s>"
@@ -105,7 +105,7 @@ class Stream:
     """What `stream` returns: an iterator of `Result` that holds file or device until closed.
 
     Use it in a `with` block, or to its end; one that is forgotten lets go by itself. One thread at
-    a time may use it.
+    a time may use it, but any may `close` it.
     """
 
     def __init__(
@@ -141,6 +141,8 @@ class Stream:
         self._reconnects = 0
         self._shown_serial = 0
         self._closed = False
+        self._users = 0  # calls that are at work with the source or the model, in any thread
+        self._counting = threading.Lock()
         # The feed knows nothing of the stream, so that a forgotten stream is collected, and then
         # its thread ends.
         self._feed: Direct | Threaded
@@ -202,16 +204,17 @@ class Stream:
 
     def __next__(self) -> Result:
         self._serial += 1  # what results gave on demand is over
-        if self._closed:
+        if not self._enter():
             raise StopIteration
-        asked = self._clock.now()
-        if self._began is None:
-            self._began = asked
         try:
+            asked = self._clock.now()
+            if self._began is None:
+                self._began = asked
             while True:
                 slot = self._first() if self._next is not None else self._take()
                 if slot is None:
-                    self._end()
+                    if not self._closed:  # by another thread, meanwhile
+                        self._end()
                     raise StopIteration
                 result = self._result(slot, asked)
                 if result is not None:
@@ -219,6 +222,8 @@ class Stream:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._leave()
 
     def _first(self) -> Slot | None:
         """The frame that came when the stream was made, or by now a newer one."""
@@ -382,42 +387,69 @@ class Stream:
 
     def _frame(self, serial: int) -> np.ndarray:
         """The frame of the result with this serial number, in the order asked for."""
-        self._check(serial)
-        frame = self._slot.picture
-        if frame.ndim == 2 or self._feed.about.channel_order == self.channel_order:
-            return frame
-        import cv2
+        with self._computed(serial):
+            frame = self._slot.picture
+            if frame.ndim == 2 or self._feed.about.channel_order == self.channel_order:
+                return frame
+            import cv2
 
-        if self._shown is None or self._shown.dtype != frame.dtype:
-            self._shown = np.empty_like(frame)
-        if self._shown_serial != serial:
-            self._shown_serial = serial
-            cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=self._shown)  # or back: it only swaps
-        return self._shown
+            if self._shown is None or self._shown.dtype != frame.dtype:
+                self._shown = np.empty_like(frame)
+            if self._shown_serial != serial:
+                self._shown_serial = serial
+                cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=self._shown)  # or back: it only swaps
+            return self._shown
 
-    def _computed(self, serial: int) -> tuple[Any, np.ndarray]:
-        """The model, and the frame that it has just worked on."""
-        self._check(serial)
-        return self.model, self._slot.picture if self._small is None else self._small
-
-    def _check(self, serial: int) -> None:
-        if serial != self._serial or self._closed:
+    @contextmanager
+    def _computed(self, serial: int) -> Iterator[tuple[Any, np.ndarray]]:
+        """The model, not closed meanwhile, and the frame that it has just worked on."""
+        if serial != self._serial or not self._enter():
             raise RuntimeError(
                 "this result's buffers hold another frame by now, or the stream is closed; ask for "
-                "frame, trace or contributions before the next result, and copy what is to last"
+                "frame, peak, trace or contributions before the next result, and copy what is to "
+                "last"
             )
+        try:
+            yield self.model, self._slot.picture if self._small is None else self._small
+        finally:
+            self._leave()
 
     # --- the end ---------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let go of file or device, threads and model; closing twice does no harm.
 
-        A reader that hangs in a driver is not waited for longer than a second.
+        May be called from any thread: one that waits for a result then waits no longer, and its
+        loop ends. (Only an iterable's own code cannot be woken.) A reader that hangs in a driver
+        is not waited for longer than a second.
         """
-        if self._closed:
-            return
-        self._closed = True
+        with self._counting:
+            if self._closed:
+                return
+            self._closed = True
+            alone = not self._users
         self._let_go.detach()
+        if alone:
+            self._release()
+        else:
+            self._feed.interrupt()  # and who is at work lets go
+
+    def _enter(self) -> bool:
+        """Begin to work with source and model; False if they are closed."""
+        with self._counting:
+            if self._closed:
+                return False
+            self._users += 1
+            return True
+
+    def _leave(self) -> None:
+        with self._counting:
+            self._users -= 1
+            last = self._closed and not self._users
+        if last:
+            self._release()
+
+    def _release(self) -> None:
         self._feed.close()
         if self._model is not None:
             self._model.close()
