@@ -520,6 +520,24 @@ def test_raw_video_that_ends_within_a_frame(tmp_path):
 
 
 @POSIX
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("arguments", [["--csv", "closed.csv"], ["--jsonl", "-"]])
+def test_a_closed_standard_stream(number, arguments, folder):
+    """What is opened next would take its number, and every line that is printed."""
+    process = subprocess.run(
+        command("video", "clip.mp4", *arguments, *LIGHT), cwd=folder, env=ENVIRONMENT,
+        capture_output=True, timeout=120, check=False, preexec_fn=lambda: os.close(number),
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    table = arguments[0] == "--csv"
+    lines = 1 if table else COUNT  # the table's name, or a record for each frame
+    assert process.stdout.count(b"\n") == (0 if number == 1 else lines)
+    assert process.stderr.count(b"\n") == (0 if number == 2 else 1)
+    if table:
+        assert len((folder / "closed.csv").read_bytes().splitlines()) == COUNT + 1
+
+
+@POSIX
 def test_no_video_on_a_terminal(folder):
     import pty
 

@@ -21,6 +21,7 @@ from . import bench, demo, info, map, video, warmup
 from .errors import UsageError, debugging, reason
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 
@@ -123,12 +124,39 @@ def _fail(name: str, error: Exception, status: int) -> int:
 
 
 def _prepare_process() -> None:
-    """File names of any bytes can be printed; SIGTERM unwinds, so that temporaries go."""
+    """What `main` relies on, whoever starts it.
+
+    All three standard streams are there, file names of any bytes can be printed, and SIGTERM and
+    SIGHUP unwind, so that temporary files go.
+    """
+    _open_standard_streams()
     if hasattr(sys.stdout, "reconfigure"):
         utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        for number in ENDS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, lambda number, frame: sys.exit(128 + number))
+
+
+def _open_standard_streams() -> None:
+    """Where one was closed, as cron may do, it leads nowhere.
+
+    Otherwise the next file that is opened would take its number, and what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if nowhere != number:
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+        os.set_inheritable(number, True)
+        stream = open(  # noqa: SIM115 (until the process ends, like the one it stands in for)
+            number, "w" if number else "r", encoding="utf-8", errors="backslashreplace",
+            closefd=False,
+        )  # fmt: skip
+        setattr(sys, name, stream)
 
 
 def _discard_stdout() -> None:
