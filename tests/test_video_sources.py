@@ -301,6 +301,29 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, opti
     assert len(said) == 1 + statistics.failed and "cut short" in said[-1] and name in said[-1]
 
 
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.ts", "clip.mp4"])
+def test_a_file_that_begins_late_is_complete(tmp_path, reader, name):
+    """What Matroska says of its length counts from 0, as in parts of a file that was split."""
+    path = clips.write_video(tmp_path / name, clips.grey_frames(50), range(125, 175))
+    said = []
+    with stream(path, reader=reader, report=said.append) as results:
+        found = [(clips.number(r.frame), round(r.time * 25)) for r in results]
+        assert results.frames == 50
+    assert found == [(i, i) for i in range(50)]
+    assert not said and results.statistics.missing == 0
+
+
+def test_a_file_that_begins_late_and_is_cut_short(tmp_path, reader):
+    path = noise_video(tmp_path / "clip.mkv", ticks=range(125, 185))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    said = []
+    with stream(path, reader=reader, report=said.append) as results:
+        count = len(list(results))
+    statistics = results.statistics
+    assert count + statistics.failed + statistics.missing == 60 and statistics.missing > 10
+    assert "cut short" in said[-1]
+
+
 def test_stopping_early_is_not_being_cut_short(tmp_path, reader):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
     said = []

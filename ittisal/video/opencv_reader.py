@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from .errors import FrameError, VideoError
 from .upright import turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
+MATROSKA = b"\x1a\x45\xdf\xa3"  # what its files begin with, WebM's too
 MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
 
 
@@ -27,12 +29,15 @@ class OpenCVReader:
         For messages.
     timed : bool
         Whether it knows presentation times; cameras do not.
+    from_zero : bool
+        Whether the number of frames that it tells counts from time 0, though the first may be
+        shown later.
     """
 
     channel_order = "bgr"
     fills = True
 
-    def __init__(self, capture: Any, name: str, *, timed: bool) -> None:
+    def __init__(self, capture: Any, name: str, *, timed: bool, from_zero: bool = False) -> None:
         import cv2
 
         self._capture, self._name, self._timed = capture, name, timed
@@ -46,6 +51,17 @@ class OpenCVReader:
         fps, frames = (capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         self.fps: float | None = fps if 0 < fps < 10_000 else None
         self.frames: int | None = int(frames) if timed and 0 < frames < MAX_FRAMES else None
+        if from_zero and self.frames is not None:
+            self._leave_out_start(self.frames)
+
+    def _leave_out_start(self, frames: int) -> None:
+        """Count from the first frame, which is grabbed to learn when it is shown."""
+        import cv2
+
+        first = getattr(cv2, "CAP_PROP_PTS", None)  # in frames; younger than OpenCV 4.10
+        if first is not None and self._grab():
+            self._place, self._ahead = 0, True
+            self.frames = max(frames - max(round(self._capture.get(first)), 0), 1)
 
     def grab(self) -> bool:
         """Move on to the next frame; False at the end, or when a camera has gone."""
@@ -104,7 +120,7 @@ def open_file(path: str, name: str) -> OpenCVReader:
             f"{name}: not a video that OpenCV can read, or a damaged one; try reader='pyav', or "
             "see what `ffprobe` says about it"
         )
-    return OpenCVReader(capture, name, timed=True)
+    return OpenCVReader(capture, name, timed=True, from_zero=_is_matroska(path))
 
 
 def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
@@ -117,7 +133,8 @@ def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
             f"{name}: nothing that OpenCV can read answers there within {timeout:g} s; check "
             "address, name and password, and that it plays elsewhere"
         )
-    return OpenCVReader(capture, name, timed=True)
+    matroska = address.lower().endswith((".mkv", ".webm"))
+    return OpenCVReader(capture, name, timed=True, from_zero=matroska)
 
 
 def open_camera(index: int | str, name: str) -> OpenCVReader:
@@ -148,6 +165,13 @@ def _open(address: str, backend: int, timeout: int) -> Any:
         return capture
     capture.release()
     return None
+
+
+def _is_matroska(path: str) -> bool:
+    if not os.path.isfile(path):  # what a pipe gives can be read once only
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(MATROSKA)) == MATROSKA
 
 
 def _quarters(capture: Any) -> int:

@@ -67,7 +67,9 @@ class PyAVReader:
             return round(float(video.duration * video.time_base) * self.fps)
         if container.duration:
             seconds = container.duration / self._av.time_base
-            begin = float(self._start * video.time_base) if container.start_time == 0 else 0.0
+            # Some count from 0 and not from the first frame: Matroska always does.
+            whole = container.start_time == 0 or "matroska" in container.format.name
+            begin = float(self._start * video.time_base) if whole else 0.0
             return round(max(seconds - begin, 0) * self.fps)
         return 0
 
