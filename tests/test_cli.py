@@ -719,7 +719,10 @@ def many(tmp_path) -> list[str]:
 
 
 @POSIX
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", 1), 129)],
+)
 def test_interrupted(number, status, many, tmp_path):
     with subprocess.Popen(
         command("map", *many, "--json", "-o", "out"),

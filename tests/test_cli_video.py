@@ -19,8 +19,10 @@ from test_cli import ENVIRONMENT, POSIX, command, names, run, run_script
 import ittisal
 from ittisal import VideoError, cli
 from ittisal.cli import video
+from ittisal.cli.interrupts import Interrupts
 from ittisal.cli.resuming import Past
 from ittisal.cli.video import _time
+from ittisal.video import BackgroundWriter
 
 av = pytest.importorskip("av")
 
@@ -602,7 +604,11 @@ def begin(*arguments, cwd, number=signal.SIGINT, **options):
 @pytest.mark.parametrize("writer", ["opencv", "pyav"])
 @pytest.mark.parametrize(
     ("number", "status", "word"),
-    [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"terminated")],
+    [
+        (signal.SIGINT, 130, b"interrupted"),
+        (signal.SIGTERM, 143, b"terminated"),
+        (getattr(signal, "SIGHUP", 1), 129, b"terminated"),
+    ],
 )
 def test_an_interrupt_leaves_whole_outputs(number, status, word, writer, tmp_path):
     """A pipe that stays open: the command waits for the next frame when the signal comes."""
@@ -668,6 +674,43 @@ def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
     assert ran.status == 143 and ran.rows[0]["outputs"] == [] and ran.rows[0]["frames"] == 0
     assert {(tmp_path / name).read_bytes() for name in ("out.mp4", "out.csv")} == {b"old"}
     assert names(tmp_path) == {"clip.mp4", "out.mp4", "out.csv"}
+
+
+@POSIX
+@pytest.mark.parametrize("owner", [video.Outputs, BackgroundWriter])
+@pytest.mark.parametrize("writer", ["opencv", "pyav"])
+def test_many_interrupts_leave_no_temporary(owner, writer, folder, tmp_path, here, monkeypatch):
+    """The second, while outputs are completed, gives them up; those after it are not heard."""
+
+    def interrupting(owner, name, times, first=0):
+        called, method = [], getattr(owner, name)
+
+        def call(*arguments):
+            called.append(name)
+            for _ in range(times if len(called) > first else 0):
+                signal.raise_signal(signal.SIGTERM)
+            return method(*arguments)
+
+        monkeypatch.setattr(owner, name, call)
+
+    interrupting(video.Stream, "__next__", 1, first=2)
+    interrupting(owner, "finish", 1)
+    interrupting(BackgroundWriter, "abandon", 3)
+    before = names(folder)
+    ran = here("clip.mp4", "-o", str(tmp_path / "many.mp4"), "--writer", writer, *LIGHT, cwd=folder)
+    assert (ran.status, ran.out) == (130, "")
+    assert not names(tmp_path) and names(folder) == before
+
+
+@POSIX
+def test_signals_that_are_ignored_stay_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGHUP)
+        assert interrupts.number is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @POSIX

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, heard between frames rather than in the middle of a write."""
+"""Ctrl-C, SIGTERM and SIGHUP, heard between frames rather than in the middle of a write."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # the last where there is one
+
 
 class Interrupts:
     """While entered, the first signal asks for an orderly end, the second for an end at once.
 
     The first is noted in `number`; if the program is `waiting` for a frame, which may never come,
-    it is also raised there, as KeyboardInterrupt. The second is raised wherever it comes.
+    it is also raised there, as KeyboardInterrupt. The second is raised wherever it comes. Later
+    ones are not heard: they would break off the removal of temporary files, which is quick.
+    Signals that the program was started to ignore, as under nohup, are ignored.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._heard = 0
         self._waiting = False
         self._before: dict[int, Any] = {}
 
@@ -33,15 +38,16 @@ class Interrupts:
             self._waiting = False
 
     def _hear(self, number: int, frame: Any) -> None:
-        again = self.number is not None
+        self._heard += 1
         self.number = self.number or number
-        if again or self._waiting:
+        if self._heard == 2 or (self._heard == 1 and self._waiting):
             raise KeyboardInterrupt
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._hear)
+            for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._hear)
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -82,9 +82,9 @@ examples:
 
 exit status:
   0 all went well; 1 the input or an output failed, or some frames did, or it is cut short;
-  2 wrong usage, nothing was done; 130 interrupted, 143 terminated: outputs are complete up to
-  there. Files are written under a temporary name and renamed: never half. If one cannot be
-  written on, it is removed, and the others are completed.
+  2 wrong usage, nothing was done; 130 interrupted, 143 terminated, 129 hung up: outputs are
+  complete up to there, or removed at a second interrupt. Files are written under a temporary name
+  and renamed: never half. If one cannot be written on, it is removed, and the others are completed.
 """
 
 

@@ -278,10 +278,9 @@ class Outputs:
         parts = self._parts
         assert parts is not None
         if self._writing is not None:
-            writing, self._writing = self._writing, None
-            self._finish(writing)
+            writer: Any = self._writing.writer
+            self._finish()
             if self._request.form == "video":
-                writer: Any = writing.writer
                 name = parts.next_part(Path(str(self._request.output)).suffix).name
                 parts.state["parts"].append(
                     {
@@ -308,18 +307,20 @@ class Outputs:
 
     def _finish_pictures(self) -> None:
         if self._writing is not None:
-            writing, self._writing = self._writing, None
-            self._finish(writing)
+            self._finish()
         if self._maps is not None:
             self._count(self._maps.counts)
 
-    def _finish(self, writing: BackgroundWriter) -> None:
+    def _finish(self) -> None:
+        assert self._writing is not None
         try:
-            writing.finish()
+            self._writing.finish()
+            self._count(self._writing.writer.counts)
         except BaseException:
-            writing.abandon()
+            self._writing.abandon()
             raise
-        self._count(writing.writer.counts)
+        finally:
+            self._writing = None
 
     def _count(self, counts: dict[str, int]) -> None:
         for name, count in counts.items():
