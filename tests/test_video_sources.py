@@ -355,6 +355,55 @@ def test_one_damaged_frame_is_reported_and_the_rest_go_on(tmp_path, reader):
     assert statistics.missing == 0
 
 
+def test_frames_lost_in_the_middle_are_counted(tmp_path):
+    """Those after damage up to the next key frame, of which a decoder of H.265 says nothing."""
+    noise = np.random.default_rng(1).integers(0, 256, (100, 64, 96, 3), np.uint8)
+    settings = {"codec": "libx265", "gop": 25}
+    path = clips.write_video(tmp_path / "clip.mp4", list(noise), **settings)
+    data = bytearray(path.read_bytes())
+    begin, end = len(data) * 4 // 10, len(data) * 6 // 10
+    data[begin:end] = bytes(end - begin)
+    path.write_bytes(data)
+    said = []
+    with stream(path, reader="pyav", report=said.append) as results:
+        times = [result.time for result in results]
+    statistics = results.statistics
+    assert times[-1] == pytest.approx(99 / 25)
+    assert statistics.failed > 0 and statistics.missing > 5
+    assert statistics.frames + statistics.failed + statistics.missing == 100
+    assert f"is damaged: besides the frames reported, {statistics.missing} of its 100" in said[-1]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi"])
+def test_frames_shown_for_longer_are_not_lost(tmp_path, reader, name):
+    """AVI counts frames that are repeated and not there."""
+    codec = "mpeg4" if name.endswith("avi") else "libx264"
+    ticks = [2 * i for i in range(40)]
+    path = clips.write_video(tmp_path / name, clips.grey_frames(40), ticks, codec=codec)
+    said = []
+    with stream(path, reader=reader, report=said.append) as results:
+        assert len(list(results)) == 40
+    assert not said and results.statistics.missing == 0
+
+
+def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path):
+    """The frames before its beginning are still in it, and are not shown."""
+    whole = clips.write_video(tmp_path / "whole.mp4", clips.grey_frames(50), gop=50)
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
+        video = source.streams.video[0]
+        copy = target.add_stream_from_template(video)
+        shift = int(20 / 25 / video.time_base)
+        for packet in source.demux(video):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+                target.mux(packet)
+    said = []
+    with stream(tmp_path / "clip.mp4", reader="pyav", report=said.append) as results:
+        assert results.frames == 30
+        assert [clips.number(r.frame) for r in results] == list(range(20, 50))
+    assert not said and results.statistics.missing == 0
+
+
 # --- pictures -----------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from .clock import Clock
 from .errors import FrameError, VideoError
 from .exchange import NOTES, SLICE, Exchange, Silence, Slot
-from .readers import Reader, Source
+from .readers import Counting, Reader, Source
 from .selection import Selection
 
 GRACE = 1.0  # seconds that `close` waits for a reader, which may hang in a driver
@@ -29,12 +29,14 @@ RUNNING: set[Connection] = set()  # whose threads have not ended, of streams for
 class About:
     """What an open reader says of itself, for those on the other side of the thread.
 
-    `paced` is whether a recording is played at its own speed.
+    `counted` is whether the container has counted its `frames`, `paced` whether a recording is
+    played at its own speed.
     """
 
     channel_order: str = "rgb"
     fps: float | None = None
     frames: int | None = None
+    counted: bool = False
     fills: bool = False
     live: bool = False
     paced: bool = False
@@ -42,6 +44,7 @@ class About:
     def learn(self, reader: Reader, live: bool | None) -> None:
         """Take over what the reader says; live unless it says how many frames there are."""
         self.channel_order, self.fps, self.frames = reader.channel_order, reader.fps, reader.frames
+        self.counted = isinstance(reader, Counting) and reader.counted
         self.fills = reader.fills
         self.live = self.frames is None if live is None else live
         self.paced = self.live and self.frames is not None

@@ -12,6 +12,7 @@ from .upright import turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
 MATROSKA = b"\x1a\x45\xdf\xa3"  # what its files begin with, WebM's too
+MP4 = b"ftyp"  # the same, from the fifth byte on
 MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
 
 
@@ -32,15 +33,26 @@ class OpenCVReader:
     from_zero : bool
         Whether the number of frames that it tells counts from time 0, though the first may be
         shown later.
+    counted : bool
+        Whether that number is a count, rather than an estimate from the duration.
     """
 
     channel_order = "bgr"
     fills = True
 
-    def __init__(self, capture: Any, name: str, *, timed: bool, from_zero: bool = False) -> None:
+    def __init__(
+        self,
+        capture: Any,
+        name: str,
+        *,
+        timed: bool,
+        from_zero: bool = False,
+        counted: bool = False,
+    ) -> None:
         import cv2
 
         self._capture, self._name, self._timed = capture, name, timed
+        self.counted = counted
         self._position = cv2.CAP_PROP_POS_MSEC
         self._faults = cv2.error
         self.time: float | None = None
@@ -120,7 +132,14 @@ def open_file(path: str, name: str) -> OpenCVReader:
             f"{name}: not a video that OpenCV can read, or a damaged one; try reader='pyav', or "
             "see what `ffprobe` says about it"
         )
-    return OpenCVReader(capture, name, timed=True, from_zero=_is_matroska(path))
+    begin = _beginning(path)
+    return OpenCVReader(
+        capture,
+        name,
+        timed=True,
+        from_zero=begin.startswith(MATROSKA),
+        counted=begin[4:8] == MP4,
+    )
 
 
 def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
@@ -167,11 +186,12 @@ def _open(address: str, backend: int, timeout: int) -> Any:
     return None
 
 
-def _is_matroska(path: str) -> bool:
-    if not os.path.isfile(path):  # what a pipe gives can be read once only
-        return False
+def _beginning(path: str) -> bytes:
+    """The first bytes of a file; none of a pipe's, which can be read once only."""
+    if not os.path.isfile(path):
+        return b""
     with open(path, "rb") as file:
-        return file.read(len(MATROSKA)) == MATROSKA
+        return file.read(8)
 
 
 def _quarters(capture: Any) -> int:

@@ -14,6 +14,7 @@ from .errors import FrameError, VideoError
 from .pyav_seeking import NEAR, sought
 from .upright import turn
 
+TRIMMED = 0.995  # of the frames that are counted, if no more than these have time to be shown
 MAX_FAULTS = 100  # packets in a row that cannot be decoded
 
 
@@ -54,7 +55,10 @@ class PyAVReader:
         self.time: float | None = None
         rate = video.average_rate or video.guessed_rate
         self.fps: float | None = float(rate) if rate else None
-        self.frames: int | None = video.frames or self._estimate() or None
+        estimate = self._estimate()
+        # A file trimmed without coding anew still counts the frames that are not shown.
+        self.counted = video.frames > 0 and not 0 < estimate < video.frames * TRIMMED - 1
+        self.frames: int | None = (video.frames if self.counted else estimate) or None
         self._frame: Any = None
         self._coming = self._decoded(container)
 

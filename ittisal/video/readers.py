@@ -65,6 +65,13 @@ class Skipping(Protocol):
         """
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """A reader that knows whether its number of `frames` is a count rather than an estimate."""
+
+    counted: bool
+
+
 @dataclass(frozen=True)
 class Source:
     """A source that has not been opened yet.

@@ -68,8 +68,9 @@ class Statistics:
     failed : int
         Frames that could not be read or computed; each was reported.
     missing : int
-        Frames that the file promises after the last that could be read: above 0, it is cut short.
-        About right only, since many files do not say exactly.
+        Frames that the file promises and that neither came nor failed: above 0, it is cut short,
+        or damaged so that the decoder left some out, after which `Result.index` is too low while
+        `Result.time` stays right. About right only, since many files do not say exactly.
     cuts, resizes, reconnects : int
         Cuts found, changes of the frames' size, connections made anew.
     mended : int

@@ -40,7 +40,8 @@ class Result:
     Parameters
     ----------
     index : int
-        Number of the frame in the source, from 0; frames dropped or left out are counted.
+        Number of the frame in the source, from 0; frames dropped or left out are counted. After
+        damage in a file it counts what the decoder gives, and may be too low; `time` stays right.
     time : float
         Presentation time in seconds: the container's own, 0 at the start of its video. Of live
         sources: since the first frame, by arrival. Always above the last result's.
@@ -362,13 +363,21 @@ class Stream:
         if selection.complete or about.live or not (about.frames and about.fps):
             return
         short = about.frames / about.fps - (selection.time + 1 / about.fps)
-        missing = min(about.frames - selection.index - 1, round(short * about.fps))
-        if missing > max(1, about.frames * LEEWAY):
+        uncounted, leeway = about.frames - selection.index - 1, max(1, about.frames * LEEWAY)
+        missing = min(uncounted, round(short * about.fps))
+        if missing > leeway:
             statistics.missing = missing
             self._report(
                 f"{self.name}: ends after frame {selection.index} ({selection.time:.2f} s), where "
                 f"about {about.frames} frames ({about.frames / about.fps:.2f} s) are promised; it "
                 "is cut short or damaged"
+            )
+        elif about.counted and statistics.failed and uncounted > leeway:
+            # In files without damage the count may be above what is shown: some were trimmed.
+            statistics.missing = uncounted
+            self._report(
+                f"{self.name}: is damaged: besides the frames reported, {uncounted} of its "
+                f"{about.frames} were lost on the way, so that numbers are too low after them"
             )
 
     def _nothing(self) -> VideoError:
