@@ -281,6 +281,7 @@ USAGE_ERRORS = [
     ("video clip.mp4 --start 1:2:3:4", "'1:2:3:4' is no time; write seconds or [HH:]MM:SS"),
     ("video clip.mp4 --start 2 --end 1", "--start 2 s is not before --end 1 s"),
     ("video clip.mp4 --fps nan", "'nan' must be a number above 0"),
+    ("video clip.mp4 --fps 0.005", "--fps 0.005: videos have at least 0.01; write pictures"),
     ("video clip.mp4 --reconnect soon", "'soon' must be seconds, or the word forever"),
     ("video clip.mp4 --map --overlay", "not allowed with"),
     ("video clip.mp4 --grey", "--grey is about maps"),

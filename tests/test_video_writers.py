@@ -234,6 +234,53 @@ def test_wrong_arguments_are_told(tmp_path):
         RawWriter(io.BytesIO(), "bgr")
 
 
+@BOTH
+def test_sizes_and_rates_out_of_bounds_are_told(writer, tmp_path):
+    for fps in (0, -1, float("nan"), 1e-9, 1e9):
+        with pytest.raises(ValueError, match=rf"fps={fps} must be from 0\.01 to 10000 frames"):
+            open_video(tmp_path / "a.mp4", (64, 96), writer=writer, fps=fps)
+    for size in ((0, 0), (64, -2), (64.5, 96), (64, 96, 3)):
+        with pytest.raises(ValueError, match=r"must be \(height, width\), both at least 1 pixel"):
+            open_video(tmp_path / "a.mp4", size, writer=writer, fps=25)
+    assert not names(tmp_path)
+
+
+@BOTH
+def test_pictures_of_another_kind_are_told(writer, tmp_path):
+    """OpenCV would leave them out without a word."""
+    with open_video(tmp_path / "a.mp4", (64, 96), writer=writer, fps=25) as out:
+        for i, wrong in enumerate(
+            (np.zeros((96, 64, 3), np.uint8), np.zeros((64, 96), np.uint8), np.zeros((64, 96, 3)))
+        ):
+            out.write(np.zeros((64, 96, 3), np.uint8)[:, ::-1], i, i / 25)
+            with pytest.raises(ValueError, match=r"picture has shape .* have shape \(64, 96, 3\)"):
+                out.write(wrong, i, i / 25)
+    assert len(read(tmp_path / "a.mp4")[0]) == 3
+    pipe = io.BytesIO()
+    with RawWriter(pipe) as raw:
+        raw.write(np.zeros((4, 6, 3), np.uint8), 0, 0.0)
+        with pytest.raises(ValueError, match=r"\(6, 4, 3\) .* have shape \(4, 6, 3\)"):
+            raw.write(np.zeros((6, 4, 3), np.uint8), 1, 0.04)
+    assert len(pipe.getvalue()) == 72
+
+
+@BOTH
+@pytest.mark.parametrize("background", [False, True])
+def test_with_finishes_or_abandons(background, writer, tmp_path):
+    def opened(name):
+        out = open_video(tmp_path / name, (64, 96), writer=writer, fps=25)
+        return BackgroundWriter(out, (64, 96, 3)) if background else out
+
+    with opened("good.mp4") as out:
+        out.write(grey_frames(1)[0], 0, 0.0)
+    with pytest.raises(KeyError), opened("broken.mp4") as out:
+        out.write(grey_frames(1)[0], 0, 0.0)
+        raise KeyError
+    with pytest.raises(VideoError, match="no picture"), opened("empty.mp4"):
+        pass
+    assert names(tmp_path) == ["good.mp4"]
+
+
 def test_without_pyav_the_way_out_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(

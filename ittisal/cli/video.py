@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import MIN_SIDE, Config
-from ..video import RawVideo, Source, Stream, VideoError, stream
+from ..video import RawVideo, Source, Stream, VideoError, stream, writers
 from ..video.opencv_writer import CODECS as OPENCV_SUFFIXES
 from ..video.pictures import KINDS
 from ..video.pyav_writer import CODECS as PYAV_SUFFIXES
@@ -261,7 +261,9 @@ class _Run:
         except KeyboardInterrupt:
             return
         with opened:
-            self.fps = self.args.fps or _likely(opened.fps) / self.args.every
+            self.fps = self.args.fps or max(
+                _likely(opened.fps) / self.args.every, writers.LEAST_FPS
+            )
             if self.parts is not None:
                 self.parts.state["fps"] = self.fps
             outputs = Outputs(
@@ -473,6 +475,11 @@ def _request(args: argparse.Namespace) -> Request:
     sound = None
     if form == "video" and writer == "pyav" and not args.no_sound and not args.live:
         sound = args.input if os.path.isfile(args.input) else None
+    if form == "video" and args.fps is not None and args.fps < writers.LEAST_FPS:
+        raise UsageError(
+            f"--fps {args.fps:g}: videos have at least {writers.LEAST_FPS:g}; write pictures, -o "
+            "DIR/, or records, --jsonl"
+        )
     request = Request(
         kind, args.grey, output, form, args.out_pix_fmt or "bgr24", args.jsonl, args.csv, writer,
         sound,

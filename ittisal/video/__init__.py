@@ -17,7 +17,7 @@ from .readers import Reader, Source
 from .records import Records
 from .statistics import Statistics
 from .streaming import Result, Stream, stream
-from .writers import BackgroundWriter, open_video
+from .writers import BackgroundWriter, Writer, open_video
 
 __all__ = [
     "BackgroundWriter",
@@ -35,6 +35,7 @@ __all__ = [
     "Statistics",
     "Stream",
     "VideoError",
+    "Writer",
     "open_video",
     "overlay",
     "stream",

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .errors import VideoError
-from .writers import CHECKED_EVERY, NO_PICTURE, Evened, Named
+from .writers import CHECKED_EVERY, NO_PICTURE, Closing, Evened, Named, check_rate
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 
 
-class OpenCVWriter:
+class OpenCVWriter(Closing):
     """Pictures in slots of one length.
 
     Each picture goes to the slot that is nearest to its time. Slots in between repeat the picture
@@ -36,6 +36,8 @@ class OpenCVWriter:
     ------
     VideoError
         No such suffix or codec, or it cannot be written.
+    ValueError
+        Size or frame rate are out of bounds.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class OpenCVWriter:
                 f"{path}: OpenCV writes {', '.join(CODECS)}; for others, and for exact times, take "
                 "writer='pyav'"
             )
+        check_rate(fps)
         self._even = Evened(size)
         self.fps, self.origin = representable(fps), origin
         self._next = 0  # the first slot that is not written
@@ -79,6 +82,7 @@ class OpenCVWriter:
 
     def write(self, picture: np.ndarray, index: int, time: float) -> None:
         """Put the picture into the slot nearest to its time."""
+        picture = self._even(picture)
         if self.origin is None:
             self.origin = time
         slot = max(round((time - self.origin) * self.fps), 0)
@@ -88,7 +92,7 @@ class OpenCVWriter:
             self.counts["left_out"] += 1
         else:
             self._fill(slot)
-        self._waiting, self._slot = self._even(picture), max(slot, self._slot)
+        self._waiting, self._slot = picture, max(slot, self._slot)
         self.counts["frames"] += 1
         if self.counts["frames"] % CHECKED_EVERY == 0:
             self._file.check_room()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import VideoError
-from .writers import NO_PICTURE, Evened, Named
+from .writers import NO_PICTURE, Closing, Evened, Named, check_rate
 
 TICKS = 360_000  # per second: whole for 24, 25, 30, 60 and, over 1.001, those too; ms; 90 kHz
 FEWER_TICKS = 60_000  # MPEG-4 part 2 takes at most 65,535
@@ -34,7 +34,7 @@ BT601, LIMITED = 6, 1  # as FFmpeg numbers them: what OpenCV converts to
 TAIL = 0.1  # seconds that sound goes on after the last picture appears
 
 
-class PyAVWriter:
+class PyAVWriter(Closing):
     """Pictures shown at exactly their times.
 
     Times are kept to the container's own precision: 1/360,000 s in MP4 and MOV, 1 ms in Matroska
@@ -83,6 +83,7 @@ class PyAVWriter:
                 f"{path}: this PyAV has none of the codecs {', '.join(CODECS[suffix])}; take "
                 "another suffix, or writer='opencv'"
             )
+        check_rate(fps)
         self._av, self._even = av, Evened(size)
         self._ticks = FEWER_TICKS if codec == "mpeg4" else TICKS
         self._last = -1
@@ -124,9 +125,10 @@ class PyAVWriter:
         """Encode one picture to be shown at its time."""
         import cv2
 
+        picture = self._even(picture)
         if self.origin is None:
             self.origin = time
-        self._yuv = cv2.cvtColor(self._even(picture), cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
+        self._yuv = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
         frame = self._av.VideoFrame.from_ndarray(self._yuv, format="yuv420p")
         self._last = max(round((time - self.origin) * self._ticks), self._last + 1)
         frame.pts, frame.time_base = self._last, Fraction(1, self._ticks)

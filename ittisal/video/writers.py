@@ -1,6 +1,7 @@
 """Where pictures go: video files, folders and pipes, each written by a thread of its own.
 
-A writer has `write(picture, index, time)`, `finish()` and `abandon()`. Files appear under their
+A writer has `write(picture, index, time)`, `finish()` and `abandon()`; in a `with` block the last
+two are called at its end. Files appear under their
 own name when they are finished, whole; until then they have a temporary name beside it, and
 `abandon` removes that. A picture handed to `write` stays as it is until the next `write` has
 returned.
@@ -16,7 +17,7 @@ import secrets
 import shutil
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,7 +29,36 @@ ROOMS = 4  # pictures between the one who draws and the one who writes
 PATIENCE = 2.0  # seconds that `abandon` waits for a writer, whose pipe may be stuck
 LEAST_FREE = 1 << 16  # bytes on the disk under which it counts as full
 CHECKED_EVERY = 16  # pictures
+LEAST_FPS, MOST_FPS = 0.01, 10_000.0
 NO_PICTURE = "no picture was written"  # and players refuse files without any
+
+
+T = TypeVar("T", bound="Closing")
+
+
+class Closing:
+    """In a `with` block: finished at its end, abandoned if an exception ends it."""
+
+    def finish(self) -> None:
+        """Complete the output and give it its name."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """Leave nothing behind; does no harm twice, or after `finish`."""
+        raise NotImplementedError
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        except BaseException:
+            self.abandon()
+            raise
+        if kind is not None:
+            self.abandon()
 
 
 class Writer(Protocol):
@@ -37,7 +67,24 @@ class Writer(Protocol):
     counts: dict[str, int]
 
     def write(self, picture: np.ndarray, index: int, time: float) -> None:
-        """Write one picture: BGR, uint8; of the frame with this number and time in seconds."""
+        """Write one picture, of the frame with this number and time.
+
+        Parameters
+        ----------
+        picture : array (height, width, 3), uint8
+            BGR. It must stay as it is until the next `write` has returned: give two arrays by
+            turns, or a new one each time.
+        index : int
+        time : float
+            Seconds; should increase.
+
+        Raises
+        ------
+        ValueError
+            It has another shape or type.
+        VideoError
+            It cannot be written.
+        """
 
     def finish(self) -> None:
         """Complete the output and give it its name."""
@@ -45,9 +92,15 @@ class Writer(Protocol):
     def abandon(self) -> None:
         """Leave nothing behind; does no harm twice, or after `finish`."""
 
+    def __enter__(self) -> Writer:
+        """Itself."""
 
-class BackgroundWriter:
-    r"""A writer on a thread of its own, with a few pictures of room in between.
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        """Finish, or abandon if there is an exception."""
+
+
+class BackgroundWriter(Closing):
+    """A writer on a thread of its own, with a few pictures of room in between.
 
     What goes wrong there is raised in the caller's thread, by the next call.
 
@@ -60,16 +113,17 @@ class BackgroundWriter:
 
     Examples
     --------
-    >>> import io
-    >>> pipe = io.BytesIO()
-    >>> writing = BackgroundWriter(RawWriter(pipe, "bgr24"), (2, 3, 3))
-    >>> for i in range(9):
-    ...     picture = writing.room()
-    ...     picture[...] = i
-    ...     writing.write(picture, i, i / 25)
-    >>> writing.finish()
-    >>> pipe.getvalue()[::18]
-    b'\x00\x01\x02\x03\x04\x05\x06\x07\x08'
+    >>> import tempfile
+    >>> from ittisal.video import BackgroundWriter, open_video
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     out = open_video(f"{folder}/grey.mp4", (64, 96), fps=25)
+    ...     with BackgroundWriter(out, (64, 96, 3)) as writing:
+    ...         for i in range(9):
+    ...             picture = writing.room()
+    ...             picture[...] = 20 * i
+    ...             writing.write(picture, i, i / 25)
+    >>> out.counts
+    {'frames': 9, 'repeated': 0, 'left_out': 0}
     """
 
     def __init__(self, writer: Writer, shape: tuple[int, ...], dtype: Any = np.uint8) -> None:
@@ -172,7 +226,7 @@ class Named:
                 raise self.failed(os.strerror(errno.ENOSPC))
 
 
-class FolderWriter:
+class FolderWriter(Closing):
     """A file for each picture, named by the frame's number: 000012.png, or .npy for arrays.
 
     Parameters
@@ -217,7 +271,7 @@ class FolderWriter:
         """Nothing: every file is whole."""
 
 
-class RawWriter:
+class RawWriter(Closing):
     """Raw video into a pipe or file: pictures one after another, with nothing in between.
 
     It has no times, so each picture is written once, however long it was shown.
@@ -235,10 +289,14 @@ class RawWriter:
             raise ValueError(f"pix_fmt={pix_fmt!r} is not one of {', '.join(RAW_FORMATS)}")
         self._file, self._format = file, pix_fmt
         self._buffer: np.ndarray | None = None
+        self._shape: tuple[int, ...] | None = None
         self.counts = {"frames": 0}
 
     def write(self, picture: np.ndarray, index: int, time: float) -> None:
-        """Write one picture."""
+        """Write one picture; all have the shape of the first."""
+        if self._shape is None:
+            self._shape = picture.shape[:2]
+        picture = checked(picture, self._shape)
         if self._format != "bgr24":
             import cv2
 
@@ -264,7 +322,7 @@ def open_video(
     fps: float,
     sound: str | os.PathLike[str] | None = None,
     origin: float | None = None,
-) -> Any:
+) -> Writer:
     """The writer of a video file.
 
     Parameters
@@ -278,16 +336,34 @@ def open_video(
         OpenCV writes constant frame rates: pictures are repeated or left out so that each is
         shown at its time to half a frame. PyAV, the extra `video`, keeps times exactly.
     fps : float
-        Frames per second; nominal with PyAV.
+        Frames per second, from 0.01 to 10,000; nominal with PyAV.
     sound : path, optional
         A file whose sound is carried over. With PyAV only.
     origin : float, optional
         The time in seconds that is the file's beginning; by default the first picture's.
 
+    Returns
+    -------
+    Writer
+        An `OpenCVWriter` or `PyAVWriter`. The file has its name after `finish`, or at the end of a
+        `with` block.
+
     Raises
     ------
     VideoError
         It cannot be written here, or not by this library.
+    ValueError
+        Size or frame rate are out of bounds, or there is no such writer.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with open_video(f"{folder}/grey.mp4", (64, 96), fps=25) as writer:
+    ...         for i in range(9):
+    ...             writer.write(np.full((64, 96, 3), 20 * i, np.uint8), i, i / 25)
+    >>> writer.counts
+    {'frames': 9, 'repeated': 0, 'left_out': 0}
     """
     if writer == "opencv":
         from .opencv_writer import OpenCVWriter
@@ -302,16 +378,42 @@ def open_video(
     raise ValueError(f"writer={writer!r} is not one of {', '.join(map(repr, WRITERS))}")
 
 
+def check_rate(fps: float) -> None:
+    """Raise ValueError if no video can have this frame rate."""
+    if not LEAST_FPS <= fps <= MOST_FPS:  # also catches NaN
+        raise ValueError(f"fps={fps} must be from {LEAST_FPS:g} to {MOST_FPS:g} frames per second")
+
+
+def checked(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """The picture in one piece of memory; ValueError if it is not one of this (height, width)."""
+    if picture.shape != (*size, 3) or picture.dtype != np.uint8:
+        raise ValueError(
+            f"picture has shape {picture.shape} and type {picture.dtype}; pictures here have shape "
+            f"{(*size, 3)}, BGR, and type uint8"
+        )
+    return np.ascontiguousarray(picture)
+
+
 class Evened:
-    """Pictures with even sides: the last row and column repeated where need be."""
+    """Pictures with even sides: the last row and column repeated where need be.
+
+    Raises
+    ------
+    ValueError
+        The size is none, or a picture has another.
+    """
 
     def __init__(self, size: tuple[int, int]) -> None:
+        if len(size) != 2 or not all(side == int(side) >= 1 for side in size):
+            raise ValueError(f"size={size} must be (height, width), both at least 1 pixel")
+        self._given = size
         self.size = size[0] + size[0] % 2, size[1] + size[1] % 2
         self._odd = self.size != size
         self._rooms = [np.empty((*self.size, 3), np.uint8) for _ in range(2 if self._odd else 0)]
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """The picture itself, or one in a buffer that holds until the next but one."""
+        picture = checked(picture, self._given)
         if not self._odd:
             return picture
         room = self._rooms.pop(0)
