@@ -41,8 +41,8 @@ def frames(count=COUNT, size=SIZE):
     return pictures
 
 
-def clip(path, count=COUNT, ticks=None, **options):
-    return write_video(path, list(frames(count)), ticks, **options)
+def clip(path, count=COUNT, ticks=None, size=SIZE, **options):
+    return write_video(path, list(frames(count, size)), ticks, **options)
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +283,7 @@ USAGE_ERRORS = [
     ("video clip.mp4 --fps nan", "'nan' must be a number above 0"),
     ("video clip.mp4 --fps 0.005", "--fps 0.005: videos have at least 0.01; write pictures"),
     ("video clip.mp4 --reconnect soon", "'soon' must be seconds, or the word forever"),
+    ("video clip.mp4 --timeout 0", "'0' must be seconds, above 0"),
     ("video clip.mp4 --map --overlay", "not allowed with"),
     ("video clip.mp4 --grey", "--grey is about maps"),
     ("video clip.mp4 --raw", "--raw needs a folder"),
@@ -948,10 +949,13 @@ def test_another_run_is_not_taken_for_the_same(long, here):
     arguments = ["long.mp4", "--jsonl", "other.jsonl", "--resume", "--checkpoint", "7"]
     assert killed(arguments, long, 20).status == -signal.SIGKILL
     ran = here(*arguments, *LIGHT, "--width", "64", cwd=long)
-    assert ran.status == 2 and "was begun with --width None, not 64" in ran.err
+    assert ran.status == 2 and "begun without --width, not with --width 64; " in ran.err
     assert "remove other.jsonl.parts to begin anew" in ran.err
     ran = here(*arguments, *LIGHT, "--set", "weights.motion=2", cwd=long)
-    assert ran.status == 2 and "was begun with the model" in ran.err
+    assert ran.status == 2
+    assert "was begun with the model's weights.motion 1.0, not 2.0; give the same" in ran.err
+    ran = here(*arguments, *LIGHT, "--no-cuts", "--every", "2", cwd=long)
+    assert "was begun with --every 1, not 2; without --no-cuts; give the same" in ran.err
     status = (long / "long.mp4").stat()
     os.utime(long / "long.mp4", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     ran = here(*arguments, *LIGHT, cwd=long)
@@ -985,6 +989,40 @@ def test_a_part_that_is_not_whole_is_found_out_first(name, long, here, monkeypat
     part.write_bytes(data)
     assert run("video", *arguments, cwd=long).status == 0
     assert plain(long / f"{name}.jsonl") == plain(long / "once.jsonl")
+
+
+@POSIX
+@pytest.mark.parametrize("where", [".", "{}"])
+def test_the_same_files_may_be_written_otherwise(where, long, here):
+    name = "dotted.jsonl" if where == "." else "whole.jsonl"
+    more = ["--resume", "--checkpoint", "7", "-q", *LIGHT]
+    assert killed(["long.mp4", "--jsonl", name, *more[:-4]], long, 20).status == -signal.SIGKILL
+    where = where.format(long)
+    ran = here(f"{where}/long.mp4", "--jsonl", f"{where}/{name}", *more, cwd=long)
+    assert (ran.status, ran.err) == (0, "")
+    assert plain(long / name) == plain(long / "once.jsonl")
+
+
+def test_a_clip_of_small_frames_is_told_by_its_name(tmp_path, here):
+    clip(tmp_path / "small.mp4", 3, size=(24, 64))
+    ran = here("small.mp4", "-o", "out.mp4", "--json", cwd=tmp_path)
+    assert ran.status == 1 and "small.mp4: frame is 64x24 pixels; both sides must" in ran.err
+    assert ran.rows[0]["error"].startswith("frame is 64x24") and names(tmp_path) == {"small.mp4"}
+
+
+def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):
+    def opening(*arguments, **options):
+        raise VideoError(f"waited {options['timeout']}")
+
+    monkeypatch.setattr(video, "stream", opening)
+    assert "waited 10.0" in here("clip.mp4", "--jsonl", "t.jsonl", cwd=folder).err
+    assert "waited 2.5" in here("clip.mp4", "--timeout", "2.5", "--jsonl", "t", cwd=folder).err
+
+
+def test_an_empty_input_is_told(folder, here):
+    for more in ([], ["--jsonl", "-"], ["--csv", "e.csv", "--resume"]):
+        ran = here("", *more, cwd=folder)
+        assert ran.status == 2 and "INPUT is empty; give a file" in ran.err
 
 
 @POSIX

@@ -28,18 +28,19 @@ import math
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..config import Config, Smoothing
 from .errors import UsageError
 
-VERSION = 1
+VERSION = 2
 SHARE = 1e-7  # of what came before the frames that are shown again: below float32's precision
 FLICKER_SECONDS = 0.03  # in which flicker follows fast videos
 CUT_FRAMES = 75  # after which the search for cuts has forgotten: 0.8 ** 75 < SHARE
 LOCK, STATE = "lock", "state.json"
+FILES = "input's files"
 
 
 class Past:
@@ -100,7 +101,7 @@ class Parts:
     def __init__(self, directory: Path, asked: dict[str, Any], inputs: Iterable[Path]) -> None:
         self.directory = directory
         # As JSON gives them back: tuples are lists.
-        wanted = json.loads(json.dumps({**asked, "input's files": fingerprint(inputs)}))
+        wanted = json.loads(json.dumps({**asked, FILES: fingerprint(inputs)}))
         self.state: dict[str, Any] = {
             "version": VERSION,
             "asked": wanted,
@@ -160,17 +161,17 @@ class Parts:
             raise UsageError(
                 f"{self.directory} is of another version of ittisal; finish with it, {anew}"
             )
-        for name in {**asked, **wanted}:
-            before, now = asked.get(name), wanted.get(name)
-            if before != now:
-                if name == "input's files":
-                    raise UsageError(
-                        f"the input has changed since {self.directory} was begun; {anew[3:]}"
-                    )
-                raise UsageError(
-                    f"{self.directory} was begun with {name} {before}, not {now}; give the same "
-                    f"options, {anew}"
-                )
+        told = [
+            difference(name, asked.get(name), wanted.get(name))
+            for name in {**asked, **wanted}
+            if asked.get(name) != wanted.get(name) and name != FILES
+        ]
+        if told:
+            raise UsageError(
+                f"{self.directory} was begun {'; '.join(told)}; give the same options, {anew}"
+            )
+        if asked.get(FILES) != wanted[FILES]:
+            raise UsageError(f"the input has changed since {self.directory} was begun; {anew[3:]}")
         return state
 
     def _check_files(self) -> None:
@@ -224,6 +225,45 @@ class Parts:
         if self._read() is None:
             with contextlib.suppress(OSError):
                 shutil.rmtree(self.directory)
+
+
+def difference(name: str, before: Any, now: Any) -> str:
+    """How a run was begun otherwise than it is asked for now.
+
+    Examples
+    --------
+    >>> difference("--width", None, 64)
+    'without --width, not with --width 64'
+    >>> difference("--no-cuts", False, True)
+    'without --no-cuts'
+    >>> difference("the model's", {"weights": {"motion": 1.0}}, {"weights": {"motion": 2.0}})
+    "with the model's weights.motion 1.0, not 2.0"
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        before, now = dict(_flat(before)), dict(_flat(now))
+        fields = (
+            f"{field} {before.get(field)}, not {now.get(field)}"
+            for field in {**before, **now}
+            if before.get(field) != now.get(field)
+        )
+        return f"with {name} {', '.join(fields)}"
+    if isinstance(before, bool) or isinstance(now, bool):
+        return f"{'with' if before else 'without'} {name}"
+    if before is None or now is None:
+        one, other = (
+            f"without {name}" if value is None else f"with {name} {value}"
+            for value in (before, now)
+        )
+        return f"{one}, not {other}"
+    return f"with {name} {before}, not {now}"
+
+
+def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value
 
 
 def fingerprint(paths: Iterable[Path]) -> str:

@@ -139,6 +139,13 @@ def add_parser(commands: Any) -> None:
         default=0.0,
         help="try so long to open a camera or address that vanished; or forever (default: 0)",
     )
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="without a frame, after which a camera or address has vanished (default: 10)",
+    )
     add("--no-cuts", action="store_true", help="do not look for cuts")
 
     group = parser.add_argument_group("reading and writing")
@@ -440,6 +447,8 @@ class _Run:
 
 def _request(args: argparse.Namespace) -> Request:
     """The options about outputs in one piece, contradictions refused."""
+    if not args.input:
+        raise UsageError("INPUT is empty; give a file, a camera's number, an address or a folder")
     kind = args.kind or "overlay"
     if args.grey and kind == "overlay":
         raise UsageError("--grey is about maps; add --map, --side-by-side or --channels")
@@ -603,9 +612,12 @@ def _opening(args: argparse.Namespace, config: Config) -> Callable[..., Stream]:
                 reconnect=args.reconnect,
                 cuts=not args.no_cuts,
                 fps=args.fps,
+                timeout=args.timeout,
                 **more,
             )
         except (TypeError, ValueError) as error:
+            if str(error).startswith("frame is "):  # no option is wrong, the input's size is
+                raise VideoError(f"{args.input}: {error}") from error
             raise UsageError(str(error)) from error
 
     return opening
@@ -649,16 +661,19 @@ def _parts(args: argparse.Namespace, request: Request, config: Config) -> Parts:
     """The directory of a run that can be resumed, beside its first output."""
     if not request.files:
         raise UsageError("--resume needs an output: -o, --jsonl or --csv")
-    names = ("input", "every", "start", "end", "frames", "width", "reader", "fps", "no_cuts", "raw")
+    names = ("every", "start", "end", "frames", "width", "reader", "fps", "no_cuts", "raw")
     asked = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}
-    asked |= {
-        "-o": request.output,
-        "--jsonl": request.jsonl,
+    places = {
+        "the input": args.input, "-o": request.output, "--jsonl": request.jsonl,
         "--csv": request.csv,
+    }  # fmt: skip
+    # However they are written, and from wherever: realpath.
+    asked |= {name: path and os.path.realpath(path) for name, path in places.items()}
+    asked |= {
         "--writer": request.writer,
         "pictures of kind": request.kind,
         "--grey": request.grey,
-        "the model": config.to_dict(),
+        "the model's": config.to_dict(),
     }
     directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")
     return Parts(directory, asked, _inputs(args.input))
@@ -709,6 +724,16 @@ def _time(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds or [HH:]MM:SS")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} must be seconds, above 0 and at most 1000000")
+    return value
 
 
 def _patience(text: str) -> float | None:
