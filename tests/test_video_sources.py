@@ -205,7 +205,7 @@ def test_frames_left_out_are_not_converted_and_the_rest_is_not_decoded():
 @pytest.mark.parametrize("wanted", [{"first": 30}, {"start": 60.0}])
 def test_nothing_that_was_asked_for(tmp_path, reader, wanted):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
-    with pytest.raises(NothingWanted, match=r"none of its 30 frames up to 1.16 s.*start"):
+    with pytest.raises(NothingWanted, match=r"none of its 30 frames up to 1.16 s.*choose"):
         stream(path, reader=reader, **wanted)
 
 
@@ -221,6 +221,13 @@ def test_nothing_that_was_asked_for(tmp_path, reader, wanted):
         ({"fps": 0}, ValueError, "fps=0"),
         ({"timeout": 0}, ValueError, "timeout=0"),
         ({"reconnect": -1}, ValueError, "reconnect=-1"),
+        ({"every": True}, TypeError, "every=True"),
+        ({"start": "a"}, TypeError, "start='a' must be a number"),
+        ({"end": [1]}, TypeError, r"end=\[1\] must be a number"),
+        ({"fps": "x"}, TypeError, "fps='x' must be a number"),
+        ({"timeout": None}, TypeError, "timeout=None must be a number"),
+        ({"reconnect": "1"}, TypeError, "reconnect='1' must be a number"),
+        ({"report": 3}, TypeError, "report=3 must be callable"),
         ({"channel_order": "gbr"}, ValueError, "gbr"),
         ({"reader": "decord"}, ValueError, "decord"),
     ],
@@ -229,6 +236,15 @@ def test_nothing_that_was_asked_for(tmp_path, reader, wanted):
 def test_wrong_settings(settings, error, message):
     with pytest.raises(error, match=message):
         stream(clips.grey_frames(1), **settings)
+
+
+def test_numbers_may_be_numpys(model):
+    settings = {"every": np.int64(2), "first": np.uint8(1), "width": np.int32(64)}
+    seconds = {"start": np.float32(0.5), "end": Fraction(1), "fps": np.int64(10)}
+    frames = clips.grey_frames(12, (64, 128))
+    with stream(frames, **settings, **seconds, timeout=np.float64(1), reconnect=1) as results:
+        assert [(type(r.index), r.index) for r in results] == [(int, 6), (int, 8)]
+    assert model.made[0].shape == (32, 64)
 
 
 # --- files that are none ------------------------------------------------------------------------
@@ -607,6 +623,19 @@ def test_a_raw_frame_that_ends_early():
         assert len(list(results)) == 2
     assert results.statistics.failed == 1
     assert len(said) == 1 and "after 1000 of 6144 bytes" in said[0]
+
+
+def test_raw_video_is_called_by_its_file(tmp_path):
+    (tmp_path / "frames.raw").write_bytes(b"")
+    with open(tmp_path / "frames.raw", "rb") as named:
+        assert resolve(RawVideo(named, (32, 32))).name == str(tmp_path / "frames.raw")
+    read, write = os.pipe()
+    os.close(write)
+    with open(read, "rb") as numbered:
+        assert resolve(RawVideo(numbered, (32, 32))).name == "the raw video"
+    stdin = io.BytesIO()
+    for stdin.name in ("<stdin>", 0):
+        assert resolve(RawVideo(stdin, (32, 32))).name == "standard input"
 
 
 def test_raw_video_that_is_too_short():

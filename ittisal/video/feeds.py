@@ -271,7 +271,7 @@ class Threaded:
             return error
         return VideoError(
             f"{self._source.name}: no frame came for {self._timeout:g} s; check that it is "
-            "connected and sends, or raise timeout"
+            "connected and sends, or raise the timeout"
         )
 
     def _reconnect(self, gone: VideoError) -> Slot | None:
@@ -279,8 +279,8 @@ class Threaded:
         clock, limit = self._clock, self._reconnect_for
         if limit is not None and limit <= 0:
             raise VideoError(
-                f"{gone}. It is not opened again, since reconnect is 0: give seconds, or None "
-                "to go on for ever"
+                f"{gone}. It is not opened again, since reconnecting was not asked for: say for "
+                "how long to try"
             ) from gone
         began, pause = clock.now(), FIRST_PAUSE
         deadline = None if limit is None else began + limit

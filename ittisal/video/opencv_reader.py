@@ -129,8 +129,8 @@ def open_file(path: str, name: str) -> OpenCVReader:
     capture = _open(path, cv2.CAP_FFMPEG, timeout=0)
     if capture is None:
         raise VideoError(
-            f"{name}: not a video that OpenCV can read, or a damaged one; try reader='pyav', or "
-            "see what `ffprobe` says about it"
+            f"{name}: not a video that OpenCV can read, or a damaged one; try the reader pyav, "
+            "or see what `ffprobe` says about it"
         )
     begin = _beginning(path)
     return OpenCVReader(

@@ -170,8 +170,8 @@ def open_pyav(
         import av
     except ImportError as error:
         raise VideoError(
-            f"{name}: reader='pyav' needs PyAV, which cannot be imported ({error}); "
-            "pip install 'ittisal[video]', or take reader='opencv'"
+            f"{name}: the reader pyav needs PyAV, which cannot be imported ({error}); "
+            "pip install 'ittisal[video]', or take the reader opencv"
         ) from error
     try:
         container = av.open(address, timeout=timeout)

@@ -127,8 +127,8 @@ class RawReader:
             have += count
         if 0 < have < size:
             raise FrameError(
-                f"the raw video ends within this picture, after {have} of {size} bytes; are size "
-                "and pix_fmt right?"
+                f"the raw video ends within this picture, after {have} of {size} bytes; are its "
+                "size and pixel format right?"
             )
         return have == size
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import FrameError
 from .readers import Reader, Skipping
@@ -27,13 +29,40 @@ class Wanted:
 
     def __post_init__(self) -> None:
         for name, least in (("every", 1), ("first", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{name}={value!r} must be a whole number")
-            if value < least:
-                raise ValueError(f"{name}={value} must be at least {least}")
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
+        for name in ("start", "end"):
+            object.__setattr__(self, name, number(name, getattr(self, name)))
         if not self.start < self.end:  # NaN too
             raise ValueError(f"start={self.start:g} s must come before end={self.end:g} s")
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """An argument that has to be a whole number, of whatever type, and not below a limit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is not; named.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        found = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} must be a whole number") from None
+    if found < least:
+        raise ValueError(f"{name}={found} must be at least {least}")
+    return found
+
+
+def number(name: str, value: Any) -> float:
+    """An argument that has to be a number, of whatever type; TypeError if it is not."""
+    try:
+        if isinstance(value, (bool, str, bytes)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r} must be a number") from None
 
 
 @dataclass

@@ -61,8 +61,7 @@ def resolve(
     if isinstance(source, int) and not isinstance(source, bool):
         return _camera(source, f"camera {source}", reader)
     if isinstance(source, RawVideo):
-        name = str(getattr(source.file, "name", "the raw video"))
-        return Source(name, partial(RawReader, source, rate))
+        return Source(_raw_name(source.file), partial(RawReader, source, rate))
     if hasattr(source, "grab") and hasattr(source, "retrieve"):
         return _capture(source)
     is_file = hasattr(source, "read")  # which is iterable too, by lines
@@ -74,6 +73,13 @@ def resolve(
         else "a path, the number of a camera, an address, an iterable of arrays, or a RawVideo"
     )
     raise TypeError(f"source is a {type(source).__name__}; give {wanted}")
+
+
+def _raw_name(file: Any) -> str:
+    name = getattr(file, "name", None)
+    if name in ("<stdin>", 0):  # 0: opened by its number
+        return "standard input"
+    return name if isinstance(name, str) else "the raw video"
 
 
 def _path(path: str, reader: str, channel_order: str, fps: float) -> Source:
@@ -119,7 +125,7 @@ def _camera(which: int | str, name: str, reader: str) -> Source:
     if isinstance(which, int) and which < 0:
         raise ValueError(f"source={which}: cameras are numbered from 0")
     if reader != "opencv":
-        raise ValueError(f"{name} is read by OpenCV only; leave out reader={reader!r}")
+        raise ValueError(f"{name} is read by OpenCV only; leave out the reader {reader}")
     return Source(name, partial(open_camera, which, name), live=True, again=True, patience=False)
 
 

@@ -22,7 +22,7 @@ from .errors import NothingWanted, VideoError
 from .exchange import SLOTS, Slot
 from .feeds import Direct, Threaded
 from .readers import Source
-from .selection import Selection, Wanted
+from .selection import Selection, Wanted, number, whole
 from .sources import DEFAULT_FPS, resolve
 from .statistics import Statistics
 
@@ -105,8 +105,20 @@ class Result:
 class Stream:
     """What `stream` returns: an iterator of `Result` that holds file or device until closed.
 
-    Use it in a `with` block, or to its end; one that is forgotten lets go by itself. One thread at
-    a time may use it, but any may `close` it.
+    Use it in a `with` block, or to its end; one that is forgotten lets go by itself, once no
+    `Result` is kept either, since a result holds its stream with thread and file: keep its map, or
+    close the stream. One thread at a time may use it, but any may `close` it.
+
+    Attributes
+    ----------
+    name : str
+        The source, as in messages; passwords left out.
+    config : Config
+        The reading of the model.
+    channel_order : {"rgb", "bgr"}
+        Of `Result.frame`.
+    statistics : Statistics
+        Counts and latencies so far. They stay when the stream is closed.
     """
 
     def __init__(
@@ -389,7 +401,7 @@ class Stream:
             return VideoError(f"{self.name}: holds no frame; it is empty, cut short or damaged")
         return NothingWanted(
             f"{self.name}: none of its {read} frames up to {selection.time:.2f} s is among those "
-            "asked for; change start, end, first or every"
+            "asked for; choose other frames"
         )
 
     # --- on demand -------------------------------------------------------------------------
@@ -508,7 +520,8 @@ def stream(
     ----------
     source : str, Path, int, RawVideo, Source, cv2.VideoCapture, or iterable of arrays
         A file; an address (rtsp://, http://, ...); a directory or a pattern (``shots/*.png``) of
-        pictures, in natural order; the number of a camera; raw video in a pipe; or arrays, uint8,
+        pictures, in natural order; the number of a camera; raw video in a pipe; a capture that is
+        open, read on from where it is and released at the end; or arrays, uint8,
         uint16 or float in [0, 1], of shape (H, W, 3), or (H, W) grey, or with alpha (composited
         over white).
     config : Config
@@ -532,7 +545,8 @@ def stream(
         or before `start`, is decoded to be counted; the reader "pyav" goes far into a file by
         seeking, just as exactly.
     reader : {"opencv", "pyav"}
-        What reads files and addresses; PyAV is the extra `video`.
+        What reads files and addresses; PyAV is the extra `video`. Where frames change their size
+        midway, OpenCV scales them to the first one's and says nothing; PyAV gives them as they are.
     reconnect : float, optional
         Seconds for which to try to open a camera or address again that has vanished, after 0.5, 1,
         2, ... at most 10 s; None for ever, 0 not at all. One that was never there is an error.
@@ -591,7 +605,18 @@ def stream(
         math.inf if end is None else end,
         first,
     )
-    _check_numbers(width, fps, timeout, reconnect)
+    width = None if width is None else whole("width", width, MIN_SIDE)
+    fps = None if fps is None else number("fps", fps)
+    if fps is not None and not 0 < fps < math.inf:
+        raise ValueError(f"fps={fps:g} must be above 0")
+    timeout = number("timeout", timeout)
+    if not timeout > 0:
+        raise ValueError(f"timeout={timeout:g} must be above 0 seconds")
+    reconnect = None if reconnect is None else number("reconnect", reconnect)
+    if reconnect is not None and not reconnect >= 0:
+        raise ValueError(f"reconnect={reconnect:g} must be seconds, 0 for never, None for ever")
+    if report is not None and not callable(report):
+        raise TypeError(f"report={report!r} must be callable: it is given lines of text")
     check_channel_order(channel_order)
     clock = clock or Clock()
     opened = resolve(
@@ -618,19 +643,3 @@ def stream(
         report=report or _log,
         clock=clock,
     )
-
-
-def _check_numbers(
-    width: int | None, fps: float | None, timeout: float, reconnect: float | None
-) -> None:
-    if width is not None:
-        if isinstance(width, bool) or not isinstance(width, int):
-            raise TypeError(f"width={width!r} must be a whole number of pixels")
-        if width < MIN_SIDE:
-            raise ValueError(f"width={width} must be at least {MIN_SIDE} pixels")
-    if fps is not None and not 0 < fps < math.inf:
-        raise ValueError(f"fps={fps!r} must be above 0")
-    if not timeout > 0:
-        raise ValueError(f"timeout={timeout!r} must be above 0 seconds")
-    if reconnect is not None and not reconnect >= 0:
-        raise ValueError(f"reconnect={reconnect!r} must be seconds, 0 for never, None for ever")
