@@ -14,6 +14,7 @@ import numpy as np
 
 from ..config import MAP_LEVEL, VIDEO, Config, Phase
 from ..frames import check_channel_order
+from .records import channel_shares, weighted
 
 KINDS = ("overlay", "side-by-side", "map", "channels")
 STEP = 1 << MAP_LEVEL  # pixels of the working frame per sample of the map
@@ -111,7 +112,7 @@ class Painter:
         self._config: Config = stream.model.config
         self._colours = _grey_colours() if grey else heat_colours(stream.channel_order)
         self._brushes: dict[tuple[int, ...], _Brush] = {}
-        self._layout = _Layout(kind, stream.size, [str(c) for c in _channels(self._config)])
+        self._layout = _Layout(kind, stream.size, weighted(self._config))
         self._picture: np.ndarray | None = None
 
     @property
@@ -284,21 +285,6 @@ def heat_colours(channel_order: str) -> np.ndarray:
     return np.ascontiguousarray(colours[:, ::-1] if channel_order == "rgb" else colours)
 
 
-def channel_shares(contributions: dict[str, np.ndarray]) -> dict[str, float]:
-    """Each channel's share of all that the channels add to the map; all 0 where that is nothing.
-
-    Examples
-    --------
-    >>> channel_shares({"intensity": np.ones((2, 2)), "colour": 3 * np.ones((2, 2))})
-    {'intensity': 0.25, 'colour': 0.75}
-    """
-    sums = {
-        name: max(float(part.sum(dtype=np.float64)), 0.0) for name, part in contributions.items()
-    }
-    total = sum(sums.values())
-    return {name: part / total if total > 0 else 0.0 for name, part in sums.items()}
-
-
 def fit(picture: np.ndarray, out: np.ndarray) -> None:
     """Scale a picture into the middle of another, its proportions kept, dark around it."""
     import cv2
@@ -444,10 +430,6 @@ class _Layout:
             rows = -(-count // columns)
             size = rows * down + GAP // 2, columns * across + GAP
             self.size = size[0] + size[0] % 2, size[1] + size[1] % 2  # codecs like even sides
-
-
-def _channels(config: Config) -> list[Any]:
-    return [channel for channel, weight in config.weights if weight > 0]
 
 
 def _grey_colours() -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from .pictures import channel_shares
 
 COLUMNS = ("frame", "time", "dropped", "cut", "latency_ms", "x", "y", "value", "mean")
 
@@ -34,7 +33,7 @@ class Records:
 
     def __init__(self, stream: Any) -> None:
         config: Config = stream.config
-        self.channels = [str(channel) for channel, weight in config.weights if weight > 0]
+        self.channels = weighted(config)
 
     def __call__(self, result: Any) -> dict[str, Any]:
         """One frame's record, as plain values.
@@ -67,6 +66,26 @@ class Records:
     def header(self) -> str:
         """The first line of a CSV file."""
         return ",".join([*COLUMNS, *(f"share_{name}" for name in self.channels)])
+
+
+def channel_shares(contributions: dict[str, np.ndarray]) -> dict[str, float]:
+    """Each channel's share of all that the channels add to the map; all 0 where that is nothing.
+
+    Examples
+    --------
+    >>> channel_shares({"intensity": np.ones((2, 2)), "colour": 3 * np.ones((2, 2))})
+    {'intensity': 0.25, 'colour': 0.75}
+    """
+    sums = {
+        name: max(float(part.sum(dtype=np.float64)), 0.0) for name, part in contributions.items()
+    }
+    total = sum(sums.values())
+    return {name: part / total if total > 0 else 0.0 for name, part in sums.items()}
+
+
+def weighted(config: Config) -> list[str]:
+    """The channels that have a weight, by name."""
+    return [str(channel) for channel, weight in config.weights if weight > 0]
 
 
 def json_line(record: dict[str, Any]) -> str:
