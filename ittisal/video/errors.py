@@ -13,3 +13,15 @@ class FrameError(VideoError):
 
 class NothingWanted(VideoError):
     """The source has frames, but none of those asked for."""
+
+
+def reason(error: BaseException) -> str:
+    """Why, on one line: as the system, OpenCV or FFmpeg says it, without what surrounds that.
+
+    Examples
+    --------
+    >>> reason(OSError(28, "No space left on device", "a.mp4"))
+    'No space left on device'
+    """
+    said = getattr(error, "strerror", None) or getattr(error, "err", None) or error
+    return " ".join(str(said).split())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FrameError, VideoError
+from .errors import FrameError, VideoError, reason
 from .upright import turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
@@ -97,7 +97,7 @@ class OpenCVReader:
             if not self._capture.grab():
                 return False
         except self._faults as error:
-            raise VideoError(f"{self._name}: reading failed: {_reason(error)}") from error
+            raise VideoError(f"{self._name}: reading failed: {reason(error)}") from error
         if self._timed:  # after the grab this is the time of the frame grabbed
             self.time = self._capture.get(self._position) / 1e3
         return True
@@ -108,7 +108,7 @@ class OpenCVReader:
         try:
             good, frame = self._capture.retrieve(self._lying if lies else out)
         except self._faults as error:
-            raise FrameError(f"cannot be decoded: {_reason(error)}") from error
+            raise FrameError(f"cannot be decoded: {reason(error)}") from error
         if not good or frame is None:
             raise FrameError("cannot be decoded")
         if lies:
@@ -202,7 +202,3 @@ def _quarters(capture: Any) -> int:
     if clockwise not in (90, 180, 270) or not capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0):
         return 0
     return int(360 - clockwise) // 90
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "err", "") or error).split())

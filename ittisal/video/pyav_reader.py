@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FrameError, VideoError
+from .errors import FrameError, VideoError, reason
 from .pyav_seeking import NEAR, sought
 from .upright import turn
 
@@ -124,11 +124,11 @@ class PyAVReader:
         try:
             frame = next(self._coming, None)
         except (self._av.error.FFmpegError, OSError) as error:
-            raise VideoError(f"{self._name}: reading failed: {_reason(error)}") from error
+            raise VideoError(f"{self._name}: reading failed: {reason(error)}") from error
         if frame is None:
             return False
         if isinstance(frame, Exception):
-            raise FrameError(f"cannot be decoded: {_reason(frame)}")
+            raise FrameError(f"cannot be decoded: {reason(frame)}")
         self._frame = frame
         self.time = (
             None if frame.pts is None else float((frame.pts - self._start) * frame.time_base)
@@ -141,7 +141,7 @@ class PyAVReader:
         try:
             plain = self._reformatter.reformat(frame, format=self._format)
         except (self._av.error.FFmpegError, ValueError) as error:
-            raise FrameError(f"cannot be converted: {_reason(error)}") from error
+            raise FrameError(f"cannot be converted: {reason(error)}") from error
         plane = plain.planes[0]
         height, width = plain.height, plain.width
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
@@ -177,14 +177,10 @@ def open_pyav(
         container = av.open(address, timeout=timeout)
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(
-            f"{name}: not a video that FFmpeg can read, or a damaged one: {_reason(error)}"
+            f"{name}: not a video that FFmpeg can read, or a damaged one: {reason(error)}"
         ) from error
     if not container.streams.video:
         container.close()
         raise VideoError(f"{name}: holds no video stream, though perhaps sound")
     again = partial(av.open, address) if timeout is None and os.path.isfile(address) else None
     return PyAVReader(container, name, channel_order, again)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(getattr(error, "strerror", "") or error).split())
