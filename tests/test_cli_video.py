@@ -22,6 +22,7 @@ from ittisal.cli import video
 from ittisal.cli.interrupts import Interrupts
 from ittisal.cli.resuming import Past
 from ittisal.cli.video import _time
+from ittisal.cli.video_outputs import Outputs
 from ittisal.video import BackgroundWriter
 
 av = pytest.importorskip("av")
@@ -679,7 +680,7 @@ def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
 
 
 @POSIX
-@pytest.mark.parametrize("owner", [video.Outputs, BackgroundWriter])
+@pytest.mark.parametrize("owner", [Outputs, BackgroundWriter])
 @pytest.mark.parametrize("writer", ["opencv", "pyav"])
 def test_many_interrupts_leave_no_temporary(owner, writer, folder, tmp_path, here, monkeypatch):
     """The second, while outputs are completed, gives them up; those after it are not heard."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import glob
-import json
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -15,28 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from ..config import MIN_SIDE, Config
-from ..video import RawVideo, Source, Stream, VideoError, stream, writers
-from ..video.opencv_writer import CODECS as OPENCV_SUFFIXES
+from ..video import RawVideo, Source, Stream, VideoError, stream
 from ..video.pictures import KINDS
-from ..video.pyav_writer import CODECS as PYAV_SUFFIXES
 from ..video.raw import PIXEL_FORMATS
 from ..video.sources import DEFAULT_FPS, READERS
 from ..video.writers import RAW_FORMATS, WRITERS
 from . import images, options
-from .errors import UsageError, debugging, reason
-from .interrupts import Interrupts
-from .progress import Progress
-from .resuming import Parts, Past
-from .video_outputs import STDOUT, Outputs, Request, publish
+from .errors import UsageError, debugging
+from .resuming import Parts
+from .video_request import Request, inputs_of, make_request, names_a_file
+from .video_run import CAPPED_FPS, LEAST_FPS, MOST_FPS, Run
 from .window import Window
-
-LEAST_FPS, MOST_FPS = 1.0, 240.0  # of inputs, as far as they are believed
-CAPPED_FPS = 120.0  # of videos of those above
-TOLD = (
-    "dropped", "failed", "missing", "cuts", "resizes", "reconnects", "mended", "repeated",
-    "left_out",
-)  # fmt: skip
-NOTABLE = 0.1  # share of frames repeated or left out that is worth a line
 
 DESCRIPTION = """\
 The saliency of every frame of a video, or of the newest frame of a live one: as a video, as one
@@ -186,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
     images.require_opencv()
     _quieten()
     options.check_backend(args.backend, config, args.threads)
-    request = _request(args)
+    request = make_request(args)
     opening = _opening(args, config)
     for path in request.files:
         images.probe_directory(
@@ -196,7 +182,7 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     window = Window() if args.show else None
     parts = _parts(args, request, config) if args.resume else None
-    at_work = _Run(args, request, config, opening, window, parts)
+    at_work = Run(args, request, config, opening, window, parts)
     try:
         return at_work.go()
     except Exception as error:
@@ -207,374 +193,6 @@ def run(args: argparse.Namespace) -> int:
             parts.close()
         if window is not None:
             window.close()
-
-
-class _Run:
-    """One run of the command, from the opened outputs to what is told at the end."""
-
-    def __init__(
-        self,
-        args: argparse.Namespace,
-        request: Request,
-        config: Config,
-        opening: Callable[..., Stream],
-        window: Window | None,
-        parts: Parts | None,
-    ) -> None:
-        self.args, self.request, self.config = args, request, config
-        self.opening, self.window, self.parts = opening, window, parts
-        self.interrupts = Interrupts()
-        self.progress = Progress(0, wanted=False)
-        self.past = Past(config)
-        before = parts.state if parts is not None else {}
-        self.base: dict[str, Any] = before.get("counts", {})  # of earlier runs
-        self.next = before.get("next", 0)
-        self.again: dict[str, Any] = {}  # counted again while the past was rebuilt
-        self.fps = before.get("fps", DEFAULT_FPS)
-        self.about: dict[str, Any] = {}
-        self.error: OSError | None = None
-        self.complete = bool(before.get("complete"))
-        self.broken = False  # an output, so that not all of the last frame is written
-        self.done = 0  # frames of this run
-        self.made = True  # outputs, unless there was nothing to put into them
-        self.told = False
-
-    def go(self) -> int:
-        """The exit status."""
-        state = self.parts.state if self.parts is not None else {}
-        with self.interrupts:
-            if not state.get("complete"):
-                self._frames()
-            interrupted = self.interrupts.number
-            if self.parts is not None and self.parts.state["complete"]:
-                for text in publish(self.parts, self.request, self.fps):
-                    self._note(text)
-        summary = self._summary()
-        self._tell(summary)
-        if self.error is not None:
-            raise self.error
-        if interrupted is not None and not self.complete:
-            how = "interrupted" if interrupted == signal.SIGINT else "terminated"
-            resume = "" if self.parts is None else "; the same command goes on from there"
-            print(f"ittisal video: {how}{resume}", file=sys.stderr)
-            return 128 + interrupted
-        return 1 if summary["failed"] or summary["missing"] else 0
-
-    def _frames(self) -> None:
-        try:
-            with self.interrupts.waiting():
-                first = self.parts.state["first"] if self.parts is not None else 0
-                opened = self.opening(first=first, report=self._report)
-        except KeyboardInterrupt:
-            return
-        with opened:
-            self.fps = self.args.fps or max(
-                _likely(opened.fps) / self.args.every, writers.LEAST_FPS
-            )
-            if self.parts is not None:
-                self.parts.state["fps"] = self.fps
-            outputs = Outputs(
-                opened,
-                self.request,
-                self.fps,
-                window=self.window,
-                parts=self.parts,
-                note=self._note,
-            )
-            try:
-                total, done = self._total(opened), self.base.get("frames", 0)
-                wanted = not self.args.quiet
-                with Progress(total, wanted=wanted, unit="frame", done=done) as self.progress:
-                    self.complete = self._each(opened, outputs)
-                    self._end(opened, outputs)
-            except BaseException:
-                outputs.abandon()
-                raise
-            finally:
-                self._learn(opened, outputs)
-
-    def _each(self, opened: Stream, outputs: Outputs) -> bool:
-        """Work on frame after frame; whether all are done that were wanted."""
-        count = self.base.get("frames", 0)
-        unsaved = 0
-        while True:
-            if self.args.frames is not None and count >= self.args.frames:
-                return True
-            try:
-                with self.interrupts.waiting():
-                    result = next(opened, None)
-            except KeyboardInterrupt:
-                return False
-            except VideoError as error:
-                if not count:
-                    raise
-                self.error = error  # what is done is kept
-                return False
-            if result is None:
-                return True
-            self.past.add(result.index, result.time)
-            if result.index < self.next:
-                self.again = opened.statistics.as_dict()
-                continue
-            try:
-                more = outputs.take(result)
-            except OSError as error:
-                self.error, self.broken = error, True
-                return False
-            self.next = result.index + 1
-            count, unsaved, self.done = count + 1, unsaved + 1, self.done + 1
-            self.progress.step()
-            if self.parts is not None and unsaved >= self.args.checkpoint:
-                self._save(opened, outputs, complete=False)
-                unsaved = 0
-            if not more:
-                return True
-
-    def _end(self, opened: Stream, outputs: Outputs) -> None:
-        if not (self.done or self.complete or self.broken):
-            self.made = False  # and what stands there from another run stays
-            outputs.abandon()
-            return
-        try:
-            if self.parts is not None and not self.broken:
-                self._save(opened, outputs, complete=self.complete)
-            outputs.finish()
-        except OSError as error:
-            raise (self.error or error) from None  # the first says what is the matter
-
-    def _save(self, opened: Stream, outputs: Outputs, *, complete: bool) -> None:
-        outputs.save(
-            next=self.next,
-            first=self.past.first,
-            counts=self._counts(opened, outputs),
-            complete=complete,
-        )
-
-    def _counts(self, opened: Stream, outputs: Outputs) -> dict[str, Any]:
-        """Counts of all runs, each frame once."""
-        now = opened.statistics.as_dict()
-        counts = {
-            name: self.base.get(name, 0) + number - self.again.get(name, 0)
-            for name, number in now.items()
-            if isinstance(number, int)
-        }
-        counts["missing"] = now["missing"]
-        for name in ("repeated", "left_out"):
-            counts[name] = self.base.get(name, 0) + outputs.counts.get(name, 0)
-        return counts
-
-    def _learn(self, opened: Stream, outputs: Outputs) -> None:
-        """Keep what is told at the end."""
-        statistics = opened.statistics.as_dict()
-        self.base = self._counts(opened, outputs)
-        self.about = {
-            "width": opened.size[1],
-            "height": opened.size[0],
-            "backend": opened.model.backend,
-            **{name: statistics[name] for name in ("seconds", "fps", "latency_ms")},
-        }
-
-    def _summary(self) -> dict[str, Any]:
-        names = ("frames", "dropped", "failed", "missing", "repeated", "left_out")
-        counts = {
-            name: self.base.get(name, 0)
-            for name in (*names, "reconnects", "cuts", "resizes", "mended")
-        }
-        state = self.parts.state if self.parts is not None else {"complete": bool(self.about)}
-        return {
-            "input": self.args.input,
-            "outputs": self.request.files if state["complete"] and self.made else [],
-            "interrupted": self.interrupts.number is not None and not self.complete,
-            **counts,
-            **self.about,
-            **({"error": reason(self.error)} if self.error is not None else {}),
-        }
-
-    def tell_error(self, error: Exception) -> None:
-        """With --json, what ends a run before there is a summary; `main` tells the person."""
-        if self.args.json and not self.told and not isinstance(error, UsageError):
-            name = self.args.input
-            print(json.dumps({"input": name, "error": reason(error).removeprefix(f"{name}: ")}))
-
-    def _tell(self, summary: dict[str, Any]) -> None:
-        self.told = True
-        if self.args.json:
-            print(json.dumps(summary))
-        elif not self.args.quiet and not _takes_stdout(self.request):
-            for path in summary["outputs"]:
-                print(path)
-        if self.args.quiet or "latency_ms" not in summary:
-            return
-        moved = summary["repeated"] + summary["left_out"]
-        if self.args.fps is None and moved > NOTABLE * summary["frames"]:
-            print(
-                "ittisal video: the times vary, or frames are missing: see what was repeated and "
-                "left out below; --writer pyav keeps the times, or give --fps",
-                file=sys.stderr,
-            )
-        latency = {k: v for k, v in summary["latency_ms"].items() if v is not None}
-        told = ", ".join(f"{name} {value:.1f}" for name, value in latency.items())
-        counts = ", ".join(
-            f"{summary[name]} {name.replace('_', ' ')}"
-            for name in TOLD
-            if summary[name] or name in ("dropped", "failed")
-        )
-        print(
-            f"ittisal video: {summary['frames']} frames, {summary['fps']:.1f} per second; "
-            f"{counts}; latency in ms: {told or 'none'}",
-            file=sys.stderr,
-        )
-
-    def _total(self, opened: Stream) -> int | None:
-        """About how many frames there will be."""
-        args, total = self.args, opened.frames
-        if total is not None and opened.fps:
-            end = min(total, args.end * opened.fps) if args.end is not None else total
-            total = max(round(end - (args.start or 0.0) * opened.fps), 0)
-        if total is not None:
-            total = -(-total // args.every)
-        if args.frames is not None:
-            total = min(total, args.frames) if total is not None else args.frames
-        return total
-
-    def _report(self, text: str) -> None:
-        self.progress.say(f"ittisal video: {text}")
-
-    def _note(self, text: str) -> None:
-        if not self.args.quiet:
-            self._report(text)
-
-
-def _request(args: argparse.Namespace) -> Request:
-    """The options about outputs in one piece, contradictions refused."""
-    if not args.input:
-        raise UsageError("INPUT is empty; give a file, a camera's number, an address or a folder")
-    kind = args.kind or "overlay"
-    if args.grey and kind == "overlay":
-        raise UsageError("--grey is about maps; add --map, --side-by-side or --channels")
-    output = args.output
-    wanted = (args.jsonl, args.csv, args.show or None)
-    if output is None and (wanted == (None, None, None) or (args.kind and not args.show)):
-        output = _default_output(args, kind)
-    form = _form(args, output)
-    on_stdout = [
-        name
-        for name, value in (("-o", output), ("--jsonl", args.jsonl), ("--csv", args.csv))
-        if value == STDOUT
-    ] + (["--json"] if args.json else [])
-    if len(on_stdout) > 1:
-        raise UsageError(
-            f"standard output takes one of {' and '.join(on_stdout)}; give the others a file"
-        )
-    if form == "pipe" and sys.stdout.isatty():
-        raise UsageError(
-            "raw video would go to standard output, which is a terminal; redirect it, or give a "
-            "file with -o"
-        )
-    if args.out_pix_fmt is not None:
-        if form != "pipe":
-            raise UsageError("--out-pix-fmt is about raw video on standard output; add -o -")
-        if args.out_pix_fmt not in RAW_FORMATS:
-            raise UsageError(
-                f"--out-pix-fmt {args.out_pix_fmt} is not one of {', '.join(RAW_FORMATS)}"
-            )
-    if args.resume and (form == "pipe" or STDOUT in (args.jsonl, args.csv)):
-        raise UsageError("--resume needs files; standard output cannot be gone back on")
-    writer = args.writer or args.reader
-    sound = None
-    if form == "video" and writer == "pyav" and not args.no_sound and not args.live:
-        sound = args.input if os.path.isfile(args.input) else None
-    if form == "video" and args.fps is not None and args.fps < writers.LEAST_FPS:
-        raise UsageError(
-            f"--fps {args.fps:g}: videos have at least {writers.LEAST_FPS:g}; write pictures, -o "
-            "DIR/, or records, --jsonl"
-        )
-    request = Request(
-        kind, args.grey, output, form, args.out_pix_fmt or "bgr24", args.jsonl, args.csv, writer,
-        sound,
-    )  # fmt: skip
-    _check_names(args, request)
-    return request
-
-
-def _default_output(args: argparse.Namespace, kind: str) -> str:
-    name = args.input
-    if not _names_a_file(name):
-        raise UsageError("what should be made? Give -o, --jsonl, --csv or --show")
-    if args.raw:
-        raise UsageError("--raw needs a folder for its files: -o DIR/")
-    path = Path(name)
-    return str(path.with_name(f"{path.stem}.{kind}.mp4"))
-
-
-def _names_a_file(name: str) -> bool:
-    """Whether an input is a file, or would be one if it were there."""
-    if os.path.exists(name):
-        return os.path.isfile(name)
-    other = name == STDOUT or name.isdecimal() or "://" in name
-    return not other and not any(sign in name for sign in "*?[")
-
-
-def _form(args: argparse.Namespace, output: str | None) -> str:
-    """What the output is."""
-    if output is None:
-        return "none"
-    if output == "":
-        raise UsageError("-o is empty; give a file, a directory, or - for standard output")
-    if output.endswith((os.sep, "/")) or os.path.isdir(output):
-        return "maps" if args.raw else "folder"
-    if args.raw:
-        raise UsageError("--raw needs a folder for its files: -o DIR/")
-    if output == STDOUT:
-        return "pipe"
-    suffix, writer = Path(output).suffix.lower(), args.writer or args.reader
-    suffixes = OPENCV_SUFFIXES if writer == "opencv" else PYAV_SUFFIXES
-    if suffix not in suffixes:
-        other = PYAV_SUFFIXES if writer == "opencv" else OPENCV_SUFFIXES
-        hint = f"add --writer {'pyav' if writer == 'opencv' else 'opencv'}, " * (suffix in other)
-        raise UsageError(
-            f"-o {output}: {writer} writes {', '.join(suffixes)}; {hint}end in one of these, or in "
-            "/ for a folder of pictures"
-        )
-    return "video"
-
-
-def _check_names(args: argparse.Namespace, request: Request) -> None:
-    """Refuse outputs that would take the place of the input or of each other."""
-    seen: dict[str, str] = {}
-    for path in request.files:
-        key = os.path.realpath(path)
-        if key in seen:
-            raise UsageError(f"{path} is given twice; every output needs a name of its own")
-        seen[key] = path
-    read = args.input if args.input != STDOUT else ""
-    places = {os.path.realpath(path) for path in _inputs(read)}
-    if not os.path.isfile(read):  # pictures: nothing goes among them
-        places |= {os.path.dirname(path) for path in places}
-    if os.path.exists(read):
-        places.add(os.path.realpath(read))
-    for key, path in seen.items():
-        if key in places:
-            raise UsageError(f"{path} would overwrite the input {args.input}; give another place")
-
-
-def _likely(fps: float | None) -> float:
-    """The rate of a video that is not told otherwise: the input's, unless that is none.
-
-    Files of browsers give the ticks of their clock, 1000 per second, and files with long gaps
-    averages that no part of them has.
-
-    Examples
-    --------
-    >>> [_likely(fps) for fps in (None, 0.0056, 23.976, 240.0, 1000.0)]
-    [25.0, 1.0, 23.976, 240.0, 120.0]
-    """
-    fps = fps or DEFAULT_FPS
-    return CAPPED_FPS if fps > MOST_FPS else max(fps, LEAST_FPS)
-
-
-def _takes_stdout(request: Request) -> bool:
-    return STDOUT in (request.output, request.jsonl, request.csv)
 
 
 def _opening(args: argparse.Namespace, config: Config) -> Callable[..., Stream]:
@@ -590,7 +208,7 @@ def _opening(args: argparse.Namespace, config: Config) -> Callable[..., Stream]:
         source = int(source)
     if args.start is not None and args.end is not None and args.start >= args.end:
         raise UsageError(f"--start {args.start:g} s is not before --end {args.end:g} s")
-    if args.resume and not (_inputs(args.input) or _names_a_file(args.input)):
+    if args.resume and not (inputs_of(args.input) or names_a_file(args.input)):
         raise UsageError("--resume needs an input that can be read again: a file or a folder")
     if args.resume and args.live:
         raise UsageError("--resume is for every frame of a file, --live for the newest; give one")
@@ -644,19 +262,6 @@ def _stdin(args: argparse.Namespace) -> Any:
     return Source(name, partial(open_file, "pipe:0", name))
 
 
-def _inputs(name: str) -> list[Path]:
-    """The files that an input stands for; none if it is no file."""
-    if name == STDOUT:
-        return []
-    if os.path.isfile(name):
-        return [Path(name)]
-    if os.path.isdir(name):
-        return sorted(path for path in Path(name).iterdir() if path.is_file())
-    if "://" not in name and any(sign in name for sign in "*?["):
-        return sorted(Path(p) for p in glob.glob(name, recursive=True) if os.path.isfile(p))
-    return []
-
-
 def _parts(args: argparse.Namespace, request: Request, config: Config) -> Parts:
     """The directory of a run that can be resumed, beside its first output."""
     if not request.files:
@@ -676,7 +281,7 @@ def _parts(args: argparse.Namespace, request: Request, config: Config) -> Parts:
         "the model's": config.to_dict(),
     }
     directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")
-    return Parts(directory, asked, _inputs(args.input))
+    return Parts(directory, asked, inputs_of(args.input))
 
 
 def _quieten() -> None:

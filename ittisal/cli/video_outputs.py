@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,58 +16,8 @@ from ..video.pictures import Brightness, Painter
 from ..video.records import Records, csv_line, json_line
 from ..video.writers import BackgroundWriter, FolderWriter, Named, RawWriter, open_video
 from .resuming import Parts
+from .video_request import STDOUT, Request
 from .window import Window
-
-STDOUT = "-"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to make.
-
-    Parameters
-    ----------
-    kind, grey : str, bool
-        As for `Painter`.
-    output : str, optional
-        A video file, a folder, or - for standard output.
-    form : {"video", "folder", "maps", "pipe", "none"}
-        What the output is; `maps` are raw, in a folder.
-    pix_fmt : str
-        Of a pipe.
-    jsonl, csv : str, optional
-        Where the records go.
-    writer : {"opencv", "pyav"}
-    sound : str, optional
-        Where a video gets its sound from.
-    """
-
-    kind: str
-    grey: bool
-    output: str | None
-    form: str
-    pix_fmt: str
-    jsonl: str | None
-    csv: str | None
-    writer: str
-    sound: str | None
-
-    @property
-    def drawn(self) -> bool:
-        """Whether pictures are written."""
-        return self.form in ("video", "folder", "pipe")
-
-    @property
-    def records(self) -> dict[str, str]:
-        """Where each form of records goes, by its suffix."""
-        given = {".jsonl": self.jsonl, ".csv": self.csv}
-        return {suffix: path for suffix, path in given.items() if path}
-
-    @property
-    def files(self) -> list[str]:
-        """All that will be there in the end."""
-        output = [] if self.output in (None, STDOUT) else [str(self.output)]
-        return output + [path for path in self.records.values() if path != STDOUT]
 
 
 class Lines:
