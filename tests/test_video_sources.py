@@ -22,6 +22,7 @@ from clips import FakeModel
 import ittisal
 from ittisal.video import NothingWanted, RawVideo, VideoError, stream
 from ittisal.video.arrays import ArrayReader
+from ittisal.video.headers import Header, header
 from ittisal.video.opencv_reader import open_file
 from ittisal.video.pictures_reader import natural
 from ittisal.video.pyav_reader import PyAVReader, open_pyav
@@ -250,6 +251,35 @@ def test_numbers_may_be_numpys(model):
 # --- files that are none ------------------------------------------------------------------------
 
 
+def test_headers_of_mp4(tmp_path):
+    def box(kind, data, size=None):
+        return (8 + len(data) if size is None else size).to_bytes(4, "big") + kind + data
+
+    short = box(
+        b"mvhd", bytes(12) + (600).to_bytes(4, "big") + (1500).to_bytes(4, "big") + bytes(80)
+    )
+    long = bytes([1]) + bytes(19) + (600).to_bytes(4, "big") + (1500).to_bytes(8, "big")
+    long = box(b"mvhd", long + bytes(80))
+    unknown = box(b"mvhd", bytes(12) + (600).to_bytes(4, "big") + bytes(84))
+    sound, kind = box(b"mdat", bytes(100)), box(b"ftyp", b"isom0000")
+    wide = box(b"mdat", (16 + 50).to_bytes(8, "big") + bytes(50), size=1)
+    path = tmp_path / "clip.mp4"
+    for rest, seconds in [
+        (sound + box(b"moov", short), 2.5),
+        (wide + box(b"moov", box(b"free", b"12") + long), 2.5),
+        (box(b"moov", short, size=0), 2.5),
+        (box(b"moov", unknown), None),
+        (box(b"moov", short)[:30], None),
+        (sound, None),
+        (box(b"mdat", b"", size=3), None),
+        (b"", None),
+    ]:
+        path.write_bytes(kind + rest)
+        assert header(str(path)) == Header(mp4=True, seconds=seconds)
+    path.write_bytes(b"")
+    assert header(str(path)) == header(str(tmp_path)) == Header()
+
+
 def test_files_that_cannot_be_opened(tmp_path, reader, monkeypatch):
     def refused(path, message):
         with pytest.raises(VideoError, match=message) as caught:
@@ -402,7 +432,7 @@ def test_frames_shown_for_longer_are_not_lost(tmp_path, reader, name):
     assert not said and results.statistics.missing == 0
 
 
-def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path):
+def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path, reader):
     """The frames before its beginning are still in it, and are not shown."""
     whole = clips.write_video(tmp_path / "whole.mp4", clips.grey_frames(50), gop=50)
     with av.open(str(whole)) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
@@ -414,7 +444,7 @@ def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path):
                 packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
                 target.mux(packet)
     said = []
-    with stream(tmp_path / "clip.mp4", reader="pyav", report=said.append) as results:
+    with stream(tmp_path / "clip.mp4", reader=reader, report=said.append) as results:
         assert results.frames == 30
         assert [clips.number(r.frame) for r in results] == list(range(20, 50))
     assert not said and results.statistics.missing == 0

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 
 from .errors import FrameError, VideoError, reason
+from .headers import Header, header
+from .readers import TRIMMED
 from .upright import turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
-MATROSKA = b"\x1a\x45\xdf\xa3"  # what its files begin with, WebM's too
-MP4 = b"ftyp"  # the same, from the fifth byte on
+UNKNOWN = Header()
 MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
 
 
@@ -30,29 +30,17 @@ class OpenCVReader:
         For messages.
     timed : bool
         Whether it knows presentation times; cameras do not.
-    from_zero : bool
-        Whether the number of frames that it tells counts from time 0, though the first may be
-        shown later.
-    counted : bool
-        Whether that number is a count, rather than an estimate from the duration.
+    header : Header
+        What is known of a file besides.
     """
 
     channel_order = "bgr"
     fills = True
 
-    def __init__(
-        self,
-        capture: Any,
-        name: str,
-        *,
-        timed: bool,
-        from_zero: bool = False,
-        counted: bool = False,
-    ) -> None:
+    def __init__(self, capture: Any, name: str, *, timed: bool, header: Header = UNKNOWN) -> None:
         import cv2
 
         self._capture, self._name, self._timed = capture, name, timed
-        self.counted = counted
         self._position = cv2.CAP_PROP_POS_MSEC
         self._faults = cv2.error
         self.time: float | None = None
@@ -63,7 +51,12 @@ class OpenCVReader:
         fps, frames = (capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         self.fps: float | None = fps if 0 < fps < 10_000 else None
         self.frames: int | None = int(frames) if timed and 0 < frames < MAX_FRAMES else None
-        if from_zero and self.frames is not None:
+        self.counted = header.mp4 and self.frames is not None
+        if self.frames is not None and self.fps is not None and header.seconds is not None:
+            shown = round(header.seconds * self.fps)
+            if shown < self.frames * TRIMMED - 1:
+                self.frames, self.counted = shown, False
+        if self.frames is not None and header.matroska:
             self._leave_out_start(self.frames)
 
     def _leave_out_start(self, frames: int) -> None:
@@ -132,14 +125,7 @@ def open_file(path: str, name: str) -> OpenCVReader:
             f"{name}: not a video that OpenCV can read, or a damaged one; try the reader pyav, "
             "or see what `ffprobe` says about it"
         )
-    begin = _beginning(path)
-    return OpenCVReader(
-        capture,
-        name,
-        timed=True,
-        from_zero=begin.startswith(MATROSKA),
-        counted=begin[4:8] == MP4,
-    )
+    return OpenCVReader(capture, name, timed=True, header=header(path))
 
 
 def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
@@ -152,8 +138,8 @@ def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
             f"{name}: nothing that OpenCV can read answers there within {timeout:g} s; check "
             "address, name and password, and that it plays elsewhere"
         )
-    matroska = address.lower().endswith((".mkv", ".webm"))
-    return OpenCVReader(capture, name, timed=True, from_zero=matroska)
+    known = Header(matroska=address.lower().endswith((".mkv", ".webm")))
+    return OpenCVReader(capture, name, timed=True, header=known)
 
 
 def open_camera(index: int | str, name: str) -> OpenCVReader:
@@ -184,14 +170,6 @@ def _open(address: str, backend: int, timeout: int) -> Any:
         return capture
     capture.release()
     return None
-
-
-def _beginning(path: str) -> bytes:
-    """The first bytes of a file; none of a pipe's, which can be read once only."""
-    if not os.path.isfile(path):
-        return b""
-    with open(path, "rb") as file:
-        return file.read(8)
 
 
 def _quarters(capture: Any) -> int:

@@ -12,9 +12,9 @@ import numpy as np
 
 from .errors import FrameError, VideoError, reason
 from .pyav_seeking import NEAR, sought
+from .readers import TRIMMED
 from .upright import turn
 
-TRIMMED = 0.995  # of the frames that are counted, if no more than these have time to be shown
 MAX_FAULTS = 100  # packets in a row that cannot be decoded
 
 

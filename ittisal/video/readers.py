@@ -8,6 +8,9 @@ from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
+# Share of the frames counted in a file, if no more have time to be shown: it was trimmed.
+TRIMMED = 0.995
+
 
 class Reader(Protocol):
     """An open source. Used by one thread at a time; `close` by the same one.
