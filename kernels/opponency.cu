@@ -99,7 +99,8 @@ struct BackgroundColumn {
             size = float(distance);
         } else {
             const float difference = sum - before;
-            after = keep > 0.0f ? fmaf(-difference, keep, sum) : sum;  // whatever was there
+            // Bounded, so that of what a bad frame may have left, NaN too, nothing is kept by 0.
+            after = fmaf(-fminf(fmaxf(difference, -1e30f), 1e30f), keep, sum);
             size = fabsf(difference);
         }
         if (y >= 0 && y < height) becomes[size_t(y) * pitch] = after;

@@ -7,7 +7,7 @@ from functools import cache
 
 import nvrtc
 import pytest
-from test_stages import CONFIGS
+from test_stages import CONFIGS, MOVING
 
 from ittisal import INVT, ITTI_1998, VIDEO
 from ittisal.cuda import sources, variant
@@ -99,7 +99,12 @@ def test_every_value_of_every_option_is_compiled():
         return found
 
     kinds = [(d, n) for d in variant.BITS for n in (1, 3)]
-    every = [(c, o, *kind) for c in CONFIGS.values() for o in ("rgb", "bgr") for kind in kinds]
+    every = [
+        (c, o, *kind)
+        for c in (*CONFIGS.values(), *MOVING.values())
+        for o in ("rgb", "bgr")
+        for kind in kinds
+    ]
     here = [(c, order_for(d), d, n) for c, d, n in VARIANTS.values()]
     assert values(here) == values(every)
 
