@@ -269,8 +269,8 @@ class LongRun:
 
 class Staleness:
     """How old a frame is when its map is handed over: 640x480 at 60 frames per second by the
-    clock, to one who takes 50 ms over each. Wanted: one interval, the longest that the clock made of
-    it, and one computing time at most.
+    clock, to one who takes 50 ms over each. Wanted: one interval, the longest that came of it, and
+    one computing time at most.
     """
 
     def track_age(self) -> dict[str, float]:
