@@ -55,7 +55,7 @@ struct SurroundColumn {
     }
 };
 
-// What is kept of a difference: its size, its two halves, or (RECTIFIED, of directions) the
+// What is kept of a difference: its size, its two halves, or (RECTIFIED, of orientation) the
 // positive.
 __device__ __forceinline__ void contrast(float difference, bool rectified, float* value) {
     if constexpr (HALVES == 2) {
