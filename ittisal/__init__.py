@@ -4,7 +4,7 @@
 Importing this loads NumPy and nothing heavier: Numba comes with the first model.
 """
 
-from . import video
+from . import metrics, video
 from ._version import __version__
 from .config import INVT, ITTI_1998, VIDEO, Config, preset
 from .maps import enlarge
@@ -22,6 +22,7 @@ __all__ = [
     "VideoError",
     "__version__",
     "enlarge",
+    "metrics",
     "preset",
     "saliency_map",
     "stream",

@@ -17,13 +17,14 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
-    "__init__": ("_version config maps model pipeline video", ""),
+    "__init__": ("_version config maps metrics model pipeline video", ""),
     "__main__": ("cli", ""),
     "_version": ("", ""),
     "backends": ("config pipeline", ""),
     "config": ("", ""),
     "frames": ("config", "numpy"),
     "maps": ("config", "numpy"),
+    "metrics": ("metrics", "numpy"),
     "model": ("backends config frames maps pipeline plan", "numpy"),
     "pipeline": ("config plan", "numpy"),
     "plan": ("config", "numpy"),

@@ -1,0 +1,101 @@
+"""Densities: of fixations, and of maps that are none yet."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .prepared import MapLike, pixels_of, prepare
+
+
+def empirical_density(
+    x: np.ndarray, y: np.ndarray, shape: tuple[int, int], sigma_px: float
+) -> np.ndarray:
+    """Density of fixations: their histogram over pixels, blurred by a Gaussian.
+
+    What `cc`, `sim` and `kl` compare maps with. The Gaussian is not truncated; what falls outside
+    the image is lost, and the rest scaled to a sum of 1.
+
+    Parameters
+    ----------
+    x, y : array_like of shape (F,)
+        Fixations in pixels. Repeated ones count as often as they occur.
+    shape : (int, int)
+        (H, W) of the image.
+    sigma_px : float
+        Standard deviation in pixels, above 0: by custom about one degree of visual angle.
+
+    Returns
+    -------
+    float64 ndarray of shape (H, W)
+        Not negative, sums to 1.
+
+    Raises
+    ------
+    ValueError
+        No fixations, one outside the image, or a sigma that is not above 0.
+
+    Notes
+    -----
+    Bylinskii et al. 2019 (see `cc`): "fixation map" blurred by one degree of visual angle.
+
+    Examples
+    --------
+    >>> empirical_density([1.5, 1], [0.2, 0], (1, 3), sigma_px=1).round(2)
+    array([[0.27, 0.45, 0.27]])
+    """
+    if not 0 < sigma_px < math.inf:
+        raise ValueError(f"sigma_px={sigma_px} must be above 0 and finite")
+    columns, rows = pixels_of(x, y, shape)
+    # The Gaussian is separable, so rows and columns without a fixation need no work.
+    columns, column = np.unique(columns, return_inverse=True)
+    rows, row = np.unique(rows, return_inverse=True)
+    histogram = np.zeros((len(rows), len(columns)))
+    np.add.at(histogram, (row, column), 1)
+    density = _gaussian(shape[0], rows, sigma_px).T @ (
+        histogram @ _gaussian(shape[1], columns, sigma_px)
+    )
+    return density / density.sum()
+
+
+def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
+    """A map taken for a density: ln of its share of the sum, mixed with a uniform density.
+
+    ln((1 - uniform) s / sum(s) + uniform / (H W)), so that no fixation is impossible. It makes
+    `information_gain` computable for any map, but fair only to maps that mean a probability; the
+    read-out (`ittisal.readout`) fits one instead.
+
+    Parameters
+    ----------
+    saliency : array_like of shape (H, W), or PreparedMap
+        Not negative. A map of zeros counts as uniform.
+    uniform : float in (0, 1]
+        Share of the uniform density.
+
+    Returns
+    -------
+    float64 ndarray of shape (H, W)
+        Natural logarithms; |logsumexp| is below 1e-12.
+
+    Raises
+    ------
+    ValueError
+        A value that is negative or not finite, or a share out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.exp(log_density([[0, 1]], uniform=0.5))
+    array([[0.25, 0.75]])
+    """
+    if not 0 < uniform <= 1:
+        raise ValueError(f"uniform={uniform} must be above 0 and at most 1")
+    prepared = prepare(saliency)
+    return np.log((1 - uniform) * prepared.distribution + uniform / prepared.values.size)
+
+
+def _gaussian(size: int, centres: np.ndarray, sigma: float) -> np.ndarray:
+    """Heights at pixels 0 to size - 1 of Gaussians at `centres`, one per row."""
+    distances = (np.arange(size) - centres[:, None]) / sigma
+    return np.exp(-0.5 * distances**2)

@@ -1,0 +1,133 @@
+"""Scores of the map against a density of fixations, pixel by pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .prepared import MapLike, PreparedMap, prepare
+
+EPSILON = 2.0**-52  # of `kl`, as in the MIT code
+
+
+def cc(saliency: MapLike, density: MapLike) -> float:
+    """Pearson's correlation of map and density, over pixels.
+
+    The covariance over the product of the deviations. An increasing affine transform of either
+    changes nothing.
+
+    Parameters
+    ----------
+    saliency, density : array_like of shape (H, W), or PreparedMap
+        The density as `empirical_density` makes it.
+
+    Returns
+    -------
+    float
+        -1 to 1; 0 where either is constant.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, or a value is not finite.
+
+    Notes
+    -----
+    Bylinskii, Judd, Oliva, Torralba & Durand, "What do different evaluation metrics tell us about
+    saliency models?", IEEE TPAMI 41(3), 2019.
+
+    Examples
+    --------
+    >>> round(cc([[0, 1], [2, 3]], [[1, 3], [5, 7]]), 12)
+    1.0
+    """
+    a, b = _pair(saliency, density)
+    if a.constant or b.constant:
+        return 0.0
+    products = np.vdot(a.centred, b.centred)
+    return float(products / a.values.size / a.deviation / b.deviation)
+
+
+def sim(saliency: MapLike, density: MapLike) -> float:
+    """Similarity, the histogram intersection: the probability that map and density share.
+
+    The sum over pixels of min(p, q), p and q being map and density over their sums.
+
+    Parameters
+    ----------
+    saliency, density : array_like of shape (H, W), or PreparedMap
+        Not negative. A map of zeros counts as uniform.
+
+    Returns
+    -------
+    float
+        0 to 1; 1 where they are equal.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, or a value is negative or not finite; an all-zero density.
+
+    Notes
+    -----
+    Bylinskii et al. 2019 (see `cc`), as Judd, Durand & Torralba, "A benchmark of computational
+    models of saliency to predict human fixations", MIT-CSAIL-TR-2012-001. The MIT code first
+    subtracts each map's minimum; here maps are taken as they are.
+
+    Examples
+    --------
+    >>> sim([[1, 1, 2]], [[2, 1, 1]])
+    0.75
+    """
+    p, q = _distributions(saliency, density)
+    return float(np.minimum(p, q).sum())
+
+
+def kl(saliency: MapLike, density: MapLike) -> float:
+    """Kullback-Leibler divergence of the map from the density, in nats: lower is better.
+
+    The sum over pixels of q ln(e + q / (e + p)), p and q being map and density over their sums,
+    e = 2^-52. Where the map is 0 and the density is not, the score is large, and it is e that
+    says how large.
+
+    Parameters
+    ----------
+    saliency, density : array_like of shape (H, W), or PreparedMap
+        Not negative. A map of zeros counts as uniform.
+
+    Returns
+    -------
+    float
+        About 0 where they are equal.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, or a value is negative or not finite; an all-zero density.
+
+    Notes
+    -----
+    Bylinskii et al. 2019 (see `cc`), eq. 6, with the MIT code's e.
+
+    Examples
+    --------
+    >>> round(kl([[1, 1]], [[3, 1]]), 6)  # .75 ln 1.5 + .25 ln .5
+    0.130812
+    """
+    p, q = _distributions(saliency, density)
+    ratio = q / (p + EPSILON)
+    ratio += EPSILON
+    return float(np.dot(q.ravel(), np.log(ratio, out=ratio).ravel()))
+
+
+def _pair(saliency: MapLike, density: MapLike) -> tuple[PreparedMap, PreparedMap]:
+    a, b = prepare(saliency), prepare(density)
+    if a.shape != b.shape:
+        raise ValueError(f"the map has shape {a.shape}, the density {b.shape}; resize the map")
+    return a, b
+
+
+def _distributions(saliency: MapLike, density: MapLike) -> tuple[np.ndarray, np.ndarray]:
+    a, b = _pair(saliency, density)
+    if b.maximum == 0:
+        raise ValueError("the density is zero everywhere; there is nothing to compare with")
+    return a.distribution, b.distribution

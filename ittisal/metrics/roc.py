@@ -1,0 +1,240 @@
+"""Areas under the ROC curve: how well the map's values tell fixated places from others.
+
+They see nothing but the order of values: a strictly increasing transform changes none of them,
+except `auc_borji`, whose thresholds lie at fixed steps. Each says what its negatives are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .counting import counts
+from .prepared import MapLike, prepare
+
+JITTER = 1e-7  # of the map's range: the MIT code's 1/10000000
+
+
+def auc(saliency: MapLike, x: np.ndarray, y: np.ndarray) -> float:
+    """Exact area under the ROC curve, fixations against every pixel.
+
+    The probability that the map is higher at a fixation than at a random pixel, ties counting one
+    half: the mean over fixations i and all pixels j of [s_i > s_j] + [s_i = s_j] / 2. Every pixel
+    is a negative, fixated or not, and repeated fixations count as often as they occur.
+
+    Parameters
+    ----------
+    saliency : array_like of shape (H, W), or PreparedMap
+    x, y : array_like of shape (F,)
+        Fixations in pixels.
+
+    Returns
+    -------
+    float
+        0 to 1; .5 for a constant map.
+
+    Raises
+    ------
+    ValueError
+        A map that is not finite, no fixations, or one outside the map.
+
+    Notes
+    -----
+    The "AUC" of saliency.tuebingen.ai: Kuemmerer, Wallis & Bethge, "Saliency Benchmarking Made
+    Easy", ECCV 2018, with Mann & Whitney's U for the area.
+
+    Examples
+    --------
+    >>> auc([[0, 1], [2, 3]], x=[1], y=[1])
+    0.875
+    """
+    prepared = prepare(saliency)
+    return _area(prepared.at(x, y), prepared.values.ravel())
+
+
+def shuffled_auc(
+    saliency: MapLike, x: np.ndarray, y: np.ndarray, other_x: np.ndarray, other_y: np.ndarray
+) -> float:
+    """Exact area under the ROC curve, fixations against those of other images.
+
+    As `auc`, the negatives being the map's values at fixations that were made on other images,
+    which share the centre bias: a map that only says "the middle" scores .5. All of them count,
+    as often as they occur; none is sampled.
+
+    Parameters
+    ----------
+    saliency : array_like of shape (H, W), or PreparedMap
+    x, y : array_like of shape (F,)
+        Fixations on this image in pixels.
+    other_x, other_y : array_like of shape (N,)
+        Fixations of all other images, already scaled to this image's size.
+
+    Returns
+    -------
+    float
+        0 to 1; .5 for a constant map.
+
+    Raises
+    ------
+    ValueError
+        A map that is not finite, no fixations of either kind, or one outside the map.
+
+    Notes
+    -----
+    Tatler, Baddeley & Gilchrist, "Visual correlates of fixation selection", Vision Research 45,
+    2005; Zhang, Tong, Marks, Shan & Cottrell, "SUN: A Bayesian framework for saliency using
+    natural statistics", Journal of Vision 8(7):32, 2008. The MIT benchmark's version samples
+    negatives of ten other images and takes thresholds in steps; this is its limit.
+
+    Examples
+    --------
+    >>> shuffled_auc([[0, 1], [2, 3]], x=[1], y=[1], other_x=[0, 1], other_y=[0, 1])
+    0.75
+    """
+    prepared = prepare(saliency)
+    return _area(prepared.at(x, y), prepared.at(other_x, other_y))
+
+
+def auc_judd(
+    saliency: MapLike, x: np.ndarray, y: np.ndarray, *, jitter: bool = True, seed: int = 0
+) -> float:
+    """AUC-Judd: thresholds at the fixated pixels, negatives the pixels without a fixation.
+
+    Fixations become a set of pixels, repeated ones counting once. At each of their values t the
+    hit rate is the share of fixated pixels with s >= t, the false-alarm rate the share of other
+    pixels with s >= t. The points are joined by straight lines from (0, 0) to (1, 1), so pixels
+    between two thresholds count one half: the area is above the exact one by at most 1/(2F).
+
+    Parameters
+    ----------
+    saliency : array_like of shape (H, W), or PreparedMap
+    x, y : array_like of shape (F,)
+        Fixations in pixels.
+    jitter : bool
+        Break ties by random numbers of up to 1e-7 of the map's range. Without, equal fixations
+        share one threshold.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    float
+        0 to 1; exactly .5 for a constant map, with jitter too.
+
+    Raises
+    ------
+    ValueError
+        A map that is not finite, no fixations, one outside the map, or no pixel without one.
+
+    Notes
+    -----
+    Judd, Ehinger, Durand & Torralba, "Learning to predict where humans look", ICCV 2009, as
+    defined by the MIT saliency benchmark (AUC_Judd). That adds 1e-7 to the map as it is given;
+    here it is relative to the map's range, so that the unit does not matter.
+
+    Examples
+    --------
+    >>> auc_judd([[0, 1], [2, 3]], x=[1], y=[1]), auc_judd([[0, 1], [2, 3]], x=[0, 1], y=[1, 1])
+    (1.0, 1.0)
+    """
+    prepared = prepare(saliency)
+    fixated = np.unique(prepared.pixels(x, y))
+    others = prepared.values.size - len(fixated)
+    if others == 0:
+        raise ValueError("every pixel is fixated: there are no negatives; use `auc`")
+    if prepared.constant:
+        return 0.5
+    values = prepared.values.ravel()
+    if jitter:
+        noise = np.random.default_rng(seed).random(values.size, dtype=np.float32)
+        span = prepared.maximum - prepared.minimum
+        values = values.astype(np.float64) + noise * (JITTER * span)
+    thresholds, repeats = np.unique(values[fixated], return_counts=True)
+    below, _ = counts(values, thresholds)
+    # From the highest threshold down.
+    hits = np.cumsum(repeats[::-1])
+    alarms = len(values) - below[::-1] - hits
+    return _trapezoids(alarms / others, hits / len(fixated))
+
+
+def auc_borji(
+    saliency: MapLike,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    splits: int = 100,
+    step: float = 0.1,
+    seed: int = 0,
+) -> float:
+    """AUC-Borji: negatives are random pixels, as many as fixated ones, drawn anew for each split.
+
+    The map is scaled to [0, 1]. Hit rate and false-alarm rate at the thresholds 0, step, 2 step,
+    ... up to 1 (share of values >= the threshold) are joined by straight lines from (0, 0); the
+    area is averaged over the splits. Fixations become a set of pixels, repeated ones counting
+    once; negatives are drawn with replacement from all pixels. The coarse steps matter: a map
+    whose values crowd near 0 scores low, so this one does change under monotone transforms.
+
+    Parameters
+    ----------
+    saliency : array_like of shape (H, W), or PreparedMap
+    x, y : array_like of shape (F,)
+        Fixations in pixels.
+    splits : int
+        Number of sets of negatives.
+    step : float in (0, 1]
+        Between thresholds.
+    seed : int
+        Of the random pixels.
+
+    Returns
+    -------
+    float
+        0 to 1; .5 for a constant map.
+
+    Raises
+    ------
+    ValueError
+        A map that is not finite, no fixations, one outside the map, or an argument out of range.
+
+    Notes
+    -----
+    Borji, Sihite & Itti, "Quantitative analysis of human-model agreement in visual saliency
+    modeling: a comparative study", IEEE TIP 22(1), 2013; Borji, Tavakoli, Sihite & Itti,
+    "Analysis of scores, datasets, and models in visual saliency prediction", ICCV 2013; as defined
+    by the MIT saliency benchmark (AUC_Borji).
+
+    Examples
+    --------
+    >>> 0.8 < auc_borji([[0, 1], [2, 3]], x=[1], y=[1]) < 0.95
+    True
+    """
+    if splits < 1:
+        raise ValueError(f"splits={splits} must be at least 1")
+    if not 0 < step <= 1:
+        raise ValueError(f"step={step} must be above 0 and at most 1")
+    prepared = prepare(saliency)
+    fixated = np.unique(prepared.pixels(x, y))
+    if prepared.constant:
+        return 0.5
+    drawn = np.random.default_rng(seed).integers(prepared.values.size, size=(splits, len(fixated)))
+    # One split per row; the fixated pixels are one more.
+    chosen = prepared.values.ravel()[np.vstack([fixated, drawn])].astype(np.float64)
+    scaled = (chosen - prepared.minimum) / (prepared.maximum - prepared.minimum)
+    thresholds = step * np.arange(int(1 / step + 1e-9) + 1)
+    reached = np.searchsorted(thresholds, scaled, side="right")  # how many thresholds, 1 or more
+    tally = np.stack([np.count_nonzero(reached > k, axis=1) for k in range(len(thresholds))])
+    rates = tally[::-1] / len(fixated)  # from the highest threshold down; the last are all 1
+    hits = rates[:, 0]
+    return float(np.mean([_trapezoids(alarms, hits) for alarms in rates[:, 1:].T]))
+
+
+def _area(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """Share of pairs in which the positive is higher, ties one half."""
+    below, up_to = counts(negatives, positives)
+    return float((below + up_to).mean() / (2 * len(negatives)))
+
+
+def _trapezoids(alarms: np.ndarray, hits: np.ndarray) -> float:
+    """Area under straight lines from (0, 0) through the points to (1, 1)."""
+    alarms = np.concatenate([[0.0], alarms, [1.0]])
+    hits = np.concatenate([[0.0], hits, [1.0]])
+    return float(np.sum(np.diff(alarms) * (hits[1:] + hits[:-1])) / 2)
