@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
+from ..imagefiles import ImageError
+
+__all__ = ["ImageError", "UsageError", "debugging", "reason"]
+
 
 class UsageError(Exception):
     """The command cannot start as it was given: exit status 2."""
-
-
-class ImageError(Exception):
-    """One image cannot be read or written: it is reported, and the rest go on."""
 
 
 def debugging() -> bool:

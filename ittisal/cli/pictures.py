@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..imagefiles import to_bgr8
+
 CAPTION_HEIGHT = 34
 GAP = 12
 GROUND = (24, 24, 24)
 INK = (235, 235, 235)
-
-
-def to_bgr8(frame: np.ndarray) -> np.ndarray:
-    """A frame of any type that the model takes, as an 8-bit BGR picture."""
-    if frame.dtype == np.uint16:
-        frame = (frame >> 8).astype(np.uint8)
-    elif frame.dtype != np.uint8:
-        frame = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
-    if frame.ndim == 3 and frame.shape[2] == 1:
-        frame = frame[..., 0]
-    if frame.ndim == 2:
-        frame = np.repeat(frame[..., None], 3, axis=2)
-    return np.ascontiguousarray(frame)
 
 
 def heat(saliency: np.ndarray) -> np.ndarray:
