@@ -28,7 +28,7 @@ def cc(saliency: MapLike, density: MapLike) -> float:
     Raises
     ------
     ValueError
-        Shapes differ, or a value is not finite.
+        Shapes differ, a value is not finite, or the density is zero everywhere.
 
     Notes
     -----
@@ -50,12 +50,13 @@ def cc(saliency: MapLike, density: MapLike) -> float:
 def sim(saliency: MapLike, density: MapLike) -> float:
     """Similarity, the histogram intersection: the probability that map and density share.
 
-    The sum over pixels of min(p, q), p and q being map and density over their sums.
+    The sum over pixels of min(p, q), p and q being map and density, each minus its lowest value,
+    over their sums. An increasing affine transform of either changes nothing.
 
     Parameters
     ----------
     saliency, density : array_like of shape (H, W), or PreparedMap
-        Not negative. A map of zeros counts as uniform.
+        A constant map counts as uniform.
 
     Returns
     -------
@@ -65,21 +66,22 @@ def sim(saliency: MapLike, density: MapLike) -> float:
     Raises
     ------
     ValueError
-        Shapes differ, or a value is negative or not finite; an all-zero density.
+        Shapes differ, a value is not finite, or the density is zero everywhere.
 
     Notes
     -----
-    Bylinskii et al. 2019 (see `cc`), as Judd, Durand & Torralba, "A benchmark of computational
-    models of saliency to predict human fixations", MIT-CSAIL-TR-2012-001. The MIT code first
-    subtracts each map's minimum; here maps are taken as they are.
+    Bylinskii et al. 2019 (see `cc`), and Judd, Durand & Torralba, "A benchmark of computational
+    models of saliency to predict human fixations", MIT-CSAIL-TR-2012-001. That the lowest value is
+    subtracted first is the MIT saliency benchmark's definition (similarity): a map's offset would
+    count otherwise.
 
     Examples
     --------
-    >>> sim([[1, 1, 2]], [[2, 1, 1]])
+    >>> sim([[1, 1, 2, 0]], [[2, 1, 1, 0]])
     0.75
     """
-    p, q = _distributions(saliency, density)
-    return float(np.minimum(p, q).sum())
+    a, b = _pair(saliency, density)
+    return float(np.minimum(a.distribution_above_minimum, b.distribution_above_minimum).sum())
 
 
 def kl(saliency: MapLike, density: MapLike) -> float:
@@ -113,7 +115,8 @@ def kl(saliency: MapLike, density: MapLike) -> float:
     >>> round(kl([[1, 1]], [[3, 1]]), 6)  # .75 ln 1.5 + .25 ln .5
     0.130812
     """
-    p, q = _distributions(saliency, density)
+    a, b = _pair(saliency, density)
+    p, q = a.distribution, b.distribution
     ratio = q / (p + EPSILON)
     ratio += EPSILON
     return float(np.dot(q.ravel(), np.log(ratio, out=ratio).ravel()))
@@ -123,11 +126,6 @@ def _pair(saliency: MapLike, density: MapLike) -> tuple[PreparedMap, PreparedMap
     a, b = prepare(saliency), prepare(density)
     if a.shape != b.shape:
         raise ValueError(f"the map has shape {a.shape}, the density {b.shape}; resize the map")
-    return a, b
-
-
-def _distributions(saliency: MapLike, density: MapLike) -> tuple[np.ndarray, np.ndarray]:
-    a, b = _pair(saliency, density)
-    if b.maximum == 0:
+    if b.minimum == b.maximum == 0:
         raise ValueError("the density is zero everywhere; there is nothing to compare with")
-    return a.distribution, b.distribution
+    return a, b

@@ -91,11 +91,12 @@ class PreparedMap:
                 f"the map is {self.minimum:g} somewhere; probabilities are not negative. Subtract "
                 "the minimum, or give exp of a log density"
             )
-        if self.maximum == 0:
-            return np.full(self.shape, 1 / self.values.size)
-        # By the maximum first, so that no sum overflows and no tiny map vanishes.
-        scaled = np.divide(self.values, self.maximum, dtype=np.float64)
-        return scaled / scaled.sum()
+        return _shares(np.asarray(self.values, np.float64))
+
+    @cached_property
+    def distribution_above_minimum(self) -> np.ndarray:
+        """The same of the values minus the lowest: uniform where all are equal."""
+        return _shares(np.subtract(self.values, self.minimum, dtype=np.float64))
 
     def pixels(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Indices of fixations into the flattened map.
@@ -185,3 +186,13 @@ def pixels_of(
             "the map's size"
         )
     return x.astype(np.intp), y.astype(np.intp)
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Values that are not negative over their sum; equal shares where all are zero."""
+    highest = values.max()
+    if highest == 0:
+        return np.full(values.shape, 1 / values.size)
+    # By the highest first, so that no sum overflows and no tiny map vanishes.
+    scaled = values / highest
+    return scaled / scaled.sum()
