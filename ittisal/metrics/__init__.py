@@ -22,7 +22,7 @@ All take the map as an array, or prepared by `prepare`: then work that several s
 as sorting it, is done once.
 """
 
-from .densities import empirical_density, log_density
+from .densities import empirical_density, fixation_map, log_density
 from .distributions import cc, kl, sim
 from .locations import information_gain, nss
 from .prepared import PreparedMap, prepare
@@ -35,6 +35,7 @@ __all__ = [
     "auc_judd",
     "cc",
     "empirical_density",
+    "fixation_map",
     "information_gain",
     "kl",
     "log_density",

@@ -153,7 +153,7 @@ def auc_judd(
     # From the highest threshold down.
     hits = np.cumsum(repeats[::-1])
     alarms = len(values) - below[::-1] - hits
-    return _trapezoids(alarms / others, hits / len(fixated))
+    return float(_trapezoids(alarms / others, hits / len(fixated)))
 
 
 def auc_borji(
@@ -222,9 +222,9 @@ def auc_borji(
     thresholds = step * np.arange(int(1 / step + 1e-9) + 1)
     reached = np.searchsorted(thresholds, scaled, side="right")  # how many thresholds, 1 or more
     tally = np.stack([np.count_nonzero(reached > k, axis=1) for k in range(len(thresholds))])
-    rates = tally[::-1] / len(fixated)  # from the highest threshold down; the last are all 1
-    hits = rates[:, 0]
-    return float(np.mean([_trapezoids(alarms, hits) for alarms in rates[:, 1:].T]))
+    rates = tally[::-1].T / len(fixated)  # from the highest threshold down; the last are all 1
+    hits, alarms = rates[:1], rates[1:]
+    return float(_trapezoids(alarms, np.repeat(hits, splits, axis=0)).mean())
 
 
 def _area(positives: np.ndarray, negatives: np.ndarray) -> float:
@@ -233,8 +233,8 @@ def _area(positives: np.ndarray, negatives: np.ndarray) -> float:
     return float((below + up_to).mean() / (2 * len(negatives)))
 
 
-def _trapezoids(alarms: np.ndarray, hits: np.ndarray) -> float:
-    """Area under straight lines from (0, 0) through the points to (1, 1)."""
-    alarms = np.concatenate([[0.0], alarms, [1.0]])
-    hits = np.concatenate([[0.0], hits, [1.0]])
-    return float(np.sum(np.diff(alarms) * (hits[1:] + hits[:-1])) / 2)
+def _trapezoids(alarms: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Area under straight lines from (0, 0) through the points to (1, 1), along the last axis."""
+    ends = [(0, 0)] * (alarms.ndim - 1) + [(1, 1)]
+    alarms, hits = (np.pad(rates, ends, constant_values=(0.0, 1.0)) for rates in (alarms, hits))
+    return np.sum(np.diff(alarms) * (hits[..., 1:] + hits[..., :-1]), axis=-1) / 2
