@@ -1,4 +1,4 @@
-"""The command line: `ittisal demo`, `map`, `video`, `info`, `bench`, `warmup`.
+"""The command line: `ittisal demo`, `map`, `video`, `dataset`, `info`, `bench`, `warmup`.
 
 One module per subcommand, each with `add_parser` and `run`. Whatever is heavy (OpenCV,
 scikit-image, Numba) is imported inside the functions that use it, so that `--help` is quick.
@@ -17,7 +17,7 @@ from typing import NoReturn
 from .._version import __version__
 from ..pipeline import BackendError
 from ..video import VideoError
-from . import bench, demo, info, map, video, warmup
+from . import bench, dataset, demo, info, map, video, warmup
 from .errors import UsageError, debugging, reason
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ittisal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, map, video, info, bench, warmup):
+    for module in (demo, map, video, dataset, info, bench, warmup):
         module.add_parser(commands)
     return top
 

@@ -202,7 +202,7 @@ class DataSet:
         i = self._index(i)
         if not self.sizes[i].all():
             raise DataSetError(f"{self.path(i)} could not be read, so its size is not known")
-        known = self.sizes.all(axis=1)
+        known: np.ndarray = np.all(self.sizes > 0, axis=1)
         height, width = self.sizes[i].astype(np.float64)
         across, down = width / self.sizes[known, 1], height / self.sizes[known, 0]
         place = np.cumsum(known) - 1  # of an image among those known
@@ -283,13 +283,15 @@ class DataSet:
         self._check_positions()
 
     def _check_positions(self) -> None:
-        bad = ~inside(self.x, self.y, self.sizes[self.image])
-        if not bad.any():
+        sizes = self.sizes[self.image]
+        good = inside(self.x, self.y, sizes)
+        if good.all():
             return
-        first = int(np.argmax(bad))
+        refuse_exchanged(self.name, self.x, self.y, sizes, good)
+        first = int(np.argmin(good))
         i = self.image[first]
         raise DataSetError(
-            f"{self.name}: {bad.sum()} of {len(bad)} fixations are not inside their image: "
+            f"{self.name}: {(~good).sum()} of {len(good)} fixations are not inside their image: "
             f"number {first} is at ({self.x[first]:g}, {self.y[first]:g}) on {self.images[i]}, "
             f"which is {self.sizes[i, 1]}x{self.sizes[i, 0]} pixels. Leave such fixations out"
         )
@@ -321,6 +323,18 @@ def inside(x: np.ndarray, y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     known = (height > 0) & (width > 0)
     fits = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     return np.isfinite(x) & np.isfinite(y) & (fits | ~known)
+
+
+def refuse_exchanged(
+    name: str, x: np.ndarray, y: np.ndarray, sizes: np.ndarray, good: np.ndarray
+) -> None:
+    """Raise DataSetError where more positions would be inside with x and y exchanged."""
+    exchanged = int(inside(y, x, sizes).sum())
+    if exchanged > good.sum():
+        raise DataSetError(
+            f"{name}: x and y are exchanged, it seems: {good.sum()} of {len(good)} fixations are "
+            f"inside their image, and {exchanged} with x and y the other way round. Exchange them"
+        )
 
 
 def check_name(name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..imagefiles import ImageError, read_size
-from .dataset import UNKNOWN, DataSet, DataSetError, inside
+from .dataset import UNKNOWN, DataSet, DataSetError, inside, refuse_exchanged
 
 DEGREE = 0.03  # of the longer side: what one degree of visual angle is in most laboratories
 
@@ -113,13 +113,7 @@ class Gathering:
         self, x: np.ndarray, y: np.ndarray, sizes: np.ndarray, keep: np.ndarray
     ) -> None:
         total, kept = len(keep), int(keep.sum())
-        exchanged = int(inside(y, x, sizes).sum())
-        if exchanged > kept:
-            raise DataSetError(
-                f"{self.name}: x and y are exchanged, it seems: {kept} of {total} fixations are "
-                f"inside their image, and {exchanged} with x and y the other way round. Exchange "
-                "the two columns"
-            )
+        refuse_exchanged(self.name, x, y, sizes, keep)
         if 2 * kept < total:
             first = int(np.argmin(keep))
             raise DataSetError(

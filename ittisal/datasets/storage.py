@@ -46,7 +46,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import temporary, write_whole
+from ..files import temporary
 from .dataset import UNKNOWN, DataSet, DataSetError, check_name
 from .gathering import Gathering
 
@@ -389,7 +389,7 @@ def save(
 ) -> None:
     """Write a data set as a folder of its own: images, `fixations.npz`, `dataset.json`.
 
-    The table comes last and under a temporary name first, so that a folder with a table is whole.
+    It is written under a temporary name first: whole, or not at all.
 
     Parameters
     ----------
@@ -417,30 +417,36 @@ def save(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataSetError(f"{folder} exists and is not empty; give a new folder")
     try:
-        for i, name in enumerate(dataset.images):
-            target = folder / IMAGES / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _place(dataset.path(i), target, link)
-            if progress:
-                progress(i + 1, len(dataset))
-        write_whole(folder / JSON, _about(dataset))
-        write_whole(folder / NPZ, _npz(dataset))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = temporary(folder.parent.resolve())
+        try:
+            _write(dataset, scratch, link, progress)
+            if folder.exists():
+                for name in (IMAGES, JSON, NPZ):
+                    os.replace(scratch / name, folder / name)
+            else:
+                os.replace(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         where = error.filename2 or error.filename or folder
         raise DataSetError(f"cannot write {where}: {error.strerror}") from error
 
 
-def _place(source: Path, target: Path, link: bool) -> None:
-    beside = temporary(target.parent)
-    try:
+def _write(
+    dataset: DataSet, folder: Path, link: bool, progress: Callable[[int, int], None] | None
+) -> None:
+    for i, name in enumerate(dataset.images):
+        target = folder / IMAGES / name
+        target.parent.mkdir(parents=True, exist_ok=True)
         if link:
-            beside.symlink_to(source.resolve())
+            target.symlink_to(dataset.path(i).resolve())
         else:
-            shutil.copyfile(source, beside)
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+            shutil.copyfile(dataset.path(i), target)
+        if progress:
+            progress(i + 1, len(dataset))
+    (folder / JSON).write_bytes(_about(dataset))
+    (folder / NPZ).write_bytes(_npz(dataset))
 
 
 def _about(dataset: DataSet) -> bytes:

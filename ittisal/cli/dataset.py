@@ -1,0 +1,249 @@
+"""`ittisal dataset`: known data sets, theirs in our format, and what is wrong with one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import datasets
+from . import images
+from .errors import UsageError
+from .progress import Progress
+
+TABLE = "table"  # convert: no published layout, but a folder as `evaluate` reads it
+
+DESCRIPTION = """\
+Images and where people looked on them, for `ittisal evaluate`. Nothing is downloaded: `list` says
+what to get where and on what terms, `convert` makes the one format out of the authors' files, and
+`check` tells what is wrong with a data set, your own ones too.
+"""
+
+EPILOG = """\
+your own data:
+  A folder with the images (in images/, or beside the table) and fixations.csv, one line per
+  fixation under the headings image,x,y,subject,order,duration_ms. x and y are pixels of the image
+  from its top left corner, counted from 0; the last three columns may be left out. Optionally
+  dataset.json: {"name": "My data", "sigma_px": 30}, where sigma_px is one degree of visual angle.
+
+examples:
+  ittisal dataset list osie
+  ittisal dataset convert osie predicting-human-gaze-beyond-pixels/ osie
+  ittisal dataset check osie
+  ittisal dataset generate tiny
+
+exit status:
+  0 all went well; 1 something is wrong with the data; 2 wrong usage; 130 interrupted
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand."""
+    parser = commands.add_parser(
+        "dataset",
+        help="images with human fixations: list, convert, check, generate",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+
+    add = actions.add_parser("list", help="the data sets that are known, and where to get them")
+    add.set_defaults(run=run_list)
+    add.add_argument("name", metavar="NAME", nargs="?", help="one of them (default: all)")
+    add.add_argument("--json", action="store_true", help="one JSON object per data set")
+
+    add = actions.add_parser("convert", help="published files, or a table, to a folder of our own")
+    add.set_defaults(run=run_convert)
+    names = [*datasets.PUBLISHED, TABLE]
+    add.add_argument(
+        "name", metavar="NAME", choices=names, help=f"whose layout: {', '.join(names)}"
+    )
+    add.add_argument("source", metavar="SOURCE", help="the folder that the files were unpacked to")
+    add.add_argument("output", metavar="OUT", help="a new folder")
+    add.add_argument(
+        "--link", action="store_true", help="link to the images where they are, do not copy them"
+    )
+    add.add_argument(
+        "--sigma",
+        metavar="PX",
+        type=_pixels,
+        help="one degree of visual angle in pixels (default: the data set's own)",
+    )
+    _add_reporting(add)
+
+    add = actions.add_parser("check", help="read a data set and each image; 1 if anything is wrong")
+    add.set_defaults(run=run_check)
+    add.add_argument("directory", metavar="DIR", help="a folder, or the table in it")
+    _add_reporting(add)
+
+    add = actions.add_parser("generate", help="a tiny data set with a known answer, to try things")
+    add.set_defaults(run=run_generate)
+    add.add_argument("output", metavar="DIR", help="a new folder")
+    add.add_argument("--images", metavar="N", type=_count, default=6, help="default: 6")
+    add.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
+    _add_reporting(add)
+
+
+def _add_reporting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
+
+
+def _pixels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:  # NaN too
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0 and at most 1000")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10000:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to 10000")
+    return int(text)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print what is known of the published data sets."""
+    known = datasets.PUBLISHED
+    if args.name is not None and args.name not in known:
+        raise UsageError(f"no data set {args.name!r} is known; there are {', '.join(known)}")
+    shown = [known[args.name]] if args.name else list(known.values())
+    for i, one in enumerate(shown):
+        facts = {
+            "paper": one.paper,
+            "get": one.fetch,
+            "licence": one.licence,
+            "files": one.layout,
+            "degree": f"{one.sigma_px:g} px ({one.sigma_from})",
+            "notes": one.notes,
+            "then": f"ittisal dataset convert {one.name} SOURCE OUT",
+        }
+        if args.json:
+            print(json.dumps({"name": one.name, "title": one.title, **facts}, ensure_ascii=False))
+            continue
+        print(f"{'' if i == 0 else chr(10)}{one.name:9}{one.title}")
+        for fact, value in facts.items():
+            lines = [value] if isinstance(value, str) else value
+            for j, line in enumerate(lines):
+                label = f"  {fact if j == 0 else '':9}"
+                indent = " " * len(label)
+                print(
+                    textwrap.fill(
+                        line, 100, initial_indent=label, subsequent_indent=indent,
+                        break_long_words=False, break_on_hyphens=False,
+                    )
+                )  # fmt: skip
+    return 0
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    """Write our format; 1 if something had to be left out."""
+    images.require_opencv()
+    with _Bar(args) as bar:
+        if args.name == TABLE:
+            data, problems = datasets.check(args.source, bar.step)
+            if args.sigma:
+                data = replace(data, sigma_px=np.full(len(data), args.sigma))
+        else:
+            data, problems = datasets.read_published(
+                args.name, args.source, sigma_px=args.sigma, progress=bar.step
+            )
+        bar.say_all(problems)
+    with _Bar(args) as bar:
+        datasets.save(data, args.output, link=args.link, progress=bar.step)
+    return _report(args, data, problems, Path(args.output))
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Print what the data set holds and what is wrong with it."""
+    images.require_opencv()
+    with _Bar(args) as bar:
+        data, problems = datasets.check(args.directory, bar.step)
+        bar.say_all(problems)
+    return _report(args, data, problems, None)
+
+
+def run_generate(args: argparse.Namespace) -> int:
+    """Write the tiny data set."""
+    images.require_opencv()
+    data = datasets.generated(args.output, images=args.images, seed=args.seed)
+    return _report(args, data, [], Path(args.output))
+
+
+class _Bar:
+    """A progress bar that learns how many images there are from the first one done."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._wanted = not args.quiet
+        self._progress: Progress | None = None
+
+    def step(self, done: int, total: int) -> None:
+        """One more image is done."""
+        if self._progress is None:
+            self._progress = Progress(total, wanted=self._wanted)
+        self._progress.step()
+
+    def say_all(self, problems: list[str]) -> None:
+        """Each problem on a line of its own."""
+        progress = self._progress or Progress(None, wanted=False)
+        for problem in problems:
+            progress.say(f"ittisal dataset: {problem}")
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(*exception)
+
+
+def _report(
+    args: argparse.Namespace, data: datasets.DataSet, problems: list[str], output: Path | None
+) -> int:
+    """Counts, and where it went; 1 where there are problems."""
+    by_area = data.sizes[np.argsort(data.sizes.prod(axis=1))]
+    facts = {
+        "name": data.name,
+        "images": len(data),
+        "fixations": len(data.x),
+        "left_out": data.left_out,
+        "subjects": len(data.subjects),
+        "smallest": "{1}x{0}".format(*by_area[0]),
+        "largest": "{1}x{0}".format(*by_area[-1]),
+        "degree_px": float(data.sigma_px.mean()),
+        "licence": data.licence,
+        "source": data.source,
+    }
+    if args.json:
+        where = None if output is None else str(output)
+        print(json.dumps({**facts, "problems": problems, "output": where}, ensure_ascii=False))
+    elif output is None:
+        told = {
+            "name": data.name,
+            "images": f"{len(data)}, {facts['smallest']} to {facts['largest']} pixels",
+            "fixations": f"{len(data.x)}, {len(data.x) / len(data):.1f} per image",
+            "left out": f"{data.left_out} fixations outside their image",
+            "subjects": str(len(data.subjects) or "not told; no inter-observer ceiling"),
+            "degree": f"{facts['degree_px']:.3g} px",
+            "licence": data.licence or "not told",
+            "source": data.source or "not told",
+            "problems": str(len(problems) or "none"),
+        }
+        for fact, value in told.items():
+            print(f"{fact:10}{value}")
+    else:
+        if not args.quiet:
+            outside = f"; {data.left_out} outside their image left out" if data.left_out else ""
+            Progress(None, wanted=False).say(
+                f"ittisal dataset: {len(data)} images, {len(data.x)} fixations{outside}"
+            )
+        print(output)
+    return 1 if problems else 0
