@@ -4,6 +4,8 @@
 Importing this loads NumPy and nothing heavier: Numba comes with the first model.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import metrics, video
 from ._version import __version__
 from .config import INVT, ITTI_1998, VIDEO, Config, preset
@@ -11,6 +13,9 @@ from .maps import enlarge
 from .model import Saliency, saliency_map
 from .pipeline import BackendError
 from .video import VideoError, stream
+
+if TYPE_CHECKING:
+    from . import datasets, evaluation
 
 __all__ = [
     "INVT",
@@ -21,10 +26,21 @@ __all__ = [
     "Saliency",
     "VideoError",
     "__version__",
+    "datasets",
     "enlarge",
+    "evaluation",
     "metrics",
     "preset",
     "saliency_map",
     "stream",
     "video",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `datasets` and `evaluation` at their first use: who maps frames needs neither."""
+    if name in ("datasets", "evaluation"):
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

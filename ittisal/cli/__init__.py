@@ -1,4 +1,4 @@
-"""The command line: `ittisal demo`, `map`, `video`, `dataset`, `info`, `bench`, `warmup`.
+"""The command line: `ittisal` with the subcommands that `parser` lists.
 
 One module per subcommand, each with `add_parser` and `run`. Whatever is heavy (OpenCV,
 scikit-image, Numba) is imported inside the functions that use it, so that `--help` is quick.
@@ -17,7 +17,7 @@ from typing import NoReturn
 from .._version import __version__
 from ..pipeline import BackendError
 from ..video import VideoError
-from . import bench, dataset, demo, info, map, video, warmup
+from . import bench, dataset, demo, evaluate, info, map, video, warmup
 from .errors import UsageError, debugging, reason
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
@@ -31,6 +31,7 @@ examples:
   ittisal map photo.jpg --overlay        photo.saliency.png and photo.overlay.png beside it
   ittisal map photos/ -o maps --json     a whole folder, one JSON line per image
   ittisal video clip.mp4 --jsonl clip.jsonl -o clip.overlay.mp4
+  ittisal evaluate osie --model invt     scores on human fixations (see `ittisal dataset`)
   ittisal bench --size 640x480           how fast it is on this machine
 
 exit status:
@@ -65,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ittisal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, map, video, dataset, info, bench, warmup):
+    for module in (demo, map, video, dataset, evaluate, info, bench, warmup):
         module.add_parser(commands)
     return top
 

@@ -92,7 +92,7 @@ def write(path: Path, data: bytes) -> None:
         raise ImageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def probe_directory(directory: Path, *, create: bool = False) -> None:
+def probe_directory(directory: Path, *, create: bool = False, option: str = "-o") -> None:
     """Make sure that files can be made in `directory`, by making one.
 
     Permission bits do not tell: not of a read-only disk, nor of what root may do.
@@ -110,7 +110,7 @@ def probe_directory(directory: Path, *, create: bool = False) -> None:
         probe.unlink()
     except OSError as error:
         raise UsageError(
-            f"cannot write to {directory}: {error.strerror}. Give another place with -o"
+            f"cannot write to {directory}: {error.strerror}. Give another place with {option}"
         ) from error
 
 

@@ -1,0 +1,272 @@
+"""`ittisal evaluate`: models on human fixations."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import datasets, evaluation
+from ..files import write_whole
+from . import images, score_table
+from .errors import UsageError, reason
+from .options import count
+from .progress import Progress
+
+STDOUT = "-"
+DEFAULT_MODEL = "itti1998"
+WIDTH = 120  # of tables that go to no terminal
+
+DESCRIPTION = """\
+How well maps predict where people looked: scores of models and baselines on the fixations of a
+data set (see `ittisal dataset`), with 95 % intervals by bootstrap over images and paired
+differences between models.
+"""
+
+EPILOG = """\
+models:
+  itti1998, ...           a preset, at the image's size, as `ittisal map` makes it
+  config:FILE             this package's model by a .toml or .json file of config fields
+  maps:DIR                maps made elsewhere: files called like the images (photo.png, photo.npy,
+                          photo.saliency.png); resized where their size differs, which is said
+  cv2:spectral_residual, cv2:fine_grained
+                          OpenCV's
+  uniform, centre, others, humans
+                          baselines; all are there by default
+
+baselines:
+  uniform   the same everywhere
+  centre    a Gaussian, its sigma a quarter of each side
+  others    the density of all other images' fixations, blurred as the data set says
+  humans    the inter-observer ceiling. Scores at fixations leave one observer out: the density of
+            all the others, at the fixations of that one, averaged over observers. CC, SIM and KL
+            compare one random half of the observers with the other half.
+
+scores:
+  auc        area under the ROC curve, every pixel a negative, ties one half
+  auc_judd   negatives are the pixels without fixation, thresholds at the fixations
+  auc_borji  negatives are random pixels, thresholds in steps of a tenth
+  sauc       negatives are all fixations of all other images, scaled to this one
+  nss        mean of the map's z-scores at fixations
+  cc, sim, kl  against the density of all fixations on the image (kl: lower is better)
+  ig         information gain in bits per fixation over the density of other images' fixations.
+             A map is made a density by dividing by its sum, and mixing in 1 % of uniform.
+
+maps:
+  Maps of models (not baselines) are scored as they are, unless told otherwise. --smooth 3 blurs
+  them first with a Gaussian whose sigma is 3 % of the image's longer side. --centre-bias then
+  multiplies them by 0.3 + exp(-((x - W/2) / (W/4))^2 / 2 - ((y - H/2) / (H/4))^2 / 2).
+
+examples:
+  ittisal evaluate osie                          itti1998 against all baselines
+  ittisal evaluate osie --model itti1998 --model invt --model cv2:spectral_residual
+  ittisal evaluate osie --model maps:my_maps --no-baselines --metric auc --metric nss
+  ittisal evaluate osie --limit 100 --json | jq .models
+  ittisal evaluate osie --csv scores.csv --per-image images.csv --plot scores.png
+
+exit status:
+  0 all went well; 1 some images were skipped (each is named, and the result counts them), or
+  nothing could be scored; 2 wrong usage; 130 interrupted. Files are written at the end, under a
+  temporary name, and renamed: never half.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="scores of models on human fixations",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("dataset", metavar="DATASET", help="a folder of images and fixations")
+    add(
+        "--model",
+        metavar="MODEL",
+        action="append",
+        help=f"what to score, see below; repeatable (default: {DEFAULT_MODEL})",
+    )
+    add("--no-baselines", action="store_true", help="no baselines but those given by --model")
+    add(
+        "--metric",
+        metavar="NAME",
+        action="append",
+        help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: all)",
+    )
+    add(
+        "--smooth",
+        metavar="PERCENT",
+        type=_percent,
+        default=0.0,
+        help="blur of models' maps, sigma in percent of the longer side (default: 0, none)",
+    )
+    add("--centre-bias", action="store_true", help="favour the centre of models' maps, see below")
+    add(
+        "--limit",
+        metavar="N",
+        type=_images,
+        help="N images only, spread evenly over the data set",
+    )
+    add("--json", action="store_true", help="one JSON object on standard output, no table")
+    add("--csv", metavar="FILE", help="means and intervals, a row per model and score")
+    add("--per-image", metavar="FILE", help="CSV of scores, a row per image and model; - is stdout")
+    add(
+        "--plot",
+        metavar="FILE",
+        help="a picture of the scores, .png, .svg or .pdf, and beside it FILE.images.*: the best "
+        "and worst images with fixations and map (needs matplotlib, the extra `plot`)",
+    )
+    add("--backend", metavar="NAME", default="auto", help="of presets and configs (default: auto)")
+    add(
+        "--threads",
+        metavar="N",
+        type=count,
+        help="images at once (default: as many as CPUs); changes no score",
+    )
+    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score the models; 1 if images were skipped."""
+    images.require_opencv()
+    try:
+        metrics = evaluation.check_metrics(args.metric or evaluation.METRICS)
+        models = [evaluation.model(spec, backend=args.backend) for spec in _specs(args)]
+    except (OSError, ValueError) as error:
+        raise UsageError(reason(error)) from error
+    outputs = _Outputs(args)
+    try:
+        dataset = datasets.load(Path(args.dataset))
+    except (OSError, ValueError) as error:
+        raise UsageError(reason(error)) from error
+    models = _without_ceiling(models, dataset, args)
+    total = min(len(dataset), args.limit or len(dataset))
+    with Progress(total, wanted=not args.quiet) as progress:
+        try:
+            result = evaluation.evaluate(
+                dataset,
+                models,
+                metrics,
+                smooth_percent=args.smooth,
+                centre_bias=args.centre_bias,
+                limit=args.limit,
+                threads=args.threads,
+                progress=progress.step,
+            )
+        except ValueError as error:
+            raise images.ImageError(str(error)) from error
+    for image, why in result.skipped:
+        print(f"ittisal evaluate: {image}: {why}", file=sys.stderr)
+    if result.skipped:
+        left = f"{len(result.skipped)} of {total} images skipped, for all models"
+        print(f"ittisal evaluate: {left}", file=sys.stderr)
+    if not args.quiet:
+        for remark in result.remarks:
+            print(f"ittisal evaluate: {remark}", file=sys.stderr)
+    outputs.write(result, dataset, models)
+    return 1 if result.skipped else 0
+
+
+def _specs(args: argparse.Namespace) -> list[str]:
+    """The models asked for, each once, and the baselines after them."""
+    specs = list(args.model or [DEFAULT_MODEL])
+    if not args.no_baselines:
+        specs += evaluation.BASELINES
+    return list(dict.fromkeys(specs))
+
+
+def _without_ceiling(
+    models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
+) -> list[evaluation.Model]:
+    """The models without `humans` where nobody asked for it and it is not known who looked."""
+    if len(dataset.subjects) > 1 or "humans" in (args.model or ()):
+        return models
+    if not args.quiet and any(model.name == "humans" for model in models):
+        print(
+            f"ittisal evaluate: {dataset.name} does not tell observers apart: no baseline `humans`",
+            file=sys.stderr,
+        )
+    return [model for model in models if model.name != "humans"]
+
+
+class _Outputs:
+    """Where the result goes: all checked before any work, all written after it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.json, self.quiet = args.json, args.quiet
+        self.csv, self.per_image, self.plot = args.csv, args.per_image, args.plot
+        on_stdout = ["--json"] * args.json
+        for option in ("csv", "per_image", "plot"):
+            path, name = getattr(args, option), "--" + option.replace("_", "-")
+            if path is None:
+                continue
+            if path == STDOUT and option != "plot":
+                on_stdout.append(f"{name} -")
+                continue
+            if path in ("", STDOUT) or Path(path).is_dir():
+                raise UsageError(f"{name} {path}: give a file")
+            images.probe_directory(Path(path).parent, option=name)
+        if len(on_stdout) > 1:
+            raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
+        self.stdout_taken = bool(on_stdout)
+        files = [path for path in (self.csv, self.per_image, self.plot) if path not in (None, "-")]
+        if len(set(files)) < len(files):
+            raise UsageError("two results would go to one file; give each its own")
+        if self.plot:
+            try:
+                evaluation.check_plot(Path(self.plot))
+            except ValueError as error:
+                raise UsageError(f"--plot {self.plot}: {error}") from error
+
+    def write(
+        self,
+        result: evaluation.Evaluation,
+        dataset: datasets.DataSet,
+        models: list[evaluation.Model],
+    ) -> None:
+        """Write all that was asked for."""
+        files: dict[str, bytes] = {}
+        for path, text in ((self.csv, result.to_csv), (self.per_image, result.per_image_csv)):
+            if path == STDOUT:
+                sys.stdout.write(text())
+            elif path:
+                files[path] = text().encode()
+        if self.plot:
+            plot = Path(self.plot)
+            files[self.plot] = evaluation.plot_scores(result, plot.suffix)
+            pictures = plot.with_name(f"{plot.stem}.images{plot.suffix}")
+            files[str(pictures)] = evaluation.plot_images(result, dataset, models, plot.suffix)
+        if self.json:
+            print(json.dumps(result.to_dict(), indent=1))
+        elif not self.stdout_taken:
+            columns = shutil.get_terminal_size((WIDTH, 24)).columns
+            print(score_table.table(result, columns if sys.stdout.isatty() else WIDTH))
+        for path, data in files.items():
+            write_whole(Path(path), data)
+            if not self.quiet:
+                print(f"ittisal evaluate: wrote {path}", file=sys.stderr)
+
+
+def _percent(text: str) -> float:
+    """A number from 0 to 50, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= evaluation.MAX_SMOOTH:  # also catches NaN
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a number from 0 to {evaluation.MAX_SMOOTH}"
+        )
+    return value
+
+
+def _images(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number above 0")
+    return int(text)

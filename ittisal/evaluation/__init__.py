@@ -1,0 +1,37 @@
+"""Models against human fixations: scores with intervals, baselines, differences, pictures.
+
+`evaluate` does it; `ittisal evaluate` is the same on the command line.
+"""
+
+from .baselines import BASELINES
+from .bootstrap import Bootstrap, Estimate
+from .centre import centre_biased, centre_gaussian
+from .models import SPECS, Model, Treatment, model
+from .plots import check_plot, plot_images, plot_scores
+from .result import Evaluation
+from .run import MAX_SMOOTH, evaluate
+from .scenes import Scene, Target
+from .scores import METRICS, Metric, check_metrics
+
+__all__ = [
+    "BASELINES",
+    "MAX_SMOOTH",
+    "METRICS",
+    "SPECS",
+    "Bootstrap",
+    "Estimate",
+    "Evaluation",
+    "Metric",
+    "Model",
+    "Scene",
+    "Target",
+    "Treatment",
+    "centre_biased",
+    "centre_gaussian",
+    "check_metrics",
+    "check_plot",
+    "evaluate",
+    "model",
+    "plot_images",
+    "plot_scores",
+]

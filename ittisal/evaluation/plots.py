@@ -1,0 +1,158 @@
+"""Pictures of an evaluation: scores with intervals, and the images where a model does best and
+worst, with where people looked. Needs matplotlib, which the rest does not.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..datasets import DataSet
+from .models import Model
+from .result import Evaluation
+from .scenes import Scene
+from .scores import METRICS
+
+FORMATS = (".png", ".svg", ".pdf")
+EACH = 4  # images: so many of the best, and of the worst
+OWN, REFERENCE = "#1f5fa8", "#8a8a8a"
+FIXATION = "#ffe14d"
+
+
+def check_plot(path: Path) -> None:
+    """Raise ValueError, saying what to do, where a picture of this name cannot be drawn."""
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"pictures end in {', '.join(FORMATS)}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"pictures need matplotlib, which cannot be imported ({error}); "
+            "pip install 'ittisal[plot]'"
+        ) from None
+
+
+def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
+    """Scores of all models, one field per metric: dots with 95 % intervals.
+
+    Parameters
+    ----------
+    result : Evaluation
+    suffix : {".png", ".svg", ".pdf"}
+
+    Returns
+    -------
+    bytes
+        The picture's file.
+    """
+    from matplotlib.figure import Figure
+
+    own = [name for name in result.models if name not in result.baselines]
+    names = own + [name for name in result.models if name in result.baselines]
+    columns = min(3, len(result.metrics))
+    rows = -(-len(result.metrics) // columns)
+    size = (1.6 + 3.2 * columns, 0.7 + rows * (0.85 + 0.27 * len(names)))
+    figure = Figure(size, layout="constrained", dpi=150)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    places = np.arange(len(names))[::-1]
+    for axis, metric in zip(axes.flat, result.metrics, strict=False):
+        for place, name in zip(places, names, strict=True):
+            found = result.score(name, metric)
+            colour = OWN if name in own else REFERENCE
+            axis.plot([found.low, found.high], [place, place], color=colour, linewidth=2.5)
+            axis.plot(found.mean, place, "o", color=colour, markersize=5)
+        label = METRICS[metric].label
+        axis.set_title(label if METRICS[metric].higher_is_better else f"{label} (lower is better)")
+        axis.set_yticks(places, names)
+        axis.set_ylim(-0.6, len(names) - 0.4)
+        axis.margins(x=0.08)
+        axis.grid(axis="x", color="#dddddd")
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+    for axis in axes.flat[len(result.metrics) :]:
+        axis.set_visible(False)
+    figure.suptitle(_caption(result), fontsize=10)
+    return _file(figure, suffix)
+
+
+def plot_images(
+    result: Evaluation, dataset: DataSet, models: list[Model], suffix: str = ".png"
+) -> bytes:
+    """The images on which a model does best and worst, each with fixations, and its map.
+
+    The model is the first that is no baseline (or the first), and the score NSS, or the first
+    where that was not asked for. Maps are made again.
+
+    Parameters
+    ----------
+    result : Evaluation
+        Of these.
+    dataset : DataSet
+    models : list of Model
+    suffix : {".png", ".svg", ".pdf"}
+
+    Returns
+    -------
+    bytes
+        The picture's file.
+    """
+    from matplotlib.figure import Figure
+
+    chosen = next((model for model in models if not model.baseline), models[0])
+    metric = "nss" if "nss" in result.metrics else result.metrics[0]
+    scores = result.of_image(chosen.name, metric)
+    best_first = np.argsort(-scores if METRICS[metric].higher_is_better else scores, kind="stable")
+    count = min(EACH, -(-len(scores) // 2))
+    groups = [("best", best_first[:count]), ("worst", best_first[count:][::-1][:count])]
+    groups = [(title, places) for title, places in groups if len(places)]
+    where = {str(name): index for index, name in enumerate(dataset.images)}
+    figure = Figure(
+        (max(3.0 * count, 6.0), 4.75 * len(groups) + 0.4), layout="constrained", dpi=120
+    )
+    axes = figure.subplots(2 * len(groups), count, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, (title, places) in enumerate(groups):
+        for column, place in enumerate(places):
+            name = result.images[place]
+            scene = Scene(dataset, where[name])
+            above, below = axes[2 * row, column], axes[2 * row + 1, column]
+            above.imshow(scene.image)
+            below.imshow(chosen.map(scene, result.treatment).values, cmap="inferno")
+            for axis, edge in ((above, "black"), (below, "white")):
+                axis.scatter(
+                    scene.x,
+                    scene.y,
+                    s=9,
+                    c=FIXATION if axis is above else "none",
+                    edgecolors=edge,
+                    linewidths=0.5,
+                )
+                axis.set_xlim(-0.5, scene.shape[1] - 0.5)
+                axis.set_ylim(scene.shape[0] - 0.5, -0.5)
+            label = METRICS[metric].label
+            above.set_title(f"{title}: {label} {scores[place]:.2f}\n{Path(name).name}", fontsize=9)
+    figure.suptitle(f"{chosen.name} on {result.dataset}: photographs and maps, with fixations")
+    return _file(figure, suffix)
+
+
+def _caption(result: Evaluation) -> str:
+    how = result.treatment
+    treatment = f", sigma of smoothing {how.smooth_percent:g} %" if how.smooth_percent else ""
+    treatment += ", centre bias" if how.centre_bias else ""
+    return (
+        f"{result.dataset}: {len(result.images)} images, {result.fixations} fixations{treatment}; "
+        "means with 95 % intervals over images"
+    )
+
+
+def _file(figure: Any, suffix: str) -> bytes:
+    out = io.BytesIO()
+    # Without the date, so that equal results give equal files.
+    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    figure.savefig(out, format=suffix[1:].lower(), metadata=metadata[suffix.lower()])
+    return out.getvalue()

@@ -1,0 +1,207 @@
+"""Models against fixations: one image at a time, several at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from ..datasets import DataSet
+from .models import Model, Treatment, as_models
+from .result import Evaluation
+from .scenes import Everyone, Scene
+from .scores import METRICS, check_metrics
+
+MAX_SMOOTH = 50  # percent of the longer side
+
+
+def evaluate(
+    dataset: DataSet,
+    models: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[str | Model],
+    metrics: Iterable[str] = tuple(METRICS),
+    *,
+    smooth_percent: float = 0.0,
+    centre_bias: bool = False,
+    limit: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[], object] | None = None,
+) -> Evaluation:
+    """Score models, and baselines, on where people looked.
+
+    Every image is read once and scored under all models; what cannot be read, or what a model
+    cannot map, is left out for all of them, named in `skipped`.
+
+    Parameters
+    ----------
+    dataset : DataSet
+    models : mapping of name to callable, or iterable of names and Models
+        A callable takes an image, uint8 RGB of shape (H, W, 3), and gives a map of shape (H, W),
+        higher where more salient; it is called from several threads at once. Names are those of
+        `model`: presets, `maps:DIR`, ..., and the baselines `uniform`, `centre`, `others` and
+        `humans`.
+    metrics : iterable of str
+        Keys of `METRICS`; all by default.
+    smooth_percent : float in [0, 50]
+        Blur of models' maps: the Gaussian's sigma in percent of the image's longer side.
+    centre_bias : bool
+        Multiply models' maps by (0.3 + a Gaussian in the centre): see `centre_biased`.
+    limit : int, optional
+        So many images only, spread evenly over the data set. What is shuffled are the fixations
+        of all images still.
+    threads : int, optional
+        Images at once; by default as many as there are CPUs. Scores do not depend on it.
+    progress : callable, optional
+        Called without arguments after each image, in the caller's thread.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        A bad argument; or no image is left, saying why the first was skipped.
+    OSError
+        A model's file or folder cannot be read.
+
+    Notes
+    -----
+    Information gain is over the density of other images' fixations. A map that is no density is
+    made one by `ittisal.metrics.log_density`: over its sum, with 1 % of a uniform density.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ittisal import datasets, evaluation
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = datasets.generated(folder)
+    ...     result = evaluation.evaluate(made, ["itti1998", "centre"], ["auc", "nss"])
+    >>> result.models, result.score("itti1998", "auc").mean > 0.5
+    (('itti1998', 'centre'), True)
+    """
+    chosen = as_models(models)
+    names = check_metrics(metrics)
+    if not 0 <= smooth_percent <= MAX_SMOOTH:
+        raise ValueError(f"smooth_percent={smooth_percent!r} must be 0 to {MAX_SMOOTH}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit={limit!r} must be at least 1")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads={threads!r} must be at least 1")
+    needs_others = any(METRICS[name].needs_others for name in names)
+    if len(dataset) < 2 and (needs_others or any(each.name == "others" for each in chosen)):
+        raise ValueError(
+            "shuffled AUC, information gain and the baseline `others` need fixations on other "
+            f"images, and {dataset.name} has {len(dataset)}; choose other metrics and baselines"
+        )
+    treatment = Treatment(float(smooth_percent), bool(centre_bias))
+    everyone = Everyone(dataset)
+    indices = chosen_images(len(dataset), limit)
+
+    def score(index: int) -> tuple[int, np.ndarray]:
+        return _score(Scene(dataset, index, everyone), chosen, names, treatment)
+
+    found: dict[int, np.ndarray] = {}
+    fixations = 0
+    skipped: dict[int, str] = {}
+    with closing(_in_threads(score, indices, threads or _usable_cpus())) as outcomes:
+        for index, outcome in outcomes:
+            if isinstance(outcome, _Skip):
+                skipped[index] = str(outcome)
+            else:
+                count, found[index] = outcome
+                fixations += count
+            if progress is not None:
+                progress()
+    if not found:
+        index, reason = min(skipped.items())
+        raise ValueError(
+            f"none of {len(indices)} images could be scored; the first, "
+            f"{dataset.images[index]}: {reason}"
+        )
+    kept = sorted(found)
+    return Evaluation(
+        dataset=dataset.name,
+        models=tuple(each.name for each in chosen),
+        baselines=frozenset(each.name for each in chosen if each.baseline),
+        metrics=names,
+        images=tuple(str(dataset.images[index]) for index in kept),
+        scores=np.stack([found[index] for index in kept]),
+        fixations=fixations,
+        skipped=tuple((str(dataset.images[index]), skipped[index]) for index in sorted(skipped)),
+        treatment=treatment,
+        remarks=tuple(remark for each in chosen for remark in each.remarks()),
+    )
+
+
+def chosen_images(count: int, limit: int | None) -> list[int]:
+    """Indices of the images that a limit leaves, spread evenly: sets are often sorted by kind.
+
+    Examples
+    --------
+    >>> chosen_images(10, 4), chosen_images(2, 4)
+    ([0, 2, 5, 7], [0, 1])
+    """
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [i * count // limit for i in range(limit)]
+
+
+class _Skip(Exception):
+    """Why an image is left out."""
+
+
+def _score(
+    scene: Scene, models: list[Model], metrics: tuple[str, ...], how: Treatment
+) -> tuple[int, np.ndarray]:
+    """Number of fixations, and the scores: float64 of shape (models, metrics)."""
+    if len(scene.x) == 0:
+        raise _Skip("has no fixations")
+    try:
+        _ = scene.image
+    except (ValueError, OSError) as error:  # DataSetError is a ValueError
+        raise _Skip(str(error)) from error
+    rows = []
+    for each in models:
+        try:
+            rows.append(each.scores(scene, metrics, how))
+        except (ValueError, OSError) as error:
+            raise _Skip(f"{each.name}: {error}") from error
+    return len(scene.x), np.array(rows, np.float64)
+
+
+def _in_threads(
+    work: Callable[[int], Any], items: list[int], threads: int
+) -> Generator[tuple[int, Any], None, None]:
+    """Yield (item, result or `_Skip`) of each, as they are done.
+
+    Threads, not processes: what takes time here (sorting, counting, decoding, products of
+    matrices, the model) lets other threads run. Where the caller leaves, by an error or an
+    interrupt, images under way are finished and no other is begun.
+    """
+    left = threading.Event()
+
+    def run(item: int) -> Any:
+        if left.is_set():
+            return None
+        try:
+            return work(item)
+        except _Skip as skip:
+            return skip
+
+    with ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate") as pool:
+        under_way = {pool.submit(run, item): item for item in items}
+        try:
+            for future in as_completed(under_way):
+                yield under_way[future], future.result()
+        finally:
+            left.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _usable_cpus() -> int:
+    return len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))

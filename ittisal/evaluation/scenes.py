@@ -1,0 +1,146 @@
+"""One image of a data set with what scores need of it, each worked out once, when asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..datasets import DataSet
+from ..metrics import PreparedMap, fixation_map, prepare
+
+KEPT = 4  # sizes: a map of 1920x1080 has 16 MiB
+UNIFORM = 0.01  # share of a uniform density, so that no fixation is impossible
+
+
+class Everyone:
+    """Where all fixations of a data set lie, whatever image they are on, scaled to one size.
+
+    Their map is made once for each size; the last few are kept. May be used by several threads.
+    """
+
+    def __init__(self, dataset: DataSet) -> None:
+        self._dataset = dataset
+        self._maps: OrderedDict[tuple[tuple[int, int], float], np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def map_at(self, shape: tuple[int, int], sigma: float) -> np.ndarray:
+        """Their `fixation_map`: float64 of this shape, not to be written to."""
+        with self._lock:  # others wait: they mostly want the same one
+            if (shape, sigma) not in self._maps:
+                while len(self._maps) >= KEPT:
+                    self._maps.popitem(last=False)
+                self._maps[shape, sigma] = fixation_map(*self._scaled(shape), shape, sigma)
+            self._maps.move_to_end((shape, sigma))
+            return self._maps[shape, sigma]
+
+    def _scaled(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """As `DataSet.others`, but all."""
+        data = self._dataset
+        sizes = data.sizes[data.image].astype(np.float64)
+        known = sizes.all(axis=1)
+        height, width = shape
+        x = data.x[known] * (width / sizes[known, 1])
+        y = data.y[known] * (height / sizes[known, 0])
+        return (
+            np.clip(x, 0, np.nextafter(float(width), 0)),
+            np.clip(y, 0, np.nextafter(float(height), 0)),
+        )
+
+
+class Scene:
+    """Image `index` of a data set.
+
+    Parameters
+    ----------
+    dataset : DataSet
+    index : int
+    everyone : Everyone, optional
+        Of the data set; shared by scenes, so that its work is done once.
+
+    Attributes
+    ----------
+    name : str
+        The image's path in the data set.
+    shape : (int, int)
+        (H, W) in pixels.
+    x, y, subject : ndarray of shape (F,)
+        Fixations in pixels, and whose they are.
+    """
+
+    def __init__(self, dataset: DataSet, index: int, everyone: Everyone | None = None) -> None:
+        self.dataset, self.index = dataset, index
+        self._everyone = everyone or Everyone(dataset)
+        self.name = str(dataset.images[index])
+        self.shape = (int(dataset.sizes[index][0]), int(dataset.sizes[index][1]))
+        fixations = dataset.fixations(index)
+        self.x, self.y, self.subject = fixations.x, fixations.y, fixations.subject
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """The picture: uint8 of shape (H, W, 3), RGB. Raises DataSetError."""
+        return self.dataset.load_image(self.index)
+
+    @cached_property
+    def others(self) -> tuple[np.ndarray, np.ndarray]:
+        """Fixations of all other images, scaled to this one: x and y."""
+        return self.dataset.others(self.index)
+
+    @property
+    def sigma(self) -> float:
+        """Of the Gaussian that makes a density of fixations, in pixels: the data set's."""
+        return float(self.dataset.sigma_px[self.index])
+
+    @cached_property
+    def density(self) -> np.ndarray:
+        """Density of the fixations, blurred by `sigma`: float64 of shape (H, W), sums to 1."""
+        return self.fixation_map / self.fixation_map.sum()
+
+    @cached_property
+    def fixation_map(self) -> np.ndarray:
+        """The same before its division: see `ittisal.metrics.fixation_map`."""
+        return self.fixation_map_of(slice(None))
+
+    def fixation_map_of(self, chosen: np.ndarray | slice) -> np.ndarray:
+        """That of some of the fixations."""
+        return fixation_map(self.x[chosen], self.y[chosen], self.shape, self.sigma)
+
+    @cached_property
+    def baseline(self) -> np.ndarray:
+        """Density of the other images' fixations: where people look, whatever they see.
+
+        Blurred by `sigma`, with 1 % of a uniform density: float64 of shape (H, W), sums to 1.
+        """
+        rest = self._everyone.map_at(self.shape, self.sigma) - self.fixation_map
+        np.maximum(rest, 0, out=rest)  # rounding may pass below
+        return with_uniform(rest / rest.sum())
+
+    @cached_property
+    def target(self) -> Target:
+        """All fixations on this image, as what a map is scored against."""
+        return Target(self, self.x, self.y, prepare(self.density))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a map is scored against: fixations on a scene, and a density of fixations."""
+
+    scene: Scene
+    x: np.ndarray
+    y: np.ndarray
+    density: PreparedMap
+
+
+def with_uniform(density: np.ndarray) -> np.ndarray:
+    """A density with 1 % of a uniform one mixed in.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with_uniform(np.array([[0.0, 1.0]]))
+    array([[0.005, 0.995]])
+    """
+    return (1 - UNIFORM) * density + UNIFORM / density.size
