@@ -38,6 +38,11 @@ TOLERANCES = {
     "ramp": Tolerance(0, 1e-6, "a linear ramp has no band-pass and no centre-surround contrast"),
     "equal_colour": Tolerance(0, 1e-6, "raw colour contrast of a uniform field: section 11.4"),
     "phase": Tolerance(0.02, 0, "energy of a grating, over its phases: section 11.6"),
+    # --- fixations found in gaze samples
+    "eye_at_rest": Tolerance(0, 0.5, "median of some 40 samples with noise of 0.3 pixels"),
+    "eye_stays": Tolerance(
+        0, 10 * 1000 / 240, "a saccade begins up to 5 samples early, and as many are averaged"
+    ),
     # --- whole maps
     "scaled_input": Tolerance(1e-5, 0, "uint8 against uint8 / 255: section 11.1"),
     "half_float": Tolerance(5e-3, 0, "float16 keeps 11 bits of the frame"),

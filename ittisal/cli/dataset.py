@@ -129,19 +129,27 @@ def run_list(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps({"name": one.name, "title": one.title, **facts}, ensure_ascii=False))
             continue
-        print(f"{'' if i == 0 else chr(10)}{one.name:9}{one.title}")
+        if i:
+            print()
+        _print_filled(f"{one.name:9}", one.title)
         for fact, value in facts.items():
             lines = [value] if isinstance(value, str) else value
             for j, line in enumerate(lines):
-                label = f"  {fact if j == 0 else '':9}"
-                indent = " " * len(label)
-                print(
-                    textwrap.fill(
-                        line, 100, initial_indent=label, subsequent_indent=indent,
-                        break_long_words=False, break_on_hyphens=False,
-                    )
-                )  # fmt: skip
+                _print_filled(f"  {'' if j else fact:9}", line)
     return 0
+
+
+def _print_filled(label: str, text: str) -> None:
+    print(
+        textwrap.fill(
+            text,
+            100,
+            initial_indent=label,
+            subsequent_indent=" " * len(label),
+            break_long_words=False,  # addresses
+            break_on_hyphens=False,
+        )
+    )
 
 
 def run_convert(args: argparse.Namespace) -> int:
@@ -209,7 +217,7 @@ def _report(
     args: argparse.Namespace, data: datasets.DataSet, problems: list[str], output: Path | None
 ) -> int:
     """Counts, and where it went; 1 where there are problems."""
-    by_area = data.sizes[np.argsort(data.sizes.prod(axis=1))]
+    by_area = data.sizes[np.argsort(data.sizes.prod(axis=1), kind="stable")]
     facts = {
         "name": data.name,
         "images": len(data),

@@ -81,7 +81,7 @@ class Gathering:
         if not any(height for height, _ in self.sizes):
             more = f" (and {len(self.images) - 1} more)" if len(self.images) > 1 else ""
             raise DataSetError(f"{self.name}: no image can be read: {self.problems[0]}{more}")
-        if not self._rows or not sum(len(row[0]) for row in self._rows):
+        if not sum(len(row[0]) for row in self._rows):
             raise DataSetError(f"{self.name}: no fixations")
         image, x, y, subject, order, duration = (
             np.concatenate(column) for column in zip(*self._rows, strict=True)
@@ -90,7 +90,7 @@ class Gathering:
         keep = inside(x, y, sizes[image])
         self._check_positions(x, y, sizes[image], keep)
         sides = sizes.max(axis=1)
-        sigma = np.full(len(sizes), self.sigma_px or 0) if self.sigma_px else DEGREE * sides
+        sigma = np.full(len(sizes), self.sigma_px) if self.sigma_px else DEGREE * sides
         return DataSet(
             name=self.name,
             root=self.root,
@@ -112,22 +112,27 @@ class Gathering:
     def _check_positions(
         self, x: np.ndarray, y: np.ndarray, sizes: np.ndarray, keep: np.ndarray
     ) -> None:
-        total, kept = len(keep), int(keep.sum())
         refuse_exchanged(self.name, x, y, sizes, keep)
+        told = np.isfinite(x) & np.isfinite(y)
+        total, kept = int(told.sum()), int(keep.sum())
         if 2 * kept < total:
-            first = int(np.argmin(keep))
+            first = int(np.argmax(told & ~keep))
             raise DataSetError(
                 f"{self.name}: only {kept} of {total} fixations are inside their image; one is at "
                 f"({x[first]:g}, {y[first]:g}) on {sizes[first, 1]}x{sizes[first, 0]} pixels. "
                 "Positions are pixels of the image, from its top left corner: not of the screen, "
                 "not from the centre"
             )
-        if total >= 10 and max(np.nanmax(x), np.nanmax(y)) <= 1:
+        if not kept:
+            raise DataSetError(f"{self.name}: no fixation is inside an image")
+        if total >= 10 and max(x[keep].max(), y[keep].max()) <= 1:
             raise DataSetError(
                 f"{self.name}: all positions are at most 1, fractions of the image, it seems. "
                 "Multiply x by the image's width and y by its height"
             )
-        self._note_counting_from_1(x[~keep], y[~keep], sizes[~keep], float(min(x.min(), y.min())))
+        out = told & ~keep
+        least = float(min(x[told].min(), y[told].min()))
+        self._note_counting_from_1(x[out], y[out], sizes[out], least)
 
     def _note_counting_from_1(
         self, x: np.ndarray, y: np.ndarray, sizes: np.ndarray, least: float

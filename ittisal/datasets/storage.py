@@ -167,7 +167,7 @@ def _read_about(path: Path) -> dict[str, Any]:
 def _read_npz(table: Path, root: Path, name: str, about: dict[str, Any]) -> DataSet:
     arrays: dict[str, np.ndarray] = {}
     try:
-        with np.load(table, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(table.read_bytes()), allow_pickle=False) as archive:
             missing = [key for key in ARRAYS if key not in archive]
             if missing:
                 raise DataSetError(
@@ -242,7 +242,7 @@ def _columns(table: Path) -> dict[str, Any]:
         raise DataSetError(f"{table} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataSetError(
-            f"{table} is not UTF-8 ({error.reason}); save it as CSV UTF-8"
+            f"{table} is not UTF-8 text ({error.reason}); save it as UTF-8"
         ) from error
     heading = text.split("\n", 1)[0]
     separator = max(",;\t", key=heading.count)

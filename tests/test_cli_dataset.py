@@ -1,0 +1,207 @@
+"""`ittisal dataset` as its users meet it: exit codes, files and streams."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+from test_cli import ENVIRONMENT, command, run
+from test_datasets import folder_of, osie_files, same, write_image
+
+from ittisal import cli, datasets
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A generated data set; not to be written to."""
+    path = tmp_path_factory.mktemp("data") / "tiny"
+    datasets.generated(path)
+    return path
+
+
+def main(capsys, *arguments: object):
+    """Exit status, standard output and standard error of the command in this process."""
+    status = cli.main(["dataset", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_help_shows_the_table(capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["dataset", "--help"])
+    assert exit.value.code == 0
+    out = capsys.readouterr().out
+    for text in ("image,x,y,subject,order,duration_ms", "examples:", "exit status:", "generate"):
+        assert text in out
+
+
+def test_list(capsys):
+    status, out, err = main(capsys, "list")
+    assert (status, err) == (0, "")
+    for known in datasets.PUBLISHED.values():
+        assert known.title.split(":")[0] in out
+        for address in known.fetch:
+            assert address in out
+        assert f"ittisal dataset convert {known.name} SOURCE OUT" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_list_json(capsys):
+    _, out, _ = main(capsys, "list", "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["name"] for row in rows] == list(datasets.PUBLISHED)
+    assert all(row["licence"] and row["get"] and row["files"] for row in rows)
+    _, out, _ = main(capsys, "list", "toronto", "--json")
+    assert json.loads(out)["name"] == "toronto"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "mit300"], "no data set 'mit300' is known; there are osie, mit1003"),
+        (["convert", "mit300", "a", "b"], "invalid choice: 'mit300'"),
+        (["convert", "osie", "a"], "required: OUT"),
+        (["convert", "osie", "a", "b", "--sigma", "0"], "'0' must be a number above 0"),
+        (["convert", "osie", "a", "b", "--sigma", "wide"], "'wide' must be a number above 0"),
+        (["generate", "a", "--images", "0"], "'0' must be a whole number from 1 to 10000"),
+        ([], "required: ACTION"),
+    ],
+)
+def test_usage_errors(arguments, message, capsys):
+    try:
+        status = cli.main(["dataset", *arguments])
+    except SystemExit as exit:
+        status = exit.code
+    err = capsys.readouterr().err
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_convert(tmp_path, capsys):
+    files = osie_files(tmp_path / "files")
+    status, out, err = main(capsys, "convert", "osie", files, tmp_path / "out")
+    assert (status, out) == (0, f"{tmp_path / 'out'}\n")
+    assert err == "ittisal dataset: 2 images, 6 fixations\n"
+    same(datasets.load(tmp_path / "out"), datasets.read_published("osie", files)[0])
+    assert not (tmp_path / "out/images/1001.jpg").is_symlink()
+
+
+def test_convert_tells_what_was_left_out(tmp_path, capsys):
+    seen = [[([1, 2, 99], [3, 4, 5], [6, 7, 8])]] * 2
+    files = osie_files(tmp_path / "files", seen)
+    (files / "data/stimuli/1002.jpg").write_bytes(b"")
+    status, out, err = main(
+        capsys, "convert", "osie", files, tmp_path / "out", "--json", "--link", "--sigma", 7
+    )
+    facts = json.loads(out)
+    assert status == 1
+    assert (facts["images"], facts["fixations"], facts["left_out"]) == (1, 2, 1)
+    assert len(facts["problems"]) == 1
+    assert err == f"ittisal dataset: {facts['problems'][0]}\n"
+    assert "1002.jpg is empty (0 bytes)" in err
+    data = datasets.load(tmp_path / "out")
+    assert (data.sigma_px.tolist(), data.left_out) == ([7], 1)
+    assert data.path(0).is_symlink()
+    data.load_image(0)
+
+
+def test_convert_a_table(tmp_path, capsys):
+    table = "image,x,y\na.png,1,2\na.png,64,2\na.png,3,4\na.png,5,6\n"
+    folder = folder_of(tmp_path / "own", table, "a.png", name="Mine")
+    status, _, err = main(capsys, "convert", "table", folder, tmp_path / "out", "--sigma", 9)
+    assert status == 1  # for the position that counts from 1, it seems
+    assert err.endswith("ittisal dataset: 1 images, 3 fixations; 1 outside their image left out\n")
+    data = datasets.load(tmp_path / "out")
+    assert (data.name, data.x.tolist(), data.sigma_px.tolist()) == ("Mine", [1, 3, 5], [9])
+
+
+def test_convert_says_what_is_wrong(tiny, tmp_path, capsys):
+    status, out, err = main(capsys, "convert", "osie", tiny, tmp_path / "out")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"ittisal dataset: {tiny} holds no eye/fixations.mat (it holds dataset")
+    files = osie_files(tmp_path / "files")
+    status, _, err = main(capsys, "convert", "osie", files, tmp_path, "-q")
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "exists and is not empty; give a new folder" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"files"}
+
+
+def test_check(tiny, capsys):
+    status, out, err = main(capsys, "check", tiny)
+    assert (status, err) == (0, "")
+    facts = dict(line.split(maxsplit=1) for line in out.splitlines() if " " in line)
+    assert facts["images"] == "6, 160x120 to 120x160 pixels"
+    assert facts["fixations"] == "288, 48.0 per image"
+    assert facts["subjects"] == "4"
+    assert facts["problems"] == "none"
+
+
+def test_check_finds_problems(tiny, tmp_path, capsys):
+    shutil.copytree(tiny, tmp_path / "d")
+    (tmp_path / "d/images/bright-0.png").unlink()
+    write_image(tmp_path / "d/images/colour-1.png", (40, 40))
+    status, out, err = main(capsys, "check", tmp_path / "d", "--json")
+    facts = json.loads(out)
+    assert status == 1
+    assert facts["output"] is None
+    assert facts["images"] == 6
+    assert err.splitlines() == [f"ittisal dataset: {problem}" for problem in facts["problems"]]
+    assert "bright-0.png cannot be read" in err
+    assert "colour-1.png is 40x40 pixels" in err
+    status, out, _ = main(capsys, "check", tmp_path / "d")
+    assert (status, "problems  2" in out) == (1, True)
+
+
+def test_check_of_a_table_that_cannot_be_right(tmp_path, capsys):
+    x, y = np.random.default_rng(0).uniform(0, 1, (2, 100)) * [[48], [64]]
+    rows = "".join(f"a.png,{a},{b}\n" for a, b in zip(x, y, strict=True))
+    status, out, err = main(capsys, "check", folder_of(tmp_path, "image,x,y\n" + rows, "a.png"))
+    assert (status, out) == (1, "")
+    assert "x and y are exchanged, it seems" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_generate(tiny, tmp_path, capsys):
+    status, out, _ = main(capsys, "generate", tmp_path / "g", "--images", 4)
+    assert (status, out) == (0, f"{tmp_path / 'g'}\n")
+    assert len(datasets.load(tmp_path / "g")) == 4
+    main(capsys, "generate", tmp_path / "h", "--json", "-q")
+    same(datasets.load(tmp_path / "h"), datasets.load(tiny))
+    status, _, err = main(capsys, "generate", tmp_path / "g")
+    assert (status, "exists and is not empty" in err) == (1, True)
+
+
+def test_as_a_process_with_warnings_as_errors(tmp_path):
+    folder = folder_of(tmp_path / "Ünïcode", "image,x,y\nä.png,1,2\n", "ä.png")
+    done = run("dataset", "check", folder, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.status, done.err) == (0, "")
+    assert "subjects  not told" in done.out
+    done = run("dataset", "convert", "osie", osie_files(tmp_path / "f"), "out", cwd=tmp_path)
+    assert (done.status, done.out) == (0, "out\n")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="signals")
+def test_an_ended_conversion_leaves_nothing(tmp_path):
+    """It is ended as soon as the first image has been copied."""
+    files = osie_files(tmp_path / "files")
+    script = (
+        "import os, signal, shutil, sys\n"
+        "from ittisal import cli\n"
+        "copy = shutil.copyfile\n"
+        "def ended(*arguments):\n"
+        "    copy(*arguments)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "shutil.copyfile = ended\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [*command()[:-2], "-c", script, "dataset", "convert", "osie", str(files), "out"],
+        cwd=tmp_path, env=ENVIRONMENT, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 128 + signal.SIGTERM
+    assert {path.name for path in tmp_path.iterdir()} == {"files"}

@@ -1,0 +1,957 @@
+"""Data sets: the format, the authors' files, and what is told of files that are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+from test_cli import exif, with_exif
+from tolerances import within
+
+from ittisal import datasets
+from ittisal.datasets import DataSet, DataSetError, samples
+
+POSITIONS = "image,x,y\na.png,1,2\n"
+
+
+def write_image(path: Path, size=(48, 64), picture=None) -> Path:
+    """An RGB picture of this height and width, or the given one in OpenCV's order."""
+    if picture is None:
+        picture = np.zeros((*size, 3), np.uint8)
+        picture[: size[0] // 2] = 10, 120, 230
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
+    return path
+
+
+def folder_of(path: Path, table: str, *names: str, **about) -> Path:
+    """A data set of one's own: images, fixations.csv and dataset.json."""
+    for name in names:
+        write_image(path / name)
+    (path / "fixations.csv").write_text(table, "utf-8")
+    if about:
+        (path / "dataset.json").write_text(json.dumps(about), "utf-8")
+    return path
+
+
+def small(root: Path, **changes) -> DataSet:
+    """Two images of different sizes with three fixations, without files."""
+    values = {
+        "name": "small",
+        "root": root,
+        "images": ("a.png", "b.png"),
+        "sizes": [[10, 20], [30, 40]],
+        "image": [1, 0, 1],
+        "x": [1, 19.5, 39],
+        "y": [2, 9.5, 15],
+        "subject": [0, 1, 1],
+        "order": [0, 0, 0],
+        "duration_ms": [100, np.nan, 300],
+        "sigma_px": [1, 2],
+    }
+    return DataSet(**{**values, **changes})
+
+
+def same(a: DataSet, b: DataSet) -> None:
+    """Assert that two data sets hold the same, wherever they are."""
+    assert a.images == b.images
+    for name in ("sizes", "image", "x", "y", "subject", "order", "duration_ms", "sigma_px"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), name)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    """A generated data set; not to be written to."""
+    path = tmp_path_factory.mktemp("data") / "tiny"
+    datasets.generated(path)
+    return path
+
+
+# --- the class ---------------------------------------------------------------------------------
+
+
+def test_fixations_by_image(tmp_path):
+    data = small(tmp_path)
+    assert data.image.tolist() == [0, 1, 1]
+    assert data.fixations(0).x.tolist() == [19.5]
+    at = data.fixations(1)
+    assert (len(at), at.x.tolist(), at.y.tolist()) == (2, [1, 39], [2, 15])
+    assert (at.subject.tolist(), at.duration_ms.tolist()) == ([0, 1], [100, 300])
+    assert np.shares_memory(at.x, data.x)
+    assert data.subjects.tolist() == [0, 1]
+    kinds = {name: getattr(data, name).dtype for name in ("sizes", "image", "x", "subject")}
+    assert kinds == {"sizes": "int32", "image": "int32", "x": "float32", "subject": "int16"}
+
+
+def test_arrays_are_its_own_and_read_only(tmp_path):
+    x = np.array([1, 19.5, 39], np.float32)
+    data = small(tmp_path, x=x)
+    x[:] = 0
+    assert data.x.max() == 39
+    for name in ("sizes", "image", "x", "y", "subject", "order", "duration_ms", "sigma_px"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(data, name)[0] = 0
+
+
+def test_others_are_scaled(tmp_path):
+    data = small(tmp_path)
+    x, y = data.others(0)
+    assert (x.tolist(), y.tolist()) == ([0.5, 19.5], [2 / 3, 5])
+    assert x.dtype == np.float64
+    x, y = data.others(1)
+    assert (x.tolist(), y.tolist()) == ([39], [28.5])
+
+
+def test_others_of_one_size_are_unchanged(tiny):
+    data = datasets.load(tiny).subset([0, 1, 3])
+    x, y = data.others(1)
+    wanted = data.image != 1
+    np.testing.assert_array_equal(x, data.x[wanted])
+    np.testing.assert_array_equal(y, data.y[wanted])
+
+
+def test_others_stay_inside(tmp_path):
+    edge = np.nextafter(np.float32(7), np.float32(0))
+    data = small(
+        tmp_path, sizes=[[7, 7], [4001, 3001]], image=[0, 0], x=[edge, 0], y=[edge, 0],
+        subject=[0, 0], order=[0, 1], duration_ms=[1, 1],
+    )  # fmt: skip
+    x, y = data.others(1)
+    assert x.max() < 3001
+    assert y.max() < 4001
+
+
+def test_others_leave_out_images_of_unknown_size(tmp_path):
+    data = small(tmp_path, images=("a", "b", "c"), sizes=[[10, 20], [0, 0], [10, 20]],
+                 image=[0, 1, 2], x=[1, 999, 3], y=[2, 999, 5], sigma_px=[1] * 3)  # fmt: skip
+    assert data.others(0)[0].tolist() == [3]
+    assert data.fixations(1).x.tolist() == [999]
+    with pytest.raises(DataSetError, match=r"b could not be read, so its size is not known"):
+        data.others(1)
+
+
+def test_subset(tiny):
+    data = datasets.load(tiny)
+    part = data.subset([4, 1])
+    assert part.images == (data.images[4], data.images[1])
+    np.testing.assert_array_equal(part.fixations(0).x, data.fixations(4).x)
+    np.testing.assert_array_equal(part.fixations(1).order, data.fixations(1).order)
+    np.testing.assert_array_equal(part.load_image(1), data.load_image(1))
+    assert part.sizes.tolist() == data.sizes[[4, 1]].tolist()
+    with pytest.raises(DataSetError, match="twice"):
+        data.subset([1, 1])
+    with pytest.raises(DataSetError, match="no image 6; tiny has 0 to 5"):
+        data.subset([6])
+
+
+WRONG = [
+    ({"images": ("a.png", "a.png")}, r"image a.png is listed twice"),
+    ({"images": ("a.png", "../b.png")}, r"'../b.png': give a path relative"),
+    ({"images": ("a.png", "/b.png")}, r"'/b.png': give a path relative"),
+    ({"images": ("a.png", "")}, r"image ''"),
+    ({"images": (), "sizes": np.zeros((0, 2)), "sigma_px": []}, "no images"),
+    ({"image": [1, 0, 2]}, r"image holds 0 to 2; there are 2 images"),
+    ({"image": [1, 0, -1]}, r"image holds -1 to 1"),
+    ({"image": [1, 0, 0.5]}, r"image holds 0.5; give whole numbers"),
+    ({"image": ["a", "b", "a"]}, r"image is of type <U1"),
+    ({"x": [1, 2]}, r"columns of the fixations differ in length: .* x \(2,\), y \(3,\)"),
+    ({"x": [1, np.nan, 2]}, r"1 of 3 fixations are not inside .* \(nan, 9.5\) on a.png"),
+    ({"x": [1, 20, 2]}, r"is at \(20, 9.5\) on a.png, which is 20x10 pixels"),
+    ({"x": [1, -0.5, 2]}, r"is at \(-0.5, 9.5\)"),
+    ({"subject": [0, 1, 40000]}, r"subject holds 40000; give whole numbers from -32768 to 32767"),
+    ({"subject": [0, 1, np.nan]}, r"subject holds nan"),
+    ({"sizes": [[10, 20]]}, r"2 images, but sizes of shape \(1, 2\)"),
+    ({"sizes": [[10, 20], [-30, 40]]}, r"sizes holds -30"),
+    ({"sigma_px": [1, 0]}, r"sigma_px holds 0 to 1"),
+    ({"sigma_px": [1, np.nan]}, r"sigma_px holds nan"),
+    ({"sigma_px": [1, np.inf]}, r"sigma_px holds 1 to inf"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_what_does_not_fit_is_refused(changes, message, tmp_path):
+    with pytest.raises(DataSetError, match=message):
+        small(tmp_path, **changes)
+
+
+def test_exchanged_axes_are_told(rng, tmp_path):
+    many = {"image": np.zeros(50, int), "x": rng.uniform(0, 10, 50), "y": rng.uniform(0, 20, 50)}
+    rest = dict.fromkeys(("subject", "order", "duration_ms"), np.zeros(50))
+    with pytest.raises(DataSetError, match=r"exchanged, it seems: \d+ of 50 .*, and 50 with"):
+        small(tmp_path, **many, **rest)
+    few = {"image": [0, 0, 1], "x": [1, 2, 25], "y": [2, 11, 35]}
+    with pytest.raises(DataSetError, match=r"2 of 3 fixations are not inside"):  # may be chance
+        small(tmp_path, **few)
+
+
+# --- images ------------------------------------------------------------------------------------
+
+
+def one_image(path: Path, name: str, **about) -> DataSet:
+    """A data set of the image of this name, which is there already."""
+    return datasets.load(folder_of(path, f"image,x,y\n{name},1,2\n", **about))
+
+
+def test_images_are_rgb(tmp_path):
+    write_image(tmp_path / "a.png")
+    picture = one_image(tmp_path, "a.png").load_image(0)
+    assert (picture.shape, picture.dtype) == ((48, 64, 3), np.uint8)
+    assert picture[0, 0].tolist() == [230, 120, 10]
+    assert picture.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("picture", "wanted"),
+    [
+        (np.full((40, 50), 7, np.uint8), [7, 7, 7]),
+        (np.full((40, 50, 3), 0x1234, np.uint16), [0x12, 0x12, 0x12]),
+        (np.dstack([np.full((40, 50, 3), 10, np.uint8), np.zeros((40, 50), np.uint8)]), [255] * 3),
+    ],
+    ids=["grey", "16 bits", "alpha"],
+)
+def test_images_of_other_kinds(picture, wanted, tmp_path):
+    write_image(tmp_path / "a.png", picture=picture)
+    data = one_image(tmp_path, "a.png")
+    assert data.load_image(0)[3, 4].tolist() == wanted
+    assert data.sizes.tolist() == [[40, 50]]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_turned_images(suffix, tmp_path):
+    """By EXIF as viewers show them, unless positions are on the pixels as stored."""
+    path = write_image(tmp_path / f"a{suffix}")
+    path.write_bytes(with_exif(path.read_bytes(), exif(6, "<")))
+    upright = one_image(tmp_path, path.name)
+    assert (upright.sizes.tolist(), upright.load_image(0).shape) == ([[64, 48]], (64, 48, 3))
+    stored = one_image(tmp_path, path.name, upright=False)
+    assert (stored.sizes.tolist(), stored.load_image(0).shape) == ([[48, 64]], (48, 64, 3))
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".ppm", ".webp"])
+def test_sizes_are_those_of_the_decoded_image(suffix, progressive, tmp_path):
+    from ittisal.imagefiles import read, read_size
+
+    picture = np.zeros((37, 61, 3), np.uint8)
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive] if suffix == ".jpg" else []
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(cv2.imencode(suffix, picture, options)[1].tobytes())
+    assert read_size(path) == read(path).shape[:2] == (37, 61)
+
+
+def test_threads_may_read_images_at_once(tmp_path):
+    """Whatever C libraries print, standard error is afterwards what it was."""
+    path = write_image(tmp_path / "a.jpg")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + bytes(40) + whole[-2:])  # libjpeg warns of it
+    data = one_image(tmp_path, "a.jpg")
+    before = os.fstat(2)
+    with ThreadPoolExecutor(4) as pool:
+        shapes = {picture.shape for picture in pool.map(data.load_image, [0] * 40)}
+    assert shapes == {(48, 64, 3)}
+    assert os.path.samestat(before, os.fstat(2))
+
+
+def test_a_missing_or_broken_image_is_told_when_it_is_loaded(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "d")
+    data = datasets.load(tmp_path / "d")
+    data.path(0).unlink()
+    data.path(1).write_bytes(data.path(1).read_bytes()[:-40])
+    write_image(data.path(2), (50, 60))
+    data.path(3).write_bytes(b"<!DOCTYPE html>")
+    for i, message in enumerate(
+        [
+            r"bright-0.png cannot be read: No such file",
+            r"colour-1.png is a truncated PNG file",
+            r"oriented-2.png is 60x50 pixels, but the fixations are on 120x160; restore",
+            r"bright-3.png is not an image that OpenCV reads",
+        ]
+    ):
+        with pytest.raises(DataSetError, match=re.escape(str(data.root)) + ".*" + message):
+            data.load_image(i)
+    data.load_image(4)
+
+
+def test_bad_index(tiny):
+    data = datasets.load(tiny)
+    for method in (data.path, data.load_image, data.fixations, data.others):
+        for i in (-1, 6):
+            with pytest.raises(DataSetError, match=f"no image {i}; tiny has 0 to 5"):
+                method(i)
+
+
+# --- fixations.npz -----------------------------------------------------------------------------
+
+
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path / "fixations.npz") as archive:
+        return dict(archive)
+
+
+def test_npz_layout(tiny):
+    arrays = arrays_of(tiny)
+    kinds = {name: (array.dtype.str, array.ndim) for name, array in arrays.items()}
+    assert kinds.pop("images")[0].startswith("<U")
+    assert kinds == {
+        "sizes": ("<i4", 2),
+        "img": ("<i4", 1),
+        "x": ("<f4", 1),
+        "y": ("<f4", 1),
+        "subject": ("<i2", 1),
+        "order": ("<i2", 1),
+        "duration_ms": ("<f4", 1),
+        "sigma_px": ("<f4", 1),
+    }
+
+
+def test_save_and_load(tiny, tmp_path):
+    data = replace(datasets.load(tiny), licence="free", source="here", left_out=3, upright=False)
+    steps = []
+    datasets.save(data, tmp_path / "a" / "copy", progress=lambda *step: steps.append(step))
+    again = datasets.load(tmp_path / "a" / "copy")
+    same(again, data)
+    for name in ("name", "licence", "source", "left_out", "upright"):
+        assert getattr(again, name) == getattr(data, name)
+    assert steps == [(i + 1, 6) for i in range(6)]
+    assert again.path(0).read_bytes() == data.path(0).read_bytes()
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"copy"}
+
+
+def test_images_beside_the_table(tiny, tmp_path):
+    shutil.copytree(tiny / "images", tmp_path / "d")
+    shutil.copy(tiny / "fixations.npz", tmp_path / "d")
+    data = datasets.load(tmp_path / "d")
+    assert data.root == tmp_path / "d"
+    assert data.name == "d"
+    data.load_image(5)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege there")
+def test_save_links(tiny, tmp_path):
+    data = datasets.load(tiny)
+    datasets.save(data, tmp_path / "linked", link=True)
+    linked = datasets.load(tmp_path / "linked")
+    assert linked.path(2).is_symlink()
+    np.testing.assert_array_equal(linked.load_image(2), data.load_image(2))
+
+
+def test_save_into_an_empty_folder(tiny, tmp_path):
+    datasets.save(datasets.load(tiny), tmp_path)
+    same(datasets.load(tmp_path), datasets.load(tiny))
+
+
+def test_save_overwrites_nothing(tiny, tmp_path):
+    (tmp_path / "note.txt").touch()
+    for path in (tmp_path, tmp_path / "note.txt"):
+        with pytest.raises(DataSetError, match="exists and is not empty; give a new folder"):
+            datasets.save(datasets.load(tiny), path)
+
+
+def test_save_is_whole_or_not_at_all(tiny, tmp_path):
+    data = datasets.load(tiny)
+
+    def stop(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        datasets.save(data, tmp_path / "out", progress=stop)
+    assert not any(tmp_path.iterdir())
+    missing = replace(data, root=tmp_path)
+    with pytest.raises(DataSetError, match=r"6 of 6 images are missing, as .*bright-0.png"):
+        datasets.save(missing, tmp_path / "out")
+    assert not any(tmp_path.iterdir())
+
+
+def broken_npz(tiny: Path, path: Path, change) -> Path:
+    """The generated data set with its table changed, without images."""
+    arrays = arrays_of(tiny)
+    change(arrays)
+    np.savez(path / "fixations.npz", **arrays)
+    return path
+
+
+def test_npz_that_is_wrong(tiny, tmp_path):
+    def refused(change, message):
+        with pytest.raises(DataSetError, match=r"fixations.npz: .*" + message):
+            datasets.load(broken_npz(tiny, tmp_path, change))
+
+    refused(lambda a: (a.pop("img"), a.pop("order")), "no array img, order; it holds images, ")
+    refused(lambda a: a.update(x=a["x"][1:]), r"differ in length: .*x \(287,\)")
+    refused(lambda a: a.update(x=a["x"] + 1000), "288 of 288 fixations are not inside")
+    refused(lambda a: a.update(images=np.arange(6)), r"images is int64 of shape \(6,\)")
+    refused(lambda a: a["images"].__setitem__(1, a["images"][0]), "bright-0.png is listed twice")
+    refused(lambda a: a.update(sizes=a["sizes"][:, 0]), r"sizes of shape \(6,\)")
+
+
+@pytest.mark.parametrize("content", ["cut", "text", "pickle", "empty"])
+def test_npz_that_is_damaged(content, tiny, tmp_path):
+    path = tmp_path / "fixations.npz"
+    whole = (tiny / "fixations.npz").read_bytes()
+    path.write_bytes({"cut": whole[:-500], "text": b"image,x,y", "empty": b""}.get(content, b""))
+    if content == "pickle":
+        np.savez(path, **{**arrays_of(tiny), "x": np.array([1, "a"], object)})
+    with pytest.raises(DataSetError, match=r"fixations.npz cannot be read: damaged, truncated"):
+        datasets.load(tmp_path)
+
+
+# --- fixations.csv -----------------------------------------------------------------------------
+
+
+def test_csv(tmp_path):
+    table = (
+        "image,x,y,subject,order,duration_ms\n"
+        "b.png,1.5,2,0,0,200\nb.png,3,4,0,1,\na.png,63.9,47.9,1,0,150\n"
+    )
+    data = datasets.load(folder_of(tmp_path / "own", table, "a.png", "b.png"))
+    assert data.name == "own"
+    assert data.images == ("b.png", "a.png")
+    assert data.sizes.tolist() == [[48, 64]] * 2
+    assert data.fixations(0).x.tolist() == [1.5, 3]
+    assert data.fixations(0).order.tolist() == [0, 1]
+    np.testing.assert_array_equal(data.duration_ms, np.float32([200, np.nan, 150]))
+    within("hand", data.sigma_px, np.float32([0.03 * 64] * 2))
+
+
+def test_csv_of_positions_only(tmp_path):
+    data = datasets.load(folder_of(tmp_path, "image,x,y\na.png,1,2\na.png,3,4\n", "images/a.png"))
+    assert data.root == tmp_path / "images"
+    assert (data.subject.tolist(), data.order.tolist()) == ([-1, -1], [-1, -1])
+    assert len(data.subjects) == 0
+    assert np.isnan(data.duration_ms).all()
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv_of_other_programs(separator, tmp_path):
+    """Spreadsheets': a byte order mark, CRLF, other separators and headings, names as subjects."""
+    rows = [
+        ["Participant", "Filename", "X", "Y", "Duration", "comment"],
+        ["sam", "sub\\a.png", " 1", "2", "10", 'says "hi"'],
+        ["kim", "sub\\a.png", "3", "4", "20", ""],
+        ["sam", "./sub/a.png", "5", "6", "30", ""],
+        ["", "", "", "", "", ""],
+    ]
+    lines = [separator.join(f'"{f.replace(chr(34), chr(34) * 2)}"' for f in row) for row in rows]
+    folder = folder_of(tmp_path, "", "sub/a.png")
+    (folder / "fixations.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    data = datasets.load(folder)
+    assert data.images == ("sub/a.png",)
+    assert data.x.tolist() == [1, 3, 5]
+    assert data.subject.tolist() == [1, 0, 1]
+    assert data.order.tolist() == [0, 0, 1]
+    assert data.duration_ms.tolist() == [10, 20, 30]
+
+
+def test_csv_with_accents_in_names(tmp_path):
+    """A table in one Unicode form, files in another, as macOS writes them."""
+    composed, decomposed = (unicodedata.normalize(form, "Gemälde/ö.png") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    data = datasets.load(folder_of(tmp_path, f"image,x,y\n{composed},1,2\n", decomposed))
+    assert data.sizes.tolist() == [[48, 64]]
+    assert data.load_image(0).shape == (48, 64, 3)
+
+
+def test_csv_leaves_out_what_is_outside_and_counts(tmp_path):
+    table = "image,x,y\n" + "a.png,1,2\n" * 3 + "a.png,64,2\na.png,-1,2\n"
+    data = datasets.load(folder_of(tmp_path, table, "a.png"))
+    assert (len(data.x), data.left_out) == (3, 2)
+
+
+def test_csv_with_a_missing_image(tmp_path):
+    table = "image,x,y\na.png,1,2\nb.png,500,500\na.png,3,4\n"
+    data = datasets.load(folder_of(tmp_path, table, "a.png"))
+    assert data.sizes.tolist() == [[48, 64], [0, 0]]
+    assert len(data.fixations(1)) == 1
+    with pytest.raises(DataSetError, match=r"b.png cannot be read: No such file"):
+        data.load_image(1)
+
+
+WRONG_TABLES = [
+    ("", r"no column image, x, y; the first line holds nothing"),
+    ("a.png,1,2\n", r"no column image, x, y; the first line holds a.png, 1, 2"),
+    ("image,x,z\na.png,1,2\n", r"no column y; the first line holds image, x, z"),
+    ("image,x,y,X\na.png,1,2,3\n", r"both x and x could be x; keep one"),
+    ("image,x,y\n", r"headings, but no fixations"),
+    ("image,x,y\na.png,1,2\na.png,nan,2\n", r"line 3: x is 'nan'; give a number"),
+    ("image,x,y\na.png,1,2\n\na.png,1,\n", r"line 4: y is ''; give a number"),
+    ("image,x,y\na.png,inf,2\n", r"line 2: x is 'inf'"),
+    ("image,x,y\na.png,left,2\n", r"line 2: x is 'left'"),
+    ("image,x,y\na.png,1.5,2,5\n", r"line 2: 4 fields under 3 headings; decimals .* a point"),
+    ("image;x;y\na.png;1,5;2\n", r"line 2: x is '1,5'; give a number"),
+    ("image,x,y\n,1,2\n", r"line 2: no image"),
+    ("image,x,y,order\na.png,1,2,first\n", r"line 2: order is 'first'"),
+    ("image,x,y,order\na.png,1,2,0.5\n", r"order holds 0.5; give whole numbers"),
+    ("image,x,y\n../a.png,1,2\n", r"image '../a.png': give a path relative"),
+    ("image,x,y\n/tmp/a.png,1,2\n", r"image '/tmp/a.png': give a path relative"),
+    ("image,x,y\nb.png,1,2\nc.png,1,2\n", r"no image can be read: .*b.png .* \(and 1 more\)"),
+    ("image,x,y\n" + "a.png,1,60\n" * 9 + "a.png,1,2\n", r"x and y are exchanged, it seems: 1 of"),
+    ("image,x,y\n" + "a.png,-9,2\n" * 3 + "a.png,1,2\n", r"only 1 of 4 .* is at \(-9, 2\)"),
+    ("image,x,y\n" + "a.png,.5,.6\n" * 12, r"all positions are at most 1, fractions"),
+]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"), WRONG_TABLES, ids=[str(i) for i in range(len(WRONG_TABLES))]
+)
+def test_csv_that_is_wrong(table, message, tmp_path):
+    with pytest.raises(DataSetError, match=r"fixations.csv.*" + message):
+        datasets.load(folder_of(tmp_path, table, "a.png"))
+
+
+def test_csv_that_is_not_utf8(tmp_path):
+    folder = folder_of(tmp_path, "", "a.png")
+    (folder / "fixations.csv").write_bytes("image,x,y\nä.png,1,2\n".encode("latin-1"))
+    with pytest.raises(DataSetError, match=r"fixations.csv is not UTF-8 text .*save it as UTF-8"):
+        datasets.load(folder)
+
+
+def test_the_table_may_be_named(tmp_path):
+    folder = folder_of(tmp_path, POSITIONS, "a.png")
+    (folder / "fixations.csv").rename(folder / "mine.csv")
+    assert len(datasets.load(folder / "mine.csv")) == 1
+    with pytest.raises(DataSetError, match=r"holds neither fixations.npz nor .*dataset list"):
+        datasets.load(folder)
+    with pytest.raises(DataSetError, match=r"a.png is no table of fixations; give a .npz or .csv"):
+        datasets.load(folder / "a.png")
+    with pytest.raises(DataSetError, match=r"nowhere: no such folder or table"):
+        datasets.load(folder / "nowhere")
+
+
+def test_two_tables_are_ambiguous(tiny, tmp_path):
+    folder = folder_of(tmp_path, POSITIONS, "a.png")
+    shutil.copy(tiny / "fixations.npz", folder)
+    with pytest.raises(DataSetError, match=r"holds both fixations.npz and fixations.csv"):
+        datasets.load(folder)
+
+
+def test_about(tmp_path):
+    about = {"name": "Mine", "sigma_px": 5, "licence": "CC0", "source": "me", "notes": "none"}
+    data = datasets.load(folder_of(tmp_path, POSITIONS, "a.png", **about))
+    assert (data.name, data.licence, data.source) == ("Mine", "CC0", "me")
+    assert data.sigma_px.tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "write an object"),
+        ('{"sigma": 3}', "no 'sigma'; there are name, source"),
+        ('{"sigma_px": "3"}', "sigma_px is '3'; give a float"),
+        ('{"sigma_px": true}', "sigma_px is True; give a float"),
+        ('{"sigma_px": -1}', "sigma_px is -1; give pixels above 0"),
+        ('{"sigma_px": NaN}', "sigma_px is nan"),
+        ('{"upright": 1}', "upright is 1; give a bool"),
+    ],
+)
+def test_about_that_is_wrong(text, message, tmp_path):
+    folder = folder_of(tmp_path, POSITIONS, "a.png")
+    (folder / "dataset.json").write_text(text)
+    with pytest.raises(DataSetError, match=r"dataset.json.*" + message):
+        datasets.load(folder)
+
+
+# --- generated ---------------------------------------------------------------------------------
+
+
+def test_generated_is_the_same_each_time(tiny, tmp_path):
+    again = datasets.generated(tmp_path / "again")
+    same(again, datasets.load(tiny))
+    assert again.path(3).read_bytes() == datasets.load(tiny).path(3).read_bytes()
+    other = datasets.generated(tmp_path / "other", seed=1)
+    assert not np.array_equal(other.x, again.x)
+
+
+def test_generated_fixations_prefer_the_odd_bar(tiny):
+    """It is the one bar that is red in `colour`: three fifths of the fixations lie near it."""
+    data = datasets.load(tiny)
+    picture = data.load_image(1).astype(int)
+    y, x = (at.mean() for at in np.nonzero(picture[..., 0] - picture[..., 1] > 50))
+    at = data.fixations(1)
+    near = np.hypot(at.x - x, at.y - y) < 20
+    assert near.mean() > 0.5
+    assert len(set(map(tuple, data.sizes.tolist()))) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"images": 0}, {"subjects": 0}, {"size": (20, 100)}])
+def test_generated_limits(wrong, tmp_path):
+    with pytest.raises(DataSetError, match="give 1 or more"):
+        datasets.generated(tmp_path / "d", **wrong)
+
+
+# --- MATLAB files ------------------------------------------------------------------------------
+
+
+def cell(values) -> np.ndarray:
+    """A cell array of one column."""
+    out = np.empty((len(values), 1), object)
+    for i, value in enumerate(values):
+        out[i, 0] = value
+    return out
+
+
+def save_mat(path: Path, **variables) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, variables, do_compression=True, long_field_names=True)
+    return path
+
+
+def read_published(name, source, **options):
+    return datasets.read_published(name, source, **options)
+
+
+def osie_files(root: Path, subjects=None, names=("1001.jpg", "1002.jpg")) -> Path:
+    if subjects is None:
+        subjects = [
+            [([1.2, 60.5], [3, 40], [200, 300]), ([], [], [])],
+            [([5], [6], [100]), ([7, 8, 63.9], [9, 10, 47.9], [1, 2, 3])],
+        ]
+    entries = [
+        {
+            "img": name,
+            "subjects": cell(
+                [
+                    {"fix_x": [np.float64(x)], "fix_y": [np.float64(y)], "fix_duration": [d]}
+                    for x, y, d in seen
+                ]
+            ),
+        }
+        for name, seen in zip(names, subjects, strict=True)
+    ]
+    for name in names:
+        write_image(root / "data/stimuli" / name)
+    save_mat(root / "data/eye/fixations.mat", fixations=cell(entries))
+    return root
+
+
+@pytest.mark.parametrize("inside", [".", "data"])
+def test_osie(inside, tmp_path):
+    steps = []
+    data, problems = read_published(
+        "osie", osie_files(tmp_path) / inside, progress=lambda *step: steps.append(step)
+    )
+    assert problems == []
+    assert data.images == ("1001.jpg", "1002.jpg")
+    assert data.root.name == "stimuli"
+    np.testing.assert_array_equal(data.x, np.float32([1.2, 60.5, 5, 7, 8, 63.9]))
+    np.testing.assert_array_equal(data.y, np.float32([3, 40, 6, 9, 10, 47.9]))
+    assert data.subject.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.order.tolist() == [0, 1, 0, 0, 1, 2]
+    assert data.duration_ms.tolist() == [200, 300, 100, 1, 2, 3]
+    assert data.sigma_px.tolist() == [24, 24]
+    assert data.licence.startswith("MIT")
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_osie_of_one_image_and_one_subject(tmp_path):
+    """Where MATLAB's arrays have but one element."""
+    data, _ = read_published("osie", osie_files(tmp_path, [[([1], [2], [3])]], ["1.jpg"]))
+    assert (data.x.tolist(), data.y.tolist(), data.duration_ms.tolist()) == ([1], [2], [3])
+
+
+def test_what_is_outside_is_left_out_and_counted(tmp_path):
+    seen = ([-3, 5, 64, np.nan, 6, 7], [5, 5, 5, 5, 47, 7], [1, 2, 3, 4, 5, 6])
+    data, _ = read_published("osie", osie_files(tmp_path, [[seen]], ["1.jpg"]), sigma_px=9)
+    assert (data.x.tolist(), data.order.tolist(), data.left_out) == ([5, 6, 7], [1, 4, 5], 3)
+    assert data.sigma_px.tolist() == [9]
+
+
+def test_exchanged_axes_in_published_files_are_told(rng, tmp_path):
+    x, y = rng.uniform(0, 64, 50), rng.uniform(0, 48, 50)
+    files = osie_files(tmp_path, [[(y, x, np.ones(50))]], ["1.jpg"])
+    with pytest.raises(DataSetError, match=r"osie: x and y are exchanged, it seems: \d+ of 50 .* "):
+        read_published("osie", files)
+
+
+def test_missing_images_are_left_out_and_told(tmp_path):
+    files = osie_files(tmp_path)
+    (files / "data/stimuli/1001.jpg").unlink()
+    data, problems = read_published("osie", files)
+    assert data.images == ("1002.jpg",)
+    assert len(data.x) == 4
+    assert len(problems) == 1
+    assert "1001.jpg cannot be read: No such file" in problems[0]
+
+
+def test_osie_files_that_are_not_as_published(tmp_path):
+    table = osie_files(tmp_path) / "data/eye/fixations.mat"
+
+    def refused(message):
+        with pytest.raises(DataSetError, match=message):
+            read_published("osie", tmp_path)
+
+    whole = table.read_bytes()
+    table.write_bytes(whole[: len(whole) // 2])
+    refused(r"fixations.mat is damaged, truncated or no MATLAB file .* Fetch it again")
+    table.write_bytes(b"<!DOCTYPE html><html></html>" * 20)
+    refused(r"no MATLAB file .* starts with b'<!DOCTYPE ht'")
+    table.write_bytes(b"")
+    refused(r"is damaged, truncated or no MATLAB file")
+    table.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n")
+    refused(r"fixations.mat is a MATLAB 7.3 file \(HDF5\), .* save\(name, '-v7'\)")
+    table.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    refused(r"is a Git LFS pointer, not the file; run `git lfs pull`")
+    save_mat(table, other=1)
+    refused(r"fixations.mat: no variable fixations; it holds other")
+    save_mat(table, fixations=cell([{"img": "1001.jpg"}, {"img": "1002.jpg"}]))
+    refused(r"no field subjects where one is expected; there is img")
+    save_mat(table, fixations=np.arange(3))
+    refused(r"no field img where one is expected; there is a ndarray")
+    osie_files(tmp_path, [[([1, 2], [2], [3])]], ["1001.jpg"])
+    refused(r"image 1, subject 1 has 2 fix_x, 1 fix_y and 1 fix_duration")
+    shutil.rmtree(tmp_path / "data/stimuli")
+    refused(r"holds eye/fixations.mat, but no folder stimuli with the images")
+    table.unlink()
+    refused(r"holds no eye/fixations.mat \(it holds data\); give the folder")
+
+
+def test_source_that_is_no_folder(tmp_path):
+    with pytest.raises(DataSetError, match="no data set 'mit300' is known; there are osie, "):
+        read_published("mit300", tmp_path)
+    with pytest.raises(DataSetError, match="nowhere: no such folder"):
+        read_published("osie", tmp_path / "nowhere")
+    (tmp_path / "a.zip").touch()
+    with pytest.raises(DataSetError, match=r"a.zip is a file; unpack it and give the folder"):
+        read_published("osie", tmp_path / "a.zip")
+
+
+def gaze(*places, stay=48, noise=0.3, seed=0) -> np.ndarray:
+    """Samples at 240 Hz of an eye that stays at each place and leaps to the next in 40 ms."""
+    rng = np.random.default_rng(seed)
+    at = [np.tile(places[0], (stay, 1))]
+    for a, b in pairwise(places):
+        t = (np.arange(1, 11) / 11)[:, None]
+        at.append(a + (np.subtract(b, a)) * (10 * t**3 - 15 * t**4 + 6 * t**5))
+        at.append(np.tile(b, (stay, 1)))
+    samples = np.concatenate(at)
+    return samples + rng.normal(0, noise, samples.shape)
+
+
+PLACES = [(500, 400), (200, 100), (800, 300), (760, 600)]
+
+
+def test_fixations_in_samples():
+    x, y, duration = samples.fixations(gaze(*PLACES))
+    within("eye_at_rest", np.stack([x, y], 1), PLACES)
+    within("eye_stays", duration, np.full(4, 1000 * 48 / 240))
+
+
+def test_fixations_in_samples_without_saccades():
+    for places in ([(10, 20)], [(10, 20), (12, 20)]):
+        x, y, duration = samples.fixations(gaze(*places, noise=0))
+        assert len(x) == 1
+        assert duration.tolist() == [1000 * len(gaze(*places)) / 240]
+    x, y, duration = samples.fixations(np.full((3, 2), 7.0))
+    assert (x.tolist(), y.tolist(), duration.tolist()) == ([7], [7], [12.5])
+
+
+def test_short_stops_are_part_of_the_saccade():
+    path = np.concatenate([gaze((100, 100), (400, 100)), gaze((400, 100), (600, 300), stay=6)[6:]])
+    x, y, _ = samples.fixations(np.concatenate([path, np.tile((600, 300), (60, 1))]))
+    within("eye_at_rest", x, [100, 400, 600])
+    within("eye_at_rest", y, [100, 100, 300])
+    stop = np.concatenate([gaze((100, 100), stay=60), gaze((300, 100), stay=8)])
+    x, _, _ = samples.fixations(np.concatenate([stop, gaze((600, 300), stay=60)]))
+    within("eye_at_rest", x, [100, 600])
+
+
+def test_blinks_are_not_fixations_on_the_image():
+    seen = gaze((100, 100), (400, 100))
+    seen = np.concatenate([seen, np.full((40, 2), -400.0), gaze((400, 200), stay=60)])
+    x, _, _ = samples.fixations(seen)
+    assert (x < 0).sum() == 1
+    seen[:3] = np.nan
+    within("eye_at_rest", samples.fixations(seen)[0][[0, 1, -1]], [100, 400, 400])
+
+
+def mit1003_files(root: Path) -> Path:
+    """Two images and two subjects, who start at the centre and then look at two places."""
+    long = "i" * 70  # MATLAB cuts names of variables at 63 characters
+    for stem, size in ((long, (300, 400)), ("i2", (400, 300))):
+        write_image(root / "ALLSTIMULI" / f"{stem}.jpeg", size)
+        for subject, shift in (("CNG", 0), ("ajs", 10)):
+            places = [(150, 150), (50 + shift, 60), (250, 200)]
+            trial = {"DATA": {"eyeData": gaze(*places)}, "imgName": f"{stem}.jpeg"}
+            save_mat(root / "DATA" / subject / f"{stem}.mat", **{stem[:63]: trial})
+    (root / "DATA/shuff_stimnames.mat").touch()
+    return root
+
+
+def test_mit1003(tmp_path):
+    data, problems = read_published("mit1003", mit1003_files(tmp_path))
+    assert problems == []
+    assert data.images == ("i2.jpeg", "i" * 70 + ".jpeg")
+    assert data.sizes.tolist() == [[400, 300], [300, 400]]
+    within("eye_at_rest", data.x, [49, 249, 59, 249] * 2)  # from 0, and not the central one
+    within("eye_at_rest", data.y, [59, 199, 59, 199] * 2)
+    assert data.subject.tolist() == [0, 0, 1, 1] * 2
+    assert data.order.tolist() == [0, 1] * 4
+    assert data.sigma_px.tolist() == [34, 34]
+
+
+def test_mit1003_recordings_that_are_missing_or_wrong(tmp_path):
+    files = mit1003_files(tmp_path)
+    (files / "DATA/ajs/i2.mat").unlink()
+    data, problems = read_published("mit1003", files)
+    assert len(data.x) == 6
+    assert len(problems) == 1
+    assert re.search(r"1 of 4 recordings are missing, as .*i2.mat", problems[0])
+    save_mat(files / "DATA/ajs/i2.mat", i2={"DATA": {"eyeData": np.arange(4.0)}})
+    with pytest.raises(DataSetError, match=r"i2.mat: eyeData is float64 of shape \(4,\); \(sam"):
+        read_published("mit1003", files)
+    save_mat(files / "DATA/ajs/i2.mat", i2=1)
+    with pytest.raises(DataSetError, match=r"i2.mat holds 0 structures; one is expected"):
+        read_published("mit1003", files)
+    shutil.rmtree(files / "DATA")
+    (files / "DATA").mkdir()
+    with pytest.raises(DataSetError, match=r"DATA holds no folder of a subject; unpack DATA.zip"):
+        read_published("mit1003", files)
+    (files / "DATA").rmdir()
+    with pytest.raises(DataSetError, match=r"holds no folder DATA or ALLFIXATIONMAPS \(it holds A"):
+        read_published("mit1003", files)
+
+
+def test_mit1003_from_the_points_drawn(tmp_path):
+    files = mit1003_files(tmp_path)
+    shutil.rmtree(files / "DATA")
+    points = [(20, 30), (100, 250)]
+    for stem, size in (("i" * 70, (300, 400)), ("i2", (400, 300))):
+        drawn = np.zeros(size, np.uint8)
+        for y, x in points:
+            drawn[y, x] = 255
+        write_image(files / "ALLFIXATIONMAPS" / f"{stem}_fixPts.jpg", picture=drawn)
+    data, problems = read_published("mit1003", files)
+    assert problems == []
+    assert np.floor(data.fixations(1).x).tolist() == [30, 250]
+    assert np.floor(data.fixations(1).y).tolist() == [20, 100]
+    assert data.subject.max() == -1
+
+
+def mask(size, *points) -> np.ndarray:
+    out = np.zeros(size, np.uint8)
+    for x, y in points:
+        out[y, x] = 1
+    return out
+
+
+def test_cat2000(tmp_path):
+    train = tmp_path / "trainSet"
+    for name, points in (("Action/001", [(5, 6), (60, 40)]), ("Sketch/002", [(0, 0)])):
+        write_image(train / f"Stimuli/{name}.jpg")
+        save_mat(train / f"FIXATIONLOCS/{name}.mat", fixLocs=mask((48, 64), *points))
+    write_image(train / "Stimuli/Action/Output/001_SaliencyMap.jpg")  # not a photograph
+    for source in (tmp_path, train):
+        data, problems = read_published("cat2000", source)
+        assert problems == []
+        assert data.images == ("Action/001.jpg", "Sketch/002.jpg")
+        assert (data.x.tolist(), data.y.tolist()) == ([5.5, 60.5, 0.5], [6.5, 40.5, 0.5])
+        assert data.image.tolist() == [0, 0, 1]
+        assert len(data.subjects) == 0
+    save_mat(train / "FIXATIONLOCS/Action/001.mat", fixLocs=mask((64, 48), (5, 6)))
+    with pytest.raises(DataSetError, match=r"001.jpg are on a grid \(64, 48\), but .* 48 rows"):
+        read_published("cat2000", tmp_path)
+    (train / "FIXATIONLOCS/Action/001.mat").unlink()
+    data, problems = read_published("cat2000", tmp_path)
+    assert (len(data), len(data.fixations(0)), len(problems)) == (2, 0, 1)
+    assert "001.mat cannot be read: No such file" in problems[0]
+    shutil.rmtree(train / "FIXATIONLOCS")
+    with pytest.raises(DataSetError, match=r"holds no folder trainSet \(it holds trainSet\)"):
+        read_published("cat2000", tmp_path)
+
+
+def test_toronto(tmp_path):
+    base = tmp_path / "eyetrackingdata/fixdens"
+    for i in (1, 2, 10):
+        write_image(base / f"Original Image Set/{i}.jpg")
+    masks = [mask((48, 64), (i, 2 * i)) for i in range(10)]
+    white = np.empty((1, 10), object)
+    white[0, :] = masks
+    save_mat(base / "origfixdata.mat", white=white)
+    for source in (tmp_path, tmp_path / "eyetrackingdata", base):
+        data, problems = read_published("toronto", source)
+        assert data.images == ("1.jpg", "2.jpg", "10.jpg")
+        assert (data.x.tolist(), data.y.tolist()) == ([0.5, 1.5, 9.5], [0.5, 2.5, 18.5])
+        assert len(problems) == 7
+
+
+def test_published_images_are_as_stored(tmp_path):
+    """MATLAB's imread does not turn them."""
+    path = osie_files(tmp_path) / "data/stimuli/1001.jpg"
+    path.write_bytes(with_exif(path.read_bytes(), exif(6, "<")))
+    data, _ = read_published("osie", tmp_path)
+    assert (data.sizes[0].tolist(), data.load_image(0).shape) == ([48, 64], (48, 64, 3))
+    datasets.save(data, tmp_path / "out")
+    assert datasets.load(tmp_path / "out").load_image(0).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("name", datasets.PUBLISHED)
+def test_published_facts(name):
+    known = datasets.PUBLISHED[name]
+    assert known.name == name
+    assert all(address.startswith(("http://", "https://")) for address in known.fetch)
+    for text in (known.title, known.paper, known.licence, known.notes, *known.layout):
+        assert text
+
+
+# --- check -------------------------------------------------------------------------------------
+
+
+def test_check_finds_nothing(tiny):
+    steps = []
+    data, problems = datasets.check(tiny, lambda *step: steps.append(step))
+    assert problems == []
+    assert steps[-1] == (6, 6)
+    assert len(data) == 6
+
+
+def test_check_of_images(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "d")
+    data = datasets.load(tmp_path / "d")
+    data.path(0).unlink()
+    data.path(1).write_bytes(b"")
+    _, problems = datasets.check(tmp_path / "d")
+    assert len(problems) == 2
+    assert "bright-0.png cannot be read: No such file" in problems[0]
+    assert "colour-1.png is empty (0 bytes)" in problems[1]
+
+
+def test_check_of_a_table(tmp_path):
+    write_image(tmp_path / "small.png", (20, 100))
+    table = "image,x,y,subject,order,duration\n" + (
+        "a.png,1,2,0,0,0.2\na.png,1,2,0,0,0.3\nsmall.png,1,2,0,0,0.2\nb.png,1,2,0,0,0.2\n"
+    )
+    _, problems = datasets.check(folder_of(tmp_path, table, "a.png"))
+    told = "\n".join(problems)
+    assert len(problems) == 4
+    assert "small.png is 100x20 pixels; models need sides of 32 or more" in told
+    assert "b.png cannot be read" in told
+    assert "1 fixations have image, subject and order in common" in told
+    assert "median duration is 0.2 ms; multiply by 1000" in told
+
+
+def test_check_of_positions_that_count_from_1(tmp_path):
+    table = "image,x,y\n" + "".join(f"a.png,{x},{y}\n" for x, y in [(1, 1), (64, 20), (50, 48)] * 3)
+    _, problems = datasets.check(folder_of(tmp_path, table + "a.png,60,9\n" * 9, "a.png"))
+    assert len(problems) == 1
+    assert re.search(r"count from 1, it seems, .* least is 1, and 6 are equal", problems[0])
+
+
+def test_check_of_images_that_nobody_looked_at(tmp_path):
+    data = small(tmp_path, image=[1, 1, 1], x=[1, 2, 3], y=[1, 2, 3], sizes=[[48, 64]] * 2)
+    for name in data.images:
+        write_image(tmp_path / name)
+    datasets.save(data, tmp_path / "out")
+    _, problems = datasets.check(tmp_path / "out")
+    assert any("a.png has no fixations, so it cannot be scored" in problem for problem in problems)
