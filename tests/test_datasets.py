@@ -767,6 +767,12 @@ def test_short_stops_are_part_of_the_saccade():
     within("eye_at_rest", x, [100, 600])
 
 
+def test_the_last_fixation_may_be_too_short():
+    seen = gaze((100, 100), (400, 100))
+    within("eye_at_rest", samples.fixations(seen[:-30])[0], [100, 400])
+    within("eye_at_rest", samples.fixations(seen[:-44])[0], [100])
+
+
 def test_blinks_are_not_fixations_on_the_image():
     seen = gaze((100, 100), (400, 100))
     seen = np.concatenate([seen, np.full((40, 2), -400.0), gaze((400, 200), stay=60)])

@@ -209,11 +209,8 @@ class DataSet:
         keep = known[self.image]
         keep[self._starts[i] : self._starts[i + 1]] = False
         at = place[self.image[keep]]
-        x, y = self.x[keep] * across[at], self.y[keep] * down[at]
-        return (
-            np.minimum(x, np.nextafter(width, 0)),  # rounding may reach the edge itself
-            np.minimum(y, np.nextafter(height, 0)),
-        )
+        # A float32 under the width is so by more than float64 rounds: the products stay inside.
+        return self.x[keep] * across[at], self.y[keep] * down[at]
 
     def subset(self, indices: Iterable[int]) -> DataSet:
         """The data set of some of the images, in the order given, each once.
