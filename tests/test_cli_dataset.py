@@ -157,6 +157,15 @@ def test_check_finds_problems(tiny, tmp_path, capsys):
     assert (status, "problems  2" in out) == (1, True)
 
 
+def test_check_counts_sizes_that_are_known(tmp_path, capsys):
+    folder = folder_of(tmp_path, "image,x,y\nb.png,1,2\na.png,1,2\n", "a.png")
+    status, out, err = main(capsys, "check", folder)
+    assert status == 1
+    assert "images    2, 64x48 to 64x48 pixels" in out
+    assert "degree    1.92 px" in out
+    assert "b.png cannot be read" in err
+
+
 def test_check_of_a_table_that_cannot_be_right(tmp_path, capsys):
     x, y = np.random.default_rng(0).uniform(0, 1, (2, 100)) * [[48], [64]]
     rows = "".join(f"a.png,{a},{b}\n" for a, b in zip(x, y, strict=True))

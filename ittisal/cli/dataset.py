@@ -217,7 +217,11 @@ def _report(
     args: argparse.Namespace, data: datasets.DataSet, problems: list[str], output: Path | None
 ) -> int:
     """Counts, and where it went; 1 where there are problems."""
-    by_area = data.sizes[np.argsort(data.sizes.prod(axis=1), kind="stable")]
+    known = data.sizes[:, 0] > 0
+    if not known.any():
+        known[:] = True
+    sizes = data.sizes[known]
+    by_area = sizes[np.argsort(sizes.prod(axis=1), kind="stable")]
     facts = {
         "name": data.name,
         "images": len(data),
@@ -226,7 +230,7 @@ def _report(
         "subjects": len(data.subjects),
         "smallest": "{1}x{0}".format(*by_area[0]),
         "largest": "{1}x{0}".format(*by_area[-1]),
-        "degree_px": float(data.sigma_px.mean()),
+        "degree_px": float(data.sigma_px[known].mean()),
         "licence": data.licence,
         "source": data.source,
     }

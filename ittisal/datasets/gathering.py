@@ -80,7 +80,10 @@ class Gathering:
             raise DataSetError(f"{self.name}: no images in {self.root}")
         if not any(height for height, _ in self.sizes):
             more = f" (and {len(self.images) - 1} more)" if len(self.images) > 1 else ""
-            raise DataSetError(f"{self.name}: no image can be read: {self.problems[0]}{more}")
+            raise DataSetError(
+                f"{self.name}: no image can be read: {self.problems[0]}{more}. Images go by the "
+                f"names of files in {self.root}, endings included"
+            )
         if not sum(len(row[0]) for row in self._rows):
             raise DataSetError(f"{self.name}: no fixations")
         image, x, y, subject, order, duration = (
