@@ -18,12 +18,12 @@ def table(result: Evaluation, width: int) -> str:
         ("models", [(name, _score(result, name)) for name in own]),
         ("baselines", [(name, _score(result, name)) for name in reference]),
         (
-            "differences, paired by image",
+            "paired differences",
             [(f"{a} - {b}", _difference(result, a, b)) for a, b in pairs],
         ),
     ]
     sections = [(title, rows) for title, rows in sections if rows]
-    first = max(len(text) for title, rows in sections for text in [title, *(r[0] for r in rows)])
+    first = max(len(name) for _, rows in sections for name, _ in rows)
     per_block = max(1, (width - first) // (CELL + 1))
     blocks = [result.metrics[i : i + per_block] for i in range(0, len(result.metrics), per_block)]
     lines = list(heading(result))

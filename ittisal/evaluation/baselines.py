@@ -16,7 +16,7 @@ every map has for information gain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from ..datasets import UNKNOWN
 from ..metrics import prepare
 from .centre import centre_gaussian
 from .scenes import Scene, Target, with_uniform
-from .scores import METRICS, Density
+from .scores import METRICS
 
 SEED = 0  # of the halves of observers
 
@@ -83,14 +83,10 @@ def humans_scores(scene: Scene, names: Sequence[str]) -> list[float]:
     found: dict[str, float] = {}
     if at_fixations:
         rows = []
-        for observer in observers:
+        for observer, rest in _left_out(scene, observers, np.zeros(scene.shape)):
             own = scene.subject == observer
             target = Target(scene, scene.x[own], scene.y[own], scene.target.density)
-            rest = np.maximum(
-                scene.fixation_map - scene.fixation_map_of(own), 0
-            )  # rounding may pass below
-            # The uniform share, for information gain, changes neither order nor NSS.
-            saliency = Density(with_uniform(rest / rest.sum()))
+            saliency = prepare(rest)
             rows.append([METRICS[name].score(saliency, target) for name in at_fixations])
         found.update(zip(at_fixations, np.mean(rows, axis=0), strict=True))
     if of_density:
@@ -103,6 +99,23 @@ def humans_scores(scene: Scene, names: Sequence[str]) -> list[float]:
             rows.append([METRICS[name].score(one, target) for name in of_density])
         found.update(zip(of_density, np.mean(rows, axis=0), strict=True))
     return [float(found[name]) for name in names]
+
+
+def _left_out(
+    scene: Scene, observers: np.ndarray, rest: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each of the observers, and the fixation map of all others; `rest` is of those not here.
+
+    Halves of halves: as few sums as that takes, no map per observer in memory, and no
+    differences, which would round away the order of small values.
+    """
+    if len(observers) == 1:
+        yield observers[0], rest
+        return
+    first, second = np.array_split(observers, 2)
+    for inside, outside in ((first, second), (second, first)):
+        added = scene.fixation_map_of(np.isin(scene.subject, outside))
+        yield from _left_out(scene, inside, np.add(added, rest, out=added))
 
 
 BASELINES: dict[str, Callable[[Scene], np.ndarray]] = {

@@ -151,8 +151,11 @@ def _caption(result: Evaluation) -> str:
 
 
 def _file(figure: Any, suffix: str) -> bytes:
+    from matplotlib import rc_context
+
     out = io.BytesIO()
-    # Without the date, so that equal results give equal files.
+    # Without the date and with names that do not change, so that equal results give equal files.
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(out, format=suffix[1:].lower(), metadata=metadata[suffix.lower()])
+    with rc_context({"svg.hashsalt": "ittisal"}):
+        figure.savefig(out, format=suffix[1:].lower(), metadata=metadata[suffix.lower()])
     return out.getvalue()

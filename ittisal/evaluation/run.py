@@ -102,7 +102,7 @@ def evaluate(
     everyone = Everyone(dataset)
     indices = chosen_images(len(dataset), limit)
 
-    def score(index: int) -> tuple[int, np.ndarray]:
+    def score(index: int) -> tuple[int, np.ndarray] | str:
         return _score(Scene(dataset, index, everyone), chosen, names, treatment)
 
     found: dict[int, np.ndarray] = {}
@@ -110,8 +110,8 @@ def evaluate(
     skipped: dict[int, str] = {}
     with closing(_in_threads(score, indices, threads or _usable_cpus())) as outcomes:
         for index, outcome in outcomes:
-            if isinstance(outcome, _Skip):
-                skipped[index] = str(outcome)
+            if isinstance(outcome, str):
+                skipped[index] = outcome
             else:
                 count, found[index] = outcome
                 fixations += count
@@ -151,33 +151,29 @@ def chosen_images(count: int, limit: int | None) -> list[int]:
     return [i * count // limit for i in range(limit)]
 
 
-class _Skip(Exception):
-    """Why an image is left out."""
-
-
 def _score(
     scene: Scene, models: list[Model], metrics: tuple[str, ...], how: Treatment
-) -> tuple[int, np.ndarray]:
-    """Number of fixations, and the scores: float64 of shape (models, metrics)."""
+) -> tuple[int, np.ndarray] | str:
+    """Number of fixations, and scores of shape (models, metrics); or why the scene is left out."""
     if len(scene.x) == 0:
-        raise _Skip("has no fixations")
+        return "has no fixations"
     try:
         _ = scene.image
     except (ValueError, OSError) as error:  # DataSetError is a ValueError
-        raise _Skip(str(error)) from error
+        return str(error)
     rows = []
     for each in models:
         try:
             rows.append(each.scores(scene, metrics, how))
         except (ValueError, OSError) as error:
-            raise _Skip(f"{each.name}: {error}") from error
+            return f"{each.name}: {error}"
     return len(scene.x), np.array(rows, np.float64)
 
 
 def _in_threads(
     work: Callable[[int], Any], items: list[int], threads: int
 ) -> Generator[tuple[int, Any], None, None]:
-    """Yield (item, result or `_Skip`) of each, as they are done.
+    """Yield (item, result) of each, as they are done.
 
     Threads, not processes: what takes time here (sorting, counting, decoding, products of
     matrices, the model) lets other threads run. Where the caller leaves, by an error or an
@@ -186,12 +182,7 @@ def _in_threads(
     left = threading.Event()
 
     def run(item: int) -> Any:
-        if left.is_set():
-            return None
-        try:
-            return work(item)
-        except _Skip as skip:
-            return skip
+        return None if left.is_set() else work(item)
 
     with ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate") as pool:
         under_way = {pool.submit(run, item): item for item in items}

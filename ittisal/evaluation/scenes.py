@@ -116,12 +116,20 @@ class Scene:
         """
         rest = self._everyone.map_at(self.shape, self.sigma) - self.fixation_map
         np.maximum(rest, 0, out=rest)  # rounding may pass below
-        return with_uniform(rest / rest.sum())
+        total = rest.sum()
+        if not total > 0:
+            raise ValueError("there are no fixations on other images")
+        return with_uniform(rest / total)
 
     @cached_property
+    def _prepared_density(self) -> PreparedMap:
+        return prepare(self.density)
+
+    @property
     def target(self) -> Target:
         """All fixations on this image, as what a map is scored against."""
-        return Target(self, self.x, self.y, prepare(self.density))
+        # Not kept: a cycle of references would keep the image until Python looks for cycles.
+        return Target(self, self.x, self.y, self._prepared_density)
 
 
 @dataclass(frozen=True)

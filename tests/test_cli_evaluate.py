@@ -1,0 +1,244 @@
+"""`ittisal evaluate` as its users meet it: tables, files, streams, exit statuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from ittisal import cli, datasets, evaluation
+from ittisal.cli import progress, score_table
+
+QUICK = ("--metric", "auc", "--metric", "nss", "--backend", "reference")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A data set's folder."""
+    path = tmp_path_factory.mktemp("cli") / "tiny"
+    datasets.generated(path, images=4)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Arguments -> (exit status, standard output, standard error)."""
+
+    def run(*arguments):
+        try:
+            status = cli.main(["evaluate", *map(str, arguments)])
+        except SystemExit as stop:  # argparse's
+            status = stop.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def spoilt(tiny, tmp_path):
+    """A copy of which one image is missing."""
+    datasets.save(datasets.load(tiny), tmp_path / "spoilt")
+    data = datasets.load(tmp_path / "spoilt")
+    data.path(2).unlink()
+    return tmp_path / "spoilt"
+
+
+def test_help_states_what_scores_mean(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    assert "0.3 + exp(-((x - W/2) / (W/4))^2 / 2" in out
+    assert "(default: 0, none)" in out and "1 % of uniform" in out and "examples:" in out
+    for name in (*evaluation.METRICS, *evaluation.BASELINES):
+        assert re.search(rf"\b{name}\b", out), name
+
+
+def test_the_default_table(tiny, run):
+    status, out, err = run(tiny, "--backend", "reference")
+    assert status == 0 and err == ""
+    lines = out.splitlines()
+    assert lines[0] == "tiny: 4 images, 192 fixations"
+    assert "not smoothed, no centre bias" in lines[1]
+    for name in ("itti1998", *evaluation.BASELINES):
+        assert any(line.startswith(f"{name} ") for line in lines)
+    headings = [line for line in lines if " AUC " in line or " IG" in line]
+    assert len(headings) == 2  # nine scores do not fit one line of 120
+    assert max(map(len, lines)) <= 120
+
+
+def test_columns_are_aligned(tiny, run):
+    _, out, _ = run(tiny, *QUICK)
+    rows = [line for line in out.splitlines()[3:] if re.search(r"\d|AUC", line)]
+    assert len(rows) == 1 + 2 * (1 + 4 + 4)
+    assert len({len(row) for row in rows}) == 1
+    boundary = len(rows[0]) - score_table.CELL - 1  # between the two cells
+    assert {row[boundary] for row in rows} == {" "}
+    assert " " not in {row[boundary - 1] for row in rows}
+
+
+def test_tables_of_any_width():
+    rng = np.random.default_rng(0)
+    result = evaluation.Evaluation(
+        dataset="made up",
+        models=("a", "b", "uniform"),
+        baselines=frozenset({"uniform"}),
+        metrics=tuple(evaluation.METRICS),
+        images=("1", "2", "3"),
+        scores=rng.normal(0, 1, (3, 3, 9)),
+        fixations=9,
+        skipped=(("4", "gone"),),
+    )
+    for width in (20, 60, 80, 200):
+        lines = score_table.table(result, width).splitlines()
+        assert lines[0] == "made up: 3 images, 1 skipped, 9 fixations"
+        assert max(map(len, lines[2:])) <= max(width, 11 + 16)
+        assert sum("b - a" in line for line in lines) == len(
+            [line for line in lines if line == "models"]
+        )
+        assert not any("uniform -" in line or "- uniform" in line for line in lines)
+
+
+def test_json(tiny, run):
+    status, out, err = run(tiny, "--json", *QUICK, "--smooth", "2.5", "--limit", "3")
+    found = json.loads(out)
+    assert status == 0 and err == ""
+    assert found["images"] == 3 and found["smooth_percent"] == 2.5 and not found["centre_bias"]
+    names = [each["name"] for each in found["models"]]
+    assert names == ["itti1998", *evaluation.BASELINES]
+    score = found["models"][0]["scores"]["auc"]
+    assert score["low"] < score["mean"] < score["high"]
+    assert {each["minus"] for each in found["differences"]} == set(evaluation.BASELINES)
+
+
+def test_files(tiny, here, run):
+    status, out, err = run(
+        tiny, *QUICK, "--csv", "scores.csv", "--per-image", "images.csv", "--model", "uniform"
+    )
+    assert status == 0 and "models" not in out.splitlines()[2]
+    with open("scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 4 and {row["baseline"] for row in rows} == {"1"}
+    with open("images.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 4 and {float(r["auc"]) for r in rows if r["model"] == "uniform"} == {
+        0.5
+    }
+    assert sorted(path.name for path in here.iterdir()) == ["images.csv", "scores.csv"]
+    assert "wrote scores.csv" in err and "wrote images.csv" in err
+
+
+def test_per_image_scores_on_standard_output(tiny, run):
+    status, out, err = run(tiny, *QUICK, "--per-image", "-", "--no-baselines")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 0 and err == ""
+    assert [row["model"] for row in rows] == ["itti1998"] * 4
+    assert list(rows[0]) == ["image", "model", "auc", "nss"]
+
+
+def test_pictures(tiny, here, run):
+    status, _, err = run(tiny, *QUICK, "--plot", "scores.png")
+    assert status == 0
+    assert sorted(path.name for path in here.iterdir()) == ["scores.images.png", "scores.png"]
+    for path in here.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG") and f"wrote {path.name}" in err
+
+
+def test_skipped_images_are_named_and_counted(spoilt, run):
+    status, out, err = run(spoilt, *QUICK, "--json")
+    found = json.loads(out)
+    assert status == 1
+    assert found["images"] == 3 and len(found["skipped"]) == 1
+    name = found["skipped"][0]["image"]
+    assert f"ittisal evaluate: {name}: " in err and "1 of 4 images skipped" in err
+    status, out, _ = run(spoilt, *QUICK, "-q")
+    assert status == 1 and out.startswith("tiny: 3 images, 1 skipped, 144 fixations\n")
+
+
+def test_nothing_scored_is_a_failure(tiny, here, run):
+    (here / "maps").mkdir()
+    np.save(here / "maps" / "other.npy", np.zeros((4, 4)))
+    status, out, err = run(tiny, "--model", "maps:maps", "--csv", "scores.csv")
+    assert status == 1 and out == ""
+    assert "none of 4 images could be scored" in err and "no map called" in err
+    assert not (here / "scores.csv").exists()
+
+
+def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
+    def interrupt(self):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(progress.Progress, "step", interrupt)
+    status, out, err = run(tiny, *QUICK, "--csv", "a.csv", "--plot", "a.png")
+    assert status == 130 and out == "" and err == "ittisal evaluate: interrupted\n"
+    assert list(here.iterdir()) == []
+
+
+def test_no_ceiling_where_observers_are_not_told_apart(tmp_path, run):
+    datasets.generated(tmp_path / "alone", images=3, subjects=1)
+    status, out, err = run(tmp_path / "alone", *QUICK)
+    assert status == 0 and "no baseline `humans`" in err and "\nhumans" not in out
+    status, _, err = run(tmp_path / "alone", *QUICK, "--model", "humans")
+    assert status == 1 and "1 observer" in err
+
+
+def test_remarks(tiny, here, run):
+    data = datasets.load(tiny)
+    (here / "maps").mkdir()
+    for name in data.images:
+        np.save(here / "maps" / (name.rpartition(".")[0] + ".npy"), np.eye(30))
+    arguments = (tiny, *QUICK, "--model", "maps:maps", "--no-baselines")
+    assert "another size" in run(*arguments)[2]
+    assert run(*arguments, "-q")[2] == ""
+
+
+def test_it_is_repeatable_and_threads_change_nothing(tiny, run):
+    first = run(tiny, *QUICK, "--json", "--threads", "1")
+    assert run(tiny, *QUICK, "--json", "--threads", "3") == first
+
+
+USAGE_ERRORS = [
+    ("", "DATASET"),
+    ("none", "none"),
+    ("{tiny} --model itti", "no model 'itti'; give a preset (itti1998"),
+    ("{tiny} --model config:none.json", "none.json: No such file"),
+    ("{tiny} --model maps:none", "none: is no folder of maps"),
+    ("{tiny} --metric auk", "no metric 'auk'; the metrics are: auc"),
+    ("{tiny} --smooth 60", "'60' must be a number from 0 to 50"),
+    ("{tiny} --smooth nan", "'nan' must be a number from 0 to 50"),
+    ("{tiny} --limit 0", "'0' must be a whole number above 0"),
+    ("{tiny} --threads 0", "'0' must be a whole number from 1"),
+    ("{tiny} --csv none/a.csv", "cannot write to none"),
+    ("{tiny} --csv .", "--csv .: give a file"),
+    ("{tiny} --csv - --json", "standard output takes one of --json and --csv -"),
+    ("{tiny} --csv a.csv --per-image a.csv", "two results would go to one file"),
+    ("{tiny} --plot a.jpg", "pictures end in .png"),
+    ("{tiny} --plot -", "--plot -: give a file"),
+    ("{tiny} --backend gpu", "backend='gpu' is not one of"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
+def test_usage_errors(line, message, tiny, here, run):
+    status, out, err = run(*(word.format(tiny=tiny) for word in line.split()))
+    assert status == 2 and out == "" and message in err and err.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_pictures_without_matplotlib_are_refused_before_any_work(tiny, here, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(evaluation, "evaluate", None)
+    status, _, err = run(tiny, "--plot", "a.png")
+    assert status == 2 and "pip install 'ittisal[plot]'" in err

@@ -1,0 +1,557 @@
+"""Models on fixations: the same scores as by hand, honest intervals, nothing lost silently."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tolerances import within
+
+import ittisal
+from ittisal import datasets, evaluation, metrics
+from ittisal.evaluation.folders import MapFolder
+from ittisal.evaluation.run import chosen_images
+
+ALL = tuple(evaluation.METRICS)
+BASELINES = tuple(evaluation.BASELINES)
+FAST = ("auc", "nss", "cc")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("evaluation") / "tiny"
+    datasets.generated(path, images=6)
+    return path
+
+
+@pytest.fixture
+def tiny(folder):
+    """Six images of two sizes, four observers."""
+    return datasets.load(folder)
+
+
+@pytest.fixture
+def copied(folder, tmp_path):
+    """The same in a folder that a test may spoil."""
+    data = datasets.load(folder)
+    datasets.save(data, tmp_path / "copy")
+    return datasets.load(tmp_path / "copy")
+
+
+def redness(image):
+    """A map that needs no model: positive, of the image's size, different on each image."""
+    return 1 + image[..., 0].astype(np.float32) + np.arange(image.shape[1], dtype=np.float32) / 1000
+
+
+def scored(data, models, names=FAST, **options):
+    return evaluation.evaluate(data, models, names, threads=1, **options)
+
+
+# --- what is scored ----------------------------------------------------------------------------
+
+
+def test_scores_are_those_of_the_metrics(tiny):
+    result = scored(tiny, {"redness": redness}, ALL)
+    assert result.scores.shape == (6, 1, len(ALL))
+    for i in range(len(tiny)):
+        saliency, looks, others = redness(tiny.load_image(i)), tiny.fixations(i), tiny.others(i)
+        shape, sigma = saliency.shape, float(tiny.sigma_px[i])
+        x, y = looks.x, looks.y
+        density = metrics.empirical_density(x, y, shape, sigma)
+        shuffled = metrics.log_density(metrics.empirical_density(*others, shape, sigma))
+        wanted = {
+            "auc": metrics.auc(saliency, x, y),
+            "auc_judd": metrics.auc_judd(saliency, x, y),
+            "auc_borji": metrics.auc_borji(saliency, x, y),
+            "sauc": metrics.shuffled_auc(saliency, x, y, *others),
+            "nss": metrics.nss(saliency, x, y),
+            "cc": metrics.cc(saliency, density),
+            "sim": metrics.sim(saliency, density),
+            "kl": metrics.kl(saliency, density),
+            "ig": metrics.information_gain(metrics.log_density(saliency), shuffled, x, y),
+        }
+        assert set(wanted) == set(ALL)
+        within("order", result.scores[i, 0], [wanted[name] for name in ALL])
+
+
+def test_the_uniform_baseline_scores_chance(tiny):
+    result = scored(tiny, ["uniform"], ALL)
+    for name in ("auc", "auc_judd", "auc_borji", "sauc"):
+        assert (result.of_image("uniform", name) == 0.5).all()
+    assert (result.of_image("uniform", "nss") == 0).all()
+    assert (result.of_image("uniform", "cc") == 0).all()
+
+
+def test_the_others_baseline_is_the_reference_of_information_gain(tiny):
+    result = scored(tiny, ["others"], ["ig"])
+    assert (result.scores == 0).all()
+
+
+def test_the_others_baseline_is_the_density_of_other_images_fixations(tiny):
+    for i in (0, 2):  # of both sizes
+        scene = evaluation.Scene(tiny, i)
+        density = metrics.empirical_density(*tiny.others(i), scene.shape, scene.sigma)
+        within("order", scene.baseline, 0.99 * density + 0.01 / density.size)
+
+
+def test_the_centre_baseline(tiny):
+    saliency = evaluation.model("centre").map(evaluation.Scene(tiny, 0)).values
+    height, width = saliency.shape
+    assert abs(saliency.sum() - 1) < 1e-9
+    assert np.unravel_index(saliency.argmax(), saliency.shape) == (height // 2 - 1, width // 2 - 1)
+    bare = evaluation.centre_gaussian((height, width))
+    sigma_away = bare[height // 2, [width // 2, width // 2 + width // 4]]
+    assert sigma_away[1] / sigma_away[0] == pytest.approx(np.exp(-0.5), rel=0.02)
+
+
+def test_humans_at_fixations_leave_one_observer_out(tiny):
+    names = ("auc", "sauc", "nss", "ig")
+    result = scored(tiny, ["humans"], names)
+    for i in (0, 2):
+        looks = tiny.fixations(i)
+        scene = evaluation.Scene(tiny, i)
+        rows = []
+        for subject in np.unique(looks.subject):
+            own = looks.subject == subject
+            x, y = looks.x[own], looks.y[own]
+            rest = metrics.empirical_density(looks.x[~own], looks.y[~own], scene.shape, scene.sigma)
+            rows.append(
+                [
+                    metrics.auc(rest, x, y),
+                    metrics.shuffled_auc(rest, x, y, *tiny.others(i)),
+                    metrics.nss(rest, x, y),
+                    metrics.information_gain(
+                        metrics.log_density(rest), np.log(scene.baseline), x, y
+                    ),
+                ]
+            )
+        within("order", result.scores[i, 0], np.mean(rows, axis=0))
+
+
+def test_humans_against_a_density_are_two_halves(tiny):
+    result = scored(tiny, ["humans"], ("cc", "sim", "kl"))
+    looks, scene = tiny.fixations(0), evaluation.Scene(tiny, 0)
+    found = result.scores[0, 0]
+    wanted = []
+    for half in ((0, 1), (0, 2), (0, 3)):  # of four observers: one of these it must be
+        first = np.isin(looks.subject, half)
+        one, other = (
+            metrics.empirical_density(looks.x[who], looks.y[who], scene.shape, scene.sigma)
+            for who in (first, ~first)
+        )
+        wanted.append(
+            [
+                metrics.cc(one, other),
+                (metrics.sim(one, other) + metrics.sim(other, one)) / 2,
+                (metrics.kl(one, other) + metrics.kl(other, one)) / 2,
+            ]
+        )
+    assert min(np.abs(found - each).max() for each in wanted) < 1e-9
+
+
+def test_humans_predict_each_other_better_than_the_baselines_do(tiny):
+    result = scored(tiny, BASELINES, ALL)
+    for name in set(ALL) - {"kl"}:  # some dozen fixations leave zeros, which KL punishes most
+        scores = {model: result.score(model, name).mean for model in BASELINES}
+        best = max if evaluation.METRICS[name].higher_is_better else min
+        assert best(scores, key=scores.get) == "humans", name
+
+
+def test_humans_need_two_observers(tmp_path):
+    alone = datasets.generated(tmp_path / "alone", images=2, subjects=1)
+    with pytest.raises(ValueError, match="humans: 1 observer"):
+        scored(alone, ["humans"])
+    unknown = replace(alone, subject=np.full(len(alone.x), datasets.UNKNOWN))
+    with pytest.raises(ValueError, match="not known who made each fixation"):
+        scored(unknown, ["humans"])
+
+
+def test_models_find_the_odd_ones_out(tiny):
+    names = ["itti1998", "invt", "uniform"]
+    result = scored(tiny, [evaluation.model(each, backend="reference") for each in names])
+    for name in names[:2]:
+        assert result.score(name, "auc").low > 0.6
+        assert result.difference(name, "uniform", "nss").low > 0.5
+
+
+# --- what is done to maps ----------------------------------------------------------------------
+
+
+def test_smoothing_is_in_percent_of_the_longer_side(tiny):
+    def impulse(image):
+        saliency = np.zeros(image.shape[:2], np.float32)
+        saliency[saliency.shape[0] // 2, saliency.shape[1] // 2] = 1
+        return saliency
+
+    model = evaluation.Model("impulse", lambda scene: impulse(scene.image))
+    for i in (0, 2):
+        scene = evaluation.Scene(tiny, i)
+        blurred = model.map(scene, evaluation.Treatment(smooth_percent=5)).values
+        columns = np.arange(scene.shape[1])
+        weights = blurred.sum(axis=0, dtype=np.float64)
+        mean = (weights * columns).sum() / weights.sum()
+        deviation = np.sqrt((weights * (columns - mean) ** 2).sum() / weights.sum())
+        assert deviation == pytest.approx(0.05 * max(scene.shape), rel=0.01)
+        assert weights.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_centre_bias_is_the_stated_formula(tiny):
+    scene = evaluation.Scene(tiny, 0)
+    model = evaluation.Model("ones", lambda scene: np.ones(scene.shape, np.float32))
+    found = model.map(scene, evaluation.Treatment(centre_bias=True)).values
+    height, width = scene.shape
+    y, x = np.mgrid[:height, :width] + 0.5
+    gaussian = np.exp(
+        -0.5 * ((x - width / 2) / (width / 4)) ** 2 - 0.5 * ((y - height / 2) / (height / 4)) ** 2
+    )
+    within("same_maths", found, 0.3 + gaussian)
+
+
+def test_treatment_changes_models_and_no_baselines(tiny):
+    models = [evaluation.model(name, backend="reference") for name in ("itti1998", *BASELINES)]
+    plain = scored(tiny, models)
+    for options in ({"smooth_percent": 4}, {"centre_bias": True}):
+        treated = scored(tiny, models, **options)
+        assert (treated.scores[:, 1:] == plain.scores[:, 1:]).all()
+        assert (treated.scores[:, 0] != plain.scores[:, 0]).any()
+
+
+# --- which images ------------------------------------------------------------------------------
+
+
+def test_bad_images_are_named_skipped_and_counted(copied):
+    whole = scored(copied, {"redness": redness})
+    missing, broken = copied.images[1], copied.images[4]
+    copied.path(1).unlink()
+    copied.path(4).write_bytes(copied.path(4).read_bytes()[:200])
+    result = scored(copied, {"redness": redness})
+    assert [name for name, _ in result.skipped] == [missing, broken]
+    for (name, reason), words in zip(result.skipped, ("cannot be read", "truncated"), strict=True):
+        assert name in reason and words in reason
+    assert result.images == tuple(np.delete(whole.images, [1, 4]))
+    assert (result.scores == np.delete(whole.scores, [1, 4], axis=0)).all()
+    assert result.fixations == sum(len(copied.fixations(i)) for i in (0, 2, 3, 5))
+
+
+def test_what_one_model_cannot_map_is_left_out_for_all(tiny):
+    def picky(image):
+        if image.shape[0] > image.shape[1]:
+            raise ValueError("too tall")
+        return redness(image)
+
+    result = scored(tiny, {"redness": redness, "picky": picky})
+    assert result.scores.shape[:2] == (4, 2)
+    assert [reason for _, reason in result.skipped] == ["picky: too tall"] * 2
+    assert (result.scores[:, 0] == result.scores[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (
+            lambda image: np.zeros((3, 4)),
+            r"bad: its map has shape \(3, 4\), the image \(120, 160\)",
+        ),
+        (lambda image: np.full(image.shape[:2], np.nan), "must be finite"),
+    ],
+)
+def test_nothing_left_is_an_error(tiny, bad, reason):
+    with pytest.raises(ValueError, match=f"none of 6 images could be scored.*{reason}"):
+        scored(tiny, {"bad": bad})
+
+
+def test_a_fault_in_a_model_is_no_skipped_image(tiny):
+    def faulty(image):
+        raise KeyError("typo")
+
+    with pytest.raises(KeyError, match="typo"):
+        scored(tiny, {"faulty": faulty})
+
+
+def test_an_image_without_fixations_is_skipped(tiny):
+    kept = tiny.image != 3
+    columns = ("image", "x", "y", "subject", "order", "duration_ms")
+    fewer = replace(tiny, **{name: getattr(tiny, name)[kept] for name in columns})
+    result = scored(fewer, {"redness": redness})
+    assert result.skipped == ((tiny.images[3], "has no fixations"),)
+
+
+def test_one_image_has_no_others(tiny):
+    single = tiny.subset([0])
+    assert scored(single, {"redness": redness}).scores.shape == (1, 1, 3)
+    for models, names in (({"redness": redness}, ["sauc"]), (["others"], ["auc"])):
+        with pytest.raises(ValueError, match="need fixations on other images"):
+            scored(single, models, names)
+
+
+def test_a_limit_spreads_over_the_set_and_shuffles_with_all_of_it(tiny):
+    assert chosen_images(700, 7) == [0, 100, 200, 300, 400, 500, 600]
+    whole = scored(tiny, {"redness": redness}, ["sauc", "ig"])
+    part = scored(tiny, {"redness": redness}, ["sauc", "ig"], limit=3)
+    assert part.images == tiny.images[::2]
+    assert (part.scores == whole.scores[::2]).all()
+
+
+def test_scores_do_not_depend_on_threads(tiny):
+    models = [evaluation.model(name, backend="reference") for name in ("itti1998", *BASELINES)]
+    one = evaluation.evaluate(tiny, models, ALL, threads=1)
+    three = evaluation.evaluate(tiny, models, ALL, threads=3)
+    assert (one.scores == three.scores).all()
+
+
+def test_no_more_images_are_held_than_are_worked_on(copied):
+    seen, most, lock = [], [], threading.Lock()
+    copied.path(3).unlink()  # what is skipped is let go too
+
+    def watched(image):
+        with lock:
+            seen.append(weakref.ref(image))
+            most.append(sum(each() is not None for each in seen))
+        return redness(image)
+
+    evaluation.evaluate(copied, {"watched": watched}, ALL, threads=2)
+    assert len(seen) == 5 and max(most) <= 2
+
+
+def test_an_interrupt_ends_it_and_begins_no_other_image(tiny):
+    begun = []
+
+    def counted(image):
+        begun.append(1)
+        return redness(image)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.evaluate(tiny, {"counted": counted}, FAST, threads=1, progress=interrupt)
+    assert len(begun) < 6
+    assert not [each for each in threading.enumerate() if each.name.startswith("ittisal-evaluate")]
+
+
+def test_progress_is_told_of_every_image(copied):
+    copied.path(3).unlink()
+    calls = []
+    scored(copied, {"redness": redness}, progress=lambda: calls.append(threading.get_ident()))
+    assert calls == [threading.get_ident()] * 6
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        (["itti"], "no model 'itti'; give a preset"),
+        (["maps:"], "no model 'maps:'"),
+        (["cv2:nothing"], "no model 'cv2:nothing'"),
+        (["uniform", "uniform"], "two models are called 'uniform'"),
+        ([], "no model is given"),
+    ],
+)
+def test_bad_models(tiny, models, message):
+    with pytest.raises(ValueError, match=message):
+        scored(tiny, models)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": ["auk"]}, "no metric 'auk'; the metrics are: auc"),
+        ({"metrics": []}, "no metric is asked for"),
+        ({"smooth_percent": -1}, "smooth_percent=-1 must be 0 to 50"),
+        ({"smooth_percent": float("nan")}, "smooth_percent=nan"),
+        ({"limit": 0}, "limit=0 must be at least 1"),
+        ({"threads": 0}, "threads=0 must be at least 1"),
+    ],
+)
+def test_bad_arguments(tiny, options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluation.evaluate(tiny, ["uniform"], **{"metrics": FAST, **options})
+
+
+def test_presets_and_configs_are_the_package_s_own_maps(tiny, tmp_path):
+    config = replace(ittisal.ITTI_1998, split_cs=True)
+    path = tmp_path / "split.json"
+    path.write_text(config.to_json())
+    scene = evaluation.Scene(tiny, 0)
+    for spec, wanted in (("invt", ittisal.INVT), (f"config:{path}", config)):
+        found = evaluation.model(spec, backend="reference").map(scene).values
+        assert (found == ittisal.saliency_map(scene.image, wanted, backend="reference")).all()
+
+
+def test_every_preset_is_a_model():
+    from ittisal.config import PRESETS
+
+    assert [evaluation.model(name).name for name in PRESETS] == list(PRESETS)
+
+
+def test_opencv_s_models(tiny):
+    scene = evaluation.Scene(tiny, 0)
+    ours = evaluation.model("cv2:spectral_residual").map(scene).values
+    bgr = np.ascontiguousarray(scene.image[..., ::-1])
+    _, wanted = cv2.saliency.StaticSaliencySpectralResidual_create().computeSaliency(bgr)
+    assert (ours == wanted).all()
+    fine = evaluation.model("cv2:fine_grained").map(scene).values
+    assert fine.shape == scene.shape and fine.max() > fine.min()
+
+
+def test_maps_in_a_folder(tiny, tmp_path):
+    for i, name in enumerate(tiny.images):
+        saliency = redness(tiny.load_image(i))
+        stem = Path(name).stem
+        if i == 0:
+            np.save(tmp_path / f"{stem}.saliency.npy", saliency)
+        elif i == 1:
+            (tmp_path / "deeper").mkdir()
+            np.save(tmp_path / "deeper" / f"{stem}.npy", saliency.astype(np.float64))
+        else:
+            np.save(tmp_path / f"{stem}.npy", saliency)
+    folder = evaluation.model(f"maps:{tmp_path}")
+    result = scored(tiny, [folder], ALL)
+    assert (result.scores == scored(tiny, {"redness": redness}, ALL).scores).all()
+    assert result.remarks == ()
+
+
+def test_maps_as_pictures(tiny, tmp_path):
+    name = Path(tiny.images[0]).stem
+    scene = evaluation.Scene(tiny, 0)
+    grey = scene.image[..., 1]
+    coloured = np.repeat(grey[..., None], 3, axis=2)
+    for picture in (grey, coloured):
+        (tmp_path / f"{name}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        found = MapFolder(tmp_path).map_of(scene)
+        assert (found == grey).all()
+
+
+def test_maps_of_another_size_are_resized_and_said_so_once(tiny, tmp_path):
+    for i, name in enumerate(tiny.images):
+        height, width = tiny.sizes[i] // 4
+        np.save(tmp_path / f"{Path(name).stem}.npy", np.tile(np.arange(float(width)), (height, 1)))
+    folder = evaluation.model(f"maps:{tmp_path}")
+    result = scored(tiny, [folder])
+    assert len(result.remarks) == 1 and ": 6 maps" in result.remarks[0]
+    large = folder.map(evaluation.Scene(tiny, 0)).values
+    inner = (np.arange(160) + 0.5) / 4 - 0.5
+    within("same_maths", large[60], np.clip(inner, 0, 39))
+
+
+def test_a_map_that_is_missing_double_or_broken_is_named(tiny, tmp_path):
+    stems = [Path(name).stem for name in tiny.images]
+    for i in (1, 2, 3):
+        np.save(tmp_path / f"{stems[i]}.npy", redness(tiny.load_image(i)))
+    (tmp_path / f"{stems[1]}.png").write_bytes(b"")
+    (tmp_path / f"{stems[4]}.png").write_bytes(b"no picture")
+    np.save(tmp_path / f"{stems[5]}.npy", np.zeros((2, 3, 4, 5)))
+    result = scored(tiny, [f"maps:{tmp_path}"])
+    assert result.images == (tiny.images[2], tiny.images[3])
+    reasons = [reason for _, reason in result.skipped]
+    for words, reason in zip(
+        ("no map called bright-0", "two maps of one image", "not an image", "is no map"),
+        reasons,
+        strict=True,
+    ):
+        assert words in reason and "maps:" in reason
+
+
+def test_a_folder_without_maps(tmp_path):
+    with pytest.raises(ValueError, match="no map in this folder"):
+        evaluation.model(f"maps:{tmp_path}")
+    with pytest.raises(OSError, match="no folder of maps"):
+        evaluation.model(f"maps:{tmp_path / 'none'}")
+
+
+# --- intervals ---------------------------------------------------------------------------------
+
+
+def test_intervals_are_those_of_the_normal_for_normal_scores(rng):
+    values = rng.normal(2, 3, (400, 1))
+    found = evaluation.Bootstrap(values).mean(0)
+    error = values.std() / np.sqrt(400)
+    assert found.mean == values.mean()
+    # 2000 resamples give a quantile's place within a tenth of a standard error.
+    assert found.low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
+    assert found.high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+
+
+def test_differences_are_paired(rng):
+    common = rng.normal(0, 10, 300)
+    values = np.stack([common, common + 1 + rng.normal(0, 0.1, 300)], axis=1)
+    bootstrap = evaluation.Bootstrap(values)
+    found = bootstrap.difference(1, 0)
+    assert 0.95 < found.low < found.mean < found.high < 1.05
+    assert bootstrap.mean(0).high - bootstrap.mean(0).low > 1
+    opposite = bootstrap.difference(0, 1)
+    assert (opposite.low, opposite.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_intervals_repeat_and_hold_for_one_image():
+    values = np.random.default_rng(1).random((50, 2))
+    assert evaluation.Bootstrap(values).mean(1) == evaluation.Bootstrap(values).mean(1)
+    assert evaluation.Bootstrap(np.array([[0.25]])).mean(0) == evaluation.Estimate(0.25, 0.25, 0.25)
+
+
+# --- results -----------------------------------------------------------------------------------
+
+
+def test_pairs_are_models_among_each_other_and_against_baselines(tiny):
+    models = {"a": redness, "b": lambda image: -redness(image)}
+    given = [*evaluation.models.as_models(models), evaluation.model("uniform")]
+    result = scored(tiny, given, ["auc"])
+    assert result.pairs == [("b", "a"), ("a", "uniform"), ("b", "uniform")]
+    auc = {name: result.score(name, "auc").mean for name in ("a", "b")}
+    assert auc["a"] + auc["b"] == pytest.approx(1)
+    assert result.difference("b", "a", "auc").mean == pytest.approx(auc["b"] - auc["a"])
+
+
+def test_plain_values(tiny):
+    models = [*evaluation.models.as_models({"redness": redness}), evaluation.model("centre")]
+    result = scored(tiny, models, ["auc", "kl"], smooth_percent=2)
+    plain = json.loads(json.dumps(result.to_dict()))
+    assert (plain["images"], plain["skipped"], plain["smooth_percent"]) == (6, [], 2.0)
+    assert [each["baseline"] for each in plain["models"]] == [False, True]
+    assert plain["models"][0]["scores"]["kl"] == vars(result.score("redness", "kl"))
+    (difference,) = plain["differences"]
+    assert (difference["model"], difference["minus"]) == ("redness", "centre")
+
+    rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+    assert [(row["model"], row["metric"]) for row in rows] == [
+        (model, metric) for model in ("redness", "centre") for metric in ("auc", "kl")
+    ]
+    assert float(rows[0]["low"]) == result.score("redness", "auc").low
+
+    rows = list(csv.DictReader(io.StringIO(result.per_image_csv())))
+    assert len(rows) == 12 and rows[0]["image"] == tiny.images[0]
+    exact = [[float(row["auc"]), float(row["kl"])] for row in rows]
+    assert (np.reshape(exact, result.scores.shape) == result.scores).all()
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+
+def test_pictures(tiny):
+    models = [*evaluation.models.as_models({"redness": redness}), evaluation.model("centre")]
+    result = scored(tiny, models, ["auc", "nss", "kl", "cc"])
+    png = cv2.imdecode(np.frombuffer(evaluation.plot_scores(result), np.uint8), cv2.IMREAD_COLOR)
+    assert min(png.shape[:2]) > 300 and png.std() > 10
+    text = evaluation.plot_scores(result, ".svg")
+    assert text.startswith(b"<?xml") and text == evaluation.plot_scores(result, ".svg")
+    drawn = evaluation.plot_images(result, tiny, models)
+    assert min(cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_COLOR).shape[:2]) > 300
+
+
+def test_pictures_need_matplotlib_and_a_known_suffix(monkeypatch):
+    evaluation.check_plot(Path("scores.svg"))
+    with pytest.raises(ValueError, match=r"pictures end in \.png"):
+        evaluation.check_plot(Path("scores.jpg"))
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(ValueError, match=r"pip install 'ittisal\[plot\]'"):
+        evaluation.check_plot(Path("scores.png"))
