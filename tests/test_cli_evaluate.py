@@ -111,6 +111,19 @@ def test_tables_of_any_width():
         assert not any("uniform -" in line or "- uniform" in line for line in lines)
 
 
+def test_tables_have_no_minus_before_zero():
+    result = evaluation.Evaluation(
+        dataset="made up",
+        models=("a",),
+        baselines=frozenset(),
+        metrics=("cc",),
+        images=("1",),
+        scores=np.full((1, 1, 1), -1e-9),
+        fixations=1,
+    )
+    assert score_table.table(result, 80).splitlines()[-1].strip() == "[0.000 0.000]"
+
+
 def test_json(tiny, run):
     status, out, err = run(tiny, "--json", *QUICK, "--smooth", "2.5", "--limit", "3")
     found = json.loads(out)

@@ -33,8 +33,8 @@ def table(result: Evaluation, width: int) -> str:
             lines.append(title)
             for name, cell in rows:
                 found = [cell(metric) for metric in metrics]
-                lines.append(_line(name, [f"{each.mean:.3f}" for each in found], first))
-                intervals = [f"[{each.low:.3f} {each.high:.3f}]" for each in found]
+                lines.append(_line(name, [_text(each.mean) for each in found], first))
+                intervals = [f"[{_text(each.low)} {_text(each.high)}]" for each in found]
                 lines.append(_line("", intervals, first))
     return "\n".join(lines)
 
@@ -60,6 +60,10 @@ def _difference(result: Evaluation, name: str, other: str) -> Callable[[str], Es
 def _label(name: str) -> str:
     metric = METRICS[name]
     return metric.label if metric.higher_is_better else f"{metric.label} (low)"
+
+
+def _text(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # no minus before 0.000
 
 
 def _line(first: str, cells: list[str], width: int) -> str:

@@ -62,8 +62,8 @@ def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
         for place, name in zip(places, names, strict=True):
             found = result.score(name, metric)
             colour = OWN if name in own else REFERENCE
-            axis.plot([found.low, found.high], [place, place], color=colour, linewidth=2.5)
-            axis.plot(found.mean, place, "o", color=colour, markersize=5)
+            reach = np.maximum([[found.mean - found.low], [found.high - found.mean]], 0)  # rounding
+            axis.errorbar(found.mean, place, xerr=reach, fmt="o", color=colour, ms=3.5, capsize=3.5)
         label = METRICS[metric].label
         axis.set_title(label if METRICS[metric].higher_is_better else f"{label} (lower is better)")
         axis.set_yticks(places, names)

@@ -6,6 +6,8 @@ except `auc_borji`, whose thresholds lie at fixed steps. Each says what its nega
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .counting import counts
@@ -145,9 +147,8 @@ def auc_judd(
         return 0.5
     values = prepared.values.ravel()
     if jitter:
-        noise = np.random.default_rng(seed).random(values.size, dtype=np.float32)
         span = prepared.maximum - prepared.minimum
-        values = values.astype(np.float64) + noise * (JITTER * span)
+        values = values.astype(np.float64) + _noise(values.size, seed) * (JITTER * span)
     thresholds, repeats = np.unique(values[fixated], return_counts=True)
     below, _ = counts(values, thresholds)
     # From the highest threshold down.
@@ -225,6 +226,14 @@ def auc_borji(
     rates = tally[::-1].T / len(fixated)  # from the highest threshold down; the last are all 1
     hits, alarms = rates[:1], rates[1:]
     return float(_trapezoids(alarms, np.repeat(hits, splits, axis=0)).mean())
+
+
+@lru_cache(maxsize=2)
+def _noise(count: int, seed: int) -> np.ndarray:
+    """Random numbers in [0, 1), float32, the same for every map of so many pixels."""
+    noise = np.random.default_rng(seed).random(count, dtype=np.float32)
+    noise.flags.writeable = False
+    return noise
 
 
 def _area(positives: np.ndarray, negatives: np.ndarray) -> float:
