@@ -73,6 +73,8 @@ class Model:
         It is there to be compared with: it sees more than the image, or less.
     density : bool
         Its maps are densities, above 0 everywhere and summing to 1, which nothing may be done to.
+    config : Config, optional
+        Of this package's own models: what a read-out can be fitted to.
     """
 
     def __init__(
@@ -82,8 +84,9 @@ class Model:
         *,
         baseline: bool = False,
         density: bool = False,
+        config: Config | None = None,
     ) -> None:
-        self.name, self.baseline, self.density = name, baseline, density
+        self.name, self.baseline, self.density, self.config = name, baseline, density, config
         self._map_of = map_of
 
     def map(self, scene: Scene, treatment: Treatment = AS_IT_IS) -> PreparedMap:
@@ -186,7 +189,9 @@ def baseline(name: str) -> Model:
 
 def of_config(name: str, config: Config, *, backend: str = "auto") -> Model:
     """The model of this package in one reading: `ittisal.saliency_map`."""
-    return Model(name, lambda scene: saliency_map(scene.image, config, backend=backend))
+    return Model(
+        name, lambda scene: saliency_map(scene.image, config, backend=backend), config=config
+    )
 
 
 def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) -> list[Model]:

@@ -5,6 +5,7 @@ worst, with where people looked. Needs matplotlib, which the rest does not.
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
         axis.tick_params(axis="y", length=0)
     for axis in axes.flat[len(result.metrics) :]:
         axis.set_visible(False)
-    figure.suptitle(_caption(result), fontsize=10)
+    figure.suptitle(textwrap.fill(_caption(result), round(13 * size[0])), fontsize=10)
     return _file(figure, suffix)
 
 
