@@ -15,7 +15,7 @@ from .pipeline import BackendError
 from .video import VideoError, stream
 
 if TYPE_CHECKING:
-    from . import datasets, evaluation
+    from . import datasets, evaluation, readout
 
 __all__ = [
     "INVT",
@@ -31,6 +31,7 @@ __all__ = [
     "evaluation",
     "metrics",
     "preset",
+    "readout",
     "saliency_map",
     "stream",
     "video",
@@ -38,8 +39,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `datasets` and `evaluation` at their first use: who maps frames needs neither."""
-    if name in ("datasets", "evaluation"):
+    """Import these at their first use: who maps frames needs none of them."""
+    if name in ("datasets", "evaluation", "readout"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

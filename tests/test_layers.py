@@ -17,7 +17,10 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
-    "__init__": ("_version config datasets evaluation maps metrics model pipeline video", ""),
+    "__init__": (
+        "_version config datasets evaluation maps metrics model pipeline readout video",
+        "",
+    ),
     "__main__": ("cli", ""),
     "_version": ("", ""),
     "backends": ("config pipeline", ""),
@@ -38,6 +41,8 @@ LAYERS = {
     "model": ("backends config frames maps pipeline plan", "numpy"),
     "pipeline": ("config plan", "numpy"),
     "plan": ("config", "numpy"),
+    # SciPy inside functions only.
+    "readout": ("config datasets evaluation maps model readout", "numpy scipy"),
     "reference": ("config", "numpy"),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
     "trace": ("config plan", "numpy"),
@@ -49,12 +54,12 @@ LAYERS = {
     # The command line goes through the public doors; it shares the checks of what a user gives.
     "cli": (
         "__init__ _version backends cli config datasets evaluation files frames imagefiles maps "
-        "model pipeline video",
+        "model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
-LAZY = ("cli", "cuda", "datasets", "evaluation", "imagefiles", "video")
+LAZY = ("cli", "cuda", "datasets", "evaluation", "imagefiles", "readout", "video")
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 OUTSIDE = sorted(path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py"))
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 from .._version import __version__
 from ..pipeline import BackendError
 from ..video import VideoError
-from . import bench, dataset, demo, evaluate, info, map, video, warmup
+from . import bench, dataset, demo, evaluate, info, map, readout, video, warmup
 from .errors import UsageError, debugging, reason
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
@@ -32,6 +32,7 @@ examples:
   ittisal map photos/ -o maps --json     a whole folder, one JSON line per image
   ittisal video clip.mp4 --jsonl clip.jsonl -o clip.overlay.mp4
   ittisal evaluate osie --model invt     scores on human fixations (see `ittisal dataset`)
+  ittisal readout osie                   a density of fixations, fitted to a preset's maps
   ittisal bench --size 640x480           how fast it is on this machine
 
 exit status:
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ittisal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, map, video, dataset, evaluate, info, bench, warmup):
+    for module in (demo, map, video, dataset, evaluate, readout, info, bench, warmup):
         module.add_parser(commands)
     return top
 

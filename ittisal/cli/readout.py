@@ -1,0 +1,190 @@
+"""`ittisal readout`: a map made a density of fixations, fitted on a data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .. import datasets, evaluation, readout
+from ..files import write_whole
+from . import images, options, score_table
+from .errors import UsageError, reason
+from .progress import Progress
+
+METRICS = ("auc", "sauc", "nss", "cc", "sim", "kl", "ig")
+BASELINES = ("centre", "others")
+WIDTH = 120  # of tables that go to no terminal
+
+DESCRIPTION = """\
+Fit a read-out: the blur, the power and the centre bias that turn a preset's maps into the density
+under which the fixations of a data set (see `ittisal dataset`) are likeliest. Its scores are
+cross-validated, each image under a read-out fitted without it, and stand beside those of the maps
+as they are.
+"""
+
+EPILOG = """\
+the read-out:
+  With s the raw map blurred by a Gaussian of blur_percent of its longer side, m its mean, and u, v
+  the position across and down the frame from -1 to 1,
+    ln p = power ln(s / m + 0.001) - (u^2 + (v - centre_height)^2) / (2 centre_width^2) + const
+  In Python: ittisal.readout.load("itti1998").log_density(model(image), image.shape[:2])
+  It is never applied unless asked for.
+
+examples:
+  ittisal readout osie                                 itti1998, its numbers and scores
+  ittisal readout osie --preset invt --out readouts.json
+  ittisal readout osie --config mine.toml --name mine --out readouts.json
+  ittisal readout osie --metric auc --metric nss --json | jq .readout
+
+exit status:
+  0 all went well; 1 some images were skipped (each is named), or nothing could be fitted; 2 wrong
+  usage; 130 interrupted. The table is written at the end, under a temporary name, and renamed.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand."""
+    parser = commands.add_parser(
+        "readout",
+        help="fit a density of fixations to a preset's maps",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("dataset", metavar="DATASET", help="a folder of images and fixations")
+    add(
+        "--out",
+        metavar="FILE",
+        help="a table of read-outs to put this one into, .json; made if it is not there",
+    )
+    add("--name", metavar="NAME", help="what it is called in the table (default: the preset)")
+    add("--folds", metavar="N", type=options.count, default=5, help="2 or more (default: 5)")
+    add(
+        "--metric",
+        metavar="NAME",
+        action="append",
+        help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: "
+        f"{', '.join(METRICS)})",
+    )
+    add("--json", action="store_true", help="one JSON object on standard output, no table")
+    add(
+        "--threads",
+        metavar="N",
+        type=options.count,
+        help="images scored at once (default: as many as CPUs); changes no score",
+    )
+    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
+    options.add_model_options(parser, threads=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, score, and write; 1 if images were skipped."""
+    images.require_opencv()
+    config = options.read_config(args)
+    options.check_backend(args.backend, config)
+    name = _name(args)
+    if args.folds < 2:
+        raise UsageError("--folds 1 leaves nothing to fit on; give 2 or more")
+    try:
+        metrics = evaluation.check_metrics(args.metric or METRICS)
+        dataset = datasets.load(Path(args.dataset))
+        if args.out is not None:
+            _check_table(Path(args.out))
+    except (OSError, ValueError) as error:
+        raise UsageError(reason(error)) from error
+
+    try:
+        with Progress(len(dataset), wanted=not args.quiet) as progress:
+            seen = readout.observe(dataset, config, backend=args.backend, progress=progress.step)
+        for i, why in seen.skipped.items():
+            print(f"ittisal readout: {dataset.images[i]}: {why}", file=sys.stderr)
+        fitted = readout.fit(seen)
+        held_out = readout.cross_validated(seen, args.folds)
+        with Progress(len(dataset), wanted=not args.quiet) as progress:
+            scores = evaluation.evaluate(
+                dataset,
+                [seen.model(name), held_out.model(_fitted(name)), *BASELINES],
+                metrics,
+                threads=args.threads,
+                progress=progress.step,
+            )
+    except ValueError as error:
+        raise images.ImageError(str(error)) from error
+
+    if args.json:
+        own = {
+            "name": name,
+            "readout": asdict(fitted),
+            "by_fold": [asdict(each) for each in held_out.readouts],
+        }
+        print(json.dumps({**own, **scores.to_dict()}, indent=1))
+    else:
+        columns = shutil.get_terminal_size((WIDTH, 24)).columns
+        print(score_table.table(scores, columns if sys.stdout.isatty() else WIDTH))
+        print("\n".join(_numbers(fitted, held_out)))
+    if args.out is not None:
+        facts = _facts(name, scores, args.folds)
+        write_whole(Path(args.out), readout.updated(args.out, name, fitted, facts).encode())
+        if not args.quiet:
+            print(f"ittisal readout: wrote {name} to {args.out}", file=sys.stderr)
+    return 1 if seen.skipped else 0
+
+
+def _name(args: argparse.Namespace) -> str:
+    """What the read-out is called."""
+    if args.name is not None:
+        if not args.name:
+            raise UsageError("--name is empty; give the read-out a name")
+        return str(args.name)
+    if args.config or args.set:
+        if args.out is not None:
+            raise UsageError(
+                "--out with --config or --set needs --name: it is no preset's read-out"
+            )
+        return "changed" if args.set else Path(args.config).stem
+    return str(args.preset)
+
+
+def _fitted(name: str) -> str:
+    """The row of the table that shows the read-out's scores."""
+    return f"{name} read-out"
+
+
+def _check_table(path: Path) -> None:
+    """Refuse a file that is no table, or a folder that takes no file, before any work."""
+    if path.suffix != ".json":
+        raise UsageError(f"--out {path}: a table of read-outs is a .json file")
+    images.probe_directory(path.parent, option="--out")
+    if path.exists():
+        readout.names(path)
+
+
+def _numbers(fitted: readout.Readout, held_out: readout.CrossValidation) -> list[str]:
+    """The numbers fitted on all images, and their range over the folds."""
+    lines = ["", f"read-out, fitted on all images (range over {len(held_out.readouts)} folds)"]
+    for field, value in asdict(fitted).items():
+        folds = [getattr(each, field) for each in held_out.readouts]
+        lines.append(f"{field:<15} {value:8.4f}  ({min(folds):.4f} to {max(folds):.4f})")
+    return lines
+
+
+def _facts(name: str, scores: evaluation.Evaluation, folds: int) -> dict[str, Any]:
+    """What the table says of the read-out besides its numbers."""
+    means = {metric: scores.score(_fitted(name), metric).mean for metric in scores.metrics}
+    return {
+        "fitted_on": {
+            "dataset": scores.dataset,
+            "images": len(scores.images),
+            "fixations": scores.fixations,
+        },
+        "cross_validated": {
+            "folds": folds,
+            **{metric: round(mean, 4) for metric, mean in means.items()},
+        },
+    }

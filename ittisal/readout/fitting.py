@@ -1,0 +1,259 @@
+"""Fitting a read-out: the four numbers under which fixations are likeliest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import ITTI_1998, MAP_LEVEL, Config, Phase
+from ..datasets import DataSet
+from ..evaluation import Model, Scene
+from ..maps import enlarge
+from ..model import Saliency
+from .density import Readout, log_evidence, positions
+
+BLURS = (0.2, 10.0)  # percent, searched
+BLUR_STEP = 0.01  # percent, to which the blur is found
+# Of power, 1 / centre_width^2 and centre_height / centre_width^2: within `Readout`'s limits.
+BOUNDS = ((0.0, 100.0), (1e-4, 1e4), (-10.0, 10.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Raw maps of a data set's images, and how often people looked at each of their samples.
+
+    Made by `observe`.
+
+    Attributes
+    ----------
+    dataset : DataSet
+    config : Config
+        The maps' model.
+    maps : dict of int to float32 ndarray of shape (h, w)
+        By the image's index.
+    counts : dict of int to float64 ndarray of shape (h, w)
+        Fixations nearest to each sample of the map.
+    skipped : dict of int to str
+        Images that could not be used, and why.
+    """
+
+    dataset: DataSet
+    config: Config
+    maps: dict[int, np.ndarray]
+    counts: dict[int, np.ndarray]
+    skipped: dict[int, str]
+
+    @property
+    def images(self) -> list[int]:
+        """Indices of the images that can be used."""
+        return sorted(self.maps)
+
+    def check(self, scene: Scene) -> None:
+        """Raise ValueError unless the scene is of this data set, and its image has a map."""
+        names = self.dataset.images
+        if not (scene.index < len(names) and names[scene.index] == scene.name):
+            raise ValueError(f"{scene.name} is of another data set than was observed")
+        if scene.index not in self.maps:
+            raise ValueError(self.skipped[scene.index])
+
+    def model(self, name: str) -> Model:
+        """The maps as they are, enlarged, for `ittisal.evaluation.evaluate` on this data set."""
+
+        def map_of(scene: Scene) -> np.ndarray:
+            self.check(scene)
+            return enlarge(self.maps[scene.index], scene.shape, self.config)
+
+        return Model(name, map_of)
+
+
+def observe(
+    dataset: DataSet,
+    config: Config = ITTI_1998,
+    *,
+    backend: str = "auto",
+    progress: Callable[[], object] | None = None,
+) -> Observations:
+    """Run the model on every image of a data set.
+
+    Parameters
+    ----------
+    dataset : DataSet
+    config : Config
+        Any preset. Each image counts as the first frame.
+    backend : str
+        As for `Saliency`.
+    progress : callable, optional
+        Called without arguments after each image.
+
+    Returns
+    -------
+    Observations
+        Images without fixations, and those that cannot be read or are too small for the model,
+        are in `skipped`.
+
+    Raises
+    ------
+    BackendError
+        The backend cannot run here.
+    """
+    found = Observations(dataset, config, {}, {}, {})
+    model: Saliency | None = None
+    for i in sorted(range(len(dataset)), key=lambda i: (*dataset.sizes[i], i)):
+        shape = int(dataset.sizes[i][0]), int(dataset.sizes[i][1])
+        try:
+            image = dataset.load_image(i)
+            fixations = dataset.fixations(i)
+            if len(fixations) == 0:
+                raise ValueError("has no fixations")
+            if model is None or model.shape != shape:  # sorted, so once for each size
+                model = Saliency(shape, config, backend=backend)
+            model.reset()
+            found.maps[i] = np.array(model(image), np.float32)
+            found.counts[i] = _counts(fixations.x, fixations.y, found.maps[i].shape, config)
+        except ValueError as error:
+            found.skipped[i] = str(error)
+        if progress is not None:
+            progress()
+    return found
+
+
+def fit(observations: Observations, images: Iterable[int] | None = None) -> Readout:
+    """The read-out of greatest likelihood.
+
+    Maximises the mean log density at the fixations, all counting alike, on the map's own grid (a
+    fixation counts at the nearest sample). For a given blur that is a concave problem of three
+    numbers, solved by L-BFGS with its gradient; the blur is found by Brent's method.
+
+    Parameters
+    ----------
+    observations : Observations
+    images : iterable of int, optional
+        Indices of the images to fit on; all by default.
+
+    Returns
+    -------
+    Readout
+
+    Raises
+    ------
+    ValueError
+        No image is left, or an index has no map.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ittisal import datasets, readout
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     observations = readout.observe(datasets.generated(folder))
+    >>> readout.fit(observations).power > 0
+    True
+    """
+    from scipy.optimize import minimize_scalar
+
+    chosen = list(observations.images if images is None else images)
+    missing = [i for i in chosen if i not in observations.maps]
+    if missing:
+        raise ValueError(f"image {missing[0]} has no map; choose among `observations.images`")
+    if not chosen:
+        reasons = [f": {reason}" for reason in observations.skipped.values()]
+        raise ValueError("there are no images to fit a read-out on" + "".join(reasons[:1]))
+    groups = _groups(observations, chosen)
+    found = minimize_scalar(
+        lambda blur: _best(groups, blur)[0],
+        bounds=BLURS,
+        method="bounded",
+        options={"xatol": BLUR_STEP},
+    )
+    blur = float(found.x)
+    _, (power, steepness, tilt) = _best(groups, blur)
+    return Readout(
+        blur_percent=blur,
+        power=power,
+        centre_width=1 / math.sqrt(steepness),
+        centre_height=tilt / steepness,
+    )
+
+
+def _counts(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...], config: Config) -> np.ndarray:
+    """Fixations nearest to each sample: pixel (i + 1/2) 16 - 1/2, or 16 i by `phase="even"`."""
+    step = 1 << MAP_LEVEL
+    first = 0.0 if config.phase is Phase.EVEN else (step - 1) / 2
+    row, column = (
+        np.clip(np.floor((np.floor(at) - first) / step + 0.5).astype(np.intp), 0, size - 1)
+        for at, size in ((y, shape[0]), (x, shape[1]))
+    )
+    counts = np.zeros(shape)
+    np.add.at(counts, (row, column), 1)
+    return counts
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Images whose maps have one shape: float64 arrays of shape (N, h, w)."""
+
+    maps: np.ndarray
+    counts: np.ndarray
+
+
+def _groups(observations: Observations, images: list[int]) -> list[_Group]:
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for i in images:
+        shapes.setdefault(observations.maps[i].shape, []).append(i)
+    return [
+        _Group(
+            np.stack([observations.maps[i] for i in same]).astype(np.float64),
+            np.stack([observations.counts[i] for i in same]),
+        )
+        for same in shapes.values()
+    ]
+
+
+def _best(groups: list[_Group], blur: float) -> tuple[float, np.ndarray]:
+    """The least mean negative log likelihood at this blur, and where: power, steepness, tilt.
+
+    With steepness 1 / width^2 and tilt height / width^2, ln p is linear in all three but for its
+    constant: an exponential family, whose likelihood is concave.
+    """
+    from scipy.optimize import minimize
+
+    parts = []  # of each group: the three features of every sample, counts, and their sums
+    for group in groups:
+        evidence = log_evidence(group.maps, blur)
+        height, width = evidence.shape[1:]
+        across, down = positions(width), positions(height)[:, None]
+        bowl = np.broadcast_to(-(across**2 + down**2) / 2, (height, width))
+        slope = np.broadcast_to(down, (height, width))
+        seen = group.counts.sum(axis=0)
+        sums = np.array(
+            [(group.counts * evidence).sum(), (seen * bowl).sum(), (seen * slope).sum()]
+        )
+        parts.append((evidence, bowl, slope, group.counts.sum(axis=(1, 2)), sums))
+    fixations = sum(number.sum() for _, _, _, number, _ in parts)
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean negative log likelihood and its gradient: expected less observed features."""
+        total, gradient = 0.0, np.zeros(3)
+        for evidence, bowl, slope, number, sums in parts:
+            log_p = values[0] * evidence + (values[1] * bowl + values[2] * slope)
+            top = log_p.max(axis=(1, 2), keepdims=True)
+            p = np.exp(log_p - top)
+            mass = p.sum(axis=(1, 2))
+            total += number @ (np.log(mass) + top[:, 0, 0]) - values @ sums
+            p *= (number / mass)[:, None, None]
+            together = p.sum(axis=0)
+            expected = [(p * evidence).sum(), (together * bowl).sum(), (together * slope).sum()]
+            gradient += expected - sums
+        return total / fixations, gradient / fixations
+
+    found = minimize(
+        loss,
+        np.array([1.0, 1.0, 0.0]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=BOUNDS,
+        options={"ftol": 1e-12, "gtol": 1e-8},
+    )
+    return float(found.fun), found.x
