@@ -82,6 +82,12 @@ TOLERANCES = {
     ),
     "stage_normalise": Tolerance(1e-5, 1e-6, "(M - m)^2 doubles the relative error of m"),
     "stage_combine": Tolerance(1e-5, 1e-6, "N twice more on sums of such maps"),
+    # --- the read-out
+    "log_density": Tolerance(1e-6, 2e-6, "float32 logarithms of some 10, enlarged in float32"),
+    "fitted_blur_percent": Tolerance(0, 0.02, "the search ends at steps of 0.01"),
+    "fitted_power": Tolerance(0.02, 0, "it follows the blur"),
+    "fitted_centre_width": Tolerance(2e-3, 0, "the same, less so"),
+    "fitted_centre_height": Tolerance(2e-3, 2e-3, "the same"),
 }
 
 # How near to motion's threshold a response has to lie for float32 to take it to the other side: as

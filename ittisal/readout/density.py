@@ -140,8 +140,8 @@ def log_evidence(maps: np.ndarray, blur_percent: float) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> np.exp(log_evidence(np.array([[[0.0, 2.0]]]), 0)).round(3)
-    array([[[0.001, 2.001]]])
+    >>> np.exp(log_evidence(np.array([[[1.0, 3.0]]]), 0)).round(3)
+    array([[[0.501, 1.501]]])
     """
     height, width = maps.shape[1:]
     sigma = blur_percent / 100 * max(height, width)

@@ -19,6 +19,10 @@ BLURS = (0.2, 10.0)  # percent, searched
 BLUR_STEP = 0.01  # percent, to which the blur is found
 # Of power, 1 / centre_width^2 and centre_height / centre_width^2: within `Readout`'s limits.
 BOUNDS = ((0.0, 100.0), (1e-4, 1e4), (-10.0, 10.0))
+START = (1.0, 1.0, 0.0)
+MOST_STEPS = 100  # of Newton's; some five are usual
+RIDGE = 1e-9
+SMALLEST_STEP, SMALLEST_GAIN = 1e-9, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +129,7 @@ def fit(observations: Observations, images: Iterable[int] | None = None) -> Read
 
     Maximises the mean log density at the fixations, all counting alike, on the map's own grid (a
     fixation counts at the nearest sample). For a given blur that is a concave problem of three
-    numbers, solved by L-BFGS with its gradient; the blur is found by Brent's method.
+    numbers, solved by Newton's method within their limits; the blur is found by Brent's.
 
     Parameters
     ----------
@@ -215,45 +219,75 @@ def _best(groups: list[_Group], blur: float) -> tuple[float, np.ndarray]:
     """The least mean negative log likelihood at this blur, and where: power, steepness, tilt.
 
     With steepness 1 / width^2 and tilt height / width^2, ln p is linear in all three but for its
-    constant: an exponential family, whose likelihood is concave.
+    constant: an exponential family, whose likelihood is concave. So Newton's steps, halved until
+    they lead down, find the minimum; what lies at a limit and would leave it is held.
     """
-    from scipy.optimize import minimize
+    families = [_Family.of(group, blur) for group in groups]
+    low, high = np.transpose(BOUNDS)
+    values = np.array(START)
+    loss, gradient, hessian = _sum(families, values)
+    for _ in range(MOST_STEPS):
+        held = ((values <= low) & (gradient > 0)) | ((values >= high) & (gradient < 0))
+        free = np.flatnonzero(~held)
+        step = np.zeros(3)
+        # Maps that are all flat tell nothing of the power: the ridge keeps it where it is.
+        curved = hessian[np.ix_(free, free)] + RIDGE * np.eye(len(free))
+        step[free] = -np.linalg.solve(curved, gradient[free])
+        while True:
+            tried = np.clip(values + step, low, high)
+            there = _sum(families, tried)
+            if there[0] <= loss or np.abs(step).max(initial=0) < SMALLEST_STEP:
+                break
+            step /= 2
+        gained = loss - there[0]
+        if gained > 0:
+            values, (loss, gradient, hessian) = tried, there
+        if gained < SMALLEST_GAIN:
+            break
+    return loss, values
 
-    parts = []  # of each group: the three features of every sample, counts, and their sums
-    for group in groups:
+
+@dataclass(frozen=True)
+class _Family:
+    """Densities over maps of one shape, by the weights of three features.
+
+    `features`: (3, N, samples). `number`: (N,) fixations of each map. `sums`: (3,) of the features
+    over all fixations.
+    """
+
+    features: np.ndarray
+    number: np.ndarray
+    sums: np.ndarray
+
+    @classmethod
+    def of(cls, group: _Group, blur: float) -> _Family:
         evidence = log_evidence(group.maps, blur)
-        height, width = evidence.shape[1:]
-        across, down = positions(width), positions(height)[:, None]
-        bowl = np.broadcast_to(-(across**2 + down**2) / 2, (height, width))
-        slope = np.broadcast_to(down, (height, width))
-        seen = group.counts.sum(axis=0)
-        sums = np.array(
-            [(group.counts * evidence).sum(), (seen * bowl).sum(), (seen * slope).sum()]
-        )
-        parts.append((evidence, bowl, slope, group.counts.sum(axis=(1, 2)), sums))
-    fixations = sum(number.sum() for _, _, _, number, _ in parts)
+        across, down = positions(evidence.shape[2]), positions(evidence.shape[1])[:, None]
+        bowl = -(across**2 + down**2) / 2
+        features = np.stack(np.broadcast_arrays(evidence, bowl, down)).reshape(3, len(evidence), -1)
+        counts = group.counts.reshape(len(evidence), -1)
+        return cls(features, counts.sum(axis=1), np.einsum("np,knp->k", counts, features))
 
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        """Mean negative log likelihood and its gradient: expected less observed features."""
-        total, gradient = 0.0, np.zeros(3)
-        for evidence, bowl, slope, number, sums in parts:
-            log_p = values[0] * evidence + (values[1] * bowl + values[2] * slope)
-            top = log_p.max(axis=(1, 2), keepdims=True)
-            p = np.exp(log_p - top)
-            mass = p.sum(axis=(1, 2))
-            total += number @ (np.log(mass) + top[:, 0, 0]) - values @ sums
-            p *= (number / mass)[:, None, None]
-            together = p.sum(axis=0)
-            expected = [(p * evidence).sum(), (together * bowl).sum(), (together * slope).sum()]
-            gradient += expected - sums
-        return total / fixations, gradient / fixations
+    def loss(self, values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Negative log likelihood, its gradient and its Hessian.
 
-    found = minimize(
-        loss,
-        np.array([1.0, 1.0, 0.0]),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=BOUNDS,
-        options={"ftol": 1e-12, "gtol": 1e-8},
-    )
-    return float(found.fun), found.x
+        They are the features' means less what was observed, and their covariances.
+        """
+        log_p = np.einsum("k,knp->np", values, self.features)
+        top = log_p.max(axis=1, keepdims=True)
+        p = np.exp(log_p - top)
+        mass = p.sum(axis=1, keepdims=True)
+        total = self.number @ (np.log(mass) + top)[:, 0] - values @ self.sums
+        p /= mass
+        means = np.einsum("np,knp->kn", p, self.features)
+        p *= self.number[:, None]
+        squares = np.einsum("knp,lnp->kl", self.features * p, self.features)
+        gradient = means @ self.number - self.sums
+        return float(total), gradient, squares - (means * self.number) @ means.T
+
+
+def _sum(families: list[_Family], values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """`_Family.loss` of all maps, per fixation."""
+    fixations = sum(family.number.sum() for family in families)
+    losses, gradients, hessians = zip(*(family.loss(values) for family in families), strict=True)
+    return sum(losses) / fixations, sum(gradients) / fixations, sum(hessians) / fixations

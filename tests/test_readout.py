@@ -1,0 +1,424 @@
+"""The read-out: a density as its formula says, a fit that finds the truth, honest folds."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import scipy.ndimage
+from tolerances import within
+
+import ittisal
+from ittisal import INVT, ITTI_1998, VIDEO, cli, datasets, evaluation, readout
+from ittisal.config import PRESETS
+from ittisal.readout import Observations, Readout
+from ittisal.readout.density import log_evidence, positions
+from ittisal.readout.fitting import _counts
+
+SHAPES = [(32, 32), (33, 47), (120, 160), (201, 96), (480, 640)]
+PLAIN = Readout(blur_percent=3, power=1.5, centre_width=0.6, centre_height=-0.2)
+
+
+def raw_map(rng, shape):
+    """Positive, smooth on the scale of a few samples, as if of a frame of this shape."""
+    noise = rng.random((shape[0] // 16, shape[1] // 16))
+    return scipy.ndimage.gaussian_filter(noise, 1, mode="reflect").astype(np.float32)
+
+
+def expected(rng, truth, config=ITTI_1998, shapes=((240, 320),) * 5 + ((320, 240),) * 3):
+    """Observations in which every sample is looked at as often as `truth` says, to the fraction."""
+    maps, counts = {}, {}
+    for i, shape in enumerate(shapes):
+        maps[i] = raw_map(rng, shape) ** 2
+        height, width = maps[i].shape
+        log_p = truth.power * log_evidence(maps[i][None].astype(float), truth.blur_percent)[0]
+        log_p -= (positions(width) / truth.centre_width) ** 2 / 2
+        log_p -= ((positions(height)[:, None] - truth.centre_height) / truth.centre_width) ** 2 / 2
+        p = np.exp(log_p - log_p.max())
+        counts[i] = 100 * p / p.sum()
+    return Observations(None, config, maps, counts, {})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("readout") / "tiny"
+    datasets.generated(path, images=6)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(folder):
+    """Six images of two sizes."""
+    return datasets.load(folder)
+
+
+@pytest.fixture(scope="module")
+def seen(tiny):
+    return readout.observe(tiny, backend="reference")
+
+
+@pytest.fixture
+def spoilt(tiny, tmp_path):
+    """The same without the file of image 2."""
+    datasets.save(tiny, tmp_path / "spoilt")
+    data = datasets.load(tmp_path / "spoilt")
+    data.path(2).unlink()
+    return data
+
+
+# --- the density -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "given",
+    [
+        PLAIN,
+        Readout(0, 0, 100, 0),
+        Readout(50, 100, 0.01, 1),
+        Readout(0, 8, 0.05, -1e5),
+        Readout(0.5, 100, 100, 1e5),
+    ],
+)
+def test_densities_sum_to_one(rng, shape, given):
+    for raw in (raw_map(rng, shape), raw_map(rng, shape) * 0, (raw_map(rng, shape) > 0.6) * 1e-30):
+        log_p = given.log_density(raw, shape)
+        assert log_p.shape == shape and log_p.dtype == np.float32
+        total = np.log(np.exp(log_p.astype(np.float64)).sum())
+        assert abs(total) < 1e-3
+
+
+def test_the_formula(rng):
+    """Pixel by pixel, on samples' own pixels where the enlarged map is the map."""
+    shape = (96, 160)
+    raw = raw_map(rng, shape).astype(np.float64)
+    even = replace(ITTI_1998, phase="even")  # samples lie on pixels 0, 16, 32, ...
+    got = replace(PLAIN, blur_percent=0).log_density(raw, shape, even)[::16, ::16]
+    wanted = np.empty(raw.shape)
+    for (i, j), s in np.ndenumerate(raw):
+        u, v = (2 * 16 * j + 1) / 160 - 1, (2 * 16 * i + 1) / 96 - 1
+        wanted[i, j] = 1.5 * math.log(s / raw.mean() + 0.001)
+        wanted[i, j] -= (u**2 + (v + 0.2) ** 2) / (2 * 0.6**2)
+    within("log_density", got - got[0, 0], wanted - wanted[0, 0])
+
+
+def test_the_blur_is_a_gaussian(rng):
+    raw = rng.random((1, 40, 60))
+    got = np.exp(log_evidence(raw, 5)[0]) - 0.001
+    wanted = scipy.ndimage.gaussian_filter(raw[0], 3, mode="constant", truncate=8)
+    inside = scipy.ndimage.gaussian_filter(np.ones((40, 60)), 3, mode="constant", truncate=8)
+    wanted /= inside  # the part of the Gaussian within the map counts as the whole
+    within("order", got, wanted / wanted.mean())
+
+
+def test_the_unit_of_the_map_does_not_matter(rng):
+    raw = raw_map(rng, (96, 160))
+    for scale in (1e-12, 7.0, 1e12):
+        got = PLAIN.log_density(raw * np.float32(scale), (96, 160))
+        within("log_density", got, PLAIN.log_density(raw, (96, 160)))
+
+
+def test_what_is_left_without_a_map(rng):
+    """Of a map of zeros, and with a power of 0, only the Gaussian is left."""
+    down, across = positions(96)[:, None], positions(160)
+    gaussian = np.exp(-(across**2 + (down + 0.2) ** 2) / (2 * 0.6**2))
+    wanted = np.log(gaussian / gaussian.sum())
+    raw = raw_map(rng, (96, 160))
+    within("log_density", PLAIN.log_density(raw * 0, (96, 160)), wanted)
+    within("log_density", replace(PLAIN, power=0).log_density(raw, (96, 160)), wanted)
+    flat = replace(PLAIN, power=0, centre_width=100, centre_height=0)
+    assert np.ptp(flat.log_density(raw, (96, 160))) < 2e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"blur_percent": -1}, ValueError, "blur_percent=-1 must be 0 to 50"),
+        ({"power": math.nan}, ValueError, "power=nan must be 0 to 100"),
+        ({"centre_width": 0}, ValueError, "centre_width=0 must be 0.01 to 100"),
+        ({"centre_height": math.inf}, ValueError, "centre_height=inf"),
+        ({"power": "2"}, TypeError, "power='2' must be a number"),
+        ({"power": True}, TypeError, "power=True"),
+    ],
+)
+def test_bad_numbers(change, error, match):
+    with pytest.raises(error, match=match):
+        replace(PLAIN, **change)
+
+
+def test_bad_maps():
+    with pytest.raises(ValueError, match="a 160x96 frame has"):
+        PLAIN.log_density(np.ones((96, 160)), (96, 160))
+    for value in (-1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="finite and not negative"):
+            PLAIN.log_density(np.full((6, 10), value), (96, 160))
+
+
+def test_maps_of_models_are_never_changed(tiny, seen):
+    """Nothing but the read-out applies the read-out."""
+    image = tiny.load_image(0)
+    raw = ittisal.Saliency(image.shape[:2], backend="reference")(image)
+    assert (raw == seen.maps[0]).all()
+    model = seen.model("raw")
+    scene = evaluation.Scene(tiny, 0)
+    assert (model.map(scene).values == ittisal.enlarge(raw, image.shape[:2])).all()
+
+
+# --- the fit -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [PLAIN, Readout(6, 3, 0.4, 0.3), Readout(1, 0.7, 1.5, 0)],
+)
+def test_the_fit_finds_what_made_the_data(rng, truth):
+    found = readout.fit(expected(rng, truth))
+    for field, value in asdict(truth).items():
+        within(f"fitted_{field}", getattr(found, field), value)
+
+
+def test_data_without_a_centre_bias(rng):
+    found = readout.fit(expected(rng, Readout(3, 1.5, 100, 0)))
+    assert found.centre_width > 20
+    within("fitted_power", found.power, 1.5)
+
+
+def test_data_that_have_nothing_to_do_with_the_map(rng):
+    found = readout.fit(expected(rng, Readout(3, 0, 0.6, -0.2)))
+    assert found.power < 1e-3
+    within("fitted_centre_width", found.centre_width, 0.6)
+
+
+def test_people_who_look_away_from_what_stands_out(rng):
+    """The power is not negative: the map is left out instead."""
+    data = expected(rng, PLAIN)
+    data = replace(data, counts={i: 1 / (c + 1) for i, c in data.counts.items()})
+    assert readout.fit(data).power == 0
+
+
+@pytest.mark.parametrize("config", [ITTI_1998, INVT], ids=["centred", "even"])
+def test_a_fixation_counts_at_the_nearest_sample(config):
+    """Where an enlarged map with one sample is highest, that sample is nearest."""
+    shape = (101, 170)
+    for at in [(0, 0), (2, 3), (5, 9), (5, 0)]:
+        small = np.zeros((6, 10), np.float32)
+        small[at] = 1
+        rows, columns = np.nonzero(ittisal.enlarge(small, shape, config) > 0.75)
+        counts = _counts(columns + 0.3, rows + 0.6, small.shape, config)
+        assert counts[at] == len(rows) == counts.sum()
+
+
+def test_observing(tiny, spoilt):
+    steps = []
+    got = readout.observe(spoilt, backend="reference", progress=lambda: steps.append(1))
+    assert len(steps) == 6
+    assert got.images == [0, 1, 3, 4, 5]
+    assert "colour" not in got.skipped[2] or str(spoilt.path(2)) in got.skipped[2]
+    for i in got.images:
+        height, width = tiny.sizes[i]
+        assert got.maps[i].shape == got.counts[i].shape == (height // 16, width // 16)
+        assert got.counts[i].sum() == len(tiny.fixations(i))
+
+
+def test_every_image_is_a_first_frame(tiny):
+    one = readout.observe(tiny, VIDEO, backend="reference")
+    other = readout.observe(tiny.subset([3, 0]), VIDEO, backend="reference")
+    assert (one.maps[3] == other.maps[0]).all() and (one.maps[0] == other.maps[1]).all()
+
+
+def test_images_that_cannot_be_fitted_on(tiny, seen):
+    with pytest.raises(ValueError, match="image 77 has no map"):
+        readout.fit(seen, [0, 77])
+    for nothing in (seen, replace(seen, maps={}, counts={}, skipped={0: "is too small"})):
+        with pytest.raises(ValueError, match="no images to fit"):
+            readout.fit(nothing, [])
+
+
+# --- folds -------------------------------------------------------------------------------------
+
+
+def test_folds_are_fair(rng):
+    data = expected(rng, PLAIN)
+    found = readout.cross_validated(data, folds=3)
+    sizes = np.bincount(list(found.fold.values()))
+    assert sorted(found.fold) == data.images and len(sizes) == 3 and np.ptp(sizes) <= 1
+    again = readout.cross_validated(data, folds=3)
+    assert again.fold == found.fold and again.readouts == found.readouts
+    assert readout.cross_validated(data, folds=3, seed=1).fold != found.fold
+
+
+def test_no_image_is_seen_by_its_own_readout(rng):
+    """Fixations of a fold, thrown elsewhere, change the read-outs of all other folds only."""
+    data = expected(rng, PLAIN)
+    before = readout.cross_validated(data, folds=4)
+    image = 2
+    thrown = {**data.counts, image: np.zeros_like(data.counts[image])}
+    thrown[image][-1, -1] = 500
+    after = readout.cross_validated(replace(data, counts=thrown), folds=4)
+    changed = [a != b for a, b in zip(before.readouts, after.readouts, strict=True)]
+    assert changed == [fold != before.fold[image] for fold in range(4)]
+
+
+def test_more_folds_than_images(rng):
+    data = expected(rng, PLAIN)
+    for folds in (1, 9):
+        with pytest.raises(ValueError, match=f"folds={folds} must be at least 2 and at most .* 8"):
+            readout.cross_validated(data, folds)
+
+
+def test_scores_that_are_held_out(tiny, seen):
+    held_out = readout.cross_validated(seen, folds=3)
+    models = [seen.model("raw"), held_out.model("fitted"), "centre"]
+    scores = evaluation.evaluate(tiny, models, ["auc", "ig", "nss"], threads=1)
+    assert scores.score("fitted", "ig").mean > scores.score("raw", "ig").mean
+    i = 4
+    log_p = held_out.log_density(i)
+    got = scores.of_image("fitted", "nss")[i]
+    fixations = tiny.fixations(i)
+    within("hand", got, ittisal.metrics.nss(np.exp(log_p), fixations.x, fixations.y))
+    wanted = held_out.readouts[held_out.fold[i]]
+    assert (log_p == wanted.log_density(seen.maps[i], tuple(tiny.sizes[i]))).all()
+
+
+def test_scenes_of_another_data_set(tiny, seen, spoilt):
+    model = readout.cross_validated(seen, folds=2).model("fitted")
+    with pytest.raises(ValueError, match="another data set"):
+        model.map(evaluation.Scene(tiny.subset([3, 1]), 0))
+    unread = readout.observe(spoilt, backend="reference").model("raw")
+    with pytest.raises(ValueError, match="No such file"):
+        unread.map(evaluation.Scene(spoilt, 2))
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+def test_the_table_that_ships():
+    assert set(readout.names()) <= set(PRESETS) and "itti1998" in readout.names()
+    for name in readout.names():
+        assert readout.load(name).power > 0
+
+
+def test_tables_keep_what_they_had(tmp_path):
+    path = tmp_path / "table.json"
+    other = replace(PLAIN, power=1 / 3)
+    path.write_text(readout.updated(path, "one", PLAIN, {"fitted_on": "here"}))
+    path.write_text(readout.updated(path, "two", PLAIN, {}))
+    path.write_text(readout.updated(path, "two", other, {}))
+    assert readout.names(path) == ["one", "two"]
+    assert readout.load("one", path) == PLAIN
+    assert readout.load("two", path) == replace(other, power=0.333333)
+    assert json.loads(path.read_text())["readouts"]["one"]["fitted_on"] == "here"
+
+
+def test_bad_tables(tmp_path):
+    path = tmp_path / "table.json"
+    with pytest.raises(FileNotFoundError):
+        readout.load("itti1998", path)
+    for text in ("", "{}", "[]", "[1]", '{"readouts": []}', '{"readouts": {"a": 1}}', "\xff"):
+        path.write_bytes(text.encode("latin-1"))
+        for use in (readout.names, lambda at: readout.updated(at, "a", PLAIN, {})):
+            with pytest.raises(ValueError, match=r"table\.json"):
+                use(path)
+    path.write_text('{"readouts": {"a": {"readout": {"power": 1}}, "b": {}}}')
+    for name in "ab":
+        with pytest.raises(ValueError, match=f"read-out '{name}' is damaged"):
+            readout.load(name, path)
+    with pytest.raises(ValueError, match=r"no read-out 'c' in .*it has: a, b"):
+        readout.load("c", path)
+
+
+# --- the command -------------------------------------------------------------------------------
+
+QUICK = ("--metric", "auc", "--metric", "ig", "--backend", "reference", "--folds", "2")
+
+
+@pytest.fixture
+def run(capsys):
+    """Arguments -> (exit status, standard output, standard error)."""
+
+    def run(*arguments):
+        try:
+            status = cli.main(["readout", *map(str, arguments)])
+        except SystemExit as stop:  # argparse's
+            status = stop.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_the_command_prints_scores_and_numbers(run, folder, seen):
+    status, out, err = run(folder, *QUICK)
+    assert status == 0 and err == ""
+    assert "itti1998 read-out - itti1998" in out and "fitted on all images (range over 2" in out
+    assert f"power           {readout.fit(seen).power:8.4f}" in out
+
+
+def test_the_command_writes_a_table(run, folder, seen, tmp_path):
+    path = tmp_path / "table.json"
+    status, out, err = run(folder, *QUICK, "--out", path, "--json")
+    assert status == 0 and err == f"ittisal readout: wrote itti1998 to {path}\n"
+    printed = json.loads(out)
+    assert len(printed["by_fold"]) == 2
+    assert printed["readout"] == asdict(readout.fit(seen))
+    found = readout.load("itti1998", path)
+    for field, value in printed["readout"].items():
+        assert getattr(found, field) == pytest.approx(value, rel=1e-5)
+
+    changed = ("--set", "weights.colour=0", "--name", "grey")
+    assert run(folder, *QUICK, "--out", path, *changed, "-q")[2] == ""
+    assert readout.names(path) == ["itti1998", "grey"]
+    assert readout.load("grey", path) != found == readout.load("itti1998", path)
+    facts = json.loads(path.read_text())["readouts"]["grey"]
+    assert facts["fitted_on"]["images"] == 6 and facts["cross_validated"]["folds"] == 2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_command_skips_what_it_cannot_read(run, spoilt):
+    status, out, err = run(spoilt.root.parent, *QUICK)
+    assert status == 1
+    assert err.startswith(f"ittisal readout: {spoilt.images[2]}: ") and err.count("\n") == 1
+    assert "5 images, 1 skipped" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--folds", "1"], "leaves nothing to fit on"),
+        (["--metric", "rmse"], "no metric 'rmse'"),
+        (["--preset", "itti"], "no preset 'itti'"),
+        (["--name", ""], "--name is empty"),
+        (["--out", "table.txt"], "a table of read-outs is a .json file"),
+        (["--out", "no/folder/table.json"], "Give another place with --out"),
+        (["--out", "here.json"], "here.json is no table of read-outs"),
+        (["--out", "new.json", "--set", "linear=true"], "needs --name"),
+    ],
+)
+def test_wrong_usage_does_no_work(run, folder, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.json").write_text("{}")
+    monkeypatch.setattr(readout, "observe", None)
+    status, out, err = run(folder, *arguments)
+    assert status == 2 and out == "" and message in err and err.count("\n") == 1
+
+
+def test_a_data_set_that_is_none(run, tmp_path):
+    status, out, err = run(tmp_path / "nowhere")
+    assert status == 2 and out == "" and "nowhere" in err and err.count("\n") == 1
+
+
+def test_too_few_images_for_the_folds(run, folder, tmp_path):
+    status, out, err = run(folder, *QUICK, "--folds", "7", "--out", tmp_path / "table.json")
+    assert status == 1 and out == "" and "folds=7 must be" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_the_package_does_not_load_it():
+    code = "import sys, ittisal; print('ittisal.readout' in sys.modules, ittisal.readout.names)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False <function names")
