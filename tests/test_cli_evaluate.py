@@ -222,6 +222,28 @@ def test_it_is_repeatable_and_threads_change_nothing(tiny, run):
     assert run(tiny, *QUICK, "--json", "--threads", "3") == first
 
 
+def test_read_outs(tmp_path, run):
+    datasets.generated(tmp_path / "six", images=6)
+    arguments = ("--metric", "ig", "--backend", "reference", "--json", "--readout")
+    models = ("--model", "itti1998", "--model", "cv2:spectral_residual", "--no-baselines")
+    status, out, err = run(tmp_path / "six", *arguments, *models)
+    found = json.loads(out)
+    names = [each["name"] for each in found["models"]]
+    assert status == 0 and names == ["itti1998", "itti1998 read-out", "cv2:spectral_residual"]
+    (gain,) = (
+        each["scores"]["ig"]
+        for each in found["differences"]
+        if (each["model"], each["minus"]) == ("itti1998 read-out", "itti1998")
+    )
+    assert gain["low"] > 0
+    assert "cross-validated" in err and "cross-validated" in found["remarks"][-1]
+
+
+def test_read_outs_need_five_images(tiny, run):
+    status, out, err = run(tiny, *QUICK, "--readout")
+    assert status == 1 and out == "" and "--readout: folds=5" in err
+
+
 USAGE_ERRORS = [
     ("", "DATASET"),
     ("none", "none"),
@@ -229,6 +251,7 @@ USAGE_ERRORS = [
     ("{tiny} --model config:none.json", "none.json: No such file"),
     ("{tiny} --model maps:none", "none: is no folder of maps"),
     ("{tiny} --metric auk", "no metric 'auk'; the metrics are: auc"),
+    ("{tiny} --model centre --readout", "--readout is for presets and configs"),
     ("{tiny} --smooth 60", "'60' must be a number from 0 to 50"),
     ("{tiny} --smooth nan", "'nan' must be a number from 0 to 50"),
     ("{tiny} --limit 0", "'0' must be a whole number above 0"),

@@ -6,10 +6,11 @@ import argparse
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import datasets, evaluation
+from .. import datasets, evaluation, readout
 from ..files import write_whole
 from . import images, score_table
 from .errors import UsageError, reason
@@ -19,6 +20,8 @@ from .progress import Progress
 STDOUT = "-"
 DEFAULT_MODEL = "itti1998"
 WIDTH = 120  # of tables that go to no terminal
+
+CROSS_VALIDATED = "read-outs are cross-validated: each image under the one fitted without its fold"
 
 DESCRIPTION = """\
 How well maps predict where people looked: scores of models and baselines on the fixations of a
@@ -59,6 +62,10 @@ maps:
   Maps of models (not baselines) are scored as they are, unless told otherwise. --smooth 3 blurs
   them first with a Gaussian whose sigma is 3 % of the image's longer side. --centre-bias then
   multiplies them by 0.3 + exp(-((x - W/2) / (W/4))^2 / 2 - ((y - H/2) / (H/4))^2 / 2).
+
+  --readout adds a row for each preset and config: its maps under a fitted read-out, blur, power
+  and centre bias (see `ittisal readout`). Cross-validated: the images are dealt to 5 folds, and
+  each is scored under the read-out fitted on the other folds.
 
 examples:
   ittisal evaluate osie                          itti1998 against all baselines
@@ -106,6 +113,7 @@ def add_parser(commands: Any) -> None:
         help="blur of models' maps, sigma in percent of the longer side (default: 0, none)",
     )
     add("--centre-bias", action="store_true", help="favour the centre of models' maps, see below")
+    add("--readout", action="store_true", help="fitted read-outs too, cross-validated, see below")
     add(
         "--limit",
         metavar="N",
@@ -145,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
     models = _without_ceiling(models, dataset, args)
+    if args.readout:
+        models = _with_readouts(models, dataset, args)
     total = min(len(dataset), args.limit or len(dataset))
     with Progress(total, wanted=not args.quiet) as progress:
         try:
@@ -160,6 +170,8 @@ def run(args: argparse.Namespace) -> int:
             )
         except ValueError as error:
             raise images.ImageError(str(error)) from error
+    if args.readout:
+        result = replace(result, remarks=(*result.remarks, CROSS_VALIDATED))
     for image, why in result.skipped:
         print(f"ittisal evaluate: {image}: {why}", file=sys.stderr)
     if result.skipped:
@@ -192,6 +204,29 @@ def _without_ceiling(
             file=sys.stderr,
         )
     return [model for model in models if model.name != "humans"]
+
+
+def _with_readouts(
+    models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
+) -> list[evaluation.Model]:
+    """The models, and after each of this package's own its cross-validated read-out."""
+    if all(model.config is None for model in models):
+        raise UsageError("--readout is for presets and configs, and --model names none")
+    found = []
+    for model in models:
+        found.append(model)
+        if model.config is None:
+            continue
+        with Progress(len(dataset), wanted=not args.quiet) as progress:
+            seen = readout.observe(
+                dataset, model.config, backend=args.backend, progress=progress.step
+            )
+        try:
+            held_out = readout.cross_validated(seen)
+        except ValueError as error:
+            raise images.ImageError(f"--readout: {error}") from error
+        found.append(held_out.model(f"{model.name} read-out"))
+    return found
 
 
 class _Outputs:
