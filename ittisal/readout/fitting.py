@@ -261,6 +261,7 @@ class _Family:
 
     @classmethod
     def of(cls, group: _Group, blur: float) -> _Family:
+        """Power, steepness and tilt weigh the map's logarithm, a bowl upside down and a slope."""
         evidence = log_evidence(group.maps, blur)
         across, down = positions(evidence.shape[2]), positions(evidence.shape[1])[:, None]
         bowl = -(across**2 + down**2) / 2
