@@ -194,7 +194,8 @@ def test_importing_loads_nothing_heavy(tmp_path):
     )  # fmt: skip
     loaded = set(fresh(code, tmp_path).split())
     assert "ittisal" in loaded
-    assert not loaded & {"numba", "llvmlite", "cv2", "av", "skimage", "cupy", "scipy", "tqdm"}
+    heavy = {"numba", "llvmlite", "cv2", "av", "skimage", "cupy", "scipy", "tqdm", "matplotlib"}
+    assert not loaded & heavy
 
 
 BLOCKED = """
