@@ -36,7 +36,8 @@ class Choice(str, Enum):
 class Channel(Choice):
     """What is made conspicuous, each ending in one conspicuity map (P98, eqs. 5-7; IDP03).
 
-    `flicker` and `motion` compare a frame with those before: see `TEMPORAL`.
+    `flicker` and `motion` compare a frame with those before: see `TEMPORAL`. `whitened` is how far
+    the oriented energies of decorrelated colour planes are from the frame's average (after AWS).
     """
 
     INTENSITY = "intensity"
@@ -44,18 +45,21 @@ class Channel(Choice):
     ORIENTATION = "orientation"
     FLICKER = "flicker"
     MOTION = "motion"
+    WHITENED = "whitened"
 
 
 class Opponency(Choice):
     """How colour becomes two signed planes, red-green and blue-yellow.
 
     `itti`: P98's broadly tuned R, G, B, Y. `invt`: the same with iNVT's yellow.
-    `walther`: (r-g)/max and (b-min(r,g))/max (WK06).
+    `walther`: (r-g)/max and (b-min(r,g))/max (WK06). `linear`: r-g and b-(r+g)/2, with no
+    division by brightness and so no threshold of hue.
     """
 
     ITTI = "itti"
     INVT = "invt"
     WALTHER = "walther"
+    LINEAR = "linear"
 
 
 class HueReference(Choice):
@@ -128,7 +132,8 @@ class Smoothing(Choice):
 
 
 TEMPORAL = frozenset({Channel.FLICKER, Channel.MOTION})  # absent where no frame came before
-STATIC_WEIGHTS = tuple((channel, float(channel not in TEMPORAL)) for channel in Channel)
+CLASSICAL = frozenset({Channel.INTENSITY, Channel.COLOUR, Channel.ORIENTATION})  # P98's
+STATIC_WEIGHTS = tuple((channel, float(channel in CLASSICAL)) for channel in Channel)
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Config:
     ----------
     weights : mapping of channel to number >= 0
         Relative weight of each conspicuity map in the sum: equal for the channels of P98 (eq. 8),
-        0 for flicker and motion. They are divided by their sum over the channels that a frame
+        0 for flicker, motion and whitened. They are divided by their sum over the channels that a frame
         has; a channel of weight 0 is not computed.
     opponency : Opponency
         The two colour planes.
@@ -186,6 +191,13 @@ class Config:
         N on the final sum, on the range [0, 2] (iNVT).
     motion_threshold : float in [0, 1)
         Reichardt responses below it are none; in squared intensities of 0 to 1 (iNVT: 3 of 255^2).
+    figure : bool
+        Multiply the map by what makes a figure of a place: that it is enclosed, and that contours
+        of all directions meet there (`reference.enclosed`, `reference.corners`). Then what is in
+        the sum over channels promotes places among those. Needs a weight of orientation.
+    whitening_seconds : float >= 0
+        The statistics of whitening are each frame's own (0), or the average of the frames before
+        over about so many seconds, so that no frame waits for its own.
     smoothing, smoothing_rate, smoothing_seconds : Smoothing, float in (0, 1], float > 0
         Of the map over time. The rate is `ema`'s (iNVT: 0.1), the seconds are `leaky`'s (P98's
         saliency map: 0.5).
@@ -225,6 +237,8 @@ class Config:
     normalise_opponents: bool = False
     normalise_saliency: bool = False
     motion_threshold: float = 3 / 255**2
+    figure: bool = False
+    whitening_seconds: float = 0.0
     smoothing: Smoothing = Smoothing.NONE
     smoothing_rate: float = 0.1
     smoothing_seconds: float = 0.5
@@ -233,6 +247,11 @@ class Config:
         for field in fields(self):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _checked(field.name, field.default, value))
+        if self.figure and not self.has(Channel.ORIENTATION):
+            raise ValueError(
+                "figure=True takes corners from the orientation channel, whose weight is 0; "
+                "give it a weight above 0"
+            )
 
     def channel_weights(self, *, colour: bool = True, past: bool = True) -> dict[Channel, float]:
         """Weights that sum to 1 over the channels computed.
@@ -277,10 +296,25 @@ class Config:
         return laplacian and self.has(Channel.ORIENTATION)
 
     @property
+    def whitens(self) -> bool:
+        """Whether the planes of a frame are decorrelated by its statistics."""
+        return self.figure or self.has(Channel.WHITENED)
+
+    @property
+    def averages(self) -> bool:
+        """Whether those statistics are of the frames before."""
+        return self.whitens and self.whitening_seconds > 0
+
+    @property
+    def sees_colour(self) -> bool:
+        """Whether a colour frame's red-green and blue-yellow planes are made."""
+        return self.has(Channel.COLOUR) or self.whitens
+
+    @property
     def remembers(self) -> bool:
         """Whether a map depends on the frames before."""
         temporal = any(self.has(channel) for channel in TEMPORAL)
-        return temporal or self.smoothing is not Smoothing.NONE
+        return temporal or self.averages or self.smoothing is not Smoothing.NONE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name, ready for JSON or TOML.
@@ -379,6 +413,7 @@ _RANGES = {  # field -> (holds, what the limit is)
     "reduction_taps": (lambda v: v in (5, 9), "5 or 9"),
     "iterations": (lambda v: 1 <= v <= 100, "1 to 100"),
     "motion_threshold": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
+    "whitening_seconds": (lambda v: 0 <= v < math.inf, "at least 0 and finite"),
     "smoothing_rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "smoothing_seconds": (lambda v: 0 < v < math.inf, "above 0 and finite"),
 }
@@ -458,13 +493,30 @@ INVT = Config(
 """What the authors' own didactic program (iNVT's simple-saliency) does."""
 
 VIDEO = Config(
-    weights=tuple((channel, 1.0) for channel in Channel),
+    weights=tuple((channel, 1.0) for channel in (*CLASSICAL, *TEMPORAL)),
     hue_reference=HueReference.FIXED,
 )
 """`itti1998` for moving pictures: with flicker and motion, and colours that no single bright
 pixel makes flicker."""
 
-PRESETS: dict[str, Config] = {"itti1998": ITTI_1998, "invt": INVT, "video": VIDEO}
+WHITENED = Config(
+    weights=((Channel.WHITENED, 1.0),),
+    opponency=Opponency.LINEAR,
+    normalisation=Normalisation.NONE,
+)
+"""Adaptive whitening (after AWS, Garcia-Diaz et al. 2012): how unlike the rest of the frame the
+decorrelated oriented energies of a place are. Predicts fixations better than `itti1998`."""
+
+GAZE = Config(opponency=Opponency.LINEAR, figure=True)
+"""Where people look in photographs: corners on figures, those promoted that pop out. See `benchmarks/FIXATIONS.md`."""
+
+PRESETS: dict[str, Config] = {
+    "itti1998": ITTI_1998,
+    "invt": INVT,
+    "video": VIDEO,
+    "whitened": WHITENED,
+    "gaze": GAZE,
+}
 
 
 def preset(name: str) -> Config:
@@ -473,7 +525,7 @@ def preset(name: str) -> Config:
     Parameters
     ----------
     name : str
-        `itti1998` (the default, but for video), `invt` or `video`.
+        `itti1998` (the default, but for video), `invt`, `video`, `whitened` or `gaze`.
 
     Returns
     -------

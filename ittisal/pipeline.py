@@ -16,6 +16,8 @@ STAGES = (
     "pyramid",  # planes -> levels 2 to 8
     "orientation",  # intensity levels -> one energy per orientation
     "motion",  # two frames' intensity levels -> one response per direction
+    "whiten",  # planes -> decorrelated planes -> oriented energies -> one conspicuity map
+    "figure",  # decorrelated planes and oriented energies -> what is enclosed, where corners are
     "centre_surround",  # levels -> six maps per feature, reduced to level 4
     "normalise",  # one weight, or one new map, per map
     "combine",  # maps -> features -> conspicuity maps -> 1

@@ -41,6 +41,7 @@ ORIENTED = 3
 FLICKER = ORIENTED + len(ORIENTATIONS)
 MOVING = FLICKER + 1
 CHANNELS = len(Channel)
+CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
 HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
 
 
@@ -88,8 +89,9 @@ class Plan:
 
     @property
     def stored_features(self) -> int:
-        """How many features have room: up to the last one that has a weight."""
-        return 1 + EVERY_FEATURE.index(self.features[-1])
+        """How many features have room: up to the last one that has a weight, or is whitened."""
+        last = EVERY_FEATURE.index(self.features[-1]) if self.features else 0
+        return max(1 + last, ORIENTED if self.config.whitens else 1)
 
     @property
     def own_plane(self) -> int:
@@ -110,6 +112,14 @@ class Plan:
         """The same, for a colour or a grey frame, with one before it or not."""
         weights = self.config.channel_weights(colour=colour, past=past)
         return tuple((name, channel) for name, channel in EVERY_FEATURE if channel in weights)
+
+
+def corner_level(shape: tuple[int, int]) -> int:
+    """The level where corners are found; figures are found one above (`reference.corner_level`)."""
+    level = CENTRE_LEVELS[0]
+    while max(shape) >> level > CORNERS_ACROSS and min(shape) >> (level + 2) >= 4:
+        level += 1
+    return level
 
 
 def slot(centre: int, surround: int) -> int:

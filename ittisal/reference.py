@@ -36,6 +36,8 @@ from .config import (
 
 TAPS_5 = np.array([1, 4, 6, 4, 1]) / 16
 TAPS_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
+PLANES = ("intensity", "red_green", "blue_yellow")
+SCALES = (2, 3, 4, 5)  # levels whose energies are whitened together
 FEATURE_CHANNEL = {
     "intensity": Channel.INTENSITY,
     "red_green": Channel.COLOUR,
@@ -43,6 +45,9 @@ FEATURE_CHANNEL = {
     **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
     "flicker": Channel.FLICKER,
     **{f"motion_{direction}": Channel.MOTION for direction in DIRECTIONS},
+    **{
+        f"whitened_{plane}_{theta}": Channel.WHITENED for plane in PLANES for theta in ORIENTATIONS
+    },
 }
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
@@ -51,6 +56,10 @@ DARK = 1e-9  # up to here, of 1, intensity has no hue; FLAT of it is flat in the
 FRAME_SECONDS = 1 / 30  # between frames, unless told otherwise
 FLICKER_SECONDS = 0.03  # in which flicker forgets the frames before (iNVT)
 REST = 1e-3  # of full scale: a quarter of a grey level in eight bits
+RIDGE = 1e-2  # of the mean variance, added to each: what hardly varies is not blown up
+SOFT = 0.1  # standard deviations: what is less above its ground is hardly enclosed
+PROMOTION = 20.0  # N's values, of 0 to 1000, that double what a figure counts
+CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
 FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
 
 
@@ -81,6 +90,8 @@ def opponency(rgb: np.ndarray, config: Config = ITTI_1998) -> tuple[np.ndarray, 
     respond. Signed planes, differenced like any other, are what the authors' code computes.
     """
     r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    if config.opponency is Opponency.LINEAR:
+        return r - g, b - (r + g) / 2
     if config.opponency is Opponency.WALTHER:
         brightness = divisor = rgb.max(axis=2)
     else:
@@ -200,6 +211,7 @@ class Past(NamedTuple):
     brightest: float  # of that, at most
     levels: list[np.ndarray]  # of the intensity pyramid
     saliency: np.ndarray
+    statistics: dict[str, np.ndarray]  # of whitening, averaged
 
 
 def flicker(plane: np.ndarray, past: Past) -> np.ndarray:
@@ -387,6 +399,103 @@ def normalise(
     return np.sum([x * maxnorm_factor(x, to / 10, config.peak_mean) for x in maps], axis=0)
 
 
+# --- whitening ---------------------------------------------------------------------------------
+
+
+def statistics(maps: list[np.ndarray]) -> np.ndarray:
+    """Mean and covariance over a frame of n maps: (n, 1 + n), the means in the first column."""
+    x = np.stack([m.ravel() for m in maps])
+    mean = x.mean(axis=1, keepdims=True)
+    return np.hstack([mean, (x - mean) @ (x - mean).T / x.shape[1]])
+
+
+def whiten(
+    maps: list[np.ndarray], statistics: np.ndarray, scales: list[float]
+) -> list[np.ndarray]:
+    """Uncorrelated maps of unit variance: the solution z of L z = x - mean, L L' the covariance.
+
+    AWS (Garcia-Diaz et al. 2012) whitens by principal components. By Cholesky's triangle the
+    first map stays what it is, and each next one is what those before do not predict. A map
+    whose standard deviation is flat next to its signal's scale becomes 0.
+    """
+    mean, covariance = statistics[:, 0], statistics[:, 1:]
+    ridge = RIDGE * np.trace(covariance) / len(maps)
+    lower = np.linalg.cholesky(covariance + (ridge + DARK**2) * np.eye(len(maps)))
+    x = np.stack([m.ravel() for m in maps]) - mean[:, None]
+    z = np.linalg.solve(lower, x)
+    flat = np.sqrt(np.diag(covariance)) <= FLAT * np.maximum(scales, DARK)
+    z[flat] = 0
+    return [row.reshape(maps[0].shape) for row in z]
+
+
+def to_map_level(x: np.ndarray, level: int, shape: tuple[int, int], config: Config) -> np.ndarray:
+    """A level's map at level 4, of `shape`: reduced from a finer level, enlarged from a coarser."""
+    if level > MAP_LEVEL:
+        return enlarge(x, shape, level - MAP_LEVEL, config)
+    return reduce(x, level, config)
+
+
+def unlikeness(energies: list[np.ndarray], statistics: np.ndarray) -> np.ndarray:
+    """|z|^2 of one orientation's energies at several scales, whitened together (AWS)."""
+    return np.sum([z**2 for z in whiten(energies, statistics, [1.0] * len(energies))], axis=0)
+
+
+# --- figure and ground -------------------------------------------------------------------------
+
+
+def corner_level(shape: tuple[int, int]) -> int:
+    """The level where corners are found; figures are found one above.
+
+    The first from 2 on whose longer side has at most CORNERS_ACROSS samples, so that a picture's
+    figures are much the same at any resolution; but the shorter side keeps some.
+    """
+    level = CENTRE_LEVELS[0]
+    while max(shape) >> level > CORNERS_ACROSS and min(shape) >> (level + 2) >= 4:
+        level += 1
+    return level
+
+
+def flooded(x: np.ndarray) -> np.ndarray:
+    """How high water stands that flows in from the border: the least, over paths to the border, of
+    the highest value on the way (reconstruction by erosion; Vincent 1993).
+    """
+    level = np.full_like(x, np.inf)
+    level[[0, -1]], level[:, [0, -1]] = x[[0, -1]], x[:, [0, -1]]
+    while True:
+        around = np.pad(level, 1, constant_values=np.inf)
+        lowest = np.minimum.reduce(
+            [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:], level]
+        )
+        risen = np.maximum(lowest, x)
+        if np.array_equal(risen, level):
+            return level
+        level = risen
+
+
+def enclosed(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each place stands above, and lies below, the ground that encloses it.
+
+    A place that a threshold cuts off from the border is a figure on it. Boolean maps (Zhang &
+    Sclaroff 2013) count the thresholds that do; over all thresholds that is the height above the
+    flood of the map turned over, and the depth of water on the map.
+    """
+    return z + flooded(-z), flooded(z) - z
+
+
+def soft_root(x: np.ndarray) -> np.ndarray:
+    """sqrt(x + SOFT) - sqrt(SOFT): a root that does not enlarge the smallest values."""
+    return np.sqrt(x + SOFT) - np.sqrt(SOFT)
+
+
+def corners(energies: dict[int, np.ndarray]) -> np.ndarray:
+    """The energy that three of the four directions reach: the second least.
+
+    What is intrinsically two-dimensional (Zetzsche & Barth 1990) has energy in all directions, an
+    edge or a grating in its own. One may lack, or a circle would be more of a corner than a Q.
+    """
+    return np.sort(list(energies.values()), axis=0)[1]
+
+
 # --- the whole model ---------------------------------------------------------------------------
 
 
@@ -421,7 +530,10 @@ def trace(
         own; `orientation/THETA/L`; `motion/DIRECTION/L`; `contrast/F/c-s` at level c;
         `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
         scales; `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map;
-        `saliency`. With `split_cs` the contrast and
+        `saliency`. Where the config whitens: `statistics/planes`, and `statistics/P/THETA`;
+        `whitened/P/L` and `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`,
+        those at level 4. With `figure`: `enclosed/P/on` and `/off`; `figure`, `corners`, and
+        `contribution/figure`, their product. With `split_cs` the contrast and
         centre_surround names end in `/on` and `/off`; with `normalise_before_reduction` there
         is no centre_surround.
 
@@ -444,9 +556,10 @@ def trace(
         raise ValueError(f"frame is {shape[1]}x{shape[0]}; both sides must be at least {MIN_SIDE}")
     weights = config.channel_weights(colour=unit.ndim == 3, past=past is not None)
     out: dict[str, np.ndarray] = {}
+    map_shape = tuple(max(n >> MAP_LEVEL, 1) for n in shape)
 
     planes = {"intensity": intensity(unit)}
-    if Channel.COLOUR in weights:
+    if unit.ndim == 3 and config.sees_colour:
         planes["red_green"], planes["blue_yellow"] = opponency(unit, config)
     if past is not None and Channel.FLICKER in weights:
         planes["flicker"] = flicker(planes["intensity"], past)
@@ -460,6 +573,7 @@ def trace(
         for name in planes
         if FEATURE_CHANNEL[name] in weights
     }
+    brightest = planes["intensity"].max()
 
     if Channel.ORIENTATION in weights:
         own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
@@ -479,11 +593,44 @@ def trace(
                 out[f"motion/{direction}/{level}"] = response
                 features.setdefault(f"motion_{direction}", {})[level] = response
 
-    brightest = planes["intensity"].max()
     scales = {Channel.COLOUR: 1.0, Channel.MOTION: brightest**2}
     if past is not None:
         scales[Channel.FLICKER] = flicker_scale(brightest, past, elapsed)
     sums: dict[Channel, list[np.ndarray]] = {channel: [] for channel in weights}
+
+    if config.whitens:
+        names = [name for name in PLANES if name in planes]
+        out["statistics/planes"] = statistics([out[f"pyramid/{n}/{MAP_LEVEL}"] for n in names])
+        usual = out["statistics/planes"]
+        if past is not None and config.averages:
+            usual = past.statistics["planes"]
+        signals = [brightest, *[1.0] * (len(names) - 1)]
+
+        def whitened(level: int) -> dict[str, np.ndarray]:
+            maps = [out[f"pyramid/{name}/{level}"] for name in names]
+            return dict(zip(names, whiten(maps, usual, signals), strict=True))
+
+    if Channel.WHITENED in weights:
+        energies: dict[str, list[np.ndarray]] = {}
+        for level in (level for level in SCALES if level <= top_level(shape, config)):
+            for name, z in whitened(level).items():
+                out[f"whitened/{name}/{level}"] = z
+                for theta, energy in orientation(z, config).items():
+                    out[f"whitened/{name}/{theta}/{level}"] = energy
+                    scale = to_map_level(energy, level, map_shape, config)
+                    out[f"scale/{name}/{theta}/{level}"] = scale
+                    energies.setdefault(f"{name}/{theta}", []).append(scale)
+        for key, maps in energies.items():
+            out[f"statistics/{key}"] = statistics(maps)
+            usual_ = out[f"statistics/{key}"]
+            if past is not None and config.averages:
+                usual_ = past.statistics[key]
+            name = f"whitened_{key.replace('/', '_')}"
+            out[f"feature/{name}"] = unlikeness(maps, usual_)
+            sums[Channel.WHITENED].append(
+                attenuate(out[f"feature/{name}"], max(map_shape) // 20)
+            )
+
     for name in (name for name in FEATURE_CHANNEL if name in features):
         levels, channel = features[name], FEATURE_CHANNEL[name]
         scale = scales.get(channel, brightest)
@@ -519,6 +666,26 @@ def trace(
     saliency = np.sum([out[f"contribution/{channel}"] for channel in weights], axis=0)
     if config.normalise_saliency:
         saliency = normalise([saliency], 1.0, config, first=False, to=2.0)
+    if config.figure:
+        level = corner_level(shape)
+        total = np.zeros_like(out[f"pyramid/intensity/{level + 1}"])
+        for name, z in whitened(level + 1).items():
+            out[f"whitened/{name}/{level + 1}"] = z
+            out[f"enclosed/{name}/on"], out[f"enclosed/{name}/off"] = enclosed(z)
+            total = total + sum(soft_root(out[f"enclosed/{name}/{s}"]) for s in ("on", "off"))
+        out["figure"] = to_map_level(total, level + 1, map_shape, config)
+        out["corners"] = corners(
+            {
+                theta: to_map_level(out[f"orientation/{theta}/{level}"], level, map_shape, config)
+                for theta in ORIENTATIONS
+            }
+        )
+        if out["corners"].max() <= FLAT * max(brightest, DARK):
+            out["corners"] = np.zeros(map_shape)
+        out["contribution/figure"] = out["figure"] * out["corners"]
+        for channel in weights:
+            out[f"contribution/{channel}"] *= out["contribution/figure"] / PROMOTION
+        saliency = out["contribution/figure"] * (1 + saliency / PROMOTION)
     out["saliency"] = smoothed(saliency, past, elapsed, config)
     return out
 
@@ -546,7 +713,16 @@ def passed(
     if past is not None:
         background = faded(background, past.background, elapsed)
         brightest = faded(brightest, past.brightest, elapsed)
-    return Past(background, brightest, levels, traced["saliency"])
+    statistics = {
+        name.removeprefix("statistics/"): x
+        for name, x in traced.items()
+        if name.startswith("statistics/")
+    }
+    if past is not None and config.averages:
+        share = 1 - np.exp(-elapsed / config.whitening_seconds)
+        for name, before in past.statistics.items():
+            statistics[name] = before + share * (statistics[name] - before)
+    return Past(background, brightest, levels, traced["saliency"], statistics)
 
 
 def saliency(

@@ -31,7 +31,7 @@ typedef float Pixel;
 
 enum { ITTI, INVT, WALTHER };
 enum { MAXNORM, ITERATIVE, NONE };
-enum { LEVELS = 9, FIRST_LEVEL = 2, MAP_LEVEL = 4, SLOTS = 6, FEATURES = 12, GROUPS = 5 };
+enum { LEVELS = 9, FIRST_LEVEL = 2, MAP_LEVEL = 4, SLOTS = 6, FEATURES = 12, GROUPS = 6 };
 // Features, which are planes by the same numbers: I, RG, BY, four orientations, flicker, four
 // directions of motion. Behind those stored: orientation's own pyramid, the last frame's intensity.
 enum { ORIENTED = 3, FLICKER = 7, MOVING = 8, STORED_PLANES = FEATURES + 2 };

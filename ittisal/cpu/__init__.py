@@ -23,6 +23,8 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
+    if config.whitens:
+        return False, 'whitening and figures are not there yet; use backend="reference"'
     return makes_no_whole_maps(config)
 
 
