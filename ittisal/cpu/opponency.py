@@ -97,6 +97,8 @@ def opponents(r: Value, g: Value, b: Value, variant: str) -> list[Value]:
     differences first, so that grey gives exactly 0.
     """
     total = (r + g) + b
+    if variant == "linear":
+        return [total, r - g, (b + b) - (r + g)]
     if variant == "walther":
         return [total, r - g, b - simd.minimum(r, g), simd.maximum(simd.maximum(r, g), b)]
     red_green = simd.excess(r + r, g + b) - simd.excess(g + g, r + b)
@@ -108,8 +110,10 @@ def opponents(r: Value, g: Value, b: Value, variant: str) -> list[Value]:
     return [total, red_green, simd.excess(b + b, r + g) - (yellow + yellow)]
 
 
-def divide(rows: list[list[Value]], threshold: Value) -> list[list[Value]]:
+def divide(rows: list[list[Value]], threshold: Value, variant: str) -> list[list[Value]]:
     """Opponents of two rows over brightness, and 0 where that is not above the threshold."""
+    if variant == "linear":
+        return rows
     brightness = [row[3] if len(row) > 3 else row[0] for row in rows]
     out = []
     for row, bright, hue in zip(rows, brightness, inverses(*brightness), strict=True):
@@ -125,7 +129,7 @@ def inverses(a: Value, b: Value) -> tuple[Value, Value]:
     return b * both, a * both
 
 
-COLOUR_SCALE = {"itti": 1.5, "invt": 0.5, "walther": 1.0}
+COLOUR_SCALE = {"itti": (1.5, 1.5), "invt": (0.5, 0.5), "walther": (1.0, 1.0), "linear": (3.0, 1.5)}
 
 # A background in words counts in 32nds, of which int16 holds the highest sum of three bytes.
 FINENESS = 32
@@ -179,7 +183,7 @@ def halve_pixels(pixels, even, odd, past, keep, threshold, arena, step, variant)
         ]
 
     def finish(rows, flickers):
-        rows = divide(rows, threshold) if variant.colour else [row[:1] for row in rows]
+        rows = divide(rows, threshold, variant.opponency) if variant.colour else [row[:1] for row in rows]
         return [*zip(*rows, strict=True), *([flickers] if flickers else [])]
 
     def source(x):
@@ -205,16 +209,20 @@ def halve_pixels(pixels, even, odd, past, keep, threshold, arena, step, variant)
 def halve_level_1(arena, even, odd, plane_stride, step, grey_scale, variant):
     """A pair of rows of level 1 one step down, into the units of the model."""
     undo = unit(variant.weights) ** 2
-    colour = simd.constants(arena, [COLOUR_SCALE[variant.opponency] * undo] * LANES)
     fineness = FINENESS if variant.background == "words" else 1
     scales = {0: grey_scale * undo, FLICKER: grey_scale * (undo / fineness)}
+    for number, factor in enumerate(COLOUR_SCALE[variant.opponency], 1):
+        if variant.opponency == "linear":  # not divided by brightness
+            scales[number] = grey_scale * (factor * undo)
+        else:
+            scales[number] = simd.constants(arena, [factor * undo] * LANES)
     source = arena_rows(arena, even, odd, plane_stride, tuple(range(variant.planes)))
     halve(
         source,
         arena,
         step,
         variant.weights,
-        [scales[number].splat() if number in scales else colour for number in variant.numbers],
+        [scales[number].splat() for number in variant.numbers],
         numbers=variant.numbers,
     )
 

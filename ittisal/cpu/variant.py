@@ -77,7 +77,7 @@ def variants(
     config: Config, order: str, dtype: str, channels: int
 ) -> tuple[Variant, Variant | None]:
     """How to compile for a config and a kind of frame; and for its own orientation pyramid."""
-    colour = channels == 3 and config.has(Channel.COLOUR)
+    colour = channels == 3 and config.sees_colour
     rectified = config.orientation_contrast is Contrast.RECTIFIED
     if config.upsampling is Upsampling.REPLICATE:
         grid = REPLICATE
