@@ -41,6 +41,7 @@ ORIENTED = 3
 FLICKER = ORIENTED + len(ORIENTATIONS)
 MOVING = FLICKER + 1
 CHANNELS = len(Channel)
+PROMOTION = 20.0  # N's values that double what a figure counts, as in the reference
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
 HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
 

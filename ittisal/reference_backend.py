@@ -52,10 +52,9 @@ class ReferenceBackend(OneByOne):
         if config.remembers:
             self.last = traced
         self.added = {
-            channel.value: traced[f"contribution/{channel}"]
-            for channel in config.channel_weights(
-                colour=frame.ndim == 3, past=self.past is not None
-            )
+            name.removeprefix("contribution/"): x
+            for name, x in traced.items()
+            if name.startswith("contribution/")
         }
         return traced
 

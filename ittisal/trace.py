@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from .config import CENTRE_LEVELS, Channel
-from .plan import EVERY_FEATURE, FEATURES, FLICKER, MOVING, ORIENTED, Plan
+from .plan import EVERY_FEATURE, FEATURES, FLICKER, MOVING, ORIENTED, PROMOTION, Plan
 
 
 class Held(Protocol):
@@ -28,6 +28,9 @@ class Held(Protocol):
 
     def sum(self, index: int) -> np.ndarray:
         """A view of a feature's sum, or a conspicuity map."""
+
+    def figure(self) -> tuple[np.ndarray, np.ndarray]:
+        """Views of how enclosed each place is, and of where corners are, at level 4."""
 
     def normed_sum(self, index: int) -> tuple[np.ndarray, float, float]:
         """What N left of it: a view, and the scale and offset that apply to it."""
@@ -60,6 +63,8 @@ def buffers(plan: Plan, held: Held, colour: bool, past: bool) -> dict[str, np.nd
             key = f"centre_surround/{name}/{pair[0]}-{pair[1]}"
             for half, ending in enumerate(("/on", "/off") if held.halves == 2 else ("",)):
                 named[key + ending] = held.map(index, pair, half)
+    if plan.config.figure:
+        named["figure"], named["corners"] = held.figure()
     return named
 
 
@@ -86,6 +91,11 @@ def contributions(plan: Plan, held: Held, colour: bool, past: bool) -> dict[str,
     for channel in plan.config.channel_weights(colour=colour, past=past):
         plane, scale, offset = held.normed_sum(_sum_of(channel))
         added[channel.value] = plane * np.float32(scale) + np.float32(offset)
+    if plan.config.figure:
+        enclosed, corners = held.figure()
+        figure = enclosed * corners
+        added = {name: x * figure / np.float32(PROMOTION) for name, x in added.items()}
+        added["figure"] = figure
     return added
 
 
