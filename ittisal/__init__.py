@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import metrics, video
 from ._version import __version__
-from .config import INVT, ITTI_1998, VIDEO, Config, preset
+from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
 from .maps import enlarge
 from .model import Saliency, saliency_map
 from .pipeline import BackendError
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from . import datasets, evaluation, readout
 
 __all__ = [
+    "GAZE",
     "INVT",
     "ITTI_1998",
     "VIDEO",
+    "WHITENED",
     "BackendError",
     "Config",
     "Saliency",

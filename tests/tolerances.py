@@ -43,6 +43,10 @@ TOLERANCES = {
     "eye_stays": Tolerance(
         0, 10 * 1000 / 240, "a saccade begins up to 5 samples early, and as many are averaged"
     ),
+    "ridge": Tolerance(2e-2, 0, "a hundredth of the mean variance is added before whitening"),
+    "grey_ridge": Tolerance(
+        2e-2, 0, "of three planes, two of them 0, the mean variance and so the ridge is a third"
+    ),
     # --- whole maps
     "scaled_input": Tolerance(1e-5, 0, "uint8 against uint8 / 255: section 11.1"),
     "half_float": Tolerance(5e-3, 0, "float16 keeps 11 bits of the frame"),
@@ -99,6 +103,7 @@ LIKENESS = {
     "odd_equivariant": Likeness(0.99, "the same where levels drop rows: section 12.8"),
     "even_phase": Likeness(0.95, "even sampling mirrored, after one sample's shift: 12.8"),
     "shifted": Likeness(0.989, "moved by one sample of the map, interior: section 12.8"),
+    "exposed": Likeness(0.9999, "the ridge and the soft root are all that is not in proportion"),
     "cropped": Likeness(0.9999, "one odd row and column more, interior: section 11.8"),
 }
 

@@ -1,0 +1,238 @@
+"""Whitening and figures in the reference: against arithmetic by hand, and what must hold of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tolerances import alike, within
+
+from ittisal import GAZE, ITTI_1998, WHITENED, Saliency, reference
+from ittisal.plan import corner_level
+
+PRESETS = pytest.mark.parametrize("config", [WHITENED, GAZE], ids=["whitened", "gaze"])
+
+
+# --- whitening ---------------------------------------------------------------------------------
+
+
+def test_statistics_are_mean_and_covariance():
+    a, b = np.array([[1.0, 3.0]]), np.array([[4.0, 0.0]])
+    assert reference.statistics([a, b]).tolist() == [[2, 1, -2], [2, -2, 4]]
+
+
+def test_whitened_maps_are_uncorrelated_and_of_unit_variance(rng):
+    mixed = np.tensordot(np.eye(3) + 0.2 * rng.random((3, 3)), rng.random((3, 40, 50)), 1)
+    z = reference.whiten(list(mixed), reference.statistics(list(mixed)), [1.0] * 3)
+    covariance = np.cov(np.reshape(z, (3, -1)), bias=True)
+    within("ridge", covariance, np.eye(3))
+
+
+def test_the_first_map_keeps_its_shape_and_each_next_loses_what_it_shares(rng):
+    a, noise = rng.random((2, 30, 40))
+    z = reference.whiten([a, a], reference.statistics([a, a]), [1.0] * 2)
+    alike("equivariant", z[0], a)
+    assert np.abs(z[1]).max() < 0.2 * np.abs(z[0]).max()
+    z = reference.whiten([a, a + noise], reference.statistics([a, a + noise]), [1.0] * 2)
+    shared = np.cov(a.ravel(), noise.ravel())[0, 1] / a.var()
+    alike("equivariant", z[1], noise - a * shared)
+
+
+def test_what_does_not_vary_stays_zero(rng):
+    a, flat = rng.random((8, 8)), np.full((8, 8), 0.3)
+    z = reference.whiten([a, flat], reference.statistics([a, flat]), [1.0, 1.0])
+    assert (z[1] == 0).all()
+    assert (z[0] != 0).any()
+
+
+def test_unlikeness_is_the_squared_distance_from_the_mean(rng):
+    """Mahalanobis' distance: it does not change when the energies are mixed or scaled."""
+    energies = list(rng.random((4, 12, 16)))
+    measured = reference.statistics(energies)
+    got = reference.unlikeness(energies, measured)
+    x = np.reshape(energies, (4, -1)) - measured[:, :1]
+    ridge = reference.RIDGE * np.trace(measured[:, 1:]) / 4 * np.eye(4)
+    wanted = (x * np.linalg.solve(measured[:, 1:] + ridge, x)).sum(0).reshape(12, 16)
+    within("hand", got, wanted)
+    assert got.mean() == pytest.approx(4, rel=0.05)
+
+
+# --- enclosure ---------------------------------------------------------------------------------
+
+
+def test_water_stands_as_high_as_the_lowest_way_out():
+    ground = np.array(
+        [
+            [9, 9, 9, 9, 9],
+            [9, 1, 9, 2, 9],
+            [9, 1, 4, 9, 5],
+            [9, 9, 9, 9, 9],
+        ],
+        float,
+    )
+    standing = reference.flooded(ground)
+    assert standing[1, 1] == standing[2, 1] == 9  # every way out is over 9
+    assert standing[1, 3] == 9
+    ground[0, 1] = 6  # a notch
+    standing = reference.flooded(ground)
+    assert standing[1, 1] == standing[2, 1] == standing[2, 2] == 6
+    assert standing[1, 3] == 9
+
+
+def test_water_finds_its_way_round_a_spiral():
+    """A corridor of low ground to the border empties what it leads to, however it winds."""
+    ground = spiral(17)
+    assert (reference.flooded(ground) == ground).all()
+    ground[[0, -1]], ground[:, [0, -1]] = 1, 1
+    assert (reference.flooded(ground) == 1).all()
+
+
+def spiral(side):
+    """Low ground that winds from the border to the middle, walls of 1 between."""
+    ground = np.ones((side, side))
+    y, x, turn = 0, 1, 0
+    ground[0, 1] = ground[1, 1] = 0
+    y, lengths = 1, [side - 3, side - 3]
+    while lengths[-1] > 0:
+        lengths += [lengths[-1], lengths[-1] - 2] if len(lengths) > 2 else [lengths[-1]]
+    for length in lengths:
+        dy, dx = [(0, 1), (1, 0), (0, -1), (-1, 0)][turn % 4]
+        for _ in range(length):
+            y, x = y + dy, x + dx
+            ground[y, x] = 0
+        turn += 1
+    return ground
+
+
+def test_flooding_is_the_reconstruction_of_scikit_image(rng):
+    from skimage.morphology import reconstruction
+
+    ground = rng.random((20, 30))
+    seed = np.full_like(ground, ground.max())
+    seed[[0, -1]], seed[:, [0, -1]] = ground[[0, -1]], ground[:, [0, -1]]
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+    wanted = reconstruction(seed, ground, method="erosion", footprint=cross)
+    assert (reference.flooded(ground) == wanted).all()
+
+
+def test_enclosure_counts_thresholds():
+    """As boolean maps do: of many thresholds, the share at which a place is cut off."""
+    from skimage.measure import label
+
+    z = np.round(np.random.default_rng(3).random((12, 14)) * 20)
+    above = np.zeros(z.shape)
+    for threshold in range(20):
+        labels = label(z > threshold, connectivity=1)
+        outer = np.unique([*labels[[0, -1]].ravel(), *labels[:, [0, -1]].ravel()])
+        above += (labels > 0) & ~np.isin(labels, outer)
+    on, off = reference.enclosed(z)
+    assert (on == above).all()
+    assert (reference.enclosed(-z)[0] == off).all()
+
+
+def test_a_figure_that_touches_the_border_is_none():
+    z = np.zeros((10, 12))
+    z[3:6, 4:8] = 1
+    assert (reference.enclosed(z)[0] == z).all()
+    z[:6, 4:8] = 1
+    assert (reference.enclosed(z)[0] == 0).all()
+
+
+def test_soft_root():
+    assert reference.soft_root(np.array(0.0)) == 0
+    within("hand", reference.soft_root(np.array(0.8)), np.sqrt(0.9) - np.sqrt(0.1))
+
+
+def test_corners_need_three_directions():
+    e = {theta: np.array([[value]]) for theta, value in zip((0, 45, 90, 135), (4, 1, 3, 2))}
+    assert reference.corners(e) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "level"),
+    [
+        ((32, 32), 2), ((480, 640), 2), ((600, 800), 2), ((768, 1024), 2), ((720, 1280), 3),
+        ((1080, 1920), 3), ((1920, 1080), 3), ((2160, 3840), 4), ((4320, 7680), 5),
+        ((32, 5000), 2), ((100, 5000), 3),
+    ],
+)  # fmt: skip
+def test_corner_level_is_the_plans_too(shape, level):
+    assert reference.corner_level(shape) == corner_level(shape) == level
+
+
+# --- whole maps --------------------------------------------------------------------------------
+
+
+@PRESETS
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_constant_frames_give_exactly_zero(config, value):
+    frame = np.full((96, 128, 3), value)
+    frame[..., 1] *= 0.5
+    assert (reference.saliency(frame, config) == 0).all()
+
+
+@PRESETS
+def test_half_the_exposure_gives_the_same_picture(config, photo):
+    """The shape of the map: `gaze` itself is in units of energy."""
+    bright, dark = (reference.saliency(photo / 255 * gain, config) for gain in (1, 0.5))
+    alike("exposed", dark, bright)
+
+
+@PRESETS
+def test_a_grey_frame_is_a_colour_frame_without_colour(config, photo):
+    grey = photo[..., 1]
+    three = np.repeat(grey[..., None], 3, axis=2)
+    if config.figure:  # its weight would be shared by the others
+        config = replace(config, weights={"intensity": 1, "orientation": 1})
+    within("grey_ridge", reference.saliency(three, config), reference.saliency(grey, config))
+
+
+def test_contributions_of_gaze_add_up_to_the_map(photo):
+    traced = reference.trace(photo, GAZE)
+    parts = {name: x for name, x in traced.items() if name.startswith("contribution/")}
+    assert set(parts) == {
+        f"contribution/{name}" for name in ("figure", "intensity", "colour", "orientation")
+    }
+    within("order", sum(parts.values()), traced["saliency"])
+    added = Saliency(photo.shape[:2], GAZE, backend="reference")
+    within("enlarged", sum(contributions(added, photo).values()), added(photo))
+
+
+def contributions(model, frame):
+    model(frame)
+    return model.contributions()
+
+
+def test_figure_promotes_what_pops_out(photo):
+    """Without it the map is the plain sum; with it that sum promotes what is a figure."""
+    plain = reference.trace(photo, replace(GAZE, figure=False))["saliency"]
+    traced = reference.trace(photo, GAZE)
+    figure = traced["figure"] * traced["corners"]
+    within("order", traced["saliency"], figure * (1 + plain / reference.PROMOTION))
+
+
+def test_statistics_of_the_frames_before_stand_in_for_the_frames_own(photo):
+    """With `whitening_seconds` a frame is whitened by what came before it; the first by itself."""
+    config = replace(WHITENED, whitening_seconds=0.5)
+    other = np.ascontiguousarray(photo[::-1, :, ::-1])
+    first = reference.trace(photo, config)
+    assert (first["saliency"] == reference.trace(photo, WHITENED)["saliency"]).all()
+    past = reference.passed(first, config)
+    second = reference.trace(other, config, past=past, elapsed=0.1)
+    assert (second["saliency"] != reference.trace(other, WHITENED)["saliency"]).any()
+    left = reference.passed(second, config, past, 0.1)
+    share = 1 - np.exp(-0.1 / 0.5)
+    own, before = second["statistics/planes"], first["statistics/planes"]
+    within("hand", left.statistics["planes"], before + share * (own - before))
+
+
+def test_figure_needs_orientation():
+    with pytest.raises(ValueError, match="orientation channel, whose weight is 0"):
+        replace(GAZE, weights={"intensity": 1})
+
+
+def test_linear_opponency():
+    rgb = np.array([[[0.2, 0.5, 0.9]]])
+    red_green, blue_yellow = reference.opponency(rgb, replace(ITTI_1998, opponency="linear"))
+    within("hand", [red_green[0, 0], blue_yellow[0, 0]], [-0.3, 0.55])
