@@ -17,7 +17,7 @@ from attention import fixations, pixel
 from conftest import model
 from tolerances import alike, within
 
-from ittisal import INVT, ITTI_1998
+from ittisal import GAZE, INVT, ITTI_1998
 
 SEEDS = range(8)
 COUNTS = (5, 15, 29)
@@ -80,6 +80,13 @@ def test_singletons_in_other_readings(backend, config, display, count):
     assert hit_rate(backend, display, count, config, seeds=range(4)) == 1
 
 
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("display", [*SINGLETONS, stimuli.red_among_green])
+def test_gaze_finds_singletons_first(backend, display, count):
+    """Red among green too: it whitens colours, so the crowd's is the usual one."""
+    assert hit_rate(backend, display, count, GAZE) == 1
+
+
 def test_without_n_orientation_singletons_are_lost(backend):
     """A negative control: the displays are not easy for just any map."""
     lost = mean_shifts(backend, stimuli.horizontal_among_vertical, 29, NONE, seeds=range(4))
@@ -99,26 +106,29 @@ def test_red_among_green_needs_split_halves(backend, count):
 # --- 3: conjunctions ---------------------------------------------------------------------------
 
 
-def test_conjunctions_take_longer_the_more_there_are(backend):
-    few, many = (mean_shifts(backend, stimuli.conjunction, count) for count in (5, 29))
+@pytest.mark.parametrize("config", [ITTI_1998, GAZE], ids=["itti1998", "gaze"])
+def test_conjunctions_take_longer_the_more_there_are(backend, config):
+    few, many = (mean_shifts(backend, stimuli.conjunction, count, config) for count in (5, 29))
     assert many >= 2 * few
     assert (many - few) / 24 > 0.2
     for display in SINGLETONS:
-        few, many = (mean_shifts(backend, display, count) for count in (5, 29))
+        few, many = (mean_shifts(backend, display, count, config) for count in (5, 29))
         assert (many - few) / 24 < 0.02
 
 
 # --- 4: presence and absence -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("config", [ITTI_1998, GAZE], ids=["itti1998", "gaze"])
 @pytest.mark.parametrize("count", COUNTS)
-def test_q_among_o_pops_out(backend, count):
-    assert mean_shifts(backend, stimuli.q_among_o, count, seeds=range(4)) == 0
+def test_q_among_o_pops_out(backend, count, config):
+    assert mean_shifts(backend, stimuli.q_among_o, count, config, seeds=range(4)) == 0
 
 
+@pytest.mark.parametrize("config", [ITTI_1998, GAZE], ids=["itti1998", "gaze"])
 @pytest.mark.parametrize("count", [15, 29])
-def test_o_among_q_is_searched_for(backend, count):
-    assert mean_shifts(backend, stimuli.o_among_q, count, seeds=range(4)) >= 5
+def test_o_among_q_is_searched_for(backend, count, config):
+    assert mean_shifts(backend, stimuli.o_among_q, count, config, seeds=range(4)) >= 5
 
 
 # --- 5: orientation contrast -------------------------------------------------------------------
@@ -126,10 +136,10 @@ def test_o_among_q_is_searched_for(backend, count):
 DELTAS = (0, 10, 20, 30, 45, 60, 75, 90)
 
 
-def orientation_contrast(backend, delta, seed):
+def orientation_contrast(backend, delta, seed, config=ITTI_1998):
     """(target over the others in the orientation map, as a fraction of its maximum; hit)."""
     image, target, others = stimuli.orientation_contrast(delta, seed)
-    trace = model(backend, image.shape[:2]).trace(image)
+    trace = model(backend, image.shape[:2], config).trace(image)
     energy = trace["conspicuity/orientation"]
 
     def at(place):
@@ -153,15 +163,23 @@ def test_orientation_contrast_has_a_threshold_and_grows(backend):
     assert (hits[DELTAS.index(45) :] == 1).all(), hits
 
 
+def test_gaze_sees_the_same_contrast(backend):
+    """Its orientation channel is the same; a first fixation from 45 degrees on."""
+    for delta in (45, 60, 90):
+        results = np.array([orientation_contrast(backend, delta, seed, GAZE) for seed in range(3)])
+        assert (results[:, 1] == 1).all(), (delta, results)
+
+
 # --- 6: noise ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("config", [ITTI_1998, GAZE], ids=["itti1998", "gaze"])
 @pytest.mark.parametrize("fraction", [0, 0.1, 0.3])
-def test_luminance_noise_does_not_hide_a_colour(backend, fraction):
+def test_luminance_noise_does_not_hide_a_colour(backend, fraction, config):
     """Two seeds: a red square on a natural-like texture under salt and pepper."""
     for seed in range(2):
         image, target = stimuli.red_square_in_noise(fraction, seed)
-        raw = model(backend, image.shape[:2])(image)
+        raw = model(backend, image.shape[:2], config)(image)
         assert count_false_shifts(raw, target, image.shape[:2]) == 0
 
 
@@ -182,7 +200,7 @@ def full_photo(photo):
 
 
 @pytest.mark.parametrize("turn", TURNS)
-@pytest.mark.parametrize("config", [ITTI_1998, SPLIT], ids=["itti1998", "split"])
+@pytest.mark.parametrize("config", [ITTI_1998, SPLIT, GAZE], ids=["itti1998", "split", "gaze"])
 def test_turned_frames_give_turned_maps(backend, raw_map, full_photo, turn, config):
     turn = TURNS[turn]
     wanted = turn(raw_map(full_photo, config))
