@@ -50,6 +50,7 @@ class Moment(NamedTuple):
     elapsed: float = FRAME_SECONDS  # since then
     keep: float = 0.0  # what flicker's background keeps of its difference from the frame
     share: float = 1.0  # of this frame's map in the smoothed one
+    renewal: float = 1.0  # share of this frame's statistics in the average of those before
 
 
 STILL = Moment()  # a frame by itself
@@ -64,7 +65,8 @@ def moment(config: Config, elapsed: float | None) -> Moment:
         share = config.smoothing_rate
     elif config.smoothing is Smoothing.LEAKY:
         share = -math.expm1(-elapsed / config.smoothing_seconds)
-    return Moment(True, elapsed, 1 - min(1.0, elapsed / FLICKER_SECONDS), share)
+    renewal = -math.expm1(-elapsed / config.whitening_seconds) if config.averages else 1.0
+    return Moment(True, elapsed, 1 - min(1.0, elapsed / FLICKER_SECONDS), share, renewal)
 
 
 class Backend(Protocol):
