@@ -14,7 +14,7 @@ from .. import trace
 from ..config import Channel, Config, HueReference, Normalisation, Opponency, Smoothing
 from ..frames import check_values
 from ..pipeline import STAGES, STILL, Moment, OneByOne
-from ..plan import HUE_TOLERANCE, Plan, linear_light, slot
+from ..plan import HUE_TOLERANCE, Plan, corner_level, linear_light, slot
 from . import layout, normalise, run
 from .layout import make_layout
 from .run import run_frame
@@ -44,6 +44,7 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
         floats,
         walther,
         True if config.has(Channel.MOTION) else None,
+        True if config.figure else None,
         config.iterations if config.normalisation is Normalisation.ITERATIVE else None,
     )
     pixels = types.Array(getattr(types, dtype), 1, "C")
@@ -59,6 +60,7 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
         INTEGERS,  # offsets
         types.float64[:, ::1],  # partials
         types.Tuple((*[types.Array(background, 1, "C")] * 2, types.float32[:, :, ::1])),  # memory
+        types.float64[:, ::1],  # whitening
         types.UniTuple(types.int64, 2),  # stages
         Static(variant),
         types.none if own is None else Static(own),
@@ -93,6 +95,7 @@ class CpuBackend(OneByOne):
         self.plan, self.order, self.threads = plan, channel_order, threads
         self.layout = make_layout(plan, threads)
         self.offsets = np.zeros(run.OFFSETS * threads, np.int64)
+        self.whitening = np.zeros((6, 4))  # the planes' statistics, and what whitens them
         self.partials = np.zeros((run.SCAN_TASKS, 3))
         self.team = Team(threads)
         settings = self.layout.settings
@@ -105,6 +108,7 @@ class CpuBackend(OneByOne):
         settings[layout.OWN_PLANE] = plan.own_plane
         settings[layout.BEFORE_PLANE] = plan.before_plane
         settings[layout.STORED] = plan.stored_features
+        settings[layout.CORNER_LEVEL] = corner_level(plan.shape)
         remembers = config.has(Channel.MOTION)
         self.levels = self.layout.remembered() if remembers else []
         smooths = config.smoothing is not Smoothing.NONE
@@ -217,6 +221,7 @@ class CpuBackend(OneByOne):
             self.offsets,
             self.partials,
             kind.memory,
+            self.whitening,
             (first, last),
             *kind.choices,
         )

@@ -7,11 +7,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import MAP_LEVEL
-from ..plan import CHANNELS, FEATURES, FLICKER, MOVING, ORIENTED, SLOTS
+from ..plan import CHANNELS, FEATURES, FLICKER, MOVING, ORIENTED, PROMOTION, SLOTS
 from . import simd
 from .jit import inlined, inner
 from .layout import (
     FEATURE_MASK,
+    FIGURE,
     HEIGHT,
     MAP_PITCH,
     MAP_STRIDE,
@@ -173,9 +174,10 @@ def combine_maps(buffers, weights, variant, iterations, scratch):
 
 
 @inlined
-def copy_out(buffers, out, held, share, variant, iterations):
-    """The saliency map to the caller's array; smoothed over time if less than the whole of it has
-    a `share`. `held` is the smoothed map, as it was and as it becomes.
+def copy_out(buffers, out, held, share, variant, figures, iterations):
+    """The saliency map to the caller's array: what it promotes, of figures, unless that is None;
+    smoothed over time if less than the whole of it has a `share`. `held` is the smoothed map, as it
+    was and as it becomes.
     """
     arena, levels, _, places, _ = buffers
     source = normed_plane(places, SALIENCY, iterations)
@@ -185,6 +187,10 @@ def copy_out(buffers, out, held, share, variant, iterations):
             value = arena[source + y * places[MAP_PITCH] + x]
             # The lowest value times its scale may round to just under its offset.
             value = max(value * arena[stats] + arena[stats + 1], np.float32(0))
+            if figures is not None:
+                at = places[FIGURE] + y * places[MAP_PITCH] + x
+                count = arena[at] * arena[at + places[MAP_STRIDE]]
+                value = count + count * value * np.float32(1 / PROMOTION)
             if held.size > 0:
                 if share < 1:
                     value = held[0, y, x] + (value - held[0, y, x]) * share

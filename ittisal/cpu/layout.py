@@ -9,6 +9,7 @@ import numpy as np
 from ..config import (
     CENTRE_LEVELS,
     MAP_LEVEL,
+    ORIENTATIONS,
     TOP_LEVEL,
     Channel,
     Config,
@@ -23,6 +24,7 @@ from ..plan import (
     SLOTS,
     Plan,
     attenuation,
+    corner_level,
     halving_weights,
     inside_sum,
     scatter_weights,
@@ -41,8 +43,15 @@ PYRAMID, OWN_PYRAMID, FADED, REDUCE = range(4)
 # Columns of `Layout.halvings`, one row per kind and input level (kind * LEVELS + level).
 ROW_TABLE, COLUMN_TABLE, COLUMN_STRIDE = range(3)
 # Entries of `Layout.places`.
-MAPS, MAP_STRIDE, MAP_PITCH, SUMS, STATS, FADE_4, SCRATCH, SCRATCH_SIZE, ZEROS = range(9)
-PLACES = 9
+(
+    MAPS, MAP_STRIDE, MAP_PITCH, SUMS, STATS, FADE_4, SCRATCH, SCRATCH_SIZE, ZEROS,
+    FIGURE,  # maps at level 4, see `figure`
+    STEPS,  # maps of one level on their way there
+    FLOOD,  # grounds, then the water on them, FLOOD_LANES at each place
+    PLACES,
+) = range(13)  # fmt: skip
+FLOOD_LANES = 8  # three planes and the same turned over, and none
+FIGURE_MAPS = 2 + len(ORIENTATIONS)
 # Entries of `Layout.settings`.
 (
     TOP,  # coarsest level
@@ -55,8 +64,9 @@ PLACES = 9
     OWN_PLANE,  # number of orientation's own pyramid
     BEFORE_PLANE,  # number of the last frame's intensity
     STORED,  # features that have room
+    CORNER_LEVEL,  # where corners are found; figures one above
     SETTINGS,
-) = range(11)
+) = range(12)
 SUM_PLANES = FEATURES + CHANNELS + 1  # features, conspicuity maps, saliency
 
 
@@ -129,6 +139,13 @@ class Layout:
         rewritten = self.plan.config.normalisation is Normalisation.ITERATIVE
         plane = index + SUM_PLANES * rewritten
         return self.sum(plane), self.arena[at], self.arena[at + 1]
+
+    def figure(self) -> tuple[np.ndarray, np.ndarray]:
+        """Views of how enclosed each place is, and of where corners are."""
+        enclosed, corners = (
+            self._map_view(self.places[FIGURE] + k * self.places[MAP_STRIDE]) for k in (0, 1)
+        )
+        return enclosed, corners
 
     def remembered(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Per level, where the last frame's intensity belongs and where this frame's lies."""
@@ -224,7 +241,7 @@ def make_layout(plan: Plan, threads: int) -> Layout:
         (PYRAMID, BINOMIAL_5, range(plan.top_level)),
         (OWN_PYRAMID, BINOMIAL_9, range(plan.top_level) if own else ()),
         (FADED, reduction, range(CENTRE_LEVELS[0], MAP_LEVEL)),
-        (REDUCE, reduction, range(CENTRE_LEVELS[0] + 1, MAP_LEVEL)),
+        (REDUCE, reduction, range(CENTRE_LEVELS[0], MAP_LEVEL)),
     ):
         for level in inputs:
             shape = plan.level_shape(level)
@@ -270,6 +287,12 @@ def make_layout(plan: Plan, threads: int) -> Layout:
     across[:width] = attenuation(width, fade)
     places[FADE_4] = arena.put(np.concatenate([across, attenuation(height, fade)]))
     places[ZEROS] = arena.take(5 * padded(levels[FIRST_LEVEL, WIDTH]))
+    if config.figure:
+        places[FIGURE] = arena.take(places[MAP_STRIDE] * FIGURE_MAPS) + PAD
+        arena.take(PAD)
+        height, width, pitch = levels[corner_level(plan.shape) + 1, :3]
+        places[STEPS] = arena.take((height * pitch + PAD) * (1 + len(ORIENTATIONS)) + PAD) + PAD
+        places[FLOOD] = arena.take(2 * FLOOD_LANES * height * width)
     places[SCRATCH_SIZE] = _scratch_size(plan, own)
     places[SCRATCH] = arena.take(places[SCRATCH_SIZE] * threads)
     return Layout(

@@ -183,7 +183,11 @@ def halve_pixels(pixels, even, odd, past, keep, threshold, arena, step, variant)
         ]
 
     def finish(rows, flickers):
-        rows = divide(rows, threshold, variant.opponency) if variant.colour else [row[:1] for row in rows]
+        rows = (
+            divide(rows, threshold, variant.opponency)
+            if variant.colour
+            else [row[:1] for row in rows]
+        )
         return [*zip(*rows, strict=True), *([flickers] if flickers else [])]
 
     def source(x):

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from . import layout, simd
 from .jit import inlined, inner
 from .layout import (
@@ -22,6 +24,7 @@ from .layout import (
     PITCH,
     PLANE_STRIDE,
     PLANES,
+    REDUCE,
     ROW_TABLE,
     WIDTH,
 )
@@ -173,6 +176,13 @@ def halve_rows(arena, even, odd, plane_stride, step, variant, role):
 
 
 @simd.function()
+def halve_single(arena, even, odd, step, variant):
+    """A pair of rows of one map, on its way to level 4."""
+    source = arena_rows(arena, even, odd, even, (0,))
+    halve(source, arena, step, variant.reduction, [unit(variant.reduction)])
+
+
+@simd.function()
 def clear(arena, start, size):
     """Zero `size` floats, rounded up to whole vectors."""
     zero = arena.load(start) * 0.0
@@ -224,3 +234,23 @@ def halve_plane(buffers, kind, level, plane, scratch, variant):
             halvings, kind * LEVELS + level, pair, reach, scratch, pairs, output, output_stride
         )
         halve_rows(arena, even, odd, levels[level, PLANE_STRIDE], where, variant, "pyramid")
+
+
+@inner
+def halve_map(buffers, level, source, target, target_pitch, scratch, variant):
+    """Take one map of a level's size one step on its way to level 4, whole."""
+    arena, levels, halvings, _, _ = buffers
+    reach = constant(variant, "reduction_reach")
+    height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
+    pairs = (width + 1) // 2
+    states = 2 * reach * state_stride(pairs)
+    dummy = scratch + states + PAD
+    clear(arena, scratch, states)
+    table = REDUCE * LEVELS + level
+    for pair in range(levels[level + 1, HEIGHT] + reach):
+        even = source + min(2 * pair, height - 1) * pitch
+        odd = source + min(2 * pair + 1, height - 1) * pitch
+        row = pair - reach
+        output = target + row * target_pitch if row >= 0 else dummy
+        where = step(halvings, table, pair, reach, scratch, pairs, output, np.int64(0))
+        halve_single(arena, even, odd, where, variant)

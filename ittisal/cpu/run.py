@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config import CENTRE_LEVELS, MAP_LEVEL
 from ..plan import CHANNELS, FLICKER, MOVING, ORIENTED, SLOTS
-from . import combine, motion, normalise, opponency, orientation, pyramid
+from . import combine, figure, motion, normalise, opponency, orientation, pyramid, whiten
 from .centre_surround import centre_surround_rows
 from .jit import entry, inlined
 from .layout import (
@@ -33,8 +33,10 @@ from .layout import (
 from .simd import constant
 from .team import close_door, done, draw, enter, leave, open_door, wait_for_phase
 
-OPPONENCY, PYRAMIDS, ORIENTATION, MOTION, CENTRE_SURROUND, NORMALISE, COMBINE = range(7)
-SCAN, FRONT, COARSE_AND_ENERGY, CONTRASTS = range(4)  # phases
+(
+    OPPONENCY, PYRAMIDS, ORIENTATION, MOTION, WHITEN, FIGURE, CENTRE_SURROUND, NORMALISE, COMBINE,
+) = range(9)  # fmt: skip
+SCAN, FRONT, COARSE_AND_ENERGY, STATISTICS, CONTRASTS = range(5)  # phases
 
 # Entries of the float64 `numbers`.
 (
@@ -54,6 +56,7 @@ NUMBERS = WEIGHTS + CHANNELS
 # Of full scale: less flicker than that is none where its background fades, as in the reference.
 REST = 1e-3
 SCAN_TASKS = 16
+FIGURE_TASKS = 2
 BAND = 64  # rows of level 2 in a task: with fewer, a band's first rows would cost too much
 OFFSETS = 16  # integers of scratch per thread
 
@@ -106,6 +109,7 @@ def run_frame(
     offsets,
     partials,
     memory,
+    whitening,
     stages,
     variant,
     own,
@@ -114,13 +118,14 @@ def run_frame(
     floats,
     walther,
     moving,
+    figures,
     iterations,
 ):
     """One member's part in one frame's stages from the first to the last of `stages`.
 
     `own` is how to compile the own orientation pyramid, or None. The last six but for
-    `iterations` are flags: `bytes_`, `extents` and `moving` are None or not, since they decide what
-    is compiled. Returns False if the frame's values are out of range.
+    `iterations` are flags: `bytes_`, `extents`, `moving` and `figures` are None or not, since they
+    decide what is compiled. Returns False if the frame's values are out of range.
     """
     if member == 0:
         open_door(words, epoch)
@@ -232,17 +237,38 @@ def run_frame(
             task = draw(words, COARSE_AND_ENERGY)
         wait_for_phase(words, COARSE_AND_ENERGY, bands + 1)
 
-    if good and first_stage <= NORMALISE and last_stage >= CENTRE_SURROUND:
+    if good and first_stage <= FIGURE and last_stage >= WHITEN:
+        if figures is not None:
+            if draw(words, STATISTICS) == 0:
+                count = 1 + 2 * constant(variant, "colour")
+                whiten.plane_statistics(buffers, count, whitening)
+                whiten.triangle(whitening, count, numbers[BRIGHTEST], whitening[3:])
+                done(words, STATISTICS)
+            wait_for_phase(words, STATISTICS, 1)
+
+    if good and first_stage <= NORMALISE and last_stage >= FIGURE:
         halves = constant(variant, "halves")
         stored = settings[STORED]
-        tasks = len(CENTRE_LEVELS) * stored
+        others = np.int64(0)
+        if figures is not None:
+            others += FIGURE_TASKS
+        tasks = others + len(CENTRE_LEVELS) * stored
         task = draw(words, CONTRASTS)
+        while task < others:  # the longest first
+            if figures is not None:  # noqa: SIM102 (Numba leaves the outer branch out)
+                if first_stage <= FIGURE:
+                    if task == 0:
+                        figure.enclosed_map(buffers, whitening[3:], scratch, variant)
+                    else:
+                        figure.corners_map(buffers, numbers[BRIGHTEST], scratch, variant)
+            done(words, CONTRASTS)
+            task = draw(words, CONTRASTS)
         while task < tasks:  # the largest maps first; N while they are in cache
-            centre, feature = task // stored, task % stored
+            centre, feature = (task - others) // stored, (task - others) % stored
             pair_mask = settings[PAIR_MASK] >> (2 * centre)
             index = (feature * SLOTS + 2 * centre) * halves
             if settings[FEATURE_MASK] >> feature & 1 and pair_mask & 1:
-                if first_stage <= CENTRE_SURROUND:
+                if first_stage <= CENTRE_SURROUND <= last_stage:
                     centre_surround_rows(
                         buffers,
                         feature,
@@ -255,7 +281,7 @@ def run_frame(
                         np.float32(0.0 if ORIENTED <= feature < FLICKER else -1.0),
                         variant,
                     )
-                if last_stage >= NORMALISE:
+                if first_stage <= NORMALISE <= last_stage:
                     signal = numbers[BRIGHTEST]
                     if feature >= MOVING:
                         signal *= signal
@@ -286,7 +312,9 @@ def run_frame(
 
     if good and first_stage <= COMBINE <= last_stage and member == 0:
         combine.combine_maps(buffers, numbers[WEIGHTS:], variant, iterations, scratch)
-        combine.copy_out(buffers, out, memory[2], np.float32(numbers[SHARE]), variant, iterations)
+        combine.copy_out(
+            buffers, out, memory[2], np.float32(numbers[SHARE]), variant, figures, iterations
+        )
     if member == 0:
         close_door(words)
     else:
