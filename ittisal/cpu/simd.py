@@ -175,7 +175,7 @@ class Value:
         left, right = self._match(other)
         if swap:
             left, right = right, left
-        if isinstance(left.element, ir.FloatType):
+        if isinstance(left.element, (ir.FloatType, ir.DoubleType)):
             return Value(self.b, getattr(self.b, "f" + name)(left.v, right.v, flags=FAST))
         return Value(self.b, getattr(self.b, name)(left.v, right.v))
 
