@@ -15,7 +15,7 @@ from ..config import Channel, Config, HueReference, Normalisation, Opponency, Sm
 from ..frames import check_values
 from ..pipeline import STAGES, STILL, Moment, OneByOne
 from ..plan import HUE_TOLERANCE, Plan, corner_level, linear_light, slot
-from . import layout, normalise, run
+from . import layout, normalise, run, whiten
 from .layout import make_layout
 from .run import run_frame
 from .simd import Static
@@ -60,7 +60,7 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
         INTEGERS,  # offsets
         types.float64[:, ::1],  # partials
         types.Tuple((*[types.Array(background, 1, "C")] * 2, types.float32[:, :, ::1])),  # memory
-        types.float64[:, ::1],  # whitening
+        types.float64[:, :, :, ::1],  # whitening
         types.UniTuple(types.int64, 2),  # stages
         Static(variant),
         types.none if own is None else Static(own),
@@ -95,7 +95,7 @@ class CpuBackend(OneByOne):
         self.plan, self.order, self.threads = plan, channel_order, threads
         self.layout = make_layout(plan, threads)
         self.offsets = np.zeros(run.OFFSETS * threads, np.int64)
-        self.whitening = np.zeros((6, 4))  # the planes' statistics, and what whitens them
+        self.whitening = np.zeros(whiten.SHAPE)
         self.partials = np.zeros((run.SCAN_TASKS, 3))
         self.team = Team(threads)
         settings = self.layout.settings

@@ -30,6 +30,7 @@ from .normalise import DARK, FLAT
 from .pyramid import clear, halve_map
 from .simd import LANES, constant
 from .variant import CENTRED, REPLICATE
+from .whiten import OFFSET, PLANE_GROUP, TRIANGLES
 
 SOFT = 0.1  # standard deviations, as in the reference
 HIGH = 3e38  # no water yet
@@ -63,7 +64,7 @@ def fill_grounds(buffers, inverse, count, level):
             place = FLOOD_LANES * (y * width + x)
             border = y == 0 or y == height - 1 or x == 0 or x == width - 1
             for k in range(count):
-                z = np.float32(inverse[k, 3])
+                z = np.float32(inverse[k, OFFSET])
                 for j in range(k + 1):
                     z += np.float32(inverse[k, j]) * arena[at + j * stride]
                 arena[ground + place + k] = z
@@ -126,11 +127,12 @@ def depth_row(arena, ground, water, output, width):
 
 
 @inner
-def enclosed_map(buffers, inverse, scratch, variant):
+def enclosed_map(buffers, whitening, scratch, variant):
     """How enclosed each place is, at level 4."""
     arena, levels, _, places, settings = buffers
     level = settings[CORNER_LEVEL] + 1
     height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
+    inverse = whitening[TRIANGLES, PLANE_GROUP]
     fill_grounds(buffers, inverse, 1 + 2 * constant(variant, "colour"), level)
     ground = places[FLOOD]
     flood(arena, ground, height, width)

@@ -65,8 +65,9 @@ FIGURE_MAPS = 2 + len(ORIENTATIONS)
     BEFORE_PLANE,  # number of the last frame's intensity
     STORED,  # features that have room
     CORNER_LEVEL,  # where corners are found; figures one above
+    AVERAGED,  # the statistics of whitening are those of the frames before
     SETTINGS,
-) = range(12)
+) = range(13)
 SUM_PLANES = FEATURES + CHANNELS + 1  # features, conspicuity maps, saliency
 
 

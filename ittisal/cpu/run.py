@@ -14,6 +14,7 @@ from . import combine, figure, motion, normalise, opponency, orientation, pyrami
 from .centre_surround import centre_surround_rows
 from .jit import entry, inlined
 from .layout import (
+    AVERAGED,
     FEATURE_MASK,
     FIRST_LEVEL,
     FIXED_HUE,
@@ -240,9 +241,8 @@ def run_frame(
     if good and first_stage <= FIGURE and last_stage >= WHITEN:
         if figures is not None:
             if draw(words, STATISTICS) == 0:
-                count = 1 + 2 * constant(variant, "colour")
-                whiten.plane_statistics(buffers, count, whitening)
-                whiten.triangle(whitening, count, numbers[BRIGHTEST], whitening[3:])
+                whiten.plane_statistics(buffers, whitening, variant)
+                whiten.plane_triangle(whitening, numbers[BRIGHTEST], settings[AVERAGED], variant)
                 done(words, STATISTICS)
             wait_for_phase(words, STATISTICS, 1)
 
@@ -258,7 +258,7 @@ def run_frame(
             if figures is not None:  # noqa: SIM102 (Numba leaves the outer branch out)
                 if first_stage <= FIGURE:
                     if task == 0:
-                        figure.enclosed_map(buffers, whitening[3:], scratch, variant)
+                        figure.enclosed_map(buffers, whitening, scratch, variant)
                     else:
                         figure.corners_map(buffers, numbers[BRIGHTEST], scratch, variant)
             done(words, CONTRASTS)

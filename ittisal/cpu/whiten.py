@@ -14,7 +14,7 @@ from . import simd
 from .jit import inner
 from .layout import HEIGHT, PITCH, PLANE_STRIDE, PLANES, WIDTH
 from .normalise import DARK, FLAT
-from .simd import LANES, Value
+from .simd import LANES, Value, constant
 
 RIDGE = 1e-2  # of the mean variance, as in the reference
 MEASURED, USUAL, TRIANGLES = range(3)  # of this frame, of the frames before, and what whitens
@@ -103,6 +103,17 @@ def plane_statistics(buffers, whitening, variant):
         whitening[MEASURED, PLANE_GROUP],
         variant,
         "planes",
+    )
+
+
+@inner
+def plane_triangle(whitening, brightest, averaged, variant):
+    """What whitens the planes: by this frame's statistics, or those of the frames before."""
+    triangle(
+        whitening[USUAL if averaged != 0 else MEASURED, PLANE_GROUP],
+        1 + 2 * constant(variant, "colour"),
+        brightest,
+        whitening[TRIANGLES, PLANE_GROUP],
     )
 
 
