@@ -2,18 +2,17 @@
 // enlarged and the difference taken in registers, so that no map exists at its own size. The
 // border's fade is part of the first step's weights.
 
-// Where sample p of a centre lies between the samples of a surround: low + t (high - low).
+// Where sample p lies between the samples of `delta` levels above: low + t (high - low).
 struct Between {
     int low;
     float t;
 };
-template <int DELTA>
-__device__ __forceinline__ Between between(int p) {
-    enum { SIZE = 1 << DELTA };
-    if (REPLICATE) return {p >> DELTA, 0.0f};
-    if (EVEN) return {p >> DELTA, float(p & (SIZE - 1)) * (1.0f / SIZE)};
-    p += SIZE / 2;
-    return {(p >> DELTA) - 1, (float(p & (SIZE - 1)) + 0.5f) * (1.0f / SIZE)};
+__device__ __forceinline__ Between between(int p, int delta) {
+    const int size = 1 << delta;
+    if (REPLICATE || delta == 0) return {p >> delta, 0.0f};
+    if (EVEN) return {p >> delta, float(p & (size - 1)) * (1.0f / float(size))};
+    p += size / 2;
+    return {(p >> delta) - 1, (float(p & (size - 1)) + 0.5f) * (1.0f / float(size))};
 }
 
 // One column of a surround, enlarged along x, on its way down the rows of its centre.
@@ -28,11 +27,11 @@ struct SurroundColumn {
     __device__ __forceinline__ SurroundColumn(const float* plane, int rows, int columns, int x,
                                               int y)
         : height(rows), pitch(columns) {
-        const Between at = between<DELTA>(x);
+        const Between at = between(x, DELTA);
         left = plane + clamp(at.low, columns);
         right = plane + clamp(at.low + 1, columns);
         across = at.t;
-        low = between<DELTA>(y).low;
+        low = between(y, DELTA).low;
         above = sample(low);
         below = sample(low + 1);
     }
@@ -43,7 +42,7 @@ struct SurroundColumn {
     }
     // At rows y and y + 1, y even, so that both lie between the same two. Pairs come in order.
     __device__ __forceinline__ void at(int y, float& even, float& odd) {
-        const Between down = between<DELTA>(y);
+        const Between down = between(y, DELTA);
         if (down.low != low) {
             low = down.low;
             above = below;

@@ -120,6 +120,11 @@ extern "C" __global__ void __launch_bounds__(1024)
         // The lowest value times its scale may round to just under its offset; a NaN stays.
         float value = fmaf(map[i], last.scale, last.offset);
         value = value < 0.0f ? 0.0f : value;
+#if FIGURES  // promotes what is a figure
+        const float* figures = arena + g.figures;
+        value = figures[ROOTS * size + i] * figures[CORNERS * size + i] *
+                fmaf(value, 1.0f / PROMOTION, 1.0f);
+#endif
         if (SMOOTHED) {
             if (follows && share < 1.0f) value = fmaf(value - held[i], share, held[i]);
             holds[i] = value;

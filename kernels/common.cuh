@@ -4,17 +4,17 @@
 //   PIXEL_BITS, CHANNELS            the frame: 8 or 16 (integers) or 32 (float); 1 or 3
 //   BGR, LINEAR                     its order; undo the sRGB curve first
 //   PLANES                          3, or 1: intensity only
-//   OPPONENCY                       ITTI, INVT or WALTHER
+//   OPPONENCY                       ITTI, INVT, WALTHER or UNDIVIDED (config.py: linear)
 //   EVEN, REPLICATE                 where coarse samples lie, how a surround fills up
 //   RECTIFIED, SPLIT                the sign of orientation contrast; both halves kept apart
 //   REDUCTION_TAPS                  5 or 9, from a centre-surround map to level 4
 //   OWN_PYRAMID                     orientation has a 9-tap pyramid of its own
 //   HAS_FLICKER, HAS_MOTION         the channels that need a past
-//   SMOOTHED                        the map is smoothed over time
-//   OPERATOR, ALL_PEAKS, ITERATIONS the operator N
-//   NORM_OPPONENTS, NORM_SALIENCY   N on more sums
-//   FIXED_HUE                       the hue threshold is a fraction of 1, not of the frame
-//   GEOMETRY_BYTES, CALL_BYTES      sizeof(Geometry) and sizeof(Call) as the host has them
+//   WHITENS, FIGURES, AVERAGES      planes are decorrelated; for figures; by earlier frames'
+//   statistics SMOOTHED                        the map is smoothed over time OPERATOR, ALL_PEAKS,
+//   ITERATIONS the operator N NORM_OPPONENTS, NORM_SALIENCY   N on more sums FIXED_HUE the hue
+//   threshold is a fraction of 1, not of the frame GEOMETRY_BYTES, CALL_BYTES      sizeof(Geometry)
+//   and sizeof(Call) as the host has them
 //
 // Every product that is added is an explicit fmaf, and the compiler fuses no other (--fmad=false):
 // so one source gives the same bits on every device, and on a host, but for the last bit of what
@@ -29,17 +29,20 @@ typedef unsigned short Pixel;
 typedef float Pixel;
 #endif
 
-enum { ITTI, INVT, WALTHER };
+enum { ITTI, INVT, WALTHER, UNDIVIDED };
 enum { MAXNORM, ITERATIVE, NONE };
 enum { LEVELS = 9, FIRST_LEVEL = 2, MAP_LEVEL = 4, SLOTS = 6, FEATURES = 12, GROUPS = 6 };
 // Features, which are planes by the same numbers: I, RG, BY, four orientations, flicker, four
 // directions of motion. Behind those stored: orientation's own pyramid, the last frame's intensity.
 enum { ORIENTED = 3, FLICKER = 7, MOVING = 8, STORED_PLANES = FEATURES + 2 };
 enum { HALVES = SPLIT ? 2 : 1 };
+// Statistics: of the planes, and of each plane's energies of each orientation, at several scales.
+// Each is as long as those of four maps: a mean and a row of the covariance for each.
+enum { SCALES = 4, MEASURES = 1 + 3 * 4, MEASURE = SCALES * (1 + SCALES), MEASURE_BLOCKS = 16 };
 // What `brightest` finds in a frame, the saliency map's maximum, and what is known of the frames
 // before: whether the last one was good, whether there is a past, flicker's background's brightness
-// at most, what that kept for the last frame, the scale of flicker's flat test, and whether the
-// frame has a map.
+// at most, what that kept for the last frame, the scale of flicker's flat test, whether the frame
+// has a map, and the share of its statistics in the usual ones.
 enum {
     BRIGHTEST,
     LOWEST,
@@ -52,6 +55,7 @@ enum {
     KEPT,
     FLICKER_SCALE,
     VALID,
+    RENEWED,
     FOUND
 };
 // How a frame follows: it has no past, or comes after the last one, or is that again.
@@ -62,8 +66,13 @@ enum {
     HALVED,
     ADDED = HALVED + STORED_PLANES,
     SUMMED = ADDED + FEATURES,
-    JOINED = SUMMED + GROUPS
+    JOINED = SUMMED + GROUPS,
+    MEASURED,
+    FRAMED = MEASURED + MEASURES
 };
+// Maps for figures: energies of the four orientations where corners are found, brought to level 4;
+// the same of roots of what is enclosed; corners.
+enum { ROOTS = 4, CORNERS = 5 };
 // Kinds of halving: planes, own pyramid, a faded contrast's first step to level 4, a later one.
 enum { PLANE_STEP, OWN_STEP, FADED_STEP, PLAIN_STEP, STEPS };
 
@@ -72,6 +81,9 @@ const float PLATEAU = 1e-4f;     // neighbours closer than this fraction of a ra
 const float DARK = 1e-9f;        // up to here, of 1, intensity has no hue
 const float FLAT = 1e-5f;        // a range under this fraction of the signal's counts as flat
 const float REST = 1e-3f;        // of full scale: less flicker is none where its background fades
+const float SOFT = 0.1f;         // standard deviations: what is less is hardly enclosed
+const float PROMOTION = 20.0f;   // N's values that double what a figure counts
+const double RIDGE = 1e-2;       // of the mean variance, added to each
 const double HALF_A_PEAK = 0.5;  // counts are shares; less than this is none
 
 // Geometry of one model. Offsets are in floats, from the start of a frame's part of the arena, or
@@ -86,11 +98,17 @@ struct Geometry {
     int reach[2];                 // their half widths
     int linear;                   // tables: linear light of every integer value
     int first_block[LEVELS + 1];  // orientation: the flat list of tiles, level by level
+    int whitened[LEVELS];         // the decorrelated planes of a level, where it has some
     int features[FEATURES];       // numbers of those computed
     int count[GROUPS];            // how many of them each channel has
     int pairs;                    // bit per slot: the centre-surround pair exists
     int top;                      // coarsest level
     int own, before;              // numbers of the planes behind the features
+    int corners;                  // level where corners are found; figures one above
+    int enclosed;                 // for each plane above its ground and below it, at that level
+    int figures;    // maps at level 4: energies where corners are found, figures, corners
+    int measures;   // doubles: this frame's statistics, the usual ones, parts of sums
+    int whiteners;  // what takes maps to decorrelated ones; see whiten.cu
     int maps, sums, stats, found, counters, partials, scratch;
     int held;              // two maps: smoothed over time, as it was and as it becomes
     int frame;             // floats per frame of the arena
@@ -338,6 +356,18 @@ struct March {
                 if (row >= 0) store(row, out);
             }
         }
+    }
+};
+
+// A column of one level of a plane: a source of samples to halve.
+struct LevelColumn {
+    typedef float Fetched;
+    const float* column;
+    int height, pitch;
+    __device__ __forceinline__ float fetch(int y) const { return column[clamp(y, height) * pitch]; }
+    __device__ __forceinline__ void values(float even, float odd, int, float (&a)[1],
+                                           float (&b)[1]) const {
+        a[0] = even, b[0] = odd;
     }
 };
 

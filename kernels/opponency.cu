@@ -36,6 +36,11 @@ __device__ __forceinline__ float element(Pixel value, const float* linear) {
 template <int COUNT>
 __device__ __forceinline__ float opponents(float r, float g, float b, float (&value)[COUNT]) {
     const float sum = value[0] = (r + g) + b;
+    if (OPPONENCY == UNDIVIDED) {
+        value[1] = r - g;
+        value[2] = fmaf(-0.5f, r + g, b);
+        return sum;
+    }
     if (OPPONENCY == WALTHER) {
         value[1] = r - g;
         value[2] = b - fminf(r, g);
@@ -159,6 +164,7 @@ struct PixelColumn {
                 value[0] = (r + g) + b;
             } else {
                 const float brightness = opponents(r, g, b, value);
+                if (OPPONENCY == UNDIVIDED) return;
                 const float hue = brightness > threshold ? reciprocal(brightness) : 0.0f;
                 value[1] *= hue;
                 value[2] *= hue;
@@ -203,13 +209,21 @@ __device__ __forceinline__ void advance_frame(const Geometry& g, float* arena, i
     if (SMOOTHED)
         for (int i = thread; i < map_size(g); i += threads)
             arena[g.held + i] = arena[g.held + map_size(g) + i];
+    if (AVERAGES) {
+        const double* own = reinterpret_cast<const double*>(arena + g.measures);
+        double* usual = reinterpret_cast<double*>(arena + g.measures) + MEASURES * MEASURE;
+        const double share = double(arena[g.found + RENEWED]);
+        for (int i = thread; i < MEASURES * MEASURE; i += threads)
+            usual[i] = share < 1.0 ? usual[i] + share * (own[i] - usual[i]) : own[i];
+    }
 }
 
 // The only kernel that is told what differs from frame to frame; it leaves that for the rest.
 // `mode` is how the frame follows.
 extern "C" __global__ void __launch_bounds__(THREADS)
     brightest(const __grid_constant__ Geometry g, const float* tables, const Pixel* frames,
-              float* maps, Call* call, float* arena, float keep, float share, int mode) {
+              float* maps, Call* call, float* arena, float keep, float share, float renewal,
+              int mode) {
     // What a bad frame left is not put in place: the next one has the past that it had.
     const bool follows = mode == NEXT && arena[g.found + GOOD] != 0.0f;
     if (blockIdx.x + blockIdx.z + threadIdx.x == 0)
@@ -283,6 +297,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             // On a device nobody may have been told that the first frame was bad.
             found[VALID] = good && (mode == FIRST || found[PAST] != 0.0f);
             found[KEPT] = keep;
+            found[RENEWED] = found[PAST] != 0.0f ? renewal : 1.0f;
         }
         found[LOWEST] = lowest;
         found[HIGHEST] = highest;
@@ -313,6 +328,7 @@ __device__ __forceinline__ void halve_frame(const Geometry& g, const float* tabl
         BackgroundColumn<FLICKERS>::at(background, column, *call, height, width)};
     const Steps steps(g, tables, kind, kind, 0);
     const float grey = 1.0f / (g.full * CHANNELS);
+    const float colour = OPPONENCY == UNDIVIDED ? 1.0f / g.full : COLOUR_SCALE;
     const int level_height = g.height[2], level_width = g.width[2];
     halve_tile<TAPS, COUNT, 2>(
         tile, source, steps, y, x, rows, height, width, 0, ignore,
@@ -322,7 +338,7 @@ __device__ __forceinline__ void halve_frame(const Geometry& g, const float* tabl
                       to_y * level_width + to_x] =
                     value * (c == 0                       ? grey
                              : FLICKERS && c == COUNT - 1 ? grey / FINENESS
-                                                          : COLOUR_SCALE);
+                                                          : colour);
         });
 }
 

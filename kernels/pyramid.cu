@@ -1,18 +1,6 @@
 // The planes' coarser levels. A tile is halved twice in shared memory; then the last block of a
 // plane goes on alone to the coarsest level, since what is left is too small to share.
 
-// A column of one level of a plane: a source of samples to halve.
-struct LevelColumn {
-    typedef float Fetched;
-    const float* column;
-    int height, pitch;
-    __device__ __forceinline__ float fetch(int y) const { return column[clamp(y, height) * pitch]; }
-    __device__ __forceinline__ void values(float even, float odd, int, float (&a)[1],
-                                           float (&b)[1]) const {
-        a[0] = even, b[0] = odd;
-    }
-};
-
 // All of a plane from `level` to the next, by one block.
 template <int TAPS>
 __device__ void halve_plane(const Geometry& g, const float* tables, float* arena, int kind,

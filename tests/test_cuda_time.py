@@ -17,7 +17,7 @@ from host_device import HostDevice, LateDevice
 from test_stages import photo_like
 from tolerances import correlation
 
-from ittisal import VIDEO
+from ittisal import GAZE, VIDEO
 from ittisal.cuda.backend import CudaBackend
 from ittisal.pipeline import STILL, moment
 from ittisal.plan import Plan
@@ -32,6 +32,7 @@ READINGS = {
     "leaky": replace(VIDEO, smoothing="leaky", split_cs=True),
     "smoothed alone": replace(VIDEO, weights={"intensity": 1}, smoothing="ema"),
     "flicker alone": replace(VIDEO, weights={"flicker": 1}),
+    "gaze": replace(GAZE, whitening_seconds=0.05),
 }
 
 
@@ -58,7 +59,7 @@ def one_by_one(backend, config=VIDEO, frames=None, given=None):
 
 
 @pytest.mark.parametrize("order", host_kernels.ORDERS[1:])
-@pytest.mark.parametrize("reading", ["video", "leaky"])
+@pytest.mark.parametrize("reading", ["video", "leaky", "gaze"])
 def test_the_order_of_threads_and_blocks_does_not_matter(reading, order):
     config = READINGS[reading]
     wanted = one_by_one(make(config), config)
@@ -95,9 +96,10 @@ def test_two_graphs_serve_all_frames():
         assert backend.device.recorded == graphs
 
 
-def test_memory_is_as_it_comes():
+@pytest.mark.parametrize("reading", ["leaky", "gaze"])
+def test_memory_is_as_it_comes(reading):
     """What an earlier model left in it makes no difference to the first frame, or those after."""
-    config = READINGS["leaky"]
+    config = READINGS[reading]
     wanted = one_by_one(make(config), config)
     backend = make(config)
     counters = int(backend.layout.geometry["counters"])
@@ -109,7 +111,7 @@ def test_memory_is_as_it_comes():
     np.testing.assert_array_equal(one_by_one(backend, config), wanted)
 
 
-@pytest.mark.parametrize("reading", ["video", "leaky", "flicker alone"])
+@pytest.mark.parametrize("reading", ["video", "leaky", "flicker alone", "gaze"])
 @pytest.mark.parametrize("on_device", [False, True])
 def test_a_bad_frame_leaves_nothing(reading, on_device):
     config, frames = READINGS[reading], frames_of("float32")
@@ -152,8 +154,9 @@ def test_a_bad_first_frame_on_the_device(reading):
         np.testing.assert_array_equal(out, its)
 
 
-def test_the_last_frame_again():
-    config = READINGS["leaky"]
+@pytest.mark.parametrize("reading", ["leaky", "gaze"])
+def test_the_last_frame_again(reading):
+    config = READINGS[reading]
     wanted = one_by_one(make(config), config)
     backend = make(config)
     out = np.empty(backend.plan.map_shape, np.float32)
@@ -162,7 +165,8 @@ def test_the_last_frame_again():
         for _ in range(2):
             np.testing.assert_array_equal(backend.trace(frame, None)["saliency"], its)
         added = backend.contributions()
-        assert set(added) == {str(channel) for channel in config.channel_weights(past=when.past)}
+        names = {str(channel) for channel in config.channel_weights(past=when.past)}
+        assert set(added) == names | ({"figure"} if config.figure else set())
 
 
 def test_timings_name_every_stage():
@@ -183,13 +187,16 @@ FAULTS = {
     ),
     "no threshold": ("response >= g.motion ?", "response >= 0.0f ?"),
     "the scale of another plane": ("grey / FINENESS", "grey"),
+    "statistics never kept": ("    if (AVERAGES) {", "    if (0) {"),
+    "those of the frame itself": ("const bool averaged = AVERAGES &&", "const bool averaged = 0 &&"),
+    "an average that moves at once": ("usual[i] = share < 1.0 ?", "usual[i] = 0 ?"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_noticed(fault):
     """By a sequence in which a bad frame comes between; else the tests above prove little."""
-    config = replace(VIDEO, smoothing="ema")
+    config = replace(VIDEO, smoothing="ema", figure=True, whitening_seconds=0.05)
     right, wrong = FAULTS[fault]
 
     def planted(text):

@@ -7,9 +7,9 @@ from functools import cache
 
 import nvrtc
 import pytest
-from test_stages import CONFIGS, MOVING
+from test_stages import AVERAGING, CONFIGS, MOVING, WHITENING
 
-from ittisal import INVT, ITTI_1998, VIDEO
+from ittisal import GAZE, INVT, ITTI_1998, VIDEO
 from ittisal.cuda import sources, variant
 from ittisal.cuda.layout import make_layout
 from ittisal.cuda.schedule import schedule
@@ -40,6 +40,8 @@ VARIANTS = {
     "video": (VIDEO, "uint8", 3),
     "video float32 grey": (VIDEO, "float32", 1),
     "video split": (replace(VIDEO, split_cs=True, smoothing="leaky"), "uint16", 3),
+    "gaze": (GAZE, "uint8", 3),
+    "gaze video": (AVERAGING["gaze_video"], "float32", 1),
     "even": (replace(ITTI_1998, phase="even", upsampling="bilinear"), "uint8", 3),
 }
 
@@ -101,7 +103,7 @@ def test_every_value_of_every_option_is_compiled():
     kinds = [(d, n) for d in variant.BITS for n in (1, 3)]
     every = [
         (c, o, *kind)
-        for c in (*CONFIGS.values(), *MOVING.values())
+        for c in (*CONFIGS.values(), *MOVING.values(), *WHITENING.values(), *AVERAGING.values())
         for o in ("rgb", "bgr")
         for kind in kinds
     ]

@@ -15,10 +15,11 @@ import pytest
 from host_device import HostDevice
 from tolerances import THRESHOLD_REACH, correlation, within, within_past_threshold
 
-from ittisal import INVT, ITTI_1998, VIDEO, Config, reference
+from ittisal import GAZE, INVT, ITTI_1998, VIDEO, Config, cpu, cuda, reference
 from ittisal.config import Channel, Smoothing
 from ittisal.cpu.backend import CpuBackend
 from ittisal.cuda.backend import CudaBackend
+from ittisal.cuda.layout import MEASURE, MEASURES
 from ittisal.cuda.schedule import schedule
 from ittisal.pipeline import STAGES, STILL, moment
 from ittisal.plan import Plan
@@ -71,7 +72,20 @@ MOVING = {
     "leaky": replace(ITTI_1998, smoothing="leaky"),
     "video_linear": replace(VIDEO, linear=True),
 }
-EVERY = CONFIGS | MOVING
+# By statistics of the frame.
+WHITENING = {
+    "gaze": GAZE,
+    "gaze_invt": replace(INVT, figure=True),
+}
+# By those of the frames before.
+AVERAGING = {
+    "gaze_video": replace(
+        GAZE, weights=VIDEO.weights, whitening_seconds=0.03, normalise_saliency=True
+    ),
+}
+STILLS = CONFIGS | WHITENING
+EVERY = STILLS | MOVING | AVERAGING
+SUPPORTS = {"cpu": cpu.supports, "cuda": cuda.supports}
 TIMES = (0.0, 0.01, 0.022)  # seconds: so quick that flicker's background fades
 SMALL = SHAPES[:8]  # for the configs that differ in few stages
 # Widths and heights about the CUDA blocks' tiles: 29, 62 or 128 samples of level 4 across (26, 60
@@ -98,12 +112,35 @@ CASES += [
     for name in ("itti1998", "invt", "split", "video")
     for shape in TILED
 ]
-STAGE_CASES = [
-    (*case, stage)
-    for case in CASES
-    for stage in STAGES
-    if stage not in (Channel.ORIENTATION, Channel.MOTION) or EVERY[case[1]].has(Channel(stage))
+# The last two have their corners at levels 3 and 4, and so their figures at 4 and 5.
+FRAMED = [(33, 47), (255, 257), (47, 203), (40, 1500), (97, 1111), (130, 2100)]
+CASES += [
+    (kind, name, shape)
+    for kind in KINDS
+    for name in WHITENING | AVERAGING
+    for shape in (FRAMED if name == "gaze" else FRAMED[:2])
+    if SUPPORTS[kind](EVERY[name])[0]
 ]
+
+
+def has_stage(config, stage):
+    """Whether a config needs a stage."""
+    if stage in (Channel.ORIENTATION, Channel.MOTION):
+        return config.has(Channel(stage))
+    return {"whiten": config.whitens, "figure": config.figure}.get(stage, True)
+
+
+def shows(kind, name, stage):
+    """Whether a stage has results that are not shown by others."""
+    config = EVERY[name]
+    if name in WHITENING | AVERAGING and stage not in ("opponency", "whiten", "figure", "combine"):
+        return False
+    if (kind, stage) == ("cpu", "whiten"):  # hands on planes as they are, and a triangle
+        return config.has(Channel.WHITENED)
+    return has_stage(config, stage)
+
+
+STAGE_CASES = [(*case, stage) for case in CASES for stage in STAGES if shows(*case[:2], stage)]
 # What each stage reads and writes, as prefixes of names in the trace.
 PYRAMIDS = ("pyramid/", "orientation_pyramid/")
 READS = {
@@ -111,15 +148,19 @@ READS = {
     "pyramid": PYRAMIDS,
     "orientation": PYRAMIDS,
     "motion": ("pyramid/intensity/",),  # and the last frame's
+    "whiten": ("pyramid/",),
+    "figure": ("pyramid/", "whitened/", "orientation/"),
     "centre_surround": ("pyramid/", "orientation/", "motion/"),
     "normalise": ("centre_surround/",),
-    "combine": ("centre_surround/",),
+    "combine": ("centre_surround/", "figure", "corners"),
 }
 WRITES = {
     "opponency": PYRAMIDS,
     "pyramid": PYRAMIDS,
     "orientation": ("orientation/",),
     "motion": ("motion/",),
+    "whiten": ("statistics/", "whitened/"),
+    "figure": ("enclosed/", "figure", "corners"),
     "centre_surround": ("centre_surround/",),
     "normalise": ("normalised/",),
     "combine": ("feature/", "conspicuity/", "contribution/", "saliency"),
@@ -170,7 +211,7 @@ def told(config):
 def scene(name, shape, dtype="uint8", channels=3):
     """Frames, their moments, what the reference has before the last one, and its trace of that."""
     config = EVERY[name]
-    if name in CONFIGS:
+    if name in STILLS:
         frame = photo_like(shape, dtype, channels)
         return [frame], [STILL], None, reference.trace(frame, config)
     frames, past, elapsed = movie(shape, dtype, channels), None, [0.0, *np.diff(TIMES)]
@@ -199,6 +240,11 @@ def give_past(kind, backend, past):
         buffers = backend.layout if kind == "cpu" else backend.held()
         for level in range(2, plan.top_level + 1):
             buffers.plane(plan.before_plane, level)[:] = past.levels[level]
+    if plan.config.averages and kind == "cuda":
+        first = int(backend.layout.geometry["measures"]) + 2 * MEASURES * MEASURE
+        usual = backend.arena[first : first + 2 * MEASURES * MEASURE].view(np.float64)
+        for number, statistics in enumerate(past.statistics.values()):
+            usual[number * MEASURE :][: statistics.size] = statistics.ravel()
     if plan.config.smoothing is not Smoothing.NONE:
         if kind == "cpu":
             backend.held[0] = past.saliency
@@ -272,13 +318,13 @@ def test_stage_is_the_references(kind, name, shape, stage):
     ("kind", "name"),
     [
         ("cpu", "itti1998"), ("cuda", "itti1998"), ("cuda", "linear"),
-        ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"),
+        ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"), ("cuda", "gaze"),
     ],
 )  # fmt: skip
 def test_every_kind_of_frame(kind, name, dtype, channels, stage):
     # Sizes at which no two peaks of a map nearly tie: (M - m)^2 would be but rounding.
-    shape = (131, 197) if name in CONFIGS else (135, 203)
-    if stage != "motion" or EVERY[name].has(Channel.MOTION):
+    shape = (131, 197) if name in STILLS else (135, 203)
+    if has_stage(EVERY[name], stage):
         check_stage(kind, name, shape, stage, dtype, channels)
 
 
@@ -311,8 +357,9 @@ def test_colour_is_left_out_where_it_has_no_weight(kind):
     within("float32", got["saliency"], wanted["saliency"])
 
 
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "name"), [(k, n) for k in KINDS for n in EVERY if SUPPORTS[k](EVERY[n])[0]]
+)
 def test_whole_map(kind, name):
     """From the frames on, each stage on the one before's float32."""
     shape = (301, 467) if name in ("itti1998", "invt") else (255, 257)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config import Config
+from ..config import Channel, Config
 from ..pipeline import makes_no_whole_maps
 from ..plan import Plan
 
@@ -21,8 +21,8 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.whitens:
-        return False, 'whitening and figures are not there yet; use backend="reference"'
+    if config.has(Channel.WHITENED):
+        return False, 'the channel "whitened" is not there yet; use backend="reference"'
     return makes_no_whole_maps(config)
 
 

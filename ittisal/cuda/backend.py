@@ -335,7 +335,9 @@ class CudaBackend:
 
     def views(self) -> dict[str, np.ndarray]:
         """What the stages up to centre-surround hand on, on the host."""
-        return trace.buffers(self.plan, self.held(), self.colour, self.moment.past)
+        held = self.held()
+        views = trace.buffers(self.plan, held, self.colour, self.moment.past)
+        return views | (held.whitening(self.colour) if self.plan.config.whitens else {})
 
     def results(self) -> dict[str, np.ndarray]:
         """What the last two stages made, on the host."""
@@ -419,6 +421,7 @@ class CudaBackend:
             "maps": maps,
             "keep": np.float32(self.moment.keep),
             "share": np.float32(self.moment.share),
+            "renewal": np.float32(self.moment.renewal),
             "mode": np.int32(self._mode(None) if mode is None else mode),
         }
         for one in launches:

@@ -25,6 +25,7 @@ from ..plan import (
     SLOTS,
     Plan,
     attenuation,
+    corner_level,
     halving_weights,
     inside_sum,
     linear_light,
@@ -34,12 +35,18 @@ from ..plan import (
 FIRST_LEVEL = CENTRE_LEVELS[0]  # levels below are never stored
 LEVELS = TOP_LEVEL + 1
 GROUPS = len(Channel)
+PLANES = 3  # intensity, red-green, blue-yellow
 STORED_PLANES = FEATURES + 2  # orientation's own pyramid, the last frame's intensity
 SUMS = FEATURES + GROUPS + 1  # features, conspicuity maps, saliency
 STEPS = 4  # kinds of halving: planes, own pyramid, a faded contrast's first, a later one
 BRIGHTEST, LOWEST, HIGHEST = range(3)  # what is found in a frame; kernels/common.cuh has the rest
-FOUND = 11
-COUNTERS = 1 + STORED_PLANES + FEATURES + GROUPS + 1
+FOUND = 12
+SCALES = 4  # levels whose energies are whitened together
+MEASURES, MEASURE = 1 + 3 * 4, SCALES * (1 + SCALES)  # statistics, and doubles of each
+MEASURE_BLOCKS = 16  # at most, that measure maps
+WHITENER = SCALES + SCALES * (SCALES + 1) // 2  # floats of what statistics make of maps
+FIGURE_MAPS = 6  # at level 4: energies where corners are found, figures, corners
+COUNTERS = 1 + STORED_PLANES + FEATURES + GROUPS + 1 + MEASURES + 1
 SCAN_BLOCKS = 256  # of `brightest`, at most
 ENERGY_TILE = (8, 48)  # of orientation: rows, columns
 ALIGNED = 32  # floats: buffers start on a cache line
@@ -58,12 +65,18 @@ GEOMETRY = np.dtype(
         ("reach", _I, 2),
         ("linear", _I),
         ("first_block", _I, LEVELS + 1),
+        ("whitened", _I, LEVELS),
         ("features", _I, FEATURES),
         ("count", _I, GROUPS),
         ("pairs", _I),
         ("top", _I),
         ("own", _I),
         ("before", _I),
+        ("corners", _I),
+        ("enclosed", _I),
+        ("figures", _I),
+        ("measures", _I),
+        ("whiteners", _I),
         ("maps", _I),
         ("sums", _I),
         ("stats", _I),
@@ -157,6 +170,32 @@ class Held:
         """Scale and offset that N gave a map."""
         return self._affine((feature * SLOTS + slot(*pair)) * self.halves + half)
 
+    def whitening(self, colour: bool) -> dict[str, np.ndarray]:
+        """Views of statistics, decorrelated planes and what is enclosed in them, by name."""
+        plan = self.layout.plan
+        names = [name for name, _ in EVERY_FEATURE[: 3 if colour else 1]]
+        start = self._at("measures") - self.first
+        count = len(names) * (1 + len(names))
+        doubles = self.arena[start : start + 2 * count].view(np.float64)
+        named = {"statistics/planes": doubles.reshape(len(names), -1)}
+        for level, first in enumerate(self._at("whitened")):
+            for index, name in enumerate(names if first >= 0 else ()):
+                named[f"whitened/{name}/{level}"] = self._view(
+                    first, index, plan.level_shape(level)
+                )
+        if plan.config.figure:
+            shape = plan.level_shape(corner_level(plan.shape) + 1)
+            for index, name in enumerate(names):
+                for half, side in enumerate(("on", "off")):
+                    view = self._view(self._at("enclosed"), 2 * index + half, shape)
+                    named[f"enclosed/{name}/{side}"] = view
+        return named
+
+    def figure(self) -> tuple[np.ndarray, np.ndarray]:
+        """Views of how enclosed each place is, and of where corners are, at level 4."""
+        start, shape = self._at("figures"), self.layout.plan.map_shape
+        return self._view(start, 4, shape), self._view(start, 5, shape)
+
     def sum(self, index: int) -> np.ndarray:
         """A view of a feature's sum, or (after the features) a conspicuity map."""
         return self._view(self._at("sums"), index, self.layout.plan.map_shape)
@@ -192,14 +231,19 @@ def make_layout(plan: Plan) -> Layout:
     geometry = np.zeros(1, GEOMETRY)[0]
     tables, arena = _Places(), _Places()
     own = config.own_pyramid
+    corners = corner_level(plan.shape)
+    decorrelated = {corners + 1} if config.figure else set()
     blocks = 0
     for level in range(LEVELS):
         height, width = plan.level_shape(level)
         geometry["height"][level], geometry["width"][level] = height, width
         geometry["first_block"][level] = blocks
+        geometry["whitened"][level] = -1
         if not FIRST_LEVEL <= level <= plan.top_level:
             continue
         geometry["planes"][level] = arena.take(height * width * plan.stored_planes)
+        if level in decorrelated:
+            geometry["whitened"][level] = arena.take(height * width * PLANES)
         rows, columns = ENERGY_TILE
         blocks += -(-height // rows) * -(-width // columns)
         fade = 5 if config.border_attenuation else 0
@@ -214,7 +258,7 @@ def make_layout(plan: Plan) -> Layout:
         (0, BINOMIAL_5, range(plan.top_level)),
         (1, BINOMIAL_9, range(plan.top_level) if own else ()),
         (2, reduction, range(CENTRE_LEVELS[0], MAP_LEVEL)),
-        (3, reduction, range(CENTRE_LEVELS[0] + 1, MAP_LEVEL)),
+        (3, reduction, range(CENTRE_LEVELS[0], MAP_LEVEL)),
     ):
         for level in inputs:
             shape = plan.level_shape(level)
@@ -244,14 +288,22 @@ def make_layout(plan: Plan) -> Layout:
     geometry["pairs"] = sum(1 << slot(*pair) for pair in plan.pairs)
     geometry["top"] = plan.top_level
     geometry["own"], geometry["before"] = plan.own_plane, plan.before_plane
+    geometry["corners"] = corners
+    if config.figure:
+        height, width = plan.level_shape(corners + 1)
+        geometry["enclosed"] = arena.take(2 * PLANES * height * width)
     geometry["maps"] = arena.take(plan.stored_features * SLOTS * halves * size)
     geometry["sums"] = arena.take(SUMS * size * (1 + rewritten))
     geometry["stats"] = arena.take(2 * (FEATURES * SLOTS * halves + SUMS))
+    geometry["figures"] = arena.take(FIGURE_MAPS * size * config.figure)
     geometry["found"] = arena.take(FOUND)
     geometry["counters"] = arena.take(COUNTERS)
     geometry["partials"] = arena.take(3 * SCAN_BLOCKS)
     scratch = 3 * size * (FEATURES * SLOTS + SUMS) if rewritten else 0
     geometry["scratch"] = arena.take(scratch)
+    doubles = MEASURES * MEASURE * (2 + MEASURE_BLOCKS)
+    geometry["measures"] = arena.take(2 * doubles * config.whitens)
+    geometry["whiteners"] = arena.take(MEASURES * WHITENER * config.whitens)
     smooths = config.smoothing is not Smoothing.NONE
     geometry["held"] = arena.take(2 * size * smooths)
     height, width = plan.shape

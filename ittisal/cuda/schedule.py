@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config import Channel
-from ..plan import SLOTS
-from .layout import FIRST_LEVEL, SCAN_BLOCKS, Layout
+from ..config import MAP_LEVEL, Channel
+from ..plan import SLOTS, corner_level
+from .layout import FIGURE_MAPS, FIRST_LEVEL, MEASURE_BLOCKS, SCAN_BLOCKS, Layout
 from .variant import has_colour
 
 # As in kernels/common.cuh.
@@ -41,13 +41,20 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
     plan, config = layout.plan, layout.plan.config
     own = config.own_pyramid
     features = len(plan.features_of(colour=channels == 3, past=past))
-    planes = (3 if has_colour(config, channels) else 1) + config.has(Channel.FLICKER)
+    decorrelated = 3 if has_colour(config, channels) else 1
+    planes = decorrelated + config.has(Channel.FLICKER)
     launches: list[Launch] = []
 
     def launch(
         stage: str, kernel: str, grid: tuple[int, int], block: int, *arguments: str | np.int32
     ) -> None:
         launches.append(Launch(stage, kernel, (*grid, frames), block, ("geometry", *arguments)))
+
+    def bring(stage: str, kernel: str, finest: int, maps: int) -> None:
+        """Maps of levels from the finest on to level 4: tiles are widest for the coarsest."""
+        width = _outputs(config.reduction_taps, max(MAP_LEVEL - finest, 0))
+        rows, down, across = _tiles(plan.map_shape, width, maps * frames)
+        launch(stage, kernel, (down * across, maps), COLUMNS, "tables", "arena", np.int32(rows))
 
     height, width = plan.shape
     blocks = min(SCAN_BLOCKS, _ceil(height * width, THREADS * SCANNED_PER_THREAD))
@@ -56,7 +63,7 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
         "brightest",
         (blocks, 1),
         THREADS,
-        *("tables", "frames", "maps", "call", "arena", "keep", "share", "mode"),
+        *("tables", "frames", "maps", "call", "arena", "keep", "share", "renewal", "mode"),
     )
     for kernel, taps in (("opponency", 5), ("opponency_own", 9))[: 1 + own]:
         rows, down, across = _tiles(plan.level_shape(FIRST_LEVEL), _outputs(taps, 2), frames)
@@ -83,14 +90,32 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
     if config.has(Channel.MOTION) and past:
         launch("motion", "motion", (blocks, 1), COLUMNS, "arena")
     taps = config.reduction_taps
+    size = plan.map_shape[0] * plan.map_shape[1]
+    if config.whitens:
+        measuring = min(MEASURE_BLOCKS, _ceil(size, 2 * THREADS))
+        launch("whiten", "plane_statistics", (measuring, 1), THREADS, "arena")
+        largest = max(
+            int(np.prod(plan.level_shape(level)))
+            for level, first in enumerate(layout.geometry["whitened"])
+            if first >= 0
+        )
+        launch("whiten", "whiten", (_ceil(largest, THREADS), 1), THREADS, "arena")
+    if config.figure:
+        level = corner_level(plan.shape)
+        height, width = plan.level_shape(level + 1)
+        block = threads_per_map(height * width)
+        launch("figure", "flood", (2 * decorrelated, 1), block, "arena")
+        bring("figure", "bring_figures", level, FIGURE_MAPS - 1)
+        blocks = _ceil(size, ADDED_PER_BLOCK)
+        launch("figure", "corners", (blocks, 1), threads_per_map(size), "arena")
     widths = _outputs(taps, 2), _outputs(taps, 1), COLUMNS  # of tiles of centre levels 2, 3, 4
     rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
     tiles = sum(_ceil(plan.map_shape[0], rows) * _ceil(plan.map_shape[1], n) for n in widths)
     grid = tiles, features
     launch("centre_surround", "centre_surround", grid, COLUMNS, "tables", "arena", np.int32(rows))
-    block = threads_per_map(plan.map_shape[0] * plan.map_shape[1])
+    block = threads_per_map(size)
     launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
-    parts = _ceil(plan.map_shape[0] * plan.map_shape[1], ADDED_PER_BLOCK)
+    parts = _ceil(size, ADDED_PER_BLOCK)
     launch("combine", "combine", (parts, features), block, "tables", "call", "arena")
     return tuple(launches)
 

@@ -18,7 +18,7 @@ HEADER = "common.cuh"
 # What is compiled together; the groups at the same time, on several threads.
 GROUPS = (
     ("opponency.cu", "pyramid.cu"),
-    ("orientation.cu", "motion.cu", "centre_surround.cu"),
+    ("orientation.cu", "motion.cu", "centre_surround.cu", "whiten.cu", "figure.cu"),
     ("normalise.cu", "combine.cu", "enlarge.cu"),  # combine calls N
 )
 FILES = tuple(name for group in GROUPS for name in group)
@@ -76,6 +76,10 @@ def kernel_names(source: str, config: Config) -> tuple[str, ...]:
     def is_there(name: str) -> bool:
         if name.endswith("_own"):
             return config.own_pyramid
+        if name in ("plane_statistics", "whiten"):
+            return config.whitens
+        if name in ("flood", "bring_figures", "corners"):
+            return config.figure
         return name != "motion" or config.has(Channel.MOTION)
 
     return tuple(filter(is_there, _KERNEL.findall(source)))

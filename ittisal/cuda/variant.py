@@ -16,7 +16,12 @@ from ..config import (
 )
 from .layout import CALL_BYTES, GEOMETRY
 
-OPPONENCIES = {Opponency.ITTI: "ITTI", Opponency.INVT: "INVT", Opponency.WALTHER: "WALTHER"}
+OPPONENCIES = {
+    Opponency.ITTI: "ITTI",
+    Opponency.INVT: "INVT",
+    Opponency.WALTHER: "WALTHER",
+    Opponency.LINEAR: "UNDIVIDED",  # LINEAR is another option's name
+}
 OPERATORS = {
     Normalisation.MAXNORM: "MAXNORM",
     Normalisation.ITERATIVE: "ITERATIVE",
@@ -29,7 +34,7 @@ COMPILER = ("-std=c++17", "--fmad=false")  # spelt so that CuPy sees it, and add
 
 def has_colour(config: Config, channels: int) -> bool:
     """Whether colour is computed for frames of so many channels."""
-    return channels == 3 and config.has(Channel.COLOUR)
+    return channels == 3 and config.sees_colour
 
 
 def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[str, int | str]:
@@ -49,6 +54,9 @@ def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[s
         "OWN_PYRAMID": int(config.own_pyramid),
         "HAS_FLICKER": int(config.has(Channel.FLICKER)),
         "HAS_MOTION": int(config.has(Channel.MOTION)),
+        "WHITENS": int(config.whitens),
+        "FIGURES": int(config.figure),
+        "AVERAGES": int(config.averages),
         "SMOOTHED": int(config.smoothing is not Smoothing.NONE),
         "OPERATOR": OPERATORS[config.normalisation],
         "ALL_PEAKS": int(config.peak_mean is PeakMean.ALL),
