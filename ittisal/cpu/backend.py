@@ -44,7 +44,9 @@ def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any
         floats,
         walther,
         True if config.has(Channel.MOTION) else None,
+        True if config.whitens else None,
         True if config.figure else None,
+        True if config.has(Channel.WHITENED) else None,
         config.iterations if config.normalisation is Normalisation.ITERATIVE else None,
     )
     pixels = types.Array(getattr(types, dtype), 1, "C")
@@ -122,7 +124,14 @@ class CpuBackend(OneByOne):
     @property
     def nbytes(self) -> int:
         """Bytes of arena, tables, scratch and copies of frames that are not read in place."""
-        scratch = self.offsets, self.partials, self.team.words, self.held, *self.staging.values()
+        scratch = (
+            self.offsets,
+            self.partials,
+            self.whitening,
+            self.team.words,
+            self.held,
+            *self.staging.values(),
+        )
         kinds = (array for kind in self.kinds.values() for array in (kind.spare, *kind.memory[:2]))
         return self.layout.nbytes + sum(a.nbytes for a in (*scratch, *kinds))
 
@@ -191,6 +200,10 @@ class CpuBackend(OneByOne):
             for before, now in self.levels:
                 np.copyto(before, now)
             self.held[:1] = self.held[1:]
+            measured, usual, _ = self.whitening
+            if self.plan.config.averages:
+                renewal = self.moment.renewal if self.moment.past else 1.0
+                usual += renewal * (measured - usual)
             was, becomes, held = kind.memory
             kind.memory = becomes, was, held
             fading = numbers[run.BACKGROUND] - numbers[run.BRIGHTEST]
@@ -199,6 +212,7 @@ class CpuBackend(OneByOne):
         if moment is self.moment and kind is self.current:
             return
         self.moment, self.current = moment, kind
+        self.layout.settings[layout.AVERAGED] = self.plan.config.averages and moment.past
         numbers[run.KEEP], numbers[run.SHARE] = moment.keep, moment.share
         numbers[run.WEIGHTS :] = kind.weights[moment.past]
         self.layout.settings[layout.FEATURE_MASK] = kind.features[moment.past]

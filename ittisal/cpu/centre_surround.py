@@ -36,8 +36,8 @@ NOWHERE = -2  # no enlarged row
 
 
 def delta_of(side: str) -> int:
-    """How many levels a surround is coarser than its centre."""
-    return DELTAS[("near", "far").index(side)]
+    """How many levels a surround is coarser than its centre; or the level behind, than a map."""
+    return (*DELTAS, 1)[("near", "far", "next").index(side)]
 
 
 @intrinsic(prefer_literal=True)

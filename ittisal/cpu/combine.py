@@ -8,7 +8,7 @@ import numpy as np
 
 from ..config import MAP_LEVEL
 from ..plan import CHANNELS, FEATURES, FLICKER, MOVING, ORIENTED, PROMOTION, SLOTS
-from . import simd
+from . import simd, whiten
 from .jit import inlined, inner
 from .layout import (
     FEATURE_MASK,
@@ -121,7 +121,7 @@ def norm_sum(buffers, index, weight, norms, top, variant, iterations, scratch):
 
 
 @inlined
-def combine_maps(buffers, weights, variant, iterations, scratch):
+def combine_maps(buffers, weights, variant, whitened, iterations, scratch):
     """P98, eqs. 5-8: sums over scales, then within channels, then over channels."""
     arena, _, _, places, settings = buffers
     stride = places[MAP_STRIDE]
@@ -154,6 +154,8 @@ def combine_maps(buffers, weights, variant, iterations, scratch):
         copy_plane(arena, places, sum_plane(places, FLICKER), sum_plane(places, first + 3))
     if features >> MOVING & 1:
         sum_over(buffers, np.int64(MOVING), first + 4, variant, iterations, "motions")
+    if whitened is not None:
+        whiten.sum_unlikeness(buffers, sum_plane(places, first + 5), variant)
     for channel in range(CHANNELS):
         weight = weights[channel]
         norm_sum(

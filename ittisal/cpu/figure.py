@@ -192,7 +192,7 @@ def to_map_level(buffers, level, source, between, target, scratch, variant):
     """A map of a level at level 4: reduced from a finer level (by way of `between`, of the next
     level's size, from level 2), enlarged from a coarser.
     """
-    arena, levels, _, places, _ = buffers
+    _, levels, _, places, _ = buffers
     pitch = places[MAP_PITCH]
     if level < MAP_LEVEL - 1:
         halve_map(buffers, level, source, between, levels[level + 1, PITCH], scratch, variant)

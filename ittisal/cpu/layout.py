@@ -48,8 +48,12 @@ ROW_TABLE, COLUMN_TABLE, COLUMN_STRIDE = range(3)
     FIGURE,  # maps at level 4, see `figure`
     STEPS,  # maps of one level on their way there
     FLOOD,  # grounds, then the water on them, FLOOD_LANES at each place
+    SCALES,  # energies at level 4, by plane, orientation and level; then a map each
+    WHITENED_FADE,
+    COARSE_PLANE,  # number of the first of those energies at the coarsest of their levels
     PLACES,
-) = range(13)  # fmt: skip
+) = range(16)  # fmt: skip
+WHITENED_ENERGIES, WHITENED_LEVELS = 3 * len(ORIENTATIONS), 4
 FLOOD_LANES = 8  # three planes and the same turned over, and none
 FIGURE_MAPS = 2 + len(ORIENTATIONS)
 # Entries of `Layout.settings`.
@@ -148,6 +152,16 @@ class Layout:
         )
         return enclosed, corners
 
+    def whitened(self, plane: int, orientation: int, level: int) -> np.ndarray:
+        """A view of one energy of a decorrelated plane, of one level, at level 4."""
+        index = (plane * len(ORIENTATIONS) + orientation) * WHITENED_LEVELS + level - FIRST_LEVEL
+        return self._map_view(self.places[SCALES] + index * self.places[MAP_STRIDE])
+
+    def unlike(self, plane: int, orientation: int) -> np.ndarray:
+        """A view of how unlike the average a place is in such an energy, over its levels."""
+        index = WHITENED_ENERGIES * WHITENED_LEVELS + plane * len(ORIENTATIONS) + orientation
+        return self._map_view(self.places[SCALES] + index * self.places[MAP_STRIDE])
+
     def remembered(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Per level, where the last frame's intensity belongs and where this frame's lies."""
         pairs = []
@@ -223,7 +237,10 @@ def make_layout(plan: Plan, threads: int) -> Layout:
         if level > plan.top_level or level < FIRST_LEVEL:
             continue
         stride = height * padded(width) + PAD
-        levels[level, PLANES] = arena.take(stride * plan.stored_planes) + PAD
+        planes = plan.stored_planes
+        if level == MAP_LEVEL + 1 and config.has(Channel.WHITENED):
+            planes += WHITENED_ENERGIES
+        levels[level, PLANES] = arena.take(stride * planes) + PAD
         levels[level, PLANE_STRIDE] = stride
         arena.take(PAD)
         fade = 5 if config.border_attenuation else 0
@@ -294,6 +311,16 @@ def make_layout(plan: Plan, threads: int) -> Layout:
         height, width, pitch = levels[corner_level(plan.shape) + 1, :3]
         places[STEPS] = arena.take((height * pitch + PAD) * (1 + len(ORIENTATIONS)) + PAD) + PAD
         places[FLOOD] = arena.take(2 * FLOOD_LANES * height * width)
+    if config.has(Channel.WHITENED):
+        count = WHITENED_ENERGIES * (WHITENED_LEVELS + 1)
+        places[SCALES] = arena.take(places[MAP_STRIDE] * count) + PAD
+        arena.take(PAD)
+        height, width = plan.map_shape
+        fade = max(height, width) // 20
+        across = np.zeros(padded(width))
+        across[:width] = attenuation(width, fade)
+        places[WHITENED_FADE] = arena.put(np.concatenate([across, attenuation(height, fade)]))
+        places[COARSE_PLANE] = plan.stored_planes
     places[SCRATCH_SIZE] = _scratch_size(plan, own)
     places[SCRATCH] = arena.take(places[SCRATCH_SIZE] * threads)
     return Layout(
@@ -330,6 +357,9 @@ def _scratch_size(plan: Plan, own: bool) -> int:
     surrounds = 4 * (2 * width + 4 * PAD) + PAD
     size = max(size, surrounds + twice(FIRST_LEVEL, planes, states))
     size = max(size, PAD + width * (1 + 9 * 6))  # orientation: nine rows of band and partials
+    if plan.config.has(Channel.WHITENED):  # that, nine rows to filter, two of energies, two steps
+        rows = 1 + 9 * 7 + 2 * len(ORIENTATIONS)
+        size = max(size, PAD + width * rows + twice(FIRST_LEVEL, len(ORIENTATIONS), states))
     height, width = plan.map_shape
     size = max(size, 3 * height * padded(width) + 2 * max(height, width) + PAD)  # iteration
     return (size + 4 * PAD) // PAD * PAD

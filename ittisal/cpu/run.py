@@ -37,7 +37,7 @@ from .team import close_door, done, draw, enter, leave, open_door, wait_for_phas
 (
     OPPONENCY, PYRAMIDS, ORIENTATION, MOTION, WHITEN, FIGURE, CENTRE_SURROUND, NORMALISE, COMBINE,
 ) = range(9)  # fmt: skip
-SCAN, FRONT, COARSE_AND_ENERGY, STATISTICS, CONTRASTS = range(5)  # phases
+SCAN, FRONT, COARSE_AND_ENERGY, STATISTICS, SCALES, CONTRASTS = range(6)  # phases
 
 # Entries of the float64 `numbers`.
 (
@@ -58,6 +58,7 @@ NUMBERS = WEIGHTS + CHANNELS
 REST = 1e-3
 SCAN_TASKS = 16
 FIGURE_TASKS = 2
+SCALE_BAND = 12  # rows of level 4 in a task of whitening, likewise
 BAND = 64  # rows of level 2 in a task: with fewer, a band's first rows would cost too much
 OFFSETS = 16  # integers of scratch per thread
 
@@ -119,14 +120,16 @@ def run_frame(
     floats,
     walther,
     moving,
+    whitens,
     figures,
+    whitened,
     iterations,
 ):
     """One member's part in one frame's stages from the first to the last of `stages`.
 
-    `own` is how to compile the own orientation pyramid, or None. The last six but for
-    `iterations` are flags: `bytes_`, `extents`, `moving` and `figures` are None or not, since they
-    decide what is compiled. Returns False if the frame's values are out of range.
+    `own` is how to compile the own orientation pyramid, or None. The last nine but for
+    `iterations` are flags: all but `floats` and `walther` are None or not, since they decide what
+    is compiled. Returns False if the frame's values are out of range.
     """
     if member == 0:
         open_door(words, epoch)
@@ -238,29 +241,57 @@ def run_frame(
             task = draw(words, COARSE_AND_ENERGY)
         wait_for_phase(words, COARSE_AND_ENERGY, bands + 1)
 
-    if good and first_stage <= FIGURE and last_stage >= WHITEN:
-        if figures is not None:
+    if whitens is not None:  # noqa: SIM102 (Numba leaves the outer branch out)
+        if good and first_stage <= FIGURE and last_stage >= WHITEN:
             if draw(words, STATISTICS) == 0:
                 whiten.plane_statistics(buffers, whitening, variant)
                 whiten.plane_triangle(whitening, numbers[BRIGHTEST], settings[AVERAGED], variant)
                 done(words, STATISTICS)
             wait_for_phase(words, STATISTICS, 1)
 
-    if good and first_stage <= NORMALISE and last_stage >= FIGURE:
+    if whitened is not None:  # noqa: SIM102 (likewise)
+        if good and first_stage <= WHITEN <= last_stage:
+            map_rows, planes = levels[MAP_LEVEL, HEIGHT], 1 + 2 * constant(variant, "colour")
+            parts = max(min(map_rows // SCALE_BAND, threads), 1)
+            tasks = (parts + whiten.MAPS_WHITENED - 1) * planes
+            task = draw(words, SCALES)
+            while task < tasks:  # level 2 in bands, then the others
+                part, plane = task // planes, task % planes
+                level = FIRST_LEVEL + max(part - parts + 1, 0)
+                first, last = np.int64(0), levels[max(level, MAP_LEVEL), HEIGHT]
+                if part < parts:
+                    first, last = map_rows * part // parts, map_rows * (part + 1) // parts
+                whiten.scale_rows(
+                    buffers, whitening, level, plane, first, last, scratch, offsets, variant
+                )
+                if level > MAP_LEVEL:
+                    whiten.enlarge_energies(buffers, plane, scratch, variant)
+                done(words, SCALES)
+                task = draw(words, SCALES)
+            wait_for_phase(words, SCALES, tasks)
+
+    if good and first_stage <= NORMALISE and last_stage >= WHITEN:
         halves = constant(variant, "halves")
         stored = settings[STORED]
         others = np.int64(0)
         if figures is not None:
             others += FIGURE_TASKS
+        figure_tasks = others
+        if whitened is not None:
+            others += whiten.COUNT * (1 + 2 * constant(variant, "colour"))
         tasks = others + len(CENTRE_LEVELS) * stored
         task = draw(words, CONTRASTS)
         while task < others:  # the longest first
             if figures is not None:  # noqa: SIM102 (Numba leaves the outer branch out)
-                if first_stage <= FIGURE:
+                if first_stage <= FIGURE <= last_stage:
                     if task == 0:
                         figure.enclosed_map(buffers, whitening, scratch, variant)
-                    else:
+                    elif task == 1:
                         figure.corners_map(buffers, numbers[BRIGHTEST], scratch, variant)
+            if whitened is not None:  # noqa: SIM102 (likewise)
+                if task >= figure_tasks and first_stage <= WHITEN:
+                    energy = task - figure_tasks
+                    whiten.unlikeness(buffers, whitening, energy, settings[AVERAGED], variant)
             done(words, CONTRASTS)
             task = draw(words, CONTRASTS)
         while task < tasks:  # the largest maps first; N while they are in cache
@@ -311,7 +342,7 @@ def run_frame(
             wait_for_phase(words, CONTRASTS, tasks)
 
     if good and first_stage <= COMBINE <= last_stage and member == 0:
-        combine.combine_maps(buffers, numbers[WEIGHTS:], variant, iterations, scratch)
+        combine.combine_maps(buffers, numbers[WEIGHTS:], variant, whitened, iterations, scratch)
         combine.copy_out(
             buffers, out, memory[2], np.float32(numbers[SHARE]), variant, figures, iterations
         )
