@@ -1,6 +1,6 @@
 """README's picture of where people looked and what the presets say of it.
 
-    python -m benchmarks.contact_sheet DATASET OUT.jpg [--images N] [--smooth PERCENT]
+python -m benchmarks.contact_sheet DATASET OUT.jpg [--images N] [--smooth PERCENT]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What in `gaze` earns its place: parts and other readings of it, scored on human fixations.
 
-    python -m benchmarks.fixations DATASET [--limit N] [--smooth PERCENT] [--only WORD] [--json FILE]
+python -m benchmarks.fixations DATASET [--limit N] [--smooth PERCENT] [--only WORD] [--json FILE]
 
 Every row is a map made of the float64 reference's intermediates, so that one thing at a time
 changes. `FIXATIONS.md` says what came of it.
@@ -117,7 +117,7 @@ def scaled(planes: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def boolean_maps(t: Trace, thresholds: int = 21, dilation: int = 2) -> np.ndarray:
-    """BMS as published (Zhang & Sclaroff 2013): thresholds, a dilation, each map over its L2 norm."""
+    """As published (Zhang & Sclaroff 2013): thresholds, a dilation, each map over its L2 norm."""
     total = np.zeros(whitened_planes(t)[0].shape, np.float32)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * dilation + 1,) * 2)
     for z in whitened_planes(t):
@@ -133,7 +133,7 @@ def boolean_maps(t: Trace, thresholds: int = 21, dilation: int = 2) -> np.ndarra
     return to_map(total, t)
 
 
-def soft(x: np.ndarray, delta: float = 0.1) -> np.ndarray:
+def soft(x: np.ndarray, delta: float = 0.01) -> np.ndarray:
     """The reference's soft root."""
     return np.sqrt(x + delta) - np.sqrt(delta)
 
@@ -182,8 +182,7 @@ def rows() -> dict[str, Row]:
             weights={"whitened": 1, "orientation": 1e-9},
         ),
         "joined: gaze + a tenth of the sum over channels": of_trace(
-            lambda t: t["contribution/figure"] / t["contribution/figure"].max()
-            + 0.1 * promoting(t)
+            lambda t: t["contribution/figure"] / t["contribution/figure"].max() + 0.1 * promoting(t)
         ),
     }
     promoted = {
@@ -205,9 +204,11 @@ def rows() -> dict[str, Row]:
         "corners: one level coarser": with_corners(lambda e: e[1], 1),
         "corners: two levels coarser": with_corners(lambda e: e[1], 2),
         "corners: both levels": of_trace(
-            lambda t: t["figure"]
-            * (corners(t, lambda e: e[1]) + corners(t, lambda e: e[1], 1))
-            * promotion(t)
+            lambda t: (
+                t["figure"]
+                * (corners(t, lambda e: e[1]) + corners(t, lambda e: e[1], 1))
+                * promotion(t)
+            )
         ),
     }
     figured = {
@@ -215,9 +216,7 @@ def rows() -> dict[str, Row]:
         "figure: planes scaled only": with_figure(
             lambda t: enclosed(t, scaled(plain_planes(t)), soft)
         ),
-        "figure: intensity alone": with_figure(
-            lambda t: enclosed(t, whitened_planes(t)[:1], soft)
-        ),
+        "figure: intensity alone": with_figure(lambda t: enclosed(t, whitened_planes(t)[:1], soft)),
         "figure: colours alone": with_figure(lambda t: enclosed(t, whitened_planes(t)[1:], soft)),
         "figure: one level coarser": with_figure(
             lambda t: enclosed(t, scaled(plain_planes(t, 1)), soft)
@@ -239,7 +238,7 @@ def promoting(t: Trace) -> np.ndarray:
     return total / max(total.max(), 1e-12)
 
 
-# --- the command -----------------------------------------------------------------------------------
+# --- the command ---------------------------------------------------------------------------------
 
 
 def main(arguments: list[str]) -> int:

@@ -10,6 +10,7 @@
 //   REDUCTION_TAPS                  5 or 9, from a centre-surround map to level 4
 //   OWN_PYRAMID                     orientation has a 9-tap pyramid of its own
 //   HAS_FLICKER, HAS_MOTION         the channels that need a past
+//   HAS_WHITENED                    the channel of whitened energies
 //   WHITENS, FIGURES, AVERAGES      planes are decorrelated; for figures; by earlier frames'
 //   statistics SMOOTHED                        the map is smoothed over time OPERATOR, ALL_PEAKS,
 //   ITERATIONS the operator N NORM_OPPONENTS, NORM_SALIENCY   N on more sums FIXED_HUE the hue
@@ -81,7 +82,7 @@ const float PLATEAU = 1e-4f;     // neighbours closer than this fraction of a ra
 const float DARK = 1e-9f;        // up to here, of 1, intensity has no hue
 const float FLAT = 1e-5f;        // a range under this fraction of the signal's counts as flat
 const float REST = 1e-3f;        // of full scale: less flicker is none where its background fades
-const float SOFT = 0.1f;         // standard deviations: what is less is hardly enclosed
+const float SOFT = 0.01f;         // standard deviations: what is less is hardly enclosed
 const float PROMOTION = 20.0f;   // N's values that double what a figure counts
 const double RIDGE = 1e-2;       // of the mean variance, added to each
 const double HALF_A_PEAK = 0.5;  // counts are shares; less than this is none
@@ -99,13 +100,16 @@ struct Geometry {
     int linear;                   // tables: linear light of every integer value
     int first_block[LEVELS + 1];  // orientation: the flat list of tiles, level by level
     int whitened[LEVELS];         // the decorrelated planes of a level, where it has some
-    int features[FEATURES];       // numbers of those computed
+    int features[FEATURES + 1];   // numbers of those computed; FEATURES: what is whitened
     int count[GROUPS];            // how many of them each channel has
     int pairs;                    // bit per slot: the centre-surround pair exists
     int top;                      // coarsest level
     int own, before;              // numbers of the planes behind the features
-    int corners;                  // level where corners are found; figures one above
-    int enclosed;                 // for each plane above its ground and below it, at that level
+    int energies[LEVELS];         // of the decorrelated planes, where those are whitened
+    int scales;     // maps: the same at level 4, plane by plane, by orientation, by scale
+    int border[2];  // tables: the fade of what is whitened, by axis
+    int corners;    // level where corners are found; figures one above
+    int enclosed;   // for each plane above its ground and below it, at that level
     int figures;    // maps at level 4: energies where corners are found, figures, corners
     int measures;   // doubles: this frame's statistics, the usual ones, parts of sums
     int whiteners;  // what takes maps to decorrelated ones; see whiten.cu
@@ -170,7 +174,8 @@ __device__ __forceinline__ int group_of(int feature) {
            : feature < ORIENTED ? 1
            : feature < FLICKER  ? 2
            : feature < MOVING   ? 3
-                                : 4;
+           : feature < FEATURES ? 4
+                                : 5;
 }
 
 // --- reductions over a block ---------------------------------------------------------------------

@@ -141,7 +141,7 @@ def test_a_figure_that_touches_the_border_is_none():
 
 def test_soft_root():
     assert reference.soft_root(np.array(0.0)) == 0
-    within("hand", reference.soft_root(np.array(0.8)), np.sqrt(0.9) - np.sqrt(0.1))
+    within("hand", reference.soft_root(np.array(0.8)), np.sqrt(0.81) - 0.1)
 
 
 def test_corners_need_three_directions():

@@ -155,12 +155,11 @@ def _picture(
     full = {name: models.full_size(raw, shape, config) for name, raw in maps.items()}
     over = pictures.overlay(frame, full["saliency"])
     tiles = [("photograph", pictures.to_bgr8(frame))]
-    for name in models.CHANNELS:
+    for name in models.parts_of(config):
         if name in full:
             tiles.append((name, pictures.heat(full[name])))
         else:
-            why = "grey photograph" if frame.ndim == 2 else "no weight"
-            tiles.append((f"{name}: none ({why})", np.zeros_like(over)))
+            tiles.append((f"{name}: none (grey photograph)", np.zeros_like(over)))
     tiles.append(("saliency", pictures.heat(full["saliency"])))
     tiles.append(("overlay, ring at the peak", over))
     box = TILE_WIDTH, int(np.clip(TILE_WIDTH * shape[0] / shape[1], 160, TILE_WIDTH))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from .errors import UsageError, reason
 from .images import SUFFIXES, WRITTEN_SUFFIXES
-from .models import CHANNELS
+from .models import PARTS
 
 STDIN = "-"
-KINDS = ("saliency", "overlay", *CHANNELS)  # photo.jpg gives photo.KIND.png
+KINDS = ("saliency", "overlay", *PARTS)  # photo.jpg gives photo.KIND.png
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config import Config
 from ..pipeline import BackendError
 from . import images, inputs, models, options, pictures
 from .errors import UsageError, debugging, reason
@@ -76,7 +77,8 @@ def add_parser(commands: Any) -> None:
     add(
         "--channels",
         action="store_true",
-        help="also the conspicuity maps: .intensity, .colour, .orientation, each to its own scale",
+        help="also what the map is made of: .intensity, .colour, .orientation, or with other "
+        "presets .whitened, .figure, .corners, each to its own scale",
     )
     add("--no-clobber", action="store_true", help="leave files that exist as they are")
     add("--json", action="store_true", help="one JSON object per image on standard output")
@@ -92,7 +94,7 @@ class Request:
     small: bool  # at the map's size rather than the image's
     raw: bool
     overlay: bool
-    channels: bool
+    channels: tuple[str, ...]
 
     @property
     def extensions(self) -> dict[str, str]:
@@ -101,9 +103,7 @@ class Request:
         kinds = {"saliency": plain}
         if self.overlay:
             kinds["overlay"] = ".png"
-        if self.channels:
-            kinds.update(dict.fromkeys(models.CHANNELS, plain))
-        return kinds
+        return kinds | dict.fromkeys(self.channels, plain)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("- stands for one image on standard input; give it once")
     sole = _sole_output(args)
     directory = Path(args.output) if args.output and not sole else None
-    request = _request(args, sole)
+    request = _request(args, sole, config)
     found = inputs.expand(args.images, recursive=args.recursive, output=directory)
     if inputs.STDIN in args.images and sys.stdin.isatty():
         raise UsageError("- reads an image from standard input, which is a terminal; pipe one in")
@@ -173,7 +173,7 @@ def _sole_output(args: argparse.Namespace) -> str | None:
     return None
 
 
-def _request(args: argparse.Namespace, sole: str | None) -> Request:
+def _request(args: argparse.Namespace, sole: str | None, config: Config) -> Request:
     """The options in one piece, contradictions refused."""
     name = args.format
     if args.raw:
@@ -189,7 +189,8 @@ def _request(args: argparse.Namespace, sole: str | None) -> Request:
             raise UsageError(f"-o {sole} does not end in {images.FORMATS[name][0]}, as {name} does")
         name = name or fitting[0]
     small = args.raw or args.size == "map"
-    return Request(name or "png", small, args.raw, args.overlay, args.channels)
+    channels = models.parts_of(config) if args.channels else ()
+    return Request(name or "png", small, args.raw, args.overlay, channels)
 
 
 def _plan(

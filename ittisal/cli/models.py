@@ -11,7 +11,11 @@ from ..maps import enlarge, peak
 from ..model import Saliency
 
 KEPT = 4
-CHANNELS = ("intensity", "colour", "orientation")
+PARTS = {  # what maps are made of, by the name that a file takes: where the trace has it
+    **{name: f"conspicuity/{name}" for name in ("intensity", "colour", "orientation", "whitened")},
+    "figure": "figure",
+    "corners": "corners",
+}
 
 
 class Models:
@@ -46,10 +50,18 @@ class Models:
 
 
 def conspicuities(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
-    """Raw float32 maps by name: `saliency` and the channels that this frame has."""
+    """Raw float32 maps by name: `saliency` and the parts that this frame has."""
     trace = model.trace(frame)
-    names = {"saliency": "saliency", **{name: f"conspicuity/{name}" for name in CHANNELS}}
+    names = {"saliency": "saliency", **PARTS}
     return {name: np.asarray(trace[key], np.float32) for name, key in names.items() if key in trace}
+
+
+def parts_of(config: Config) -> tuple[str, ...]:
+    """Which of `PARTS` the model makes of a still colour picture."""
+    made = [str(channel) for channel, weight in config.weights if weight > 0]
+    return tuple(
+        name for name in PARTS if name in made or (config.figure and name in ("figure", "corners"))
+    )
 
 
 def full_size(raw: np.ndarray, shape: tuple[int, int], config: Config) -> np.ndarray:

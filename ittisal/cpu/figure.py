@@ -32,7 +32,7 @@ from .simd import LANES, constant
 from .variant import CENTRED, REPLICATE
 from .whiten import OFFSET, PLANE_GROUP, TRIANGLES
 
-SOFT = 0.1  # standard deviations, as in the reference
+SOFT = 0.01  # standard deviations, as in the reference
 HIGH = 3e38  # no water yet
 COUNT = len(ORIENTATIONS)
 # Maps at level 4, from places[FIGURE] on.

@@ -84,8 +84,9 @@ def channel_shares(contributions: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def weighted(config: Config) -> list[str]:
-    """The channels that have a weight, by name."""
-    return [str(channel) for channel, weight in config.weights if weight > 0]
+    """What `contributions` may name: the channels that have a weight, and the figure."""
+    channels = [str(channel) for channel, weight in config.weights if weight > 0]
+    return channels + ["figure"] * config.figure
 
 
 def json_line(record: dict[str, Any]) -> str:
