@@ -47,10 +47,11 @@ def buffers(plan: Plan, held: Held, colour: bool, past: bool) -> dict[str, np.nd
     named = {}
     present = features(plan, colour, past)
     levels = range(CENTRE_LEVELS[0], plan.top_level + 1)
-    for index, name in [(0, "intensity"), *present]:  # intensity, since others are made of it
-        if index < ORIENTED or index == FLICKER:
-            for level in levels:
-                named[f"pyramid/{name}/{level}"] = held.plane(index, level)
+    colours = colour and plan.config.sees_colour
+    planes = list(range(ORIENTED if colours else 1))  # intensity, since others are made of it
+    for index in planes + [index for index, _ in present if index == FLICKER]:
+        for level in levels:
+            named[f"pyramid/{EVERY_FEATURE[index][0]}/{level}"] = held.plane(index, level)
     if plan.config.own_pyramid:
         for level in levels:
             named[f"orientation_pyramid/{level}"] = held.plane(plan.own_plane, level)

@@ -11,11 +11,20 @@ import numpy as np
 from numba import types
 
 from .. import trace
-from ..config import Channel, Config, HueReference, Normalisation, Opponency, Smoothing
+from ..config import (
+    ORIENTATIONS,
+    Channel,
+    Config,
+    HueReference,
+    Normalisation,
+    Opponency,
+    Smoothing,
+)
 from ..frames import check_values
 from ..pipeline import STAGES, STILL, Moment, OneByOne
-from ..plan import HUE_TOLERANCE, Plan, corner_level, linear_light, slot
+from ..plan import EVERY_FEATURE, HUE_TOLERANCE, ORIENTED, Plan, corner_level, linear_light, slot
 from . import layout, normalise, run, whiten
+from .combine import WHITENED
 from .layout import make_layout
 from .run import run_frame
 from .simd import Static
@@ -181,7 +190,25 @@ class CpuBackend(OneByOne):
 
     def views(self) -> dict[str, np.ndarray]:
         """The buffers that stages hand on, by the reference's names."""
-        return trace.buffers(self.plan, self.layout, self.colour, self.moment.past)
+        views = trace.buffers(self.plan, self.layout, self.colour, self.moment.past)
+        return views | self.whitening_views()
+
+    def whitening_views(self) -> dict[str, np.ndarray]:
+        """Likewise, what whitening measures and makes."""
+        if not self.plan.config.whitens:
+            return {}
+        planes = [name for name, _ in EVERY_FEATURE[: ORIENTED if self.colour else 1]]
+        measured, count = self.whitening[whiten.MEASURED], len(planes)
+        named = {"statistics/planes": measured[whiten.PLANE_GROUP, :count, : 1 + count]}
+        if self.plan.config.has(Channel.WHITENED):
+            names = [(plane, theta) for plane in planes for theta in ORIENTATIONS]
+            for index, (plane, theta) in enumerate(names):
+                named[f"statistics/{plane}/{theta}"] = measured[1 + index]
+                for level, scale in self.layout.scales(index).items():
+                    named[f"scale/{plane}/{theta}/{level}"] = scale
+                named[f"feature/whitened_{plane}_{theta}"] = self.layout.unlike(index)
+            named["conspicuity/whitened"] = self.layout.sum(WHITENED)
+        return named
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config import MAP_LEVEL
+from ..config import MAP_LEVEL, Channel
 from ..plan import CHANNELS, FEATURES, FLICKER, MOVING, ORIENTED, PROMOTION, SLOTS
-from . import simd, whiten
+from . import simd
 from .jit import inlined, inner
 from .layout import (
     FEATURE_MASK,
@@ -30,6 +30,7 @@ from .simd import LANES, constant
 
 COLOURS = 1  # the first of the colour features
 SALIENCY = FEATURES + CHANNELS  # among the sums: features, then conspicuity maps, then this
+WHITENED = FEATURES + list(Channel).index(Channel.WHITENED)
 SUM_SIZES = {
     "colours": ORIENTED - COLOURS,
     "orientations": FLICKER - ORIENTED,
@@ -121,8 +122,11 @@ def norm_sum(buffers, index, weight, norms, top, variant, iterations, scratch):
 
 
 @inlined
-def combine_maps(buffers, weights, variant, whitened, iterations, scratch):
-    """P98, eqs. 5-8: sums over scales, then within channels, then over channels."""
+def combine_maps(buffers, weights, variant, iterations, scratch):
+    """P98, eqs. 5-8: sums over scales, then within channels, then over channels.
+
+    Of what is whitened there is a conspicuity map already.
+    """
     arena, _, _, places, settings = buffers
     stride = places[MAP_STRIDE]
     maps = constant(variant, "slot_maps")
@@ -154,8 +158,6 @@ def combine_maps(buffers, weights, variant, whitened, iterations, scratch):
         copy_plane(arena, places, sum_plane(places, FLICKER), sum_plane(places, first + 3))
     if features >> MOVING & 1:
         sum_over(buffers, np.int64(MOVING), first + 4, variant, iterations, "motions")
-    if whitened is not None:
-        whiten.sum_unlikeness(buffers, sum_plane(places, first + 5), variant)
     for channel in range(CHANNELS):
         weight = weights[channel]
         norm_sum(

@@ -152,14 +152,17 @@ class Layout:
         )
         return enclosed, corners
 
-    def whitened(self, plane: int, orientation: int, level: int) -> np.ndarray:
-        """A view of one energy of a decorrelated plane, of one level, at level 4."""
-        index = (plane * len(ORIENTATIONS) + orientation) * WHITENED_LEVELS + level - FIRST_LEVEL
-        return self._map_view(self.places[SCALES] + index * self.places[MAP_STRIDE])
+    def scales(self, energy: int) -> dict[int, np.ndarray]:
+        """Views of one energy of a decorrelated plane at level 4, by the level that it is of."""
+        first, stride = self.places[SCALES], self.places[MAP_STRIDE]
+        return {
+            FIRST_LEVEL + k: self._map_view(first + (energy * WHITENED_LEVELS + k) * stride)
+            for k in range(WHITENED_LEVELS)
+        }
 
-    def unlike(self, plane: int, orientation: int) -> np.ndarray:
-        """A view of how unlike the average a place is in such an energy, over its levels."""
-        index = WHITENED_ENERGIES * WHITENED_LEVELS + plane * len(ORIENTATIONS) + orientation
+    def unlike(self, energy: int) -> np.ndarray:
+        """A view of how unlike the average each place is in it, over its levels."""
+        index = WHITENED_ENERGIES * WHITENED_LEVELS + energy
         return self._map_view(self.places[SCALES] + index * self.places[MAP_STRIDE])
 
     def remembered(self) -> list[tuple[np.ndarray, np.ndarray]]:

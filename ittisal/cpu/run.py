@@ -340,9 +340,13 @@ def run_frame(
             task = draw(words, CONTRASTS)
         if member == 0:
             wait_for_phase(words, CONTRASTS, tasks)
+            if whitened is not None:  # noqa: SIM102 (likewise)
+                if first_stage <= WHITEN:
+                    output = combine.sum_plane(places, combine.WHITENED)
+                    whiten.sum_unlikeness(buffers, output, variant)
 
     if good and first_stage <= COMBINE <= last_stage and member == 0:
-        combine.combine_maps(buffers, numbers[WEIGHTS:], variant, whitened, iterations, scratch)
+        combine.combine_maps(buffers, numbers[WEIGHTS:], variant, iterations, scratch)
         combine.copy_out(
             buffers, out, memory[2], np.float32(numbers[SHARE]), variant, figures, iterations
         )

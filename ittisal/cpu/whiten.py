@@ -78,7 +78,7 @@ def add_sums(arena, row, stride, width, measured, variant, group):
 
 @simd.function()
 def add_products(arena, row, stride, width, measured, variant, group):
-    """Add those of a row of maps, less their means, to the other columns, one triangle of them."""
+    """Add those of a row of maps, less their means, to the other columns."""
     count, columns = size_of(group, variant), 1 + MAPS_WHITENED
     pairs = [(k, j) for k in range(count) for j in range(k + 1)]
     means = [measured[k * columns].splat(LANES // 2) for k in range(count)]
@@ -94,13 +94,15 @@ def add_products(arena, row, stride, width, measured, variant, group):
                 totals[k, j].set(totals[k, j].get() + away[k] * away[j])
     for k, j in pairs:
         at = k * columns + 1 + j
-        measured.store(at, measured[at] + simd.total(totals[k, j].get()))
+        both = measured[at] + simd.total(totals[k, j].get())
+        measured.store(at, both)
+        measured.store(j * columns + 1 + k, both)
 
 
 @inner
 def statistics(buffers, first, stride, pitch, measured, variant, group):
     """Means and covariances over maps of level 4's size (`reference.statistics`): each map's in a
-    row of `measured`, its mean first; of the covariances those with the maps before it.
+    row of `measured`, its mean first.
     """
     arena, levels, _, _, _ = buffers
     height, width = levels[MAP_LEVEL, HEIGHT], levels[MAP_LEVEL, WIDTH]
