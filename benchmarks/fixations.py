@@ -238,6 +238,36 @@ def promoting(t: Trace) -> np.ndarray:
     return total / max(total.max(), 1e-12)
 
 
+SIDES = (320, 400, 512, 640, 800, 1024, 1280, 1600, 1920)
+
+
+def at_side(side: int) -> Row:
+    """`gaze` of the image at another size: its map, brought back to the image's."""
+
+    def mapped(image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        factor = side / max(height, width)
+        size = round(width * factor), round(height * factor)
+        shrinks = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        scaled_image = cv2.resize(image, size, interpolation=shrinks)
+        saliency = ittisal.enlarge(quick(scaled_image), scaled_image.shape[:2])
+        back = cv2.INTER_LINEAR if factor < 1 else cv2.INTER_AREA
+        return cv2.resize(saliency, (width, height), interpolation=back)
+
+    return mapped
+
+
+@lru_cache(maxsize=64)
+def quick_model(shape: tuple[int, int], thread: int) -> ittisal.Saliency:
+    """A model of the fast path; each thread its own."""
+    return ittisal.Saliency(shape, ittisal.GAZE, threads=1)
+
+
+def quick(image: np.ndarray) -> np.ndarray:
+    """The raw map by the fast path."""
+    return quick_model(image.shape[:2], threading.get_ident())(image)
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
@@ -252,6 +282,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     chosen = {name: row for name, row in rows().items() if (options.only or "") in name}
     models = {name: enlarged(row) for name, row in chosen.items()}
+    if "size" in (options.only or "size"):
+        models |= {f"size: longer side {side}": at_side(side) for side in SIDES}
     result = ittisal.evaluation.evaluate(
         ittisal.datasets.load(options.dataset),
         models,
@@ -262,7 +294,7 @@ def main(arguments: list[str]) -> int:
     )
     print(f"\n{len(result.images)} images, smoothed by {options.smooth} % of the longer side\n")
     print(f"| {'':48} | AUC | sAUC | NSS | CC |\n|---|---|---|---|---|")
-    for name in chosen:
+    for name in models:
         auc, sauc, nss, cc = (result.score(name, metric).mean for metric in METRICS)
         print(f"| {name:48} | {auc:.4f} | {sauc:.4f} | {nss:.3f} | {cc:.4f} |")
     if options.json:
