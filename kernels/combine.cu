@@ -78,14 +78,18 @@ extern "C" __global__ void __launch_bounds__(1024)
     arena += size_t(blockIdx.z) * g.frame;
     int* counters = reinterpret_cast<int*>(arena + g.counters);
 
-    add_maps(g, arena, feature);
-    if (gridDim.x > 1 && !last_of(counters + ADDED + feature, gridDim.x)) return;
-    const bool norms = group == 2 || group == 4 || (group == 1 && NORM_OPPONENTS);
-    norm_sum(g, tables, arena, feature, norms, RANGE, 1.0f);
-    if (!last_of(counters + SUMMED + group, g.count[group])) return;
+    if (feature < FEATURES) {
+        add_maps(g, arena, feature);
+        if (gridDim.x > 1 && !last_of(counters + ADDED + feature, gridDim.x)) return;
+        const bool norms = group == 2 || group == 4 || (group == 1 && NORM_OPPONENTS);
+        norm_sum(g, tables, arena, feature, norms, RANGE, 1.0f);
+        if (!last_of(counters + SUMMED + group, g.count[group])) return;
 
-    const int firsts[GROUPS] = {0, 1, ORIENTED, FLICKER, MOVING}, first = firsts[group];
-    add_sums(g, arena, first, g.count[group], FEATURES + group);
+        const int firsts[GROUPS] = {0, 1, ORIENTED, FLICKER, MOVING}, first = firsts[group];
+        add_sums(g, arena, first, g.count[group], FEATURES + group);
+    } else if (blockIdx.x > 0) {  // what is whitened has its conspicuity map already
+        return;
+    }
     norm_sum(g, tables, arena, FEATURES + group, true, RANGE, g.weight[group]);
     int groups = 0, present = 0;
     for (int k = 0; k < GROUPS; ++k) groups += g.count[k] > 0, present |= (g.count[k] > 0) << k;

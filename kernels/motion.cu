@@ -5,8 +5,7 @@
 #if HAS_MOTION
 extern "C" __global__ void __launch_bounds__(COLUMNS)
     motion(const __grid_constant__ Geometry g, float* arena) {
-    int level = FIRST_LEVEL;
-    while (int(blockIdx.x) >= g.first_block[level + 1]) ++level;
+    const int level = level_of(g, blockIdx.x);
     const int block = blockIdx.x - g.first_block[level];
     const int height = g.height[level], width = g.width[level], size = height * width;
     const int tiles = ceil_div(width, ENERGY_X);

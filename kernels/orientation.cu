@@ -47,22 +47,32 @@ __device__ __forceinline__ void load_row(const float* row, int x, float (&out)[C
     }
 }
 
+// The level of a block's tile, in the flat list of all levels' tiles.
+__device__ __forceinline__ int level_of(const Geometry& g, int block) {
+    int level = FIRST_LEVEL;
+    while (block >= g.first_block[level + 1]) ++level;
+    return level;
+}
+
+// Of intensity, or of the decorrelated planes at the levels whose energies are whitened together.
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    orientation(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+    orientation(const __grid_constant__ Geometry g, const float* tables, float* arena,
+                int whitened) {
     enum { SEGMENTS = 2, ROWS_EACH = BAND_ROWS / SEGMENTS, EACH = ENERGY_ROWS / SEGMENTS };
     __shared__ __align__(16) float samples[SAMPLE_ROWS][SAMPLE_X];
     __shared__ __align__(16) float low[BAND_ROWS][SAMPLE_X];  // samples low-passed down
     __shared__ __align__(16) float band[BAND_ROWS][SAMPLE_X];
     __shared__ __align__(16) float partials[PARTIALS][ENERGY_ROWS][SAMPLE_X];
 
-    int level = FIRST_LEVEL;
-    while (int(blockIdx.x) >= g.first_block[level + 1]) ++level;
-    const int block = blockIdx.x - g.first_block[level];
-    const int height = g.height[level], width = g.width[level];
+    const int level = level_of(g, blockIdx.x), block = blockIdx.x - g.first_block[level];
+    const int height = g.height[level], width = g.width[level], size = height * width;
     const int tiles = ceil_div(width, ENERGY_X);
     const int x1 = block % tiles * ENERGY_X, y1 = block / tiles * ENERGY_ROWS;
     arena += size_t(blockIdx.z) * g.frame;
-    const float* source = arena + plane_at(g, OWN_PYRAMID ? g.own : 0, level);
+    const float* source = arena + (whitened ? g.whitened[level] + int(blockIdx.y) * size
+                                            : plane_at(g, OWN_PYRAMID ? g.own : 0, level));
+    float* to = arena + (whitened ? g.energies[level] + int(blockIdx.y) * 4 * size
+                                  : plane_at(g, ORIENTED, level));
     const float *rows = tables + g.filters[level][0], *columns = tables + g.filters[level][1];
 
     // A thread has half a column.
@@ -119,14 +129,14 @@ extern "C" __global__ void __launch_bounds__(COLUMNS)
         const int r = item / (ENERGY_X / 4), c = item % (ENERGY_X / 4) * 4, y = y1 + r;
         if (y >= height) break;
         const float down = __ldg(rows + height + y);
-        float* out = arena + plane_at(g, ORIENTED, level) + y * width + x1 + c;
+        float* out = to + y * width + x1 + c;
         float scale[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i)
             scale[i] = x1 + c + i < width ? __ldg(columns + width + x1 + c + i) * down : 0.0f;
         const auto write = [&](int direction, int i, float real, float imaginary) {
             const float energy = root(fmaf(real, real, imaginary * imaginary));
-            if (x1 + c + i < width) out[direction * height * width + i] = energy * scale[i];
+            if (x1 + c + i < width) out[direction * size + i] = energy * scale[i];
         };
         float window[12], other[12];
         // A horizontal bar's wave runs down, a vertical one's across.

@@ -202,3 +202,51 @@ __device__ __forceinline__ void bring_tile(const Geometry& g, const float* table
     }
 }
 #endif
+
+// --- the channel ---------------------------------------------------------------------------------
+
+#if HAS_WHITENED
+extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
+    bring_scales(const __grid_constant__ Geometry g, const float* tables, float* arena, int rows) {
+    arena += size_t(blockIdx.z) * g.frame;
+    const int energy = blockIdx.y / SCALES, level = FIRST_LEVEL + blockIdx.y % SCALES;
+    const int height = g.height[level], width = g.width[level];
+    bring_tile<LevelColumn, FIRST_LEVEL>(
+        g, tables, {arena + g.energies[level] + energy * height * width, level, height, width},
+        arena + g.scales + blockIdx.y * map_size(g), rows);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    scale_statistics(const __grid_constant__ Geometry g, float* arena) {
+    arena += size_t(blockIdx.z) * g.frame;
+    const int energy = blockIdx.y, size = map_size(g);
+    const float scales[SCALES] = {1.0f, 1.0f, 1.0f, 1.0f};
+    measure<SCALES>(g, arena, {arena + g.scales + energy * SCALES * size, size}, 1 + energy,
+                    scales);
+}
+
+// The conspicuity map: how far the energies of all planes and orientations are from their means,
+// each in units of what is usual, faded towards the border.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    unlikeness(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+    arena += size_t(blockIdx.z) * g.frame;
+    const int size = map_size(g), width = g.width[MAP_LEVEL];
+    const int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= size) return;
+    float sum = 0.0f;
+    for (int energy = 0; energy < 4 * PLANES; ++energy) {
+        const float* maps = arena + g.scales + energy * SCALES * size + i;
+        float z[SCALES];
+#pragma unroll
+        for (int k = 0; k < SCALES; ++k) z[k] = maps[k * size];
+        whitener_at<SCALES>(g, arena, 1 + energy)->apply(z);
+        float unlike = 0.0f;
+#pragma unroll
+        for (int k = 0; k < SCALES; ++k) unlike = fmaf(z[k], z[k], unlike);
+        sum += unlike;
+    }
+    const int y = i / width, x = i - y * width;
+    const float fade = __ldg(tables + g.border[0] + y) * __ldg(tables + g.border[1] + x);
+    arena[g.sums + (FEATURES + group_of(FEATURES)) * size + i] = sum * fade;
+}
+#endif

@@ -32,7 +32,7 @@ READINGS = {
     "leaky": replace(VIDEO, smoothing="leaky", split_cs=True),
     "smoothed alone": replace(VIDEO, weights={"intensity": 1}, smoothing="ema"),
     "flicker alone": replace(VIDEO, weights={"flicker": 1}),
-    "gaze": replace(GAZE, whitening_seconds=0.05),
+    "gaze": replace(GAZE, weights={"orientation": 1, "whitened": 1}, whitening_seconds=0.05),
 }
 
 
@@ -188,7 +188,10 @@ FAULTS = {
     "no threshold": ("response >= g.motion ?", "response >= 0.0f ?"),
     "the scale of another plane": ("grey / FINENESS", "grey"),
     "statistics never kept": ("    if (AVERAGES) {", "    if (0) {"),
-    "those of the frame itself": ("const bool averaged = AVERAGES &&", "const bool averaged = 0 &&"),
+    "those of the frame itself": (
+        "const bool averaged = AVERAGES &&",
+        "const bool averaged = 0 &&",
+    ),
     "an average that moves at once": ("usual[i] = share < 1.0 ?", "usual[i] = 0 ?"),
 }
 

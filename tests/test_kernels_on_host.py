@@ -20,7 +20,7 @@ from host_device import HostDevice
 from test_stages import CONFIGS, photo_like
 from tolerances import within
 
-from ittisal import GAZE, INVT, ITTI_1998, BackendError, Config, Saliency, enlarge
+from ittisal import GAZE, INVT, ITTI_1998, WHITENED, BackendError, Config, Saliency, enlarge
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda import sources, supports
 from ittisal.cuda.backend import CudaBackend
@@ -39,6 +39,7 @@ READINGS = {
     "split": CONFIGS["split"],
     "iterative": replace(CONFIGS["iterative"], normalise_saliency=True),
     "gaze": GAZE,
+    "whitened": WHITENED,
 }
 
 

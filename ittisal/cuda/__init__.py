@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config import Channel, Config
+from ..config import Config
 from ..pipeline import makes_no_whole_maps
 from ..plan import Plan
 
@@ -21,8 +21,6 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.has(Channel.WHITENED):
-        return False, 'the channel "whitened" is not there yet; use backend="reference"'
     return makes_no_whole_maps(config)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..config import (
     CENTRE_LEVELS,
     MAP_LEVEL,
+    ORIENTATIONS,
     TOP_LEVEL,
     Channel,
     Config,
@@ -42,7 +43,8 @@ STEPS = 4  # kinds of halving: planes, own pyramid, a faded contrast's first, a 
 BRIGHTEST, LOWEST, HIGHEST = range(3)  # what is found in a frame; kernels/common.cuh has the rest
 FOUND = 12
 SCALES = 4  # levels whose energies are whitened together
-MEASURES, MEASURE = 1 + 3 * 4, SCALES * (1 + SCALES)  # statistics, and doubles of each
+ENERGIES = 3 * len(ORIENTATIONS)  # of decorrelated planes
+MEASURES, MEASURE = 1 + ENERGIES, SCALES * (1 + SCALES)  # statistics, and doubles of each
 MEASURE_BLOCKS = 16  # at most, that measure maps
 WHITENER = SCALES + SCALES * (SCALES + 1) // 2  # floats of what statistics make of maps
 FIGURE_MAPS = 6  # at level 4: energies where corners are found, figures, corners
@@ -66,12 +68,15 @@ GEOMETRY = np.dtype(
         ("linear", _I),
         ("first_block", _I, LEVELS + 1),
         ("whitened", _I, LEVELS),
-        ("features", _I, FEATURES),
+        ("features", _I, FEATURES + 1),
         ("count", _I, GROUPS),
         ("pairs", _I),
         ("top", _I),
         ("own", _I),
         ("before", _I),
+        ("energies", _I, LEVELS),
+        ("scales", _I),
+        ("border", _I, 2),
         ("corners", _I),
         ("enclosed", _I),
         ("figures", _I),
@@ -183,12 +188,33 @@ class Held:
                 named[f"whitened/{name}/{level}"] = self._view(
                     first, index, plan.level_shape(level)
                 )
+        if plan.config.has(Channel.WHITENED):
+            named |= self._whitened_energies(names)
         if plan.config.figure:
             shape = plan.level_shape(corner_level(plan.shape) + 1)
             for index, name in enumerate(names):
                 for half, side in enumerate(("on", "off")):
                     view = self._view(self._at("enclosed"), 2 * index + half, shape)
                     named[f"enclosed/{name}/{side}"] = view
+        return named
+
+    def _whitened_energies(self, planes: list[str]) -> dict[str, np.ndarray]:
+        """Views of the decorrelated planes' energies, at their levels and at level 4."""
+        plan, named = self.layout.plan, {}
+        measures = int(self._at("measures")) - self.first
+        for index in range(len(planes) * len(ORIENTATIONS)):
+            plane, theta = divmod(index, len(ORIENTATIONS))
+            key = f"{planes[plane]}/{ORIENTATIONS[theta]}"
+            for scale in range(SCALES):
+                level = FIRST_LEVEL + scale
+                at, place = self._at("energies")[level], index * SCALES + scale
+                named[f"whitened/{key}/{level}"] = self._view(at, index, plan.level_shape(level))
+                named[f"scale/{key}/{level}"] = self._view(
+                    self._at("scales"), place, plan.map_shape
+                )
+            start = measures + 2 * (1 + index) * MEASURE
+            doubles = self.arena[start : start + 2 * MEASURE].view(np.float64)
+            named[f"statistics/{key}"] = doubles.reshape(SCALES, -1)
         return named
 
     def figure(self) -> tuple[np.ndarray, np.ndarray]:
@@ -232,7 +258,11 @@ def make_layout(plan: Plan) -> Layout:
     tables, arena = _Places(), _Places()
     own = config.own_pyramid
     corners = corner_level(plan.shape)
-    decorrelated = {corners + 1} if config.figure else set()
+    whitened = config.has(Channel.WHITENED)
+    scales = range(FIRST_LEVEL, FIRST_LEVEL + SCALES)  # levels whose energies are whitened
+    decorrelated = {*scales} if whitened else set()
+    if config.figure:
+        decorrelated.add(corners + 1)
     blocks = 0
     for level in range(LEVELS):
         height, width = plan.level_shape(level)
@@ -244,6 +274,8 @@ def make_layout(plan: Plan) -> Layout:
         geometry["planes"][level] = arena.take(height * width * plan.stored_planes)
         if level in decorrelated:
             geometry["whitened"][level] = arena.take(height * width * PLANES)
+        if whitened and level in scales:
+            geometry["energies"][level] = arena.take(height * width * ENERGIES)
         rows, columns = ENERGY_TILE
         blocks += -(-height // rows) * -(-width // columns)
         fade = 5 if config.border_attenuation else 0
@@ -292,6 +324,11 @@ def make_layout(plan: Plan) -> Layout:
     if config.figure:
         height, width = plan.level_shape(corners + 1)
         geometry["enclosed"] = arena.take(2 * PLANES * height * width)
+    if whitened:
+        for axis, n in enumerate(plan.map_shape):
+            geometry["border"][axis] = tables.put(attenuation(n, max(plan.map_shape) // 20))
+        height, width = plan.map_shape
+        geometry["scales"] = arena.take(ENERGIES * SCALES * height * width)
     geometry["maps"] = arena.take(plan.stored_features * SLOTS * halves * size)
     geometry["sums"] = arena.take(SUMS * size * (1 + rewritten))
     geometry["stats"] = arena.take(2 * (FEATURES * SLOTS * halves + SUMS))
@@ -328,9 +365,11 @@ def geometry_for(held: Layout, dtype: str, channels: int, past: bool) -> np.ndar
     weights = config.channel_weights(colour=channels == 3, past=past)
     features = held.plan.features_of(colour=channels == 3, past=past)
     numbers = [EVERY_FEATURE.index(feature) for feature in features]
+    numbers += [FEATURES] * (Channel.WHITENED in weights)
     geometry["features"][0, : len(numbers)] = numbers
     for index, channel in enumerate(Channel):
-        geometry["count"][0, index] = sum(each == channel for _, each in features)
+        count = sum(each == channel for _, each in features)
+        geometry["count"][0, index] = count or (channel in weights)
         geometry["weight"][0, index] = weights.get(channel, 0.0)
     integers = dtype != "float32"
     geometry["full"] = np.iinfo(dtype).max if integers and not config.linear else 1.0

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config import MAP_LEVEL, Channel
+from ..config import MAP_LEVEL, ORIENTATIONS, Channel
 from ..plan import SLOTS, corner_level
-from .layout import FIGURE_MAPS, FIRST_LEVEL, MEASURE_BLOCKS, SCAN_BLOCKS, Layout
+from .layout import FIGURE_MAPS, FIRST_LEVEL, MEASURE_BLOCKS, SCALES, SCAN_BLOCKS, Layout
 from .variant import has_colour
 
 # As in kernels/common.cuh.
@@ -39,7 +39,7 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
     The first one alone takes what differs from frame to frame, and leaves it for the others.
     """
     plan, config = layout.plan, layout.plan.config
-    own = config.own_pyramid
+    own, whitened = config.own_pyramid, config.has(Channel.WHITENED)
     features = len(plan.features_of(colour=channels == 3, past=past))
     decorrelated = 3 if has_colour(config, channels) else 1
     planes = decorrelated + config.has(Channel.FLICKER)
@@ -86,7 +86,8 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
 
     blocks = int(layout.geometry["first_block"][-1])
     if config.has(Channel.ORIENTATION):
-        launch("orientation", "orientation", (blocks, 1), COLUMNS, "tables", "arena")
+        given = "tables", "arena", np.int32(False)
+        launch("orientation", "orientation", (blocks, 1), COLUMNS, *given)
     if config.has(Channel.MOTION) and past:
         launch("motion", "motion", (blocks, 1), COLUMNS, "arena")
     taps = config.reduction_taps
@@ -100,6 +101,14 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
             if first >= 0
         )
         launch("whiten", "whiten", (_ceil(largest, THREADS), 1), THREADS, "arena")
+    if whitened:
+        energies = decorrelated * len(ORIENTATIONS)
+        tiles = int(layout.geometry["first_block"][FIRST_LEVEL + SCALES])
+        given = "tables", "arena", np.int32(True)
+        launch("whiten", "orientation", (tiles, decorrelated), COLUMNS, *given)
+        bring("whiten", "bring_scales", FIRST_LEVEL, energies * SCALES)
+        launch("whiten", "scale_statistics", (measuring, energies), THREADS, "arena")
+        launch("whiten", "unlikeness", (_ceil(size, THREADS), 1), THREADS, "tables", "arena")
     if config.figure:
         level = corner_level(plan.shape)
         height, width = plan.level_shape(level + 1)
@@ -109,14 +118,16 @@ def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> t
         blocks = _ceil(size, ADDED_PER_BLOCK)
         launch("figure", "corners", (blocks, 1), threads_per_map(size), "arena")
     widths = _outputs(taps, 2), _outputs(taps, 1), COLUMNS  # of tiles of centre levels 2, 3, 4
-    rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
-    tiles = sum(_ceil(plan.map_shape[0], rows) * _ceil(plan.map_shape[1], n) for n in widths)
-    grid = tiles, features
-    launch("centre_surround", "centre_surround", grid, COLUMNS, "tables", "arena", np.int32(rows))
     block = threads_per_map(size)
-    launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
+    if features:
+        rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
+        tiles = sum(_ceil(plan.map_shape[0], rows) * _ceil(plan.map_shape[1], n) for n in widths)
+        given = "tables", "arena", np.int32(rows)
+        launch("centre_surround", "centre_surround", (tiles, features), COLUMNS, *given)
+        launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
     parts = _ceil(size, ADDED_PER_BLOCK)
-    launch("combine", "combine", (parts, features), block, "tables", "call", "arena")
+    joined = parts, features + whitened
+    launch("combine", "combine", joined, block, "tables", "call", "arena")
     return tuple(launches)
 
 

@@ -78,6 +78,8 @@ def kernel_names(source: str, config: Config) -> tuple[str, ...]:
             return config.own_pyramid
         if name in ("plane_statistics", "whiten"):
             return config.whitens
+        if name in ("bring_scales", "scale_statistics", "unlikeness"):
+            return config.has(Channel.WHITENED)
         if name in ("flood", "bring_figures", "corners"):
             return config.figure
         return name != "motion" or config.has(Channel.MOTION)

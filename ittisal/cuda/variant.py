@@ -54,6 +54,7 @@ def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[s
         "OWN_PYRAMID": int(config.own_pyramid),
         "HAS_FLICKER": int(config.has(Channel.FLICKER)),
         "HAS_MOTION": int(config.has(Channel.MOTION)),
+        "HAS_WHITENED": int(config.has(Channel.WHITENED)),
         "WHITENS": int(config.whitens),
         "FIGURES": int(config.figure),
         "AVERAGES": int(config.averages),
