@@ -15,7 +15,7 @@ import pytest
 from test_stages import photo_like
 from tolerances import within
 
-from ittisal import BackendError, Config, Saliency, reference
+from ittisal import WHITENED, BackendError, Config, Saliency, reference
 from ittisal.cpu import describe
 
 
@@ -30,6 +30,25 @@ def test_the_map_does_not_depend_on_threads(shape, threads):
         wanted = one(frame)
         for _ in range(5):  # workers may or may not arrive in time
             np.testing.assert_array_equal(many(frame), wanted)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (485, 643), (33, 1999)])
+def test_nor_do_whitened_maps(shape):
+    frame = photo_like(shape)
+    with Saliency(shape, WHITENED, backend="cpu", threads=1) as one:
+        wanted = one(frame)
+    for threads in (2, 7):
+        with Saliency(shape, WHITENED, backend="cpu", threads=threads) as many:
+            for _ in range(5):
+                np.testing.assert_array_equal(many(frame), wanted)
+
+
+@pytest.mark.parametrize("value", [0, 1, 40, 255])
+def test_uniform_frames_are_nowhere_unlike(value):
+    for shape in ((32, 32), (33, 47), (129, 203)):
+        frame = np.full((*shape, 3), (value, value // 2, 255 - value), np.uint8)
+        with Saliency(shape, WHITENED, backend="cpu", threads=1) as model:
+            assert not model(frame).any()
 
 
 def test_models_of_different_threads_at_once():

@@ -159,8 +159,14 @@ class CpuBackend(OneByOne):
         start = time.perf_counter()
         ready = self.staged(frame)
         spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
+        config = self.plan.config
+        without = {
+            "motion": not config.has(Channel.MOTION),
+            "whiten": not config.whitens,
+            "figure": not config.figure,
+        }
         for index, name in enumerate(STAGES):
-            if name == "motion" and not self.levels:
+            if without.get(name):
                 continue
             start = time.perf_counter()
             if index == 0:
