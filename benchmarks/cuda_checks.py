@@ -37,6 +37,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "linear": {"linear": True},
     "video": {},
     "leaky": {"smoothing": "leaky", "split_cs": True},
+    "whitened": {},
+    "gaze": {},
+    "gaze_video": {
+        "weights": dict.fromkeys(dict(ittisal.VIDEO.weights), 1),  # every channel
+        "whitening_seconds": 0.1,
+        "smoothing": "leaky",
+    },
 }
 MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
@@ -56,18 +63,26 @@ class Case(NamedTuple):
 
 def config_of(reading: str) -> ittisal.Config:
     """The config that a reading's name stands for."""
-    bases = {"invt": ittisal.INVT, "video": ittisal.VIDEO, "leaky": ittisal.VIDEO}
+    bases = {
+        "invt": ittisal.INVT,
+        "video": ittisal.VIDEO,
+        "leaky": ittisal.VIDEO,
+        "whitened": ittisal.WHITENED,
+        "gaze": ittisal.GAZE,
+        "gaze_video": ittisal.GAZE,
+    }
     base = bases.get(reading, ittisal.ITTI_1998)
     return replace(base, **OPTIONS[reading])
 
 
 def small() -> list[Case]:
     """Odd, thin and tiny sizes for the presets; every option and every kind of frame once."""
-    found = [Case(reading, shape) for reading in ("itti1998", "invt", "video") for shape in ODD]
+    presets = "itti1998", "invt", "video", "whitened", "gaze"
+    found = [Case(reading, shape) for reading in presets for shape in ODD]
     found += [Case(reading, (129, 203)) for reading in OPTIONS]
     found += [
         Case(reading, (131, 197), dtype, channels, order)
-        for reading in ("itti1998", "video")
+        for reading in ("itti1998", "video", "gaze")
         for dtype in ("uint8", "uint16", "float32")
         for channels, order in ((3, "rgb"), (3, "bgr"), (1, "rgb"))
     ]
@@ -78,6 +93,7 @@ def large() -> list[Case]:
     """The sizes of cameras, for the presets; one of them for every option."""
     found = [Case("itti1998", (2160, 3840))]  # first: its reference takes longest
     found += [Case(reading, shape) for reading in ("itti1998", "invt") for shape in USUAL[::-1]]
+    found += [Case(reading, (1080, 1920)) for reading in ("whitened", "gaze")]
     return found + [Case(reading, (480, 640)) for reading in list(OPTIONS)[2:]]
 
 
@@ -256,7 +272,7 @@ import numpy as np
 import ittisal
 from benchmarks.scenes import scene
 shape = (int(sys.argv[1]), int(sys.argv[2]))
-for config in (ittisal.ITTI_1998, ittisal.INVT, ittisal.VIDEO):
+for config in (ittisal.ITTI_1998, ittisal.INVT, ittisal.VIDEO, ittisal.WHITENED, ittisal.GAZE):
     with ittisal.Saliency(shape, config, backend="cuda") as model:
         model(scene(shape))
         model(scene(shape, seed=1))
