@@ -15,8 +15,9 @@ import pytest
 from host_device import HostDevice
 from tolerances import THRESHOLD_REACH, correlation, within, within_past_threshold
 
-from ittisal import GAZE, INVT, ITTI_1998, VIDEO, Config, cpu, cuda, reference
+from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, cpu, cuda, reference
 from ittisal.config import Channel, Smoothing
+from ittisal.cpu import whiten
 from ittisal.cpu.backend import CpuBackend
 from ittisal.cuda.backend import CudaBackend
 from ittisal.cuda.layout import MEASURE, MEASURES
@@ -74,13 +75,17 @@ MOVING = {
 }
 # By statistics of the frame.
 WHITENING = {
+    "whitened": WHITENED,
     "gaze": GAZE,
     "gaze_invt": replace(INVT, figure=True),
 }
 # By those of the frames before.
 AVERAGING = {
     "gaze_video": replace(
-        GAZE, weights=VIDEO.weights, whitening_seconds=0.03, normalise_saliency=True
+        GAZE,
+        weights=dict.fromkeys(Channel, 1),
+        whitening_seconds=0.03,
+        normalise_saliency=True,
     ),
 }
 STILLS = CONFIGS | WHITENING
@@ -118,7 +123,7 @@ CASES += [
     (kind, name, shape)
     for kind in KINDS
     for name in WHITENING | AVERAGING
-    for shape in (FRAMED if name == "gaze" else FRAMED[:2])
+    for shape in (FRAMED if name in ("gaze", "whitened") else FRAMED[:2])
     if SUPPORTS[kind](EVERY[name])[0]
 ]
 
@@ -127,6 +132,8 @@ def has_stage(config, stage):
     """Whether a config needs a stage."""
     if stage in (Channel.ORIENTATION, Channel.MOTION):
         return config.has(Channel(stage))
+    if stage in ("centre_surround", "normalise"):
+        return config != WHITENED
     return {"whiten": config.whitens, "figure": config.figure}.get(stage, True)
 
 
@@ -152,14 +159,18 @@ READS = {
     "figure": ("pyramid/", "whitened/", "orientation/"),
     "centre_surround": ("pyramid/", "orientation/", "motion/"),
     "normalise": ("centre_surround/",),
-    "combine": ("centre_surround/", "figure", "corners"),
+    "combine": (
+        "centre_surround/", "feature/whitened_", "conspicuity/whitened", "figure", "corners",
+    ),
 }
 WRITES = {
     "opponency": PYRAMIDS,
     "pyramid": PYRAMIDS,
     "orientation": ("orientation/",),
     "motion": ("motion/",),
-    "whiten": ("statistics/", "whitened/"),
+    "whiten": (
+        "statistics/", "whitened/", "scale/", "feature/whitened_", "conspicuity/whitened",
+    ),
     "figure": ("enclosed/", "figure", "corners"),
     "centre_surround": ("centre_surround/",),
     "normalise": ("normalised/",),
@@ -240,7 +251,13 @@ def give_past(kind, backend, past):
         buffers = backend.layout if kind == "cpu" else backend.held()
         for level in range(2, plan.top_level + 1):
             buffers.plane(plan.before_plane, level)[:] = past.levels[level]
-    if plan.config.averages and kind == "cuda":
+    if plan.config.averages and kind == "cpu":
+        for usual, statistics in zip(
+            backend.whitening[whiten.USUAL], past.statistics.values(), strict=False
+        ):
+            count, columns = statistics.shape
+            usual[:count, :columns] = statistics
+    elif plan.config.averages:
         first = int(backend.layout.geometry["measures"]) + 2 * MEASURES * MEASURE
         usual = backend.arena[first : first + 2 * MEASURES * MEASURE].view(np.float64)
         for number, statistics in enumerate(past.statistics.values()):
@@ -298,6 +315,8 @@ def check_stage(kind, name, shape, stage, dtype="uint8", channels=3):
                 within_past_threshold("stage_motion", got, response, config.motion_threshold)
             elif key == "pyramid/flicker/2" and words and stage == "opponency":
                 within("stage_flicker_words", got, wanted)
+            elif key.startswith("statistics/"):
+                within("stage_statistics", got, wanted)
             else:
                 within(f"stage_{stage}", got, wanted)
         except AssertionError as error:
@@ -319,6 +338,7 @@ def test_stage_is_the_references(kind, name, shape, stage):
     [
         ("cpu", "itti1998"), ("cuda", "itti1998"), ("cuda", "linear"),
         ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"), ("cuda", "gaze"),
+        ("cuda", "whitened"),
     ],
 )  # fmt: skip
 def test_every_kind_of_frame(kind, name, dtype, channels, stage):
@@ -326,6 +346,13 @@ def test_every_kind_of_frame(kind, name, dtype, channels, stage):
     shape = (131, 197) if name in STILLS else (135, 203)
     if has_stage(EVERY[name], stage):
         check_stage(kind, name, shape, stage, dtype, channels)
+
+
+@pytest.mark.parametrize("stage", ["whiten", "combine"])
+def test_grey_frames_are_whitened_alone(stage):
+    """As above, in the one kind that differs, and smaller than any level 4 with a border."""
+    for shape in ((131, 197), (32, 32)):
+        check_stage("cpu", "whitened", shape, stage, "float32", 1)
 
 
 def test_the_movies_leave_nothing_untested():

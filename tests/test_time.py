@@ -24,11 +24,13 @@ FLICKER, MOTION = Config(weights={"flicker": 1}), Config(weights={"motion": 1})
 EMA, LEAKY = replace(ITTI_1998, smoothing="ema"), replace(ITTI_1998, smoothing="leaky")
 READINGS = {
     "video": VIDEO,
-    "video_invt": replace(INVT, weights=dict.fromkeys(Channel, 1), smoothing="leaky"),
+    "video_invt": replace(
+        INVT, weights=dict.fromkeys(Channel, 1), smoothing="leaky", whitening_seconds=0.1
+    ),
     "leaky": LEAKY,
 }
 COLOUR, STATIC = {"colour"}, {"intensity", "colour", "orientation"}
-EVERY = {channel.value for channel in Channel}
+EVERY = {channel.value for channel in Channel if VIDEO.has(channel)}
 TIMES = [0.0, 0.04, 0.05, 0.075, 0.2, 0.21]  # seconds; some closer than flicker's past lasts
 
 
