@@ -42,6 +42,17 @@ def test_a_record_tells_what_the_map_holds():
         assert record["mean"] == pytest.approx(saliency.mean(dtype=np.float64))
 
 
+def test_gaze_has_a_share_for_the_figure_itself():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 96, 128, 3)).astype(np.uint8)
+    with ittisal.stream(frames, ittisal.GAZE, backend="reference") as stream:
+        record = Records(stream)
+        records = [record(result) for result in stream]
+    assert record.header.endswith("share_intensity,share_colour,share_orientation,share_figure")
+    for told in records:
+        assert sum(told["shares"].values()) == pytest.approx(1, abs=1e-5)
+        assert told["shares"]["figure"] > 0
+
+
 def test_shares_sum_to_one_and_motion_has_none_at_first():
     _, records, _ = told(moving_square(4))
     for record in records:
