@@ -285,6 +285,25 @@ def test_config_reaches_the_model(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("preset", "parts"),
+    [
+        ("whitened", {"whitened"}),
+        ("gaze", {"intensity", "colour", "orientation", "figure", "corners"}),
+    ],
+)
+def test_parts_of_other_presets(tmp_path, preset, parts):
+    save(tmp_path / "photo.png")
+    ran = run(
+        "map", "photo.png", "--preset", preset, "--channels", "--backend", "reference", cwd=tmp_path
+    )
+    assert ran.status == 0, ran.err
+    names = {path.name for path in tmp_path.iterdir()} - {"photo.png"}
+    assert names == {f"photo.{part}.png" for part in {"saliency", *parts}}
+    again = run("map", ".", "--preset", preset, "--backend", "reference", cwd=tmp_path)
+    assert f"maps of earlier runs left out: {len(names)}" in again.err
+
+
 def test_overlay_and_channels(tmp_path):
     save(tmp_path / "photo.png")
     save(tmp_path / "grey.png", photo()[..., 0])
