@@ -11,16 +11,18 @@
 //   OWN_PYRAMID                     orientation has a 9-tap pyramid of its own
 //   HAS_FLICKER, HAS_MOTION         the channels that need a past
 //   HAS_WHITENED                    the channel of whitened energies
-//   WHITENS, FIGURES, AVERAGES      planes are decorrelated; for figures; by earlier frames'
-//   statistics SMOOTHED                        the map is smoothed over time OPERATOR, ALL_PEAKS,
-//   ITERATIONS the operator N NORM_OPPONENTS, NORM_SALIENCY   N on more sums FIXED_HUE the hue
-//   threshold is a fraction of 1, not of the frame GEOMETRY_BYTES, CALL_BYTES      sizeof(Geometry)
-//   and sizeof(Call) as the host has them
+//   WHITENS, FIGURES                planes are decorrelated; what is enclosed in them counts
+//   AVERAGES                        by the statistics of the frames before
+//   SMOOTHED                        the map is smoothed over time
+//   OPERATOR, ALL_PEAKS, ITERATIONS the operator N
+//   NORM_OPPONENTS, NORM_SALIENCY   N on more sums
+//   FIXED_HUE                       the hue threshold is a fraction of 1, not of the frame
+//   GEOMETRY_BYTES, CALL_BYTES      sizeof(Geometry) and sizeof(Call) as the host has them
 //
 // Every product that is added is an explicit fmaf, and the compiler fuses no other (--fmad=false):
 // so one source gives the same bits on every device, and on a host, but for the last bit of what
 // GPUs approximate (`reciprocal`, `root`). Reductions are of integers, or of maxima, which come out
-// alike in any order.
+// alike in any order, or of doubles in a fixed one.
 
 #if PIXEL_BITS == 8
 typedef unsigned char Pixel;
@@ -82,7 +84,7 @@ const float PLATEAU = 1e-4f;     // neighbours closer than this fraction of a ra
 const float DARK = 1e-9f;        // up to here, of 1, intensity has no hue
 const float FLAT = 1e-5f;        // a range under this fraction of the signal's counts as flat
 const float REST = 1e-3f;        // of full scale: less flicker is none where its background fades
-const float SOFT = 0.01f;         // standard deviations: what is less is hardly enclosed
+const float SOFT = 0.01f;        // standard deviations: what is less is hardly enclosed
 const float PROMOTION = 20.0f;   // N's values that double what a figure counts
 const double RIDGE = 1e-2;       // of the mean variance, added to each
 const double HALF_A_PEAK = 0.5;  // counts are shares; less than this is none
@@ -105,7 +107,7 @@ struct Geometry {
     int pairs;                    // bit per slot: the centre-surround pair exists
     int top;                      // coarsest level
     int own, before;              // numbers of the planes behind the features
-    int energies[LEVELS];         // of the decorrelated planes, where those are whitened
+    int energies[LEVELS];         // of the decorrelated planes, for the channel of those
     int scales;     // maps: the same at level 4, plane by plane, by orientation, by scale
     int border[2];  // tables: the fade of what is whitened, by axis
     int corners;    // level where corners are found; figures one above

@@ -20,7 +20,7 @@ from host_device import HostDevice
 from test_stages import CONFIGS, photo_like
 from tolerances import within
 
-from ittisal import GAZE, INVT, ITTI_1998, WHITENED, BackendError, Config, Saliency, enlarge
+from ittisal import GAZE, INVT, ITTI_1998, BackendError, Config, Saliency, enlarge
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda import sources, supports
 from ittisal.cuda.backend import CudaBackend
@@ -38,8 +38,7 @@ READINGS = {
     "invt": INVT,
     "split": CONFIGS["split"],
     "iterative": replace(CONFIGS["iterative"], normalise_saliency=True),
-    "gaze": GAZE,
-    "whitened": WHITENED,
+    "gaze": replace(GAZE, weights={"colour": 1, "orientation": 1, "whitened": 1}),
 }
 
 
@@ -561,15 +560,32 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+FIGURE_FAULTS = {
+    "water from one end": ("back < 2; ++back", "back < 1; ++back"),
+    "pits for peaks": ("% 2 ? 1.0f : -1.0f", "% 2 ? -1.0f : 1.0f"),
+    "the third least": ("fminf(fmaxf(fminf(a, b)", "fmaxf(fmaxf(fminf(a, b)"),
+    "the means left in": ("sums[at++] - sums[i] * sums[j]", "sums[at++]"),
+    "the inverse's columns": (
+        "sum -= lower[i][k] * inverse[k][j]",
+        "sum -= lower[k][j] * inverse[k][j]",
+    ),
+    "another scale's energies": (
+        "FIRST_LEVEL + blockIdx.y % SCALES",
+        "FIRST_LEVEL + blockIdx.y % 3",
+    ),
+    "no fade": ("i] = sum * fade;", "i] = sum + 0.0f * fade;"),
+}
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, *FIGURE_FAULTS])
 def test_a_fault_is_noticed(fault):
-    right, wrong = FAULTS[fault]
+    right, wrong = (FAULTS | FIGURE_FAULTS)[fault]
 
     def plant(text):
         assert right in text
         return text.replace(right, wrong)
 
-    assert noticed(plant, ["itti1998"])
+    assert noticed(plant, ["gaze" if fault in FIGURE_FAULTS else "itti1998"])
 
 
 # --- under the sanitizers ----------------------------------------------------------------------
