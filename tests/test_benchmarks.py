@@ -11,14 +11,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
+from tolerances import within
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import apart, cuda, cuda_checks, cuda_parts, cuda_timings  # noqa: E402
+import ittisal  # noqa: E402
+from benchmarks import (  # noqa: E402
+    apart,
+    contact_sheet,
+    cuda,
+    cuda_checks,
+    cuda_parts,
+    cuda_timings,
+    fixations,
+)
 from benchmarks.answers import agreement  # noqa: E402
 from benchmarks.bench_accuracy import maxima  # noqa: E402
 from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
@@ -381,3 +392,47 @@ def test_no_gpu_is_said_in_a_line(tmp_path):
     assert done.returncode == cuda.NO_GPU
     assert len(done.stderr.splitlines()) == 1 and "no GPU" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+# --- fixations -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small_dataset(tmp_path_factory):
+    """A few small images with made-up fixations."""
+    folder = tmp_path_factory.mktemp("made")
+    ittisal.datasets.generated(folder, images=2, size=(96, 128))
+    return folder
+
+
+def test_parts_of_gaze_are_scored(small_dataset, capsys, tmp_path):
+    """Every row runs; the first is the preset itself."""
+    kept = tmp_path / "scores.json"
+    assert fixations.main([str(small_dataset), "--json", str(kept), "--only", "gaze"]) == 0
+    table = capsys.readouterr().out
+    assert "| gaze  " in table
+    assert json.loads(kept.read_text())
+    image = ittisal.datasets.load(small_dataset).load_image(0)
+    shape = image.shape[0] // 16, image.shape[1] // 16
+    made = {name: row(image) for name, row in fixations.rows().items()}
+    assert all(saliency.shape == shape for saliency in made.values())
+    wanted = ittisal.Saliency(image.shape[:2], ittisal.GAZE, backend="reference")(image)
+    within("enlarged", made["gaze"], wanted)
+    within("order", made["gaze"], made["figure x corners"] * fixations.promotion(traced(image)))
+
+
+def traced(image):
+    return ittisal.Saliency(image.shape[:2], ittisal.GAZE, backend="reference").trace(image)
+
+
+def test_contact_sheet(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(contact_sheet, "COLUMNS", ("itti1998", "cv2:spectral_residual"))
+    monkeypatch.setenv("ITTISAL_BACKEND", "reference")
+    out = tmp_path / "sheet.png"
+    assert contact_sheet.main([str(small_dataset), str(out), "--images", "2"]) == 0
+    sheet = cv2.imread(str(out))
+    columns, row = 4, round(96 * contact_sheet.WIDTH / 128) + contact_sheet.GAP
+    assert sheet.shape[:2] == (
+        contact_sheet.HEADER + 2 * row,
+        columns * contact_sheet.WIDTH + (columns - 1) * contact_sheet.GAP,
+    )
