@@ -407,6 +407,21 @@ def test_npz_that_is_damaged(content, tiny, tmp_path):
         datasets.load(tmp_path)
 
 
+def test_npz_whose_bytes_were_changed(rng, tiny, tmp_path):
+    """Whatever zipfile, zlib and NumPy make of it, it is told as one thing."""
+    whole = np.frombuffer((tiny / "fixations.npz").read_bytes(), np.uint8)
+    refused = 0
+    for _ in range(300):
+        broken = whole.copy()
+        broken[rng.integers(len(whole), size=3)] = rng.integers(256, size=3)
+        (tmp_path / "fixations.npz").write_bytes(broken.tobytes())
+        try:
+            datasets.load(tmp_path)
+        except DataSetError:
+            refused += 1
+    assert refused > 100
+
+
 # --- fixations.csv -----------------------------------------------------------------------------
 
 
@@ -461,6 +476,20 @@ def test_csv_with_accents_in_names(tmp_path):
     data = datasets.load(folder_of(tmp_path, f"image,x,y\n{composed},1,2\n", decomposed))
     assert data.sizes.tolist() == [[48, 64]]
     assert data.load_image(0).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("names", [("7", "8"), ("Ann", "Ben")])
+def test_csv_in_which_some_subjects_are_not_told(names, tmp_path):
+    rows = [f"a.png,{x},2,{name}" for x, name in enumerate(["", *names, "", names[0]])]
+    data = datasets.load(folder_of(tmp_path, "\n".join(["image,x,y,subject", *rows]), "a.png"))
+    assert len(data.subjects) == 2 and (data.subject == -1).tolist() == [1, 0, 0, 1, 0]
+    assert data.subject[1] == data.subject[4] != data.subject[2]
+    assert data.order.tolist() == [-1, 0, 0, -1, 1]
+
+
+def test_csv_in_which_no_subject_is_told(tmp_path):
+    data = datasets.load(folder_of(tmp_path, "image,x,y,subject\na.png,1,2,\n", "a.png"))
+    assert not len(data.subjects) and data.order.tolist() == [-1]
 
 
 def test_csv_leaves_out_what_is_outside_and_counts(tmp_path):

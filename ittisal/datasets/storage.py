@@ -22,9 +22,9 @@ sigma_px         (N,) float32  Gaussian of the density, about one degree of visu
 ===============  ============  ============================================================
 
 `fixations.csv` has a line of headings and one line per fixation. `image`, `x` and `y` are
-needed; `subject` (a number or a name), `order` and `duration_ms` (or `duration`, in milliseconds)
-may follow, in any sequence, and other columns are passed over. It is UTF-8, separated by commas,
-semicolons or tabs.
+needed; `subject` (a number or a name; empty where unknown), `order` and `duration_ms` (or
+`duration`, in milliseconds) may follow, in any sequence, and other columns are passed over. It is
+UTF-8, separated by commas, semicolons or tabs.
 
 `dataset.json` may hold `name`, `source`, `licence`, `notes`, `sigma_px` (a number, for a table
 without; else 3 % of the longer side are taken), `upright` (false where positions are on the
@@ -39,7 +39,6 @@ import json
 import os
 import shutil
 import unicodedata
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,7 +176,7 @@ def _read_npz(table: Path, root: Path, name: str, about: dict[str, Any]) -> Data
             arrays = {key: archive[key] for key in ARRAYS}
     except DataSetError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of damaged archives zipfile, zlib and NumPy raise whatever comes
         raise DataSetError(
             f"{table} cannot be read: damaged, truncated, pickled or no .npz file ({error})"
         ) from error
@@ -353,25 +352,28 @@ class _Files:
 
 
 def _subjects(column: list[str] | None) -> Any:
-    """Numbers as given, or names counted from 0 in their sorted order."""
-    if column is None:
+    """Numbers as given, or names counted from 0 in their sorted order; unknown where empty."""
+    if column is None or not any(column):
         return UNKNOWN
     try:
-        numbers = np.array([int(text) for text in column])
+        numbers = np.array([int(text) if text else UNKNOWN for text in column])
         if numbers.min() >= UNKNOWN and numbers.max() <= np.iinfo(np.int16).max:
             return numbers
     except ValueError:
         pass
-    return np.unique(np.array(column), return_inverse=True)[1]
+    place = {name: i for i, name in enumerate(sorted(set(column) - {""}))}
+    return np.array([place.get(name, UNKNOWN) for name in column])
 
 
 def _order_of_rows(image: np.ndarray, subject: Any) -> Any:
-    """0, 1, 2... for the rows of each subject on each image; unknown without subjects."""
+    """0, 1, 2... for the rows of each subject on each image; unknown where the subject is."""
     if np.ndim(subject) == 0:
         return UNKNOWN
     seen: dict[tuple[int, int], int] = {}
-    order = np.empty(len(image), np.int32)
+    order = np.full(len(image), UNKNOWN, np.int32)
     for row, key in enumerate(zip(image.tolist(), subject.tolist(), strict=True)):
+        if key[1] == UNKNOWN:
+            continue
         order[row] = seen.get(key, 0)
         seen[key] = order[row] + 1
     return order
