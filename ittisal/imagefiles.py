@@ -76,7 +76,7 @@ def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     if header is None:
         height, width = decode(data, upright=upright).shape[:2]
         return height, width
-    _check_whole(data)
+    check_whole(data)
     return header[::-1] if upright and _orientation(data) >= 5 else header
 
 
@@ -107,7 +107,7 @@ def decode(data: bytes, *, upright: bool = True) -> np.ndarray:
     if data.startswith(_NPY):
         image = _decode_array(data)
     else:
-        _check_whole(data)
+        check_whole(data)
         image = _decode_image(data)
         if upright:
             image = _upright(image, _orientation(data))
@@ -218,7 +218,7 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _check_whole(data: bytes) -> None:
+def check_whole(data: bytes) -> None:
     """Refuse JPEG and PNG files whose end is missing: OpenCV 4 fills the rest with grey."""
     if data.startswith(_PNG) and b"IEND" not in data[-(1 << 16) :] and b"IEND" not in data:
         raise ImageError("is a truncated PNG file: its end (IEND) is missing")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import threading
+import unicodedata
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from tolerances import within
 
 import ittisal
 from ittisal import datasets, evaluation, metrics
-from ittisal.evaluation.folders import MapFolder
+from ittisal.evaluation.folders import MapFolder, read_map
 from ittisal.evaluation.run import chosen_images
 
 ALL = tuple(evaluation.METRICS)
@@ -460,6 +461,57 @@ def test_a_map_that_is_missing_double_or_broken_is_named(tiny, tmp_path):
         strict=True,
     ):
         assert words in reason and "maps:" in reason
+
+
+def test_one_map_is_not_taken_for_several_images(tmp_path):
+    """As in CAT2000, whose images are called 001.jpg, 002.jpg, ... in each category."""
+    images = ("Action/001.png", "Art/001.png", "Art/002.png")
+    (tmp_path / "maps").mkdir()
+    for name in ("001.npy", "002.npy"):
+        np.save(tmp_path / "maps" / name, np.ones((2, 2)))
+    folder = MapFolder(tmp_path / "maps")
+    with pytest.raises(ValueError, match=r"001.npy could be the map of Action/001.png or of Art/0"):
+        folder.path_of(images[0], images)
+    assert folder.path_of(images[2], images).name == "002.npy"
+    with pytest.raises(ValueError, match=r"of a.png or of a.jpg"):
+        np.save(tmp_path / "maps" / "a.npy", np.ones((2, 2)))
+        MapFolder(tmp_path / "maps").path_of("a.png", ("a.jpg", "a.png"))
+    (tmp_path / "maps/Art").mkdir()
+    (tmp_path / "maps/001.npy").rename(tmp_path / "maps/Art/001.npy")
+    folder = MapFolder(tmp_path / "maps")
+    assert folder.path_of(images[1], images).parent.name == "Art"
+    with pytest.raises(ValueError, match="could be"):  # it has none of its own
+        folder.path_of(images[0], images)
+
+
+def test_a_map_of_another_category_is_not_taken(copied, tmp_path):
+    """All the way: the image is left out, not scored on another image's map."""
+    names = [f"{kind}/1.png" for kind in "abcdef"]
+    for i, name in enumerate(names):
+        target = copied.root / name
+        target.parent.mkdir()
+        copied.path(i).rename(target)
+    data = replace(copied, images=tuple(names))
+    np.save(tmp_path / "1.npy", np.ones((12, 16)))
+    with pytest.raises(ValueError, match=r"none of 6 images .* could be the map of a/1.png or of"):
+        scored(data, [f"maps:{tmp_path}"])
+
+
+def test_maps_with_accents_in_their_names(tmp_path):
+    np.save(tmp_path / (unicodedata.normalize("NFD", "café") + ".npy"), np.ones((2, 2)))
+    assert MapFolder(tmp_path).path_of("café.png").suffix == ".npy"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_half_a_map_is_refused_and_prints_nothing(suffix, rng, tmp_path, capfd):
+    whole = cv2.imencode(suffix, rng.integers(256, size=(64, 80), dtype=np.uint8))[1].tobytes()
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(whole)
+    assert read_map(path).shape == (64, 80)
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(ValueError, match=rf"a{suffix} is a truncated"):
+        read_map(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_folder_without_maps(tmp_path):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 import numpy as np
 
+from ..imagefiles import ImageError, check_whole, silent
 from .scenes import Scene
 
 SUFFIXES = (".npy", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".webp", ".exr")
@@ -17,8 +20,9 @@ class MapFolder:
     """Maps of images by name.
 
     The map of `a/photo.jpg` is `a/photo.SUFFIX` or `a/photo.saliency.SUFFIX` in the folder, or else
-    the one file of that name anywhere below it. Suffixes: .npy (two dimensions), and pictures,
-    of which colour ones become grey. A map of another size than its image is resized, bilinearly.
+    the one file of that name anywhere below it, where only one image of the data set is called so.
+    Suffixes: .npy (two dimensions), and pictures, of which colour ones become grey. A map of
+    another size than its image is resized, bilinearly (a larger one by the mean of areas).
 
     Raises
     ------
@@ -36,7 +40,7 @@ class MapFolder:
         self._by_stem: dict[str, list[Path]] = {}
         for path in sorted(root.rglob("*")):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                relative = path.relative_to(root).with_suffix("").as_posix().removesuffix(OURS)
+                relative = _plain(path.relative_to(root)).removesuffix(OURS)
                 self._by_path.setdefault(relative, []).append(path)
                 self._by_stem.setdefault(PurePath(relative).name, []).append(path)
         if not self._by_path:
@@ -44,12 +48,25 @@ class MapFolder:
         self.resized: set[str] = set()
         self._lock = threading.Lock()
 
-    def path_of(self, name: str) -> Path:
-        """The file that holds an image's map. Raises ValueError where there is none, or two."""
-        plain = PurePath(name).with_suffix("").as_posix()
-        found = self._by_path.get(plain) or self._by_stem.get(PurePath(plain).name) or []
+    def path_of(self, name: str, images: tuple[str, ...] = ()) -> Path:
+        """The file that holds the map of one of these images.
+
+        Raises ValueError where there is none, or two, or where it could be another image's.
+        """
+        plain = _plain(name)
+        stem = PurePath(plain).name
+        by_path, by_stem = _named(images)
+        found, named = self._by_path.get(plain), by_path.get(plain, [])
         if not found:
-            raise ValueError(f"no map called {PurePath(plain).name} in {self.root}")
+            found, named = self._by_stem.get(stem), by_stem.get(stem, [])
+        rivals = [other for other in named if other != name]
+        if found and rivals:
+            raise ValueError(
+                f"{found[0]} could be the map of {name} or of {rivals[0]}; put maps into folders "
+                "like the images'"
+            )
+        if not found:
+            raise ValueError(f"no map called {stem} in {self.root}")
         if len(found) > 1:
             raise ValueError(f"two maps of one image: {found[0]} and {found[1]}; remove one")
         return found[0]
@@ -58,7 +75,7 @@ class MapFolder:
         """The map of a scene, of its size."""
         import cv2
 
-        saliency = read_map(self.path_of(scene.name))
+        saliency = read_map(self.path_of(scene.name, scene.dataset.images))
         if saliency.shape == scene.shape:
             return saliency
         with self._lock:
@@ -67,6 +84,23 @@ class MapFolder:
         smaller = height * width < saliency.size
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         return cv2.resize(saliency, (width, height), interpolation=how)
+
+
+def _plain(name: str | PurePath) -> str:
+    """A path without its suffix, its accents composed: macOS writes them apart."""
+    return unicodedata.normalize("NFC", PurePath(name).with_suffix("").as_posix())
+
+
+@lru_cache(maxsize=2)
+def _named(images: tuple[str, ...]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Images by their path without suffix, and by the last part of that."""
+    by_path: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
+    for name in images:
+        plain = _plain(name)
+        by_path.setdefault(plain, []).append(name)
+        by_stem.setdefault(PurePath(plain).name, []).append(name)
+    return by_path, by_stem
 
 
 def read_map(path: Path) -> np.ndarray:
@@ -83,9 +117,14 @@ def read_map(path: Path) -> np.ndarray:
         if path.suffix.lower() == ".npy":
             saliency = np.load(path, allow_pickle=False)
         else:
-            data = np.fromfile(path, np.uint8)  # by NumPy: cv2.imread fails on some names
-            saliency = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except (OSError, ValueError, EOFError, cv2.error) as error:
+            data = path.read_bytes()  # by Python: cv2.imread fails on some names
+            check_whole(data)
+            with silent():
+                picture = np.frombuffer(data, np.uint8)
+                saliency = cv2.imdecode(picture, cv2.IMREAD_UNCHANGED) if data else None
+    except ImageError as error:
+        raise ValueError(f"{path} {error}") from error
+    except (OSError, ValueError, EOFError, SyntaxError, cv2.error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if saliency is None:
         raise ValueError(f"{path} is not an image that OpenCV reads")
