@@ -600,6 +600,16 @@ def test_pictures(tiny):
     assert min(cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_COLOR).shape[:2]) > 300
 
 
+@pytest.mark.parametrize("name", ["co$t_$x^{.png", "フォト.png", "caf\udce9.png"])
+def test_pictures_of_images_with_any_name(name, copied):
+    copied.path(0).rename(copied.root / name)
+    data = replace(copied, images=(name, *copied.images[1:]), name=f"set {name}")
+    models = evaluation.models.as_models({f"model {name}": redness})
+    result = scored(data.subset([0, 1]), models, ["nss"])
+    assert evaluation.plot_scores(result, ".svg")
+    assert evaluation.plot_images(result, data, models, ".png")
+
+
 def test_pictures_need_matplotlib_and_a_known_suffix(monkeypatch):
     evaluation.check_plot(Path("scores.svg"))
     with pytest.raises(ValueError, match=r"pictures end in \.png"):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
             axis.errorbar(found.mean, place, xerr=reach, fmt="o", color=colour, ms=3.5, capsize=3.5)
         label = METRICS[metric].label
         axis.set_title(label if METRICS[metric].higher_is_better else f"{label} (lower is better)")
-        axis.set_yticks(places, names)
+        axis.set_yticks(places, [_plainly(name) for name in names])
         axis.set_ylim(-0.6, len(names) - 0.4)
         axis.margins(x=0.08)
         axis.grid(axis="x", color="#dddddd")
@@ -76,7 +77,7 @@ def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
         axis.tick_params(axis="y", length=0)
     for axis in axes.flat[len(result.metrics) :]:
         axis.set_visible(False)
-    figure.suptitle(textwrap.fill(_caption(result), round(13 * size[0])), fontsize=10)
+    figure.suptitle(_plainly(textwrap.fill(_caption(result), round(13 * size[0]))), fontsize=10)
     return _file(figure, suffix)
 
 
@@ -135,9 +136,10 @@ def plot_images(
                 )
                 axis.set_xlim(-0.5, scene.shape[1] - 0.5)
                 axis.set_ylim(scene.shape[0] - 0.5, -0.5)
-            label = METRICS[metric].label
-            above.set_title(f"{title}: {label} {scores[place]:.2f}\n{Path(name).name}", fontsize=9)
-    figure.suptitle(f"{chosen.name} on {result.dataset}: photographs and maps, with fixations")
+            score = f"{METRICS[metric].label} {scores[place]:.2f}"
+            above.set_title(f"{title}: {score}\n{_plainly(Path(name).name)}", fontsize=9)
+    title = f"{chosen.name} on {result.dataset}: photographs and maps, with fixations"
+    figure.suptitle(_plainly(title))
     return _file(figure, suffix)
 
 
@@ -157,6 +159,12 @@ def _file(figure: Any, suffix: str) -> bytes:
     out = io.BytesIO()
     # Without the date and with names that do not change, so that equal results give equal files.
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with rc_context({"svg.hashsalt": "ittisal"}):
+    with rc_context({"svg.hashsalt": "ittisal"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box is drawn
         figure.savefig(out, format=suffix[1:].lower(), metadata=metadata[suffix.lower()])
     return out.getvalue()
+
+
+def _plainly(name: str) -> str:
+    """A name as matplotlib draws it letter by letter: no formula, no bytes that are no text."""
+    return name.encode("utf-8", "replace").decode().replace("$", r"\$")
