@@ -106,13 +106,18 @@ def statistics(buffers, first, stride, pitch, measured, variant, group):
     """
     arena, levels, _, _, _ = buffers
     height, width = levels[MAP_LEVEL, HEIGHT], levels[MAP_LEVEL, WIDTH]
-    measured[:] = 0.0
+    for k in range(MAPS_WHITENED):  # entry by entry: whole arrays take seconds to compile
+        for j in range(1 + MAPS_WHITENED):
+            measured[k, j] = 0.0
     for y in range(height):
         add_sums(arena, first + y * pitch, stride, width, measured, variant, group)
-    measured[:, 0] /= height * width
+    for k in range(MAPS_WHITENED):
+        measured[k, 0] /= height * width
     for y in range(height):
         add_products(arena, first + y * pitch, stride, width, measured, variant, group)
-    measured[:, 1:] /= height * width
+    for k in range(MAPS_WHITENED):
+        for j in range(MAPS_WHITENED):
+            measured[k, 1 + j] /= height * width
 
 
 @inner
@@ -175,7 +180,8 @@ def triangle(statistics, count, signal, inverse):
         for j in range(k + 1):
             inverse[k, OFFSET] -= inverse[k, j] * statistics[j, 0]
         if np.sqrt(statistics[k, 1 + k]) <= FLAT * max(signal if k == 0 else 1.0, DARK):
-            inverse[k] = 0.0
+            for j in range(1 + MAPS_WHITENED):
+                inverse[k, j] = 0.0
 
 
 def singles(inverse, count: int) -> tuple[list[Value], Value]:
@@ -204,6 +210,12 @@ def halve_energies(arena, even, odd, stride, step, variant):
     """A pair of rows of all energies, on their way to level 4."""
     source = arena_rows(arena, even, odd, stride, tuple(range(COUNT)))
     halve(source, arena, step, variant.reduction, [unit(variant.reduction)] * COUNT)
+
+
+@inner
+def energy_pair(arena, even, odd, stride, where, variant):
+    """`halve_energies`, compiled once for its two uses."""
+    halve_energies(arena, even, odd, stride, where, variant)
 
 
 @inner
@@ -307,7 +319,7 @@ def scale_rows(buffers, whitening, level, plane, first, last, scratch, offsets, 
             output, output_stride = target + row * target_pitch, target_stride
         table = REDUCE * LEVELS + level
         where = step(halvings, table, pair, reach, state, pairs, output, output_stride)
-        halve_energies(arena, energies, energies + COUNT * pitch, pitch, where, variant)
+        energy_pair(arena, energies, energies + COUNT * pitch, pitch, where, variant)
         while (
             twice
             and row >= first_row
@@ -322,7 +334,7 @@ def scale_rows(buffers, whitening, level, plane, first, last, scratch, offsets, 
             where = step(
                 halvings, table, half_pair, reach, half_state, half_pairs, output, output_stride
             )
-            halve_energies(arena, half_rows, half_rows + half_room, 2 * half_room, where, variant)
+            energy_pair(arena, half_rows, half_rows + half_room, 2 * half_room, where, variant)
             half_pair += 1
 
 
@@ -383,7 +395,7 @@ def unlikeness(buffers, whitening, index, averaged, variant):
     statistics(buffers, scales, stride, pitch, measured, variant, "scales")
     usual = whitening[USUAL if averaged != 0 else MEASURED, group]
     inverse = whitening[TRIANGLES, group]
-    triangle(usual, MAPS_WHITENED, 1.0, inverse)
+    triangle(usual, np.int64(MAPS_WHITENED), 1.0, inverse)
     output = places[SCALES] + (3 * COUNT * MAPS_WHITENED + index) * stride
     for y in range(levels[MAP_LEVEL, HEIGHT]):
         row = y * pitch
