@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import re
 import signal
+import stat
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ittisal import cli, datasets, evaluation
+from ittisal import cli, datasets, evaluation, files
 from ittisal.cli import progress, score_table
 
 QUICK = ("--metric", "auc", "--metric", "nss", "--backend", "reference")
@@ -199,10 +203,76 @@ def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
     assert list(here.iterdir()) == []
 
 
+def full_disk(monkeypatch):
+    """Every file fails to be written, as `write` fails: without a file's name in the error."""
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace", fail)
+
+
+def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, run, monkeypatch):
+    full_disk(monkeypatch)
+    status, out, err = run(tiny, *QUICK, "--csv", "scores.csv")
+    assert status == 1 and "itti1998" in out
+    assert err == "ittisal evaluate: cannot write scores.csv: No space left on device\n"
+    assert list(here.iterdir()) == []
+
+
+def test_files_are_written_where_nobody_reads_standard_output(tiny, here, run, monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(score_table, "table", broken)
+    monkeypatch.setattr(cli, "_discard_stdout", lambda: None)
+    assert run(tiny, *QUICK, "--csv", "scores.csv", "--per-image", "images.csv")[0] == 141
+    assert sorted(path.name for path in here.iterdir()) == ["images.csv", "scores.csv"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_file_is_written_to_and_stays(tiny, here, run):
+    """/dev/null would become a file where root writes to it."""
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        status, _, _ = run(tiny, *QUICK, "--csv", "pipe")
+        assert status == 0 and stat.S_ISFIFO(os.stat("pipe").st_mode)
+        assert os.read(reader, 100).startswith(b"model,baseline,metric,mean")
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.skipif(os.fsdecode(b"\xe9") != "\udce9", reason="file names are Unicode here")
+def test_images_whose_names_are_no_text(tiny, here, run):
+    data = datasets.load(tiny)
+    datasets.save(data, "odd")
+    name = os.fsdecode(b"caf\xe9.png")
+    odd = datasets.load("odd")
+    odd.path(0).rename(odd.root / name)
+    with np.load("odd/fixations.npz") as table:
+        arrays = dict(table)
+    arrays["images"] = np.array([name, *odd.images[1:]])
+    np.savez("odd/fixations.npz", **arrays)
+    assert run("odd", *QUICK, "--per-image", "images.csv")[0] == 0
+    assert b"\ncaf\xe9.png,itti1998," in (here / "images.csv").read_bytes()
+
+
+def test_no_ceiling_where_some_observers_are_not_told(tiny, here, run):
+    data = datasets.load(tiny)
+    subject = np.where(np.arange(len(data.x)) % 5, data.subject, datasets.UNKNOWN)
+    datasets.save(replace(data, subject=subject), "some")
+    status, out, err = run("some", *QUICK)
+    assert status == 0 and "\nhumans" not in out
+    assert (
+        err == "ittisal evaluate: tiny does not tell who made each fixation: no baseline `humans`\n"
+    )
+
+
 def test_no_ceiling_where_observers_are_not_told_apart(tmp_path, run):
     datasets.generated(tmp_path / "alone", images=3, subjects=1)
     status, out, err = run(tmp_path / "alone", *QUICK)
-    assert status == 0 and "no baseline `humans`" in err and "\nhumans" not in out
+    assert status == 0 and "has one observer: no baseline `humans`" in err and "\nhumans" not in out
     status, _, err = run(tmp_path / "alone", *QUICK, "--model", "humans")
     assert status == 1 and "1 observer" in err
 
@@ -260,6 +330,8 @@ USAGE_ERRORS = [
     ("{tiny} --csv .", "--csv .: give a file"),
     ("{tiny} --csv - --json", "standard output takes one of --json and --csv -"),
     ("{tiny} --csv a.csv --per-image a.csv", "two results would go to one file"),
+    ("{tiny} --csv a.csv --per-image ./a.csv", "two results would go to one file"),
+    ("{tiny} --plot a.png --csv a.images.png", "two results would go to one file"),
     ("{tiny} --plot a.jpg", "pictures end in .png"),
     ("{tiny} --plot -", "--plot -: give a file"),
     ("{tiny} --backend gpu", "backend='gpu' is not one of"),

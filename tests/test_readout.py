@@ -14,7 +14,7 @@ import scipy.ndimage
 from tolerances import within
 
 import ittisal
-from ittisal import INVT, ITTI_1998, VIDEO, cli, datasets, evaluation, readout
+from ittisal import INVT, ITTI_1998, VIDEO, cli, datasets, evaluation, files, readout
 from ittisal.config import PRESETS
 from ittisal.readout import Observations, Readout
 from ittisal.readout.density import log_evidence, positions
@@ -377,6 +377,19 @@ def test_the_command_writes_a_table(run, folder, seen, tmp_path):
     facts = json.loads(path.read_text())["readouts"]["grey"]
     assert facts["fitted_on"]["images"] == 6 and facts["cross_validated"]["folds"] == 2
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_is_told_of_the_table_and_the_numbers_are_printed(
+    run, folder, tmp_path, monkeypatch
+):
+    def fail(*_):
+        raise OSError(28, "No space left on device")  # without a file's name, as `write` fails
+
+    monkeypatch.setattr(files.os, "replace", fail)
+    path = tmp_path / "table.json"
+    status, out, err = run(folder, *QUICK, "--out", path)
+    assert status == 1 and "fitted on all images" in out
+    assert err == f"ittisal readout: cannot write {path}: No space left on device\n"
 
 
 def test_the_command_skips_what_it_cannot_read(run, spoilt):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, evaluation, readout
-from ..files import write_whole
+from ..files import is_special
 from . import images, score_table
 from .errors import UsageError, reason
 from .options import count
@@ -65,7 +66,8 @@ maps:
 
   --readout adds a row for each preset and config: its maps under a fitted read-out, blur, power
   and centre bias (see `ittisal readout`). Cross-validated: the images are dealt to 5 folds, and
-  each is scored under the read-out fitted on the other folds.
+  each is scored under the read-out fitted on the other folds. All images are fitted on, also
+  with --limit.
 
 examples:
   ittisal evaluate osie                          itti1998 against all baselines
@@ -196,13 +198,12 @@ def _without_ceiling(
     models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
 ) -> list[evaluation.Model]:
     """The models without `humans` where nobody asked for it and it is not known who looked."""
-    if len(dataset.subjects) > 1 or "humans" in (args.model or ()):
+    known = not (dataset.subject == datasets.UNKNOWN).any()
+    if (known and len(dataset.subjects) > 1) or "humans" in (args.model or ()):
         return models
     if not args.quiet and any(model.name == "humans" for model in models):
-        print(
-            f"ittisal evaluate: {dataset.name} does not tell observers apart: no baseline `humans`",
-            file=sys.stderr,
-        )
+        why = "has one observer" if known else "does not tell who made each fixation"
+        print(f"ittisal evaluate: {dataset.name} {why}: no baseline `humans`", file=sys.stderr)
     return [model for model in models if model.name != "humans"]
 
 
@@ -245,12 +246,14 @@ class _Outputs:
                 continue
             if path in ("", STDOUT) or Path(path).is_dir():
                 raise UsageError(f"{name} {path}: give a file")
-            images.probe_directory(Path(path).parent, option=name)
+            if not is_special(Path(path)):
+                images.probe_directory(Path(path).parent, option=name)
         if len(on_stdout) > 1:
             raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
         self.stdout_taken = bool(on_stdout)
         files = [path for path in (self.csv, self.per_image, self.plot) if path not in (None, "-")]
-        if len(set(files)) < len(files):
+        files += [_pictures(Path(self.plot))] if self.plot else []
+        if len({os.path.realpath(path) for path in files}) < len(files):
             raise UsageError("two results would go to one file; give each its own")
         if self.plot:
             try:
@@ -264,27 +267,36 @@ class _Outputs:
         dataset: datasets.DataSet,
         models: list[evaluation.Model],
     ) -> None:
-        """Write all that was asked for."""
-        files: dict[str, bytes] = {}
-        for path, text in ((self.csv, result.to_csv), (self.per_image, result.per_image_csv)):
-            if path == STDOUT:
-                sys.stdout.write(text())
-            elif path:
-                files[path] = text().encode()
-        if self.plot:
-            plot = Path(self.plot)
-            files[self.plot] = evaluation.plot_scores(result, plot.suffix)
-            pictures = plot.with_name(f"{plot.stem}.images{plot.suffix}")
-            files[str(pictures)] = evaluation.plot_images(result, dataset, models, plot.suffix)
-        if self.json:
-            print(json.dumps(result.to_dict(), indent=1))
-        elif not self.stdout_taken:
-            columns = shutil.get_terminal_size((WIDTH, 24)).columns
-            print(score_table.table(result, columns if sys.stdout.isatty() else WIDTH))
-        for path, data in files.items():
-            write_whole(Path(path), data)
-            if not self.quiet:
-                print(f"ittisal evaluate: wrote {path}", file=sys.stderr)
+        """Write all that was asked for: whichever fails, the others are there."""
+        files = [(self.csv, result.to_csv), (self.per_image, result.per_image_csv)]
+        try:
+            for path, text in files:
+                if path and path != STDOUT:
+                    self._write(Path(path), text().encode("utf-8", "surrogateescape"))
+            if self.plot:
+                plot = Path(self.plot)
+                self._write(plot, evaluation.plot_scores(result, plot.suffix))
+                drawn = evaluation.plot_images(result, dataset, models, plot.suffix)
+                self._write(_pictures(plot), drawn)
+        finally:
+            for path, text in files:
+                if path == STDOUT:
+                    sys.stdout.write(text())
+            if self.json:
+                print(json.dumps(result.to_dict(), indent=1))
+            elif not self.stdout_taken:
+                columns = shutil.get_terminal_size((WIDTH, 24)).columns
+                print(score_table.table(result, columns if sys.stdout.isatty() else WIDTH))
+
+    def _write(self, path: Path, data: bytes) -> None:
+        images.write(path, data)
+        if not self.quiet:
+            print(f"ittisal evaluate: wrote {path}", file=sys.stderr)
+
+
+def _pictures(plot: Path) -> Path:
+    """Where the best and worst images go."""
+    return plot.with_name(f"{plot.stem}.images{plot.suffix}")
 
 
 def _percent(text: str) -> float:

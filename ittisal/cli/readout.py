@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, evaluation, readout
-from ..files import write_whole
 from . import images, options, score_table
 from .errors import UsageError, reason
 from .progress import Progress
@@ -117,22 +116,25 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise images.ImageError(str(error)) from error
 
-    if args.json:
-        own = {
-            "name": name,
-            "readout": asdict(fitted),
-            "by_fold": [asdict(each) for each in held_out.readouts],
-        }
-        print(json.dumps({**own, **scores.to_dict()}, indent=1))
-    else:
-        columns = shutil.get_terminal_size((WIDTH, 24)).columns
-        print(score_table.table(scores, columns if sys.stdout.isatty() else WIDTH))
-        print("\n".join(_numbers(fitted, held_out)))
-    if args.out is not None:
-        facts = _facts(name, scores, args.folds)
-        write_whole(Path(args.out), readout.updated(args.out, name, fitted, facts).encode())
-        if not args.quiet:
-            print(f"ittisal readout: wrote {name} to {args.out}", file=sys.stderr)
+    try:
+        if args.out is not None:
+            facts = _facts(name, scores, args.folds)
+            text = readout.updated(args.out, name, fitted, facts)
+            images.write(Path(args.out), text.encode())
+            if not args.quiet:
+                print(f"ittisal readout: wrote {name} to {args.out}", file=sys.stderr)
+    finally:  # whichever fails, the other is there
+        if args.json:
+            own = {
+                "name": name,
+                "readout": asdict(fitted),
+                "by_fold": [asdict(each) for each in held_out.readouts],
+            }
+            print(json.dumps({**own, **scores.to_dict()}, indent=1))
+        else:
+            columns = shutil.get_terminal_size((WIDTH, 24)).columns
+            print(score_table.table(scores, columns if sys.stdout.isatty() else WIDTH))
+            print("\n".join(_numbers(fitted, held_out)))
     return 1 if seen.skipped else 0
 
 
