@@ -345,6 +345,25 @@ def test_types_of_maps(rng, dtype):
         assert score(saliency[::-1].copy()[::-1], x, y) == score(saliency, x, y), name
 
 
+@pytest.mark.parametrize("unit", [2.0**-1060, 2.0**-660, 2.0**500, 2.0**1019])
+def test_the_unit_of_a_map_changes_no_score(rng, unit):
+    """Nor does it overflow, or make a map with a peak a constant one."""
+    saliency = rng.integers(-3, 8, (7, 9)).astype(float)
+    density = rng.random((7, 9))
+    x, y = fixations(rng, saliency.shape, 12)
+    for score in LOCATED.values():
+        within("same_maths", score(saliency * unit, x[:3], y[:3]), score(saliency, x[:3], y[:3]))
+    for name, score in COMPARED.items():
+        plain = saliency + 3 * (name == "kl")
+        within("same_maths", score(plain * unit, density), score(plain, density))
+        within("same_maths", score(density, (plain + 3) * unit), score(density, plain + 3))
+
+
+def test_negatives_may_lie_close_together_and_far_below():
+    saliency = np.array([[0, 2e-30, 1e10]], np.float32)
+    assert metrics.shuffled_auc(saliency, [2], [0], [0, 1], [0, 0]) == 1
+
+
 def test_prepared_maps_score_like_arrays(rng):
     saliency, density = rng.random((2, 12, 15))
     x, y = fixations(rng, saliency.shape, 10)
@@ -383,6 +402,9 @@ def test_bad_fixations(name):
     fails([1, math.nan], [1, 2], "fixation 1 at x=nan")
     fails([1, 2], [1], "one length")
     fails([[1]], [[1]], "1-D")
+    for bad in (["1"], [None], [1j], [True]):
+        with pytest.raises(TypeError, match="fixations are real numbers"):
+            LOCATED[name](SMALL, bad, [1])
 
 
 def test_bad_maps(rng):

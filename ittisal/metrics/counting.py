@@ -36,11 +36,11 @@ def counts(values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.n
     near = values
     if SPANS[0] < highest - lowest < SPANS[1]:
         scale = (BUCKETS - 1) / (highest - lowest)
-        # Clipped: thresholds may lie beyond the values.
-        bucket, wanted = (
-            np.clip((array - lowest) * scale, 0, BUCKETS - 1).astype(np.uint16)
-            for array in (values, thresholds)
-        )
+        with np.errstate(over="ignore"):  # thresholds may lie far beyond the values: clipped
+            bucket, wanted = (
+                np.clip((array - lowest) * scale, 0, BUCKETS - 1).astype(np.uint16)
+                for array in (values, thresholds)
+            )
         needed = np.zeros(BUCKETS, bool)
         needed[wanted] = True
         sizes = np.bincount(bucket, minlength=BUCKETS)

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+LARGEST_EXPONENT = 400  # of two: squares in float64, and sums of them, end at about 1000
+
 
 class PreparedMap:
     """A map that has been checked. Every score takes it in place of the array.
@@ -15,7 +17,8 @@ class PreparedMap:
     Attributes
     ----------
     values : float32 or float64 ndarray of shape (H, W)
-        Finite. Types that float32 holds exactly become float32, others float64.
+        Finite. Types that float32 holds exactly become float32, others float64. Values beyond
+        2^400, and maps below 2^-400, are scaled by a power of two, which changes no score.
 
     Examples
     --------
@@ -40,6 +43,10 @@ class PreparedMap:
             raise ValueError(
                 f"the map is {self.values[y, x]} at x={x}, y={y}; maps must be finite everywhere"
             )
+        # Squares and differences of such values would leave the range of numbers.
+        exponent = int(np.frexp(np.abs(self.values).max())[1])
+        if abs(exponent) > LARGEST_EXPONENT:
+            self.values = np.ldexp(self.values, -exponent)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -161,6 +168,8 @@ def pixels_of(
 
     Raises
     ------
+    TypeError
+        Not real numbers.
     ValueError
         No fixations, not 1-D, unequal numbers of x and y, or one outside `shape` (names it).
 
@@ -170,6 +179,8 @@ def pixels_of(
     (array([1, 0]), array([0, 0]))
     """
     x, y = np.asarray(x), np.asarray(y)
+    if any(array.size and array.dtype.kind not in "iuf" for array in (x, y)):
+        raise TypeError(f"fixations are real numbers; x is of type {x.dtype}, y {y.dtype}")
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(
             f"fixations are two 1-D arrays of one length; x has shape {x.shape}, y {y.shape}"
