@@ -269,6 +269,11 @@ def test_nothing_left_is_an_error(tiny, bad, reason):
         scored(tiny, {"bad": bad})
 
 
+def test_a_folder_is_no_data_set(folder):
+    with pytest.raises(TypeError, match=r"must be a DataSet, as `ittisal.datasets.load` reads"):
+        scored(str(folder), ["centre"])
+
+
 def test_a_fault_in_a_model_is_no_skipped_image(tiny):
     def faulty(image):
         raise KeyError("typo")
@@ -393,6 +398,12 @@ def test_every_preset_is_a_model():
     from ittisal.config import PRESETS
 
     assert [evaluation.model(name).name for name in PRESETS] == list(PRESETS)
+
+
+def test_one_name_is_no_list_of_letters(tiny):
+    one = scored(tiny, "centre", "auc")
+    assert (one.models, one.metrics) == (("centre",), ("auc",))
+    assert (one.scores == scored(tiny, ["centre"], ["auc"]).scores).all()
 
 
 def test_opencv_s_models(tiny):

@@ -195,13 +195,15 @@ def of_config(name: str, config: Config, *, backend: str = "auto") -> Model:
 
 
 def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) -> list[Model]:
-    """Models from names, models, or named functions of an image.
+    """Models from names (or one), models, or named functions of an image.
 
     Raises
     ------
     ValueError, OSError
         As `model`; two of one name, or none.
     """
+    if isinstance(given, str):
+        given = [given]
     if isinstance(given, Mapping):
         models = [_of_function(name, function) for name, function in given.items()]
     else:

@@ -39,12 +39,12 @@ def evaluate(
     Parameters
     ----------
     dataset : DataSet
-    models : mapping of name to callable, or iterable of names and Models
+    models : mapping of name to callable, iterable of names and Models, or one name
         A callable takes an image, uint8 RGB of shape (H, W, 3), and gives a map of shape (H, W),
         higher where more salient; it is called from several threads at once. Names are those of
         `model`: presets, `maps:DIR`, ..., and the baselines `uniform`, `centre`, `others` and
         `humans`.
-    metrics : iterable of str
+    metrics : iterable of str, or str
         Keys of `METRICS`; all by default.
     smooth_percent : float in [0, 50]
         Blur of models' maps: the Gaussian's sigma in percent of the image's longer side.
@@ -64,6 +64,8 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        `dataset` is none.
     ValueError
         A bad argument; or no image is left, saying why the first was skipped.
     OSError
@@ -84,6 +86,8 @@ def evaluate(
     >>> result.models, result.score("itti1998", "auc").mean > 0.5
     (('itti1998', 'centre'), True)
     """
+    if not isinstance(dataset, DataSet):
+        raise TypeError(f"dataset={dataset!r} must be a DataSet, as `ittisal.datasets.load` reads")
     chosen = as_models(models)
     names = check_metrics(metrics)
     if not 0 <= smooth_percent <= MAX_SMOOTH:

@@ -49,7 +49,7 @@ METRICS: dict[str, Metric] = {
 
 
 def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, each once, in the order given.
+    """The names (or the one name), each once, in the order given.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
     >>> check_metrics(["nss", "auc", "nss"])
     ('nss', 'auc')
     """
-    unique = tuple(dict.fromkeys(names))
+    unique = tuple(dict.fromkeys([names] if isinstance(names, str) else names))
     for name in unique:
         if name not in METRICS:
             raise ValueError(f"no metric {name!r}; the metrics are: {', '.join(METRICS)}")
