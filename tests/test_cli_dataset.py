@@ -131,6 +131,26 @@ def test_convert_says_what_is_wrong(tiny, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"files"}
 
 
+def test_convert_looks_at_the_output_before_it_reads(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(datasets, "read_published", None)
+    monkeypatch.setattr(datasets, "check", None)
+    (tmp_path / "file").touch()
+    for name in ("mit1003", "table"):
+        status, _, err = main(capsys, "convert", name, tmp_path, tmp_path / "file")
+        assert (status, "exists and is not empty; give a new folder" in err) == (1, True)
+
+
+def test_convert_a_table_with_missing_images(tmp_path, capsys):
+    rows = "a.png,1,2\nb.png,1,2\nc.png,1,2\na.png,1,2\na.png,900,2\n"
+    source = folder_of(tmp_path / "d", "image,x,y\n" + rows, "a.png", "c.png")
+    (source / "c.png").write_bytes(b"no picture")
+    status, out, err = main(capsys, "convert", "table", source, tmp_path / "out", "--json")
+    assert status == 1 and "b.png cannot be read" in err and "c.png is not an image" in err
+    data = datasets.load(tmp_path / "out")
+    assert (data.images, data.left_out, len(data.x)) == (("a.png",), 1, 2)
+    assert json.loads(out)["images"] == 1
+
+
 def test_check(tiny, capsys):
     status, out, err = main(capsys, "check", tiny)
     assert (status, err) == (0, "")

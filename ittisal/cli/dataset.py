@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import datasets
+from ..datasets.storage import refuse_used
 from . import images
 from .errors import UsageError
 from .progress import Progress
@@ -155,9 +156,11 @@ def _print_filled(label: str, text: str) -> None:
 def run_convert(args: argparse.Namespace) -> int:
     """Write our format; 1 if something had to be left out."""
     images.require_opencv()
+    refuse_used(Path(args.output))  # before reading, which can take minutes
     with _Bar(args) as bar:
         if args.name == TABLE:
             data, problems = datasets.check(args.source, bar.step)
+            data = _with_files(data)
             if args.sigma:
                 data = replace(data, sigma_px=np.full(len(data), args.sigma))
         else:
@@ -168,6 +171,14 @@ def run_convert(args: argparse.Namespace) -> int:
     with _Bar(args) as bar:
         datasets.save(data, args.output, link=args.link, progress=bar.step)
     return _report(args, data, problems, Path(args.output))
+
+
+def _with_files(data: datasets.DataSet) -> datasets.DataSet:
+    """Without the images that are missing or could not be read, as published sets are converted."""
+    kept = [i for i in range(len(data)) if data.path(i).is_file() and data.sizes[i].all()]
+    if len(kept) in (0, len(data)):  # saving none is refused
+        return data
+    return replace(data.subset(kept), left_out=data.left_out)
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -182,6 +193,7 @@ def run_check(args: argparse.Namespace) -> int:
 def run_generate(args: argparse.Namespace) -> int:
     """Write the tiny data set."""
     images.require_opencv()
+    refuse_used(Path(args.output))
     data = datasets.generated(args.output, images=args.images, seed=args.seed)
     return _report(args, data, [], Path(args.output))
 

@@ -416,8 +416,7 @@ def save(
             f"{len(missing)} of {len(dataset)} images are missing, as {dataset.path(missing[0])}; "
             "restore them, or save a subset"
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataSetError(f"{folder} exists and is not empty; give a new folder")
+    refuse_used(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = temporary(folder.parent.resolve())
@@ -433,6 +432,15 @@ def save(
     except OSError as error:
         where = error.filename2 or error.filename or folder
         raise DataSetError(f"cannot write {where}: {error.strerror}") from error
+
+
+def refuse_used(folder: Path) -> None:
+    """Raise DataSetError where something is that a data set would be written over."""
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DataSetError(f"{folder} exists and is not empty; give a new folder")
+    except OSError as error:
+        raise DataSetError(f"{folder}: {error.strerror}") from error
 
 
 def _write(
