@@ -81,6 +81,21 @@ def test_frames_do_not_remember_each_other(reading):
         np.testing.assert_array_equal(saliency(backend, frames[1]), second)
 
 
+def test_floods_too_large_for_shared_memory_are_the_same():
+    """As of frames of 768 by 1024; they lie in the arena."""
+
+    def less(text):
+        assert text.count("HELD = 11 << 10") == 1
+        return text.replace("HELD = 11 << 10", "HELD = 8")
+
+    frame, config = photo_like(SHAPE), READINGS["gaze"]
+    wanted = make(config=config).trace(frame)
+    for order in host_kernels.ORDERS:
+        got = make(config=config, order=order, seed=3, source=less).trace(frame)
+        for key in ("enclosed/intensity/on", "enclosed/blue_yellow/off", "saliency"):
+            np.testing.assert_array_equal(got[key], wanted[key])
+
+
 def test_kinds_of_frame_take_turns():
     backend = make()
     kinds = [photo_like(SHAPE, dtype, n) for dtype in ("uint8", "float32") for n in (3, 1)]

@@ -160,7 +160,11 @@ READS = {
     "centre_surround": ("pyramid/", "orientation/", "motion/"),
     "normalise": ("centre_surround/",),
     "combine": (
-        "centre_surround/", "feature/whitened_", "conspicuity/whitened", "figure", "corners",
+        "centre_surround/",
+        "feature/whitened_",
+        "conspicuity/whitened",
+        "figure",
+        "corners",
     ),
 }
 WRITES = {
@@ -169,7 +173,11 @@ WRITES = {
     "orientation": ("orientation/",),
     "motion": ("motion/",),
     "whiten": (
-        "statistics/", "whitened/", "scale/", "feature/whitened_", "conspicuity/whitened",
+        "statistics/",
+        "whitened/",
+        "scale/",
+        "feature/whitened_",
+        "conspicuity/whitened",
     ),
     "figure": ("enclosed/", "figure", "corners"),
     "centre_surround": ("centre_surround/",),
