@@ -343,6 +343,27 @@ def test_an_interrupt_ends_it_and_begins_no_other_image(tiny):
     assert not [each for each in threading.enumerate() if each.name.startswith("ittisal-evaluate")]
 
 
+def test_sizes_that_alternate_are_worked_out_once_each(tmp_path, monkeypatch):
+    """More sizes than are kept, as in MIT1003."""
+    rng = np.random.default_rng(0)
+    names = [f"{i:02}.png" for i in range(18)]
+    for i, name in enumerate(names):
+        picture = np.zeros((40 + i % 6, 50, 3), np.uint8)
+        (tmp_path / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    rows = [f"{name},{x:.1f},{y:.1f}" for name in names for x, y in rng.uniform(0, 40, (5, 2))]
+    (tmp_path / "fixations.csv").write_text("\n".join(["image,x,y", *rows]))
+    made = []
+
+    def counted(x, y, shape, sigma):
+        if len(x) > 5:  # not those of one image
+            made.append(shape)
+        return metrics.fixation_map(x, y, shape, sigma)
+
+    monkeypatch.setattr(evaluation.scenes, "fixation_map", counted)
+    result = scored(datasets.load(tmp_path), ["others"], ["auc"])
+    assert sorted(made) == [(40 + i, 50) for i in range(6)] and result.images == tuple(names)
+
+
 def test_progress_is_told_of_every_image(copied):
     copied.path(3).unlink()
     calls = []

@@ -105,6 +105,8 @@ def evaluate(
     treatment = Treatment(float(smooth_percent), bool(centre_bias))
     everyone = Everyone(dataset)
     indices = chosen_images(len(dataset), limit)
+    # By size, so that what is kept of the last sizes (`Everyone`, models) is made once for each.
+    indices.sort(key=lambda i: (*dataset.sizes[i], dataset.sigma_px[i]))
 
     def score(index: int) -> tuple[int, np.ndarray] | str:
         return _score(Scene(dataset, index, everyone), chosen, names, treatment)
