@@ -147,8 +147,8 @@ class Config:
     ----------
     weights : mapping of channel to number >= 0
         Relative weight of each conspicuity map in the sum: equal for the channels of P98 (eq. 8),
-        0 for flicker, motion and whitened. They are divided by their sum over the channels that a frame
-        has; a channel of weight 0 is not computed.
+        0 for flicker, motion and whitened. They are divided by their sum over the channels that a
+        frame has; a channel of weight 0 is not computed.
     opponency : Opponency
         The two colour planes.
     hue_reference, hue_threshold : HueReference, float in [0, 1)
@@ -508,7 +508,8 @@ WHITENED = Config(
 decorrelated oriented energies of a place are. Predicts fixations better than `itti1998`."""
 
 GAZE = Config(opponency=Opponency.LINEAR, figure=True)
-"""Where people look in photographs: corners on figures, those promoted that pop out. See `benchmarks/FIXATIONS.md`."""
+"""Where people look in photographs: corners on figures, those promoted that pop out. See
+`benchmarks/FIXATIONS.md`."""
 
 PRESETS: dict[str, Config] = {
     "itti1998": ITTI_1998,

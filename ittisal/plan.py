@@ -118,7 +118,11 @@ class Plan:
 def corner_level(shape: tuple[int, int]) -> int:
     """The level where corners are found; figures are found one above (`reference.corner_level`)."""
     level = CENTRE_LEVELS[0]
-    while max(shape) >> level > CORNERS_ACROSS and min(shape) >> (level + 2) >= 4:
+    while (
+        max(shape) >> level > CORNERS_ACROSS
+        and min(shape) >> (level + 2) >= 4
+        and level + 2 <= TOP_LEVEL
+    ):
         level += 1
     return level
 

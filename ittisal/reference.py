@@ -447,10 +447,13 @@ def corner_level(shape: tuple[int, int]) -> int:
     """The level where corners are found; figures are found one above.
 
     The first from 2 on whose longer side has at most CORNERS_ACROSS samples, so that a picture's
-    figures are much the same at any resolution; but the shorter side keeps some.
+    figures are much the same at any resolution; but the shorter side keeps some, and the level
+    above exists.
     """
     level = CENTRE_LEVELS[0]
     while max(shape) >> level > CORNERS_ACROSS and min(shape) >> (level + 2) >= 4:
+        if level + 1 == TOP_LEVEL:
+            break
         level += 1
     return level
 

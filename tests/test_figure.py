@@ -1,4 +1,4 @@
-"""Whitening and figures in the reference: against arithmetic by hand, and what must hold of them."""
+"""Whitening and figures in the reference: arithmetic by hand, and what must hold of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from tolerances import alike, within
 
 from ittisal import GAZE, ITTI_1998, WHITENED, Saliency, reference
+from ittisal.config import ORIENTATIONS
 from ittisal.plan import corner_level
 
 PRESETS = pytest.mark.parametrize("config", [WHITENED, GAZE], ids=["whitened", "gaze"])
@@ -91,17 +92,16 @@ def test_water_finds_its_way_round_a_spiral():
 def spiral(side):
     """Low ground that winds from the border to the middle, walls of 1 between."""
     ground = np.ones((side, side))
-    y, x, turn = 0, 1, 0
-    ground[0, 1] = ground[1, 1] = 0
-    y, lengths = 1, [side - 3, side - 3]
-    while lengths[-1] > 0:
-        lengths += [lengths[-1], lengths[-1] - 2] if len(lengths) > 2 else [lengths[-1]]
-    for length in lengths:
+    y, x = 1, 1
+    ground[0, 1] = ground[1, 1] = 0  # the way out
+    lengths = [side - 3] * 3
+    while lengths[-1] > 2:
+        lengths += [lengths[-1] - 2] * 2
+    for turn, length in enumerate(lengths):
         dy, dx = [(0, 1), (1, 0), (0, -1), (-1, 0)][turn % 4]
         for _ in range(length):
             y, x = y + dy, x + dx
             ground[y, x] = 0
-        turn += 1
     return ground
 
 
@@ -145,7 +145,9 @@ def test_soft_root():
 
 
 def test_corners_need_three_directions():
-    e = {theta: np.array([[value]]) for theta, value in zip((0, 45, 90, 135), (4, 1, 3, 2))}
+    e = {
+        theta: np.array([[value]]) for theta, value in zip(ORIENTATIONS, (4, 1, 3, 2), strict=True)
+    }
     assert reference.corners(e) == 2
 
 
@@ -154,7 +156,7 @@ def test_corners_need_three_directions():
     [
         ((32, 32), 2), ((480, 640), 2), ((600, 800), 2), ((768, 1024), 2), ((720, 1280), 3),
         ((1080, 1920), 3), ((1920, 1080), 3), ((2160, 3840), 4), ((4320, 7680), 5),
-        ((32, 5000), 2), ((100, 5000), 3),
+        ((32, 5000), 2), ((100, 5000), 3), ((2048, 65536), 7), ((65536, 65536), 7),
     ],
 )  # fmt: skip
 def test_corner_level_is_the_plans_too(shape, level):
