@@ -850,6 +850,10 @@ def test_mit1003_recordings_that_are_missing_or_wrong(tmp_path):
     with pytest.raises(DataSetError, match=r"i2.mat holds 0 structures; one is expected"):
         read_published("mit1003", files)
     shutil.rmtree(files / "DATA")
+    (files / "DATA/ajs").mkdir(parents=True)
+    with pytest.raises(DataSetError, match=r"no fixations: 2 of 2 recordings are missing, as"):
+        read_published("mit1003", files)
+    shutil.rmtree(files / "DATA")
     (files / "DATA").mkdir()
     with pytest.raises(DataSetError, match=r"DATA holds no folder of a subject; unpack DATA.zip"):
         read_published("mit1003", files)

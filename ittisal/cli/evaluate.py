@@ -123,7 +123,7 @@ def add_parser(commands: Any) -> None:
         help="N images only, spread evenly over the data set",
     )
     add("--json", action="store_true", help="one JSON object on standard output, no table")
-    add("--csv", metavar="FILE", help="means and intervals, a row per model and score")
+    add("--csv", metavar="FILE", help="means and intervals, a row per model and score; - is stdout")
     add("--per-image", metavar="FILE", help="CSV of scores, a row per image and model; - is stdout")
     add(
         "--plot",

@@ -85,7 +85,7 @@ class Gathering:
                 f"names of files in {self.root}, endings included"
             )
         if not sum(len(row[0]) for row in self._rows):
-            raise DataSetError(f"{self.name}: no fixations")
+            raise DataSetError(": ".join([f"{self.name}: no fixations", *self.problems[:1]]))
         image, x, y, subject, order, duration = (
             np.concatenate(column) for column in zip(*self._rows, strict=True)
         )
