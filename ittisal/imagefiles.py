@@ -152,7 +152,7 @@ def _decode_image(data: bytes) -> np.ndarray:
 def _decode_array(data: bytes) -> np.ndarray:
     try:
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # of damaged files NumPy raises whatever comes
         raise ImageError(f"is a damaged, truncated or pickled .npy file: {error}") from error
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))

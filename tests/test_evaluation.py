@@ -17,9 +17,10 @@ import pytest
 from tolerances import within
 
 import ittisal
-from ittisal import datasets, evaluation, metrics
+from ittisal import datasets, evaluation, imagefiles, metrics
 from ittisal.evaluation.folders import MapFolder, read_map
 from ittisal.evaluation.run import chosen_images
+from ittisal.imagefiles import ImageError
 
 ALL = tuple(evaluation.METRICS)
 BASELINES = tuple(evaluation.BASELINES)
@@ -544,6 +545,26 @@ def test_half_a_map_is_refused_and_prints_nothing(suffix, rng, tmp_path, capfd):
     with pytest.raises(ValueError, match=rf"a{suffix} is a truncated"):
         read_map(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_arrays_whose_headers_are_damaged(tmp_path):
+    """NumPy's errors of these are of many types, as of its parser."""
+    path = tmp_path / "a.npy"
+    np.save(path, np.ones((4, 4)))
+    whole = path.read_bytes()
+    for wrong in (whole.replace(b")", b"("), whole.replace(b"}", b" "), whole[:9], whole[:100]):
+        path.write_bytes(wrong)
+        with pytest.raises(ValueError, match=r"a.npy cannot be read"):
+            read_map(path)
+        with pytest.raises(ImageError, match=r"damaged, truncated or pickled .npy"):
+            imagefiles.read(path)
+
+
+def test_maps_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    np.save(tmp_path / "a.npy", np.ones((4, 4)))
+    assert MapFolder(Path("~")).path_of("a.png") == tmp_path / "a.npy"
 
 
 def test_a_folder_without_maps(tmp_path):

@@ -33,7 +33,7 @@ class MapFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root = root.expanduser()  # shells leave the ~ of maps:~/mine
         if not root.is_dir():
             raise NotADirectoryError(20, "is no folder of maps", str(root))
         self._by_path: dict[str, list[Path]] = {}
@@ -124,7 +124,7 @@ def read_map(path: Path) -> np.ndarray:
                 saliency = cv2.imdecode(picture, cv2.IMREAD_UNCHANGED) if data else None
     except ImageError as error:
         raise ValueError(f"{path} {error}") from error
-    except (OSError, ValueError, EOFError, SyntaxError, cv2.error) as error:
+    except Exception as error:  # of damaged files NumPy raises whatever comes
         raise ValueError(f"{path} cannot be read: {error}") from error
     if saliency is None:
         raise ValueError(f"{path} is not an image that OpenCV reads")
