@@ -314,6 +314,14 @@ def test_read_outs_need_five_images(tiny, run):
     assert status == 1 and out == "" and "--readout: folds=5" in err
 
 
+def test_what_left_too_few_images_for_read_outs_is_told(tmp_path, run):
+    data = datasets.generated(tmp_path / "five", images=5)
+    data.path(1).unlink()
+    status, _, err = run(tmp_path / "five", *QUICK, "--readout")
+    assert status == 1 and f"{data.images[1]}: " in err.splitlines()[0]
+    assert "number of images, 4" in err.splitlines()[1]
+
+
 USAGE_ERRORS = [
     ("", "DATASET"),
     ("none", "none"),

@@ -653,6 +653,18 @@ def test_pictures(tiny):
     assert min(cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_COLOR).shape[:2]) > 300
 
 
+def test_fixations_are_drawn_on_their_pixels(tiny, monkeypatch):
+    """Pixel 0 is from 0 to 1, for the picture and for the fixations."""
+    monkeypatch.setattr(evaluation.plots, "_file", lambda figure, suffix: figure)
+    models = evaluation.models.as_models({"redness": redness})
+    one = tiny.subset([0])
+    axes = evaluation.plot_images(scored(one, models), one, models).axes
+    for axis in axes[:2]:
+        assert tuple(axis.images[0].get_extent()) == (0, 160, 120, 0)
+        assert (axis.get_xlim(), axis.get_ylim()) == ((0, 160), (120, 0))
+        assert (axis.collections[0].get_offsets() == np.stack([one.x, one.y], axis=1)).all()
+
+
 @pytest.mark.parametrize("name", ["co$t_$x^{.png", "フォト.png", "caf\udce9.png"])
 def test_pictures_of_images_with_any_name(name, copied):
     copied.path(0).rename(copied.root / name)

@@ -225,6 +225,8 @@ def _with_readouts(
         try:
             held_out = readout.cross_validated(seen)
         except ValueError as error:
+            for i, why in seen.skipped.items():
+                print(f"ittisal evaluate: {dataset.images[i]}: {why}", file=sys.stderr)
             raise images.ImageError(f"--readout: {error}") from error
         found.append(held_out.model(f"{model.name} read-out"))
     return found

@@ -123,8 +123,11 @@ def plot_images(
             name = result.images[place]
             scene = Scene(dataset, where[name])
             above, below = axes[2 * row, column], axes[2 * row + 1, column]
-            above.imshow(scene.image)
-            below.imshow(chosen.map(scene, result.treatment).values, cmap="inferno")
+            # A pixel reaches from its number to the next, as in the fixations.
+            extent = (0, scene.shape[1], scene.shape[0], 0)
+            above.imshow(scene.image, extent=extent)
+            values = chosen.map(scene, result.treatment).values
+            below.imshow(values, cmap="inferno", extent=extent)
             for axis, edge in ((above, "black"), (below, "white")):
                 axis.scatter(
                     scene.x,
@@ -134,8 +137,8 @@ def plot_images(
                     edgecolors=edge,
                     linewidths=0.5,
                 )
-                axis.set_xlim(-0.5, scene.shape[1] - 0.5)
-                axis.set_ylim(scene.shape[0] - 0.5, -0.5)
+                axis.set_xlim(*extent[:2])
+                axis.set_ylim(*extent[2:])
             score = f"{METRICS[metric].label} {scores[place]:.2f}"
             above.set_title(f"{title}: {score}\n{_plainly(Path(name).name)}", fontsize=9)
     title = f"{chosen.name} on {result.dataset}: photographs and maps, with fixations"
