@@ -205,6 +205,27 @@ def test_smoothing_is_in_percent_of_the_longer_side(tiny):
         assert weights.sum() == pytest.approx(1, abs=1e-4)
 
 
+def test_smoothing_makes_nothing_of_nothing():
+    """Rounding in the blur would give a constant map differences, which AUC and NSS magnify."""
+    for value in np.random.default_rng(0).random(40):
+        smoothed = evaluation.Treatment(3.0)(np.full((97, 131), value, np.float32))
+        assert (smoothed == np.float32(value)).all()
+
+
+@pytest.mark.parametrize("unit", [2.0**-600, 2.0**-140, 2.0**900])
+def test_smoothing_keeps_maps_of_any_unit(tiny, unit):
+    plain, scaled = ({"model": lambda im, u=u: im[..., 0] * u} for u in (1.0, unit))
+    how = {"smooth_percent": 3.0, "limit": 2}
+    within("same_maths", scored(tiny, scaled, **how).scores, scored(tiny, plain, **how).scores)
+
+
+def test_what_is_not_finite_is_told_where_it_is_before_smoothing():
+    broken = np.ones((40, 60))
+    broken[20, 50] = np.nan
+    with pytest.raises(ValueError, match="the map is nan at x=50, y=20"):
+        evaluation.Treatment(3.0)(broken)
+
+
 def test_centre_bias_is_the_stated_formula(tiny):
     scene = evaluation.Scene(tiny, 0)
     model = evaluation.Model("ones", lambda scene: np.ones(scene.shape, np.float32))
@@ -390,6 +411,11 @@ def test_bad_models(tiny, models, message):
         scored(tiny, models)
 
 
+def test_a_function_needs_a_name(tiny):
+    with pytest.raises(TypeError, match="is no name; give functions in a mapping"):
+        scored(tiny, [redness])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -476,6 +502,15 @@ def test_maps_of_another_size_are_resized_and_said_so_once(tiny, tmp_path):
     large = folder.map(evaluation.Scene(tiny, 0)).values
     inner = (np.arange(160) + 0.5) / 4 - 0.5
     within("same_maths", large[60], np.clip(inner, 0, 39))
+
+
+def test_constant_maps_of_another_size_stay_constant(tiny, tmp_path):
+    """Rounding would give them differences, which AUC and NSS magnify."""
+    for value in np.random.default_rng(0).random(10):
+        for size in ((37, 53), (200, 300)):
+            np.save(tmp_path / f"{Path(tiny.images[0]).stem}.npy", np.full(size, value))
+            found = MapFolder(tmp_path).map_of(evaluation.Scene(tiny, 0))
+            assert found.shape == (120, 160) and (found == value).all()
 
 
 def test_a_map_that_is_missing_double_or_broken_is_named(tiny, tmp_path):

@@ -81,6 +81,8 @@ class MapFolder:
         with self._lock:
             self.resized.add(scene.name)
         height, width = scene.shape
+        if saliency.min() == saliency.max():  # rounding would make differences of nothing
+            return np.full(scene.shape, saliency.flat[0])
         smaller = height * width < saliency.size
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         return cv2.resize(saliency, (width, height), interpolation=how)

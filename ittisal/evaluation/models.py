@@ -46,13 +46,11 @@ class Treatment:
         if self.smooth_percent:
             import cv2
 
-            sigma = self.smooth_percent / 100 * max(saliency.shape)
-            saliency = cv2.GaussianBlur(
-                np.ascontiguousarray(saliency, np.float32),
-                (0, 0),
-                sigma,
-                borderType=cv2.BORDER_REFLECT,
-            )
+            prepared = prepare(saliency)  # before what is not finite spreads
+            saliency = prepared.values
+            if not prepared.constant:  # else rounding would make differences of nothing
+                sigma = self.smooth_percent / 100 * max(saliency.shape)
+                saliency = cv2.GaussianBlur(saliency, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
         return centre_biased(saliency) if self.centre_bias else saliency
 
 
@@ -201,13 +199,15 @@ def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) 
     ------
     ValueError, OSError
         As `model`; two of one name, or none.
+    TypeError
+        A function without a name.
     """
     if isinstance(given, str):
         given = [given]
     if isinstance(given, Mapping):
         models = [_of_function(name, function) for name, function in given.items()]
     else:
-        models = [item if isinstance(item, Model) else model(item) for item in given]
+        models = [item if isinstance(item, Model) else _named(item) for item in given]
     names = [each.name for each in models]
     for name in names:
         if names.count(name) > 1:
@@ -215,6 +215,12 @@ def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) 
     if not models:
         raise ValueError(f"no model is given; give {SPECS}")
     return models
+
+
+def _named(spec: Any) -> Model:
+    if not isinstance(spec, str):
+        raise TypeError(f"model {spec!r} is no name; give functions in a mapping, by their names")
+    return model(spec)
 
 
 def _of_function(name: str, function: Callable[[np.ndarray], Any]) -> Model:

@@ -65,7 +65,7 @@ def evaluate(
     Raises
     ------
     TypeError
-        `dataset` is none.
+        `dataset` is no DataSet, or a model neither a name nor a Model.
     ValueError
         A bad argument; or no image is left, saying why the first was skipped.
     OSError
