@@ -35,7 +35,8 @@ models:
   itti1998, ...           a preset, at the image's size, as `ittisal map` makes it
   config:FILE             this package's model by a .toml or .json file of config fields
   maps:DIR                maps made elsewhere: files called like the images (photo.png, photo.npy,
-                          photo.saliency.png); resized where their size differs, which is said
+                          photo.saliency.png), in folders like theirs where names repeat; resized
+                          where their size differs, which is said
   cv2:spectral_residual, cv2:fine_grained
                           OpenCV's
   uniform, centre, others, humans
