@@ -226,6 +226,14 @@ def test_what_is_not_finite_is_told_where_it_is_before_smoothing():
         evaluation.Treatment(3.0)(broken)
 
 
+def test_no_centre_bias_on_negative_values(tiny):
+    """It would favour the border, as of a log density."""
+    models = {"model": lambda im: np.log(0.001 + im[..., 0] / 256)}
+    assert scored(tiny, models, smooth_percent=3).images == tiny.images
+    with pytest.raises(ValueError, match=r"model: the map is -.* a centre bias would lower what"):
+        scored(tiny, models, centre_bias=True)
+
+
 def test_centre_bias_is_the_stated_formula(tiny):
     scene = evaluation.Scene(tiny, 0)
     model = evaluation.Model("ones", lambda scene: np.ones(scene.shape, np.float32))

@@ -42,7 +42,7 @@ class Treatment:
     centre_bias: bool = False
 
     def __call__(self, saliency: np.ndarray) -> np.ndarray:
-        """The map as it is scored."""
+        """The map as it is scored. Raises ValueError for a centre bias on negative values."""
         if self.smooth_percent:
             import cv2
 
@@ -51,7 +51,14 @@ class Treatment:
             if not prepared.constant:  # else rounding would make differences of nothing
                 sigma = self.smooth_percent / 100 * max(saliency.shape)
                 saliency = cv2.GaussianBlur(saliency, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-        return centre_biased(saliency) if self.centre_bias else saliency
+        if not self.centre_bias:
+            return saliency
+        if saliency.min() < 0:
+            raise ValueError(
+                f"the map is {saliency.min():g} somewhere, and a centre bias would lower what is "
+                "negative; subtract the minimum, or give exp of a log density"
+            )
+        return centre_biased(saliency)
 
 
 AS_IT_IS = Treatment()
