@@ -415,17 +415,30 @@ def whiten(
     """Uncorrelated maps of unit variance: the solution z of L z = x - mean, L L' the covariance.
 
     AWS (Garcia-Diaz et al. 2012) whitens by principal components. By Cholesky's triangle the
-    first map stays what it is, and each next one is what those before do not predict. A map
-    whose standard deviation is flat next to its signal's scale becomes 0.
+    first map stays what it is, and each next one is what those before do not predict. A map that
+    does not vary becomes 0.
     """
-    mean, covariance = statistics[:, 0], statistics[:, 1:]
-    ridge = RIDGE * np.trace(covariance) / len(maps)
-    lower = np.linalg.cholesky(covariance + (ridge + DARK**2) * np.eye(len(maps)))
-    x = np.stack([m.ravel() for m in maps]) - mean[:, None]
-    z = np.linalg.solve(lower, x)
-    flat = np.sqrt(np.diag(covariance)) <= FLAT * np.maximum(scales, DARK)
-    z[flat] = 0
+    x = np.stack([m.ravel() for m in maps]) - statistics[:, :1]
+    z = np.linalg.solve(triangle(statistics), x)
+    z[~varies(statistics, scales)] = 0
     return [row.reshape(maps[0].shape) for row in z]
+
+
+def triangle(statistics: np.ndarray) -> np.ndarray:
+    """L, from a covariance with a ridge: what hardly varies is not blown up."""
+    covariance, n = statistics[:, 1:], len(statistics)
+    ridge = RIDGE * np.trace(covariance) / n + DARK**2
+    return np.linalg.cholesky(covariance + ridge * np.eye(n))
+
+
+def varies(statistics: np.ndarray, scales: list[float]) -> np.ndarray:
+    """For each map, whether its standard deviation is not flat next to its signal's scale."""
+    return np.sqrt(np.diag(statistics[:, 1:])) > FLAT * np.maximum(scales, DARK)
+
+
+def usual(own: np.ndarray, before: np.ndarray | None, scales: list[float]) -> np.ndarray:
+    """The statistics to whiten by: of the frames before, or, if nothing varied in them, one's own."""
+    return own if before is None or not varies(before, scales).any() else before
 
 
 def to_map_level(x: np.ndarray, level: int, shape: tuple[int, int], config: Config) -> np.ndarray:
@@ -438,6 +451,11 @@ def to_map_level(x: np.ndarray, level: int, shape: tuple[int, int], config: Conf
 def unlikeness(energies: list[np.ndarray], statistics: np.ndarray) -> np.ndarray:
     """|z|^2 of one orientation's energies at several scales, whitened together (AWS)."""
     return np.sum([z**2 for z in whiten(energies, statistics, [1.0] * len(energies))], axis=0)
+
+
+def flat_heights(statistics: np.ndarray, scales: list[float]) -> np.ndarray:
+    """What is flat next to each map's signal, in the units of its whitened map."""
+    return FLAT * np.maximum(scales, DARK) / np.diag(triangle(statistics))
 
 
 # --- figure and ground -------------------------------------------------------------------------
@@ -603,15 +621,15 @@ def trace(
 
     if config.whitens:
         names = [name for name in PLANES if name in planes]
-        out["statistics/planes"] = statistics([out[f"pyramid/{n}/{MAP_LEVEL}"] for n in names])
-        usual = out["statistics/planes"]
-        if past is not None and config.averages:
-            usual = past.statistics["planes"]
         signals = [brightest, *[1.0] * (len(names) - 1)]
+        own = statistics([out[f"pyramid/{name}/{MAP_LEVEL}"] for name in names])
+        before = past.statistics if past is not None and config.averages else {}
+        by = usual(own, before.get("planes"), signals)
+        out["statistics/planes"] = own
 
         def whitened(level: int) -> dict[str, np.ndarray]:
             maps = [out[f"pyramid/{name}/{level}"] for name in names]
-            return dict(zip(names, whiten(maps, usual, signals), strict=True))
+            return dict(zip(names, whiten(maps, by, signals), strict=True))
 
     if Channel.WHITENED in weights:
         energies: dict[str, list[np.ndarray]] = {}
@@ -625,14 +643,12 @@ def trace(
                     energies.setdefault(f"{name}/{theta}", []).append(scale)
         for key, maps in energies.items():
             out[f"statistics/{key}"] = statistics(maps)
-            usual_ = out[f"statistics/{key}"]
-            if past is not None and config.averages:
-                usual_ = past.statistics[key]
-            name = f"whitened_{key.replace('/', '_')}"
-            out[f"feature/{name}"] = unlikeness(maps, usual_)
-            sums[Channel.WHITENED].append(
-                attenuate(out[f"feature/{name}"], max(map_shape) // 20)
-            )
+            scale_usual = usual(out[f"statistics/{key}"], before.get(key), [1.0] * len(maps))
+            unlike = unlikeness(maps, scale_usual)
+            if not varies(own, signals).any():  # all of it is as unlike what came before
+                unlike = np.zeros(map_shape)
+            out[f"feature/whitened_{key.replace('/', '_')}"] = unlike
+            sums[Channel.WHITENED].append(attenuate(unlike, max(map_shape) // 20))
 
     for name in (name for name in FEATURE_CHANNEL if name in features):
         levels, channel = features[name], FEATURE_CHANNEL[name]
@@ -672,10 +688,13 @@ def trace(
     if config.figure:
         level = corner_level(shape)
         total = np.zeros_like(out[f"pyramid/intensity/{level + 1}"])
-        for name, z in whitened(level + 1).items():
+        least = flat_heights(by, signals)
+        for (name, z), flat in zip(whitened(level + 1).items(), least, strict=True):
             out[f"whitened/{name}/{level + 1}"] = z
-            out[f"enclosed/{name}/on"], out[f"enclosed/{name}/off"] = enclosed(z)
-            total = total + sum(soft_root(out[f"enclosed/{name}/{s}"]) for s in ("on", "off"))
+            for side, heights in zip(("on", "off"), enclosed(z), strict=True):
+                heights = heights if heights.max() > flat else np.zeros_like(heights)
+                out[f"enclosed/{name}/{side}"] = heights
+                total = total + soft_root(heights)
         out["figure"] = to_map_level(total, level + 1, map_shape, config)
         out["corners"] = corners(
             {
@@ -723,7 +742,8 @@ def passed(
     }
     if past is not None and config.averages:
         share = 1 - np.exp(-elapsed / config.whitening_seconds)
-        for name, before in past.statistics.items():
+        for name in statistics.keys() & past.statistics.keys():
+            before = past.statistics[name]
             statistics[name] = before + share * (statistics[name] - before)
     return Past(background, brightest, levels, traced["saliency"], statistics)
 

@@ -93,7 +93,17 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
                                    : sink_down(ground, sign, water, height, width);
         still = over_block(int(sank), Sum()) ? 0 : still + 1;
     }
-    for (int i = threadIdx.x; i < size; i += blockDim.x) depth[i] = water[i] - sign * ground[i];
+    // None where it is flat next to the plane's signal.
+    float deepest = 0.0f;
+    for (int i = threadIdx.x; i < size; i += blockDim.x)
+        deepest = fmaxf(deepest, water[i] - sign * ground[i]);
+    deepest = over_block(deepest, Higher());
+    const int plane = blockIdx.x / 2;
+    const float signal = plane == 0 ? arena[g.found + BRIGHTEST] : 1.0f;
+    const float unit = whitener_at<PLANES>(g, arena, 0)->inverse[plane * (plane + 1) / 2 + plane];
+    const bool flat = deepest <= FLAT * fmaxf(signal, DARK) * unit;
+    for (int i = threadIdx.x; i < size; i += blockDim.x)
+        depth[i] = flat ? 0.0f : water[i] - sign * ground[i];
 }
 
 // --- figures and corners -------------------------------------------------------------------------

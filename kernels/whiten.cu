@@ -66,6 +66,24 @@ __device__ void find_whitener(const double* moments, const float (&scales)[COUNT
     }
 }
 
+// Whether any of COUNT maps varies, next to their signals' scales.
+template <int COUNT>
+__device__ bool varies(const double* moments, const float (&scales)[COUNT]) {
+    bool any = false;
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) {
+        const double flat = double(FLAT) * double(fmaxf(scales[i], DARK));
+        any = any || moments[i * (COUNT + 1) + 1 + i] > flat * flat;
+    }
+    return any;
+}
+
+// The planes' signals: the frame's brightest pixel, and 1 for colours.
+__device__ __forceinline__ void plane_signals(const Geometry& g, const float* arena,
+                                              float (&scales)[PLANES]) {
+    for (int k = 0; k < PLANES; ++k) scales[k] = k == 0 ? arena[g.found + BRIGHTEST] : 1.0f;
+}
+
 // Mean and covariance of COUNT maps, by several blocks; the last goes on to their whitener. Sums
 // are taken in a fixed order.
 template <int COUNT>
@@ -114,7 +132,8 @@ __device__ void measure(const Geometry& g, float* arena, const Stack& maps, int 
                 i == j ? fmax(product, 0.0) : product;
         }
     }
-    const bool averaged = AVERAGES && arena[g.found + PAST] != 0.0f;
+    // The frames before, unless nothing varied in them.
+    const bool averaged = AVERAGES && arena[g.found + PAST] != 0.0f && varies<COUNT>(usual, scales);
     find_whitener<COUNT>(averaged ? usual : own, scales, *whitener_at<COUNT>(g, arena, number));
 }
 
@@ -122,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     plane_statistics(const __grid_constant__ Geometry g, float* arena) {
     arena += size_t(blockIdx.z) * g.frame;
     float scales[PLANES];
-    for (int k = 0; k < PLANES; ++k) scales[k] = k == 0 ? arena[g.found + BRIGHTEST] : 1.0f;
+    plane_signals(g, arena, scales);
     measure<PLANES>(g, arena, {arena + plane_at(g, 0, MAP_LEVEL), map_size(g)}, 0, scales);
 }
 
@@ -233,8 +252,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const int size = map_size(g), width = g.width[MAP_LEVEL];
     const int i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= size) return;
-    float sum = 0.0f;
-    for (int energy = 0; energy < 4 * PLANES; ++energy) {
+    float sum = 0.0f, signals[PLANES];
+    plane_signals(g, arena, signals);
+    // Where the frame does not vary, all of it is as unlike what came before.
+    const double* planes = reinterpret_cast<const double*>(arena + g.measures);
+    const int energies = varies<PLANES>(planes, signals) ? 4 * PLANES : 0;
+    for (int energy = 0; energy < energies; ++energy) {
         const float* maps = arena + g.scales + energy * SCALES * size + i;
         float z[SCALES];
 #pragma unroll

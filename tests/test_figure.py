@@ -238,3 +238,44 @@ def test_linear_opponency():
     rgb = np.array([[[0.2, 0.5, 0.9]]])
     red_green, blue_yellow = reference.opponency(rgb, replace(ITTI_1998, opponency="linear"))
     within("hand", [red_green[0, 0], blue_yellow[0, 0]], [-0.3, 0.55])
+
+
+# --- every backend -----------------------------------------------------------------------------
+
+
+def textured(seed, shape=(96, 128)):
+    """Coloured blocks of eight pixels."""
+    small = np.random.default_rng(seed).integers(0, 256, (shape[0] // 8, shape[1] // 8, 3))
+    return np.kron(small, np.ones((8, 8, 1))).astype(np.uint8)
+
+
+def test_grey_and_colour_frames_take_turns(backend):
+    """What a colour frame leaves in the buffers is no part of a grey one's map."""
+    colour, grey = textured(1), textured(2)[..., 0].copy()
+    model = Saliency(grey.shape, GAZE, backend=backend, threads=1)
+    for frame in (colour, grey, colour, grey):
+        within("float32", model(frame), reference.saliency(frame, GAZE))
+
+
+def test_nothing_stands_out_where_all_touches_the_border(backend):
+    """Then what is enclosed is rounding, and must not be made a picture of."""
+    frame = np.empty((240, 320, 3), np.uint8)
+    frame[:] = (90, 120, 30)
+    frame[:120, 100:200] = (255, 3, 60)
+    model = Saliency(frame.shape[:2], GAZE, backend=backend, threads=1)
+    assert (model(frame) == 0).all()
+
+
+@PRESETS
+def test_frames_of_one_colour_between_others(backend, config):
+    """By statistics of the frames before: none after black, no noise after texture."""
+    config = replace(config, whitening_seconds=0.5)
+    flat = np.full((96, 128, 3), 90, np.uint8)
+    frames = [np.zeros_like(flat), textured(1), textured(2), flat, textured(1)]
+    model, truth = (
+        Saliency(flat.shape[:2], config, backend=name, threads=1) for name in (backend, "reference")
+    )
+    for index, frame in enumerate(frames):
+        got, wanted = model(frame), truth(frame)
+        within("float32", got, wanted)
+        assert (got.max() > 0) == (index not in (0, 3)), index

@@ -60,6 +60,8 @@ class Past:
         lag = -math.log(SHARE)
         self._seconds = lag * FLICKER_SECONDS
         self._count = CUT_FRAMES
+        if config.averages:
+            self._seconds = max(self._seconds, lag * config.whitening_seconds)
         if config.smoothing is Smoothing.LEAKY:
             self._seconds = max(self._seconds, lag * config.smoothing_seconds)
         elif config.smoothing is Smoothing.EMA and config.smoothing_rate < 1:

@@ -107,6 +107,7 @@ class CpuBackend(OneByOne):
         self.layout = make_layout(plan, threads)
         self.offsets = np.zeros(run.OFFSETS * threads, np.int64)
         self.whitening = np.zeros(whiten.SHAPE)
+        self.change = np.zeros(whiten.SHAPE[1:])
         self.partials = np.zeros((run.SCAN_TASKS, 3))
         self.team = Team(threads)
         settings = self.layout.settings
@@ -236,7 +237,9 @@ class CpuBackend(OneByOne):
             measured, usual, _ = self.whitening
             if self.plan.config.averages:
                 renewal = self.moment.renewal if self.moment.past else 1.0
-                usual += renewal * (measured - usual)
+                np.subtract(measured, usual, out=self.change)
+                self.change *= renewal
+                usual += self.change
             was, becomes, held = kind.memory
             kind.memory = becomes, was, held
             fading = numbers[run.BACKGROUND] - numbers[run.BRIGHTEST]

@@ -69,7 +69,9 @@ def fill_grounds(buffers, inverse, count, level):
                     z += np.float32(inverse[k, j]) * arena[at + j * stride]
                 arena[ground + place + k] = z
                 arena[ground + place + half + k] = -z
-            for k in range(FLOOD_LANES):  # those without a plane stay 0
+            for k in range(count, half):  # a grey frame may follow one with colours
+                arena[ground + place + k] = arena[ground + place + half + k] = np.float32(0)
+            for k in range(FLOOD_LANES):
                 arena[water + place + k] = HIGH if not border else arena[ground + place + k]
 
 
@@ -117,18 +119,32 @@ def flood(arena, ground, height, width):
 
 
 @simd.function()
-def depth_row(arena, ground, water, output, width):
-    """The soft roots of how far each ground is under water, summed, for a row of places."""
+def deepest(arena, ground, water, places, output):
+    """How deep each water is at most."""
     lanes = FLOOD_LANES
+    most = simd.Carry(arena.load(ground, lanes) * 0.0)
+    for at in simd.span(0, places * lanes, lanes):
+        depth = arena.load(water + at, lanes) - arena.load(ground + at, lanes)
+        most.set(simd.maximum(depth, most.get()))
+    arena.store(output, most.get())
+
+
+@simd.function()
+def depth_row(arena, ground, water, kept, output, width):
+    """The soft roots of how far each ground is under water, summed, for a row of places. `kept`
+    holds 1 or 0 for each ground.
+    """
+    lanes = FLOOD_LANES
+    keep = arena.load(kept, lanes)
     for x in simd.span(0, width, 1):
         at = x * lanes
-        depth = arena.load(water + at, lanes) - arena.load(ground + at, lanes)
+        depth = (arena.load(water + at, lanes) - arena.load(ground + at, lanes)) * keep
         arena.store(output + x, simd.total(simd.root(depth + SOFT) - SOFT**0.5))
 
 
 @inner
-def enclosed_map(buffers, whitening, scratch, variant):
-    """How enclosed each place is, at level 4."""
+def enclosed_map(buffers, whitening, brightest, scratch, variant):
+    """How enclosed each place is, at level 4; nowhere, where all depths are flat next to the signal."""
     arena, levels, _, places, settings = buffers
     level = settings[CORNER_LEVEL] + 1
     height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
@@ -137,10 +153,17 @@ def enclosed_map(buffers, whitening, scratch, variant):
     ground = places[FLOOD]
     flood(arena, ground, height, width)
     water = ground + FLOOD_LANES * height * width
+    deepest(arena, ground, water, height * width, scratch)
+    half = FLOOD_LANES // 2
+    for k in range(FLOOD_LANES):
+        plane = min(k % half, 2)
+        signal = max(brightest if plane == 0 else 1.0, DARK)
+        flat = arena[scratch + k] <= np.float32(FLAT * signal * inverse[plane, plane])
+        arena[scratch + k] = 0.0 if flat else 1.0
     depths = places[STEPS]
     for y in range(height):
         row = FLOOD_LANES * width * y
-        depth_row(arena, ground + row, water + row, depths + y * pitch, width)
+        depth_row(arena, ground + row, water + row, scratch, depths + y * pitch, width)
     to_map_level(buffers, level, depths, depths, places[FIGURE], scratch, variant)
 
 

@@ -285,13 +285,17 @@ def run_frame(
             if figures is not None:  # noqa: SIM102 (Numba leaves the outer branch out)
                 if first_stage <= FIGURE <= last_stage:
                     if task == 0:
-                        figure.enclosed_map(buffers, whitening, scratch, variant)
+                        figure.enclosed_map(
+                            buffers, whitening, numbers[BRIGHTEST], scratch, variant
+                        )
                     elif task == 1:
                         figure.corners_map(buffers, numbers[BRIGHTEST], scratch, variant)
             if whitened is not None:  # noqa: SIM102 (likewise)
                 if task >= figure_tasks and first_stage <= WHITEN:
                     energy = task - figure_tasks
-                    whiten.unlikeness(buffers, whitening, energy, settings[AVERAGED], variant)
+                    whiten.unlikeness(
+                        buffers, whitening, energy, numbers[BRIGHTEST], settings[AVERAGED], variant
+                    )
             done(words, CONTRASTS)
             task = draw(words, CONTRASTS)
         while task < tasks:  # the largest maps first; N while they are in cache

@@ -138,15 +138,29 @@ def plane_statistics(buffers, whitening, variant):
 @inner
 def plane_triangle(whitening, brightest, averaged, variant):
     """What whitens the planes: by this frame's statistics, or those of the frames before."""
-    triangle(
-        whitening[USUAL if averaged != 0 else MEASURED, PLANE_GROUP],
-        1 + 2 * constant(variant, "colour"),
-        brightest,
-        whitening[TRIANGLES, PLANE_GROUP],
-    )
+    count = 1 + 2 * constant(variant, "colour")
+    which = usual(whitening, PLANE_GROUP, count, brightest, averaged)
+    triangle(whitening[which, PLANE_GROUP], count, brightest, whitening[TRIANGLES, PLANE_GROUP])
 
 
 # --- whitening ---------------------------------------------------------------------------------
+
+
+@inner
+def varies(statistics, count, signal):
+    """Whether any of some maps varies: see `triangle` for the signal."""
+    for k in range(count):
+        if np.sqrt(statistics[k, 1 + k]) > FLAT * max(signal if k == 0 else 1.0, DARK):
+            return True
+    return False
+
+
+@inner
+def usual(whitening, group, count, signal, averaged):
+    """Which statistics whiten: of the frames before, or, if nothing varied in them, this one's."""
+    if averaged != 0 and varies(whitening[USUAL, group], count, signal):
+        return USUAL
+    return MEASURED
 
 
 @inner
@@ -385,17 +399,24 @@ def unlike_row(arena, row, stride, inverse, output, width):
 
 
 @inner
-def unlikeness(buffers, whitening, index, averaged, variant):
-    """How unlike the frame's average each place is in one energy of one plane, at level 4."""
+def unlikeness(buffers, whitening, index, brightest, averaged, variant):
+    """How unlike the frame's average each place is in one energy of one plane, at level 4; not at
+    all where the frame does not vary.
+    """
     arena, levels, _, places, _ = buffers
     stride, pitch = places[MAP_STRIDE], places[MAP_PITCH]
     scales = places[SCALES] + index * MAPS_WHITENED * stride
     group = 1 + index
     measured = whitening[MEASURED, group]
     statistics(buffers, scales, stride, pitch, measured, variant, "scales")
-    usual = whitening[USUAL if averaged != 0 else MEASURED, group]
     inverse = whitening[TRIANGLES, group]
-    triangle(usual, np.int64(MAPS_WHITENED), 1.0, inverse)
+    which = usual(whitening, group, np.int64(MAPS_WHITENED), 1.0, averaged)
+    triangle(whitening[which, group], np.int64(MAPS_WHITENED), 1.0, inverse)
+    planes = 1 + 2 * constant(variant, "colour")
+    if not varies(whitening[MEASURED, PLANE_GROUP], planes, brightest):
+        for k in range(MAPS_WHITENED):
+            for j in range(1 + MAPS_WHITENED):
+                inverse[k, j] = 0.0
     output = places[SCALES] + (3 * COUNT * MAPS_WHITENED + index) * stride
     for y in range(levels[MAP_LEVEL, HEIGHT]):
         row = y * pitch
