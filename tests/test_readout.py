@@ -271,6 +271,12 @@ def test_more_folds_than_images(rng):
             readout.cross_validated(data, folds)
 
 
+def test_one_image_cannot_be_cross_validated(tiny):
+    alone = readout.observe(tiny.subset([0]), backend="reference")
+    with pytest.raises(ValueError, match="needs 2 images or more; 1 can be used"):
+        readout.cross_validated(alone)
+
+
 def test_scores_that_are_held_out(tiny, seen):
     held_out = readout.cross_validated(seen, folds=3)
     models = [seen.model("raw"), held_out.model("fitted"), "centre"]

@@ -92,6 +92,8 @@ def cross_validated(
         More folds than images, or fewer than 2.
     """
     images = observations.images
+    if len(images) < 2:
+        raise ValueError(f"cross-validation needs 2 images or more; {len(images)} can be used")
     if not 2 <= folds <= len(images):
         raise ValueError(
             f"folds={folds} must be at least 2 and at most the number of images, {len(images)}"
