@@ -58,7 +58,8 @@ traced = Traces()
 
 def figure_level(t: Trace) -> int:
     """Where figures were looked for."""
-    return next(level for level in range(2, 9) if f"whitened/intensity/{level}" in t)
+    shape = t["enclosed/intensity/on"].shape
+    return next(level for level in range(2, 9) if t[f"pyramid/intensity/{level}"].shape == shape)
 
 
 def to_map(x: np.ndarray, t: Trace) -> np.ndarray:

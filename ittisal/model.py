@@ -39,9 +39,10 @@ class Saliency:
     Nothing is allocated per frame when `out` is given. The buffers are its own, so use one
     object per thread; a second call while one is under way is refused.
 
-    With flicker, motion or smoothing (the preset `video`) a map depends on the frames before, which
-    the object remembers until `reset()`. The first frame after that, or of another type or number
-    of channels than the last, has none: its map is of the other channels alone.
+    With flicker, motion, smoothing (the preset `video`) or `whitening_seconds` a map depends on the
+    frames before, which the object remembers until `reset()`. The first frame after that, or of
+    another type or number of channels than the last, has none: its map is of the other channels
+    alone.
 
     With the CUDA backend frames may lie in host memory (NumPy) or on the GPU (CuPy, torch, or
     anything else with DLPack). The former are copied there and back, and a call returns when the
@@ -153,7 +154,8 @@ class Saliency:
         out : float32 array of shape (H//16, W//16), or (N, H//16, W//16), optional
             C-contiguous; receives the map. On the GPU if the frame is.
         time : float, or N of them, optional
-            When the frame is shown, in seconds from any start: what flicker and smoothing go by.
+            When the frame is shown, in seconds from any start: what flicker, smoothing and
+            averaged statistics go by.
             Frames without are taken to be 1/30 s apart. Has to grow until `reset()`. Models that
             remember nothing do not look at it.
 
@@ -161,8 +163,9 @@ class Saliency:
         -------
         float32 array of shape (H//16, W//16), or (N, H//16, W//16)
             Of the frame's library if that lies on the GPU, else NumPy's. Not negative, not
-            scaled to 1: comparable between frames. A frame without contrast gives exactly 0.
-            Map sample i lies at frame pixel (i + 1/2) 16 - 1/2.
+            scaled to 1: comparable between frames (but with `normalisation="none"`, as in the
+            preset `whitened`, which gives every channel's map a range of 1). A frame without
+            contrast gives exactly 0. Map sample i lies at frame pixel (i + 1/2) 16 - 1/2.
 
         Raises
         ------
@@ -321,8 +324,9 @@ class Saliency:
         """A call that gives every intermediate, by the names of `ittisal.reference.trace`.
 
         The CPU and CUDA backends never make some, and leave them out: levels 0 and 1 of the
-        pyramids, and `contrast/...`, centre-surround maps at their own scale. The arrays are
-        copies, in host memory.
+        pyramids, `contrast/...`, centre-surround maps at their own scale, and some of what lies
+        between the planes and `figure` or `conspicuity/whitened`. The arrays are copies, in host
+        memory.
         """
         frame = self._one(frame)
         with self._alone() as backend, self._moments(frame, time) as moments:
@@ -349,7 +353,8 @@ class Saliency:
         -------
         dict of str to float32 ndarray of shape (H//16, W//16)
             The weighted terms of P98, eq. 8. Their sum is the map, before it is normalised again
-            (`normalise_saliency`) or smoothed.
+            (`normalise_saliency`) or smoothed. With `figure` they are what each channel promotes
+            of the figure, which has a term of its own, "figure".
 
         Raises
         ------

@@ -45,9 +45,7 @@ FEATURE_CHANNEL = {
     **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
     "flicker": Channel.FLICKER,
     **{f"motion_{direction}": Channel.MOTION for direction in DIRECTIONS},
-    **{
-        f"whitened_{plane}_{theta}": Channel.WHITENED for plane in PLANES for theta in ORIENTATIONS
-    },
+    **{f"whitened_{plane}_{theta}": Channel.WHITENED for plane in PLANES for theta in ORIENTATIONS},
 }
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
@@ -409,9 +407,7 @@ def statistics(maps: list[np.ndarray]) -> np.ndarray:
     return np.hstack([mean, (x - mean) @ (x - mean).T / x.shape[1]])
 
 
-def whiten(
-    maps: list[np.ndarray], statistics: np.ndarray, scales: list[float]
-) -> list[np.ndarray]:
+def whiten(maps: list[np.ndarray], statistics: np.ndarray, scales: list[float]) -> list[np.ndarray]:
     """Uncorrelated maps of unit variance: the solution z of L z = x - mean, L L' the covariance.
 
     AWS (Garcia-Diaz et al. 2012) whitens by principal components. By Cholesky's triangle the
@@ -437,7 +433,7 @@ def varies(statistics: np.ndarray, scales: list[float]) -> np.ndarray:
 
 
 def usual(own: np.ndarray, before: np.ndarray | None, scales: list[float]) -> np.ndarray:
-    """The statistics to whiten by: of the frames before, or, if nothing varied in them, one's own."""
+    """What to whiten by: the frames before, or, if nothing varied in them, the frame itself."""
     return own if before is None or not varies(before, scales).any() else before
 
 
@@ -537,8 +533,8 @@ def trace(
     config : Config
     channel_order : {"rgb", "bgr"}
     past : Past, optional
-        What the frame before left; see `passed`. Without one there is no flicker, no motion and
-        no smoothing.
+        What the frame before left, of the same kind and under the same config; see `passed`.
+        Without one there is no flicker, no motion, no smoothing and no average.
     elapsed : float
         Seconds since then.
 
@@ -553,8 +549,9 @@ def trace(
         scales; `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map;
         `saliency`. Where the config whitens: `statistics/planes`, and `statistics/P/THETA`;
         `whitened/P/L` and `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`,
-        those at level 4. With `figure`: `enclosed/P/on` and `/off`; `figure`, `corners`, and
-        `contribution/figure`, their product. With `split_cs` the contrast and
+        those at level 4; `feature/whitened_P_THETA`, how unlike the frame they are. With `figure`:
+        `enclosed/P/on` and `/off`; `figure`, `corners`, and `contribution/figure`, their product.
+        With `split_cs` the contrast and
         centre_surround names end in `/on` and `/off`; with `normalise_before_reduction` there
         is no centre_surround.
 
@@ -622,10 +619,10 @@ def trace(
     if config.whitens:
         names = [name for name in PLANES if name in planes]
         signals = [brightest, *[1.0] * (len(names) - 1)]
-        own = statistics([out[f"pyramid/{name}/{MAP_LEVEL}"] for name in names])
-        before = past.statistics if past is not None and config.averages else {}
-        by = usual(own, before.get("planes"), signals)
-        out["statistics/planes"] = own
+        measured = statistics([out[f"pyramid/{name}/{MAP_LEVEL}"] for name in names])
+        averages = past.statistics if past is not None and config.averages else {}
+        by = usual(measured, averages.get("planes"), signals)
+        out["statistics/planes"] = measured
 
         def whitened(level: int) -> dict[str, np.ndarray]:
             maps = [out[f"pyramid/{name}/{level}"] for name in names]
@@ -643,9 +640,9 @@ def trace(
                     energies.setdefault(f"{name}/{theta}", []).append(scale)
         for key, maps in energies.items():
             out[f"statistics/{key}"] = statistics(maps)
-            scale_usual = usual(out[f"statistics/{key}"], before.get(key), [1.0] * len(maps))
+            scale_usual = usual(out[f"statistics/{key}"], averages.get(key), [1.0] * len(maps))
             unlike = unlikeness(maps, scale_usual)
-            if not varies(own, signals).any():  # all of it is as unlike what came before
+            if not varies(measured, signals).any():  # all of it is as unlike what came before
                 unlike = np.zeros(map_shape)
             out[f"feature/whitened_{key.replace('/', '_')}"] = unlike
             sums[Channel.WHITENED].append(attenuate(unlike, max(map_shape) // 20))

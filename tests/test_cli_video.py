@@ -1059,4 +1059,6 @@ def test_as_much_of_the_past_is_shown_again_as_the_model_remembers():
     assert past_of(leaky) / 25 > 2.0 * np.log(1e7)
     slow = ittisal.Config(smoothing="ema", smoothing_rate=0.1)
     assert 0.9 ** past_of(slow) < 1e-7
+    averaging = ittisal.Config(whitening_seconds=2.0, figure=True)
+    assert past_of(averaging) / 25 > 2.0 * np.log(1e7)
     assert Past(ittisal.VIDEO).first == 0

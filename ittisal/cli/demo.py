@@ -22,9 +22,10 @@ TILE_WIDTH = 480  # three make a picture that a laptop shows whole
 STEADY_SECONDS = 0.5
 
 DESCRIPTION = """\
-Writes one picture: a photograph, its conspicuity maps of intensity, colour and orientation, the
-saliency map, and the map laid over the photograph, with a ring where attention would go first.
-Prints where the picture is and what the map took. Nothing is downloaded.
+Writes one picture: a photograph, what its map is made of (intensity, colour and orientation, or
+with other presets whitened energies, figure and corners), the saliency map, and the map laid over
+the photograph, with a ring where attention would go first. Prints where the picture is and what
+the map took. Nothing is downloaded.
 """
 
 EPILOG = f"""\
@@ -34,7 +35,7 @@ photographs, from scikit-image:
 examples:
   ittisal demo
   ittisal demo --image chelsea -o cat.png
-  ittisal demo --image my.jpg --preset invt
+  ittisal demo --image my.jpg --preset gaze
 """
 
 
@@ -150,7 +151,7 @@ def _picture(
     config: Config,
     footer: str,
 ) -> np.ndarray:
-    """The captioned panel of six."""
+    """The captioned panel: photograph, parts, map and overlay."""
     shape = frame.shape[:2]
     full = {name: models.full_size(raw, shape, config) for name, raw in maps.items()}
     over = pictures.overlay(frame, full["saliency"])

@@ -72,7 +72,7 @@ maps:
 
 examples:
   ittisal evaluate osie                          itti1998 against all baselines
-  ittisal evaluate osie --model itti1998 --model invt --model cv2:spectral_residual
+  ittisal evaluate osie --model gaze --model whitened --model cv2:spectral_residual --smooth 2
   ittisal evaluate osie --model maps:my_maps --no-baselines --metric auc --metric nss
   ittisal evaluate osie --limit 100 --json | jq .models
   ittisal evaluate osie --csv scores.csv --per-image images.csv --plot scores.png

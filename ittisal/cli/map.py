@@ -40,6 +40,7 @@ examples:
   ittisal map 'shots/**/*.png' -o maps        patterns may be quoted
   ittisal map photos/ -r -o maps --overlay --channels
   ittisal map photos/ --json | jq .peak       where attention goes first
+  ittisal map photo.jpg --preset gaze         where people would look
   ittisal map photo.jpg --raw                 unscaled numbers, 1/16 of the size, .npy
   curl -s URL | ittisal map - > map.png
   ittisal map photo.jpg --set weights.colour=0

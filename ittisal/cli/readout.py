@@ -36,7 +36,7 @@ the read-out:
 
 examples:
   ittisal readout osie                                 itti1998, its numbers and scores
-  ittisal readout osie --preset invt --out readouts.json
+  ittisal readout osie --preset gaze --out readouts.json
   ittisal readout osie --config mine.toml --name mine --out readouts.json
   ittisal readout osie --metric auc --metric nss --json | jq .readout
 

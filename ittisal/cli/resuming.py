@@ -11,9 +11,9 @@ stands a directory, `OUT.mp4.parts`, with finished pieces of the video, the reco
 A run that dies between two of these, by SIGKILL or with the machine, leaves a state that is older
 than the files. The next run believes the state: it removes pieces that it does not count, cuts the
 records to the length that it gives, and begins with the frame after the last one counted. Before
-that one it shows the model some frames again, so many that flicker, motion, smoothing and the
-search for cuts are where they were; these go nowhere else. At the end the pieces are joined, the
-records take their names, and the directory goes.
+that one it shows the model some frames again, so many that flicker, motion, smoothing, averaged
+statistics and the search for cuts are where they were; these go nowhere else. At the end the
+pieces are joined, the records take their names, and the directory goes.
 
 The state also holds what the run was asked for, and size and time of change of the input: a run
 with others is refused. A lock keeps two runs apart.

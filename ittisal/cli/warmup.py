@@ -25,7 +25,7 @@ EPILOG = """\
 examples:
   ittisal warmup
   ittisal warmup --size 1280x720 --dtype uint8 uint16
-  ittisal warmup --preset video
+  ittisal warmup --preset gaze
   ittisal warmup --config mine.json
 """
 

@@ -37,7 +37,6 @@ HIGH = 3e38  # no water yet
 COUNT = len(ORIENTATIONS)
 # Maps at level 4, from places[FIGURE] on.
 ENCLOSED, CORNERS, ENERGIES = range(3)
-FIGURE_MAPS = ENERGIES + COUNT
 
 
 # --- enclosure ---------------------------------------------------------------------------------
@@ -144,7 +143,7 @@ def depth_row(arena, ground, water, kept, output, width):
 
 @inner
 def enclosed_map(buffers, whitening, brightest, scratch, variant):
-    """How enclosed each place is, at level 4; nowhere, where all depths are flat next to the signal."""
+    """How enclosed each place is, at level 4: by depths that are not flat next to the signal."""
     arena, levels, _, places, settings = buffers
     level = settings[CORNER_LEVEL] + 1
     height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]

@@ -104,7 +104,7 @@ class Layout:
     arena: np.ndarray  # float32
     levels: np.ndarray  # int64 (9, 7)
     halvings: np.ndarray  # int64 (4 * 9, 3)
-    places: np.ndarray  # int64 (9,)
+    places: np.ndarray  # int64 (PLACES,)
     settings: np.ndarray  # int64 (SETTINGS,)
     halves: int  # maps per centre-surround difference
     threads: int

@@ -45,9 +45,9 @@ class Records:
             `dropped`: frames overtaken since the last record. `cut`: whether the past was
             forgotten before it. `latency_ms`: to its map. `peak`: `x` and `y` of the highest
             sample in pixels of the source's frame, and its `value`; None where nothing stands
-            out. `mean`: of the map. `shares`: of each channel with a weight, of all that the
-            channels add to the map; they sum to 1 (rounded to six places), and a channel without a
-            part in this frame has 0, as have all where nothing stands out.
+            out. `mean`: of the map. `shares`: of each channel with a weight (and of "figure"),
+            of all that they add to the map; they sum to 1 (rounded to six places), and a channel
+            without a part in this frame has 0, as have all where nothing stands out.
         """
         saliency, at = result.saliency, result.peak
         shares = channel_shares(result.contributions())
