@@ -45,7 +45,6 @@ FEATURE_CHANNEL = {
     **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
     "flicker": Channel.FLICKER,
     **{f"motion_{direction}": Channel.MOTION for direction in DIRECTIONS},
-    **{f"whitened_{plane}_{theta}": Channel.WHITENED for plane in PLANES for theta in ORIENTATIONS},
 }
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from ittisal import INVT, ITTI_1998, VIDEO, Config, preset
+from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
 from ittisal.config import PRESETS, TEMPORAL, Channel, Choice
 
 # Per field: a valid value other than the default, in the field's own type.
@@ -18,6 +18,7 @@ OTHER = {
         (Channel.ORIENTATION, 2.5),
         (Channel.FLICKER, 0.0),
         (Channel.MOTION, 0.75),
+        (Channel.WHITENED, 0.5),
     ),
     "opponency": "walther",
     "hue_reference": "fixed",
@@ -39,6 +40,8 @@ OTHER = {
     "normalise_opponents": True,
     "normalise_saliency": True,
     "motion_threshold": 0.125,
+    "figure": True,
+    "whitening_seconds": 1.5,
     "smoothing": "leaky",
     "smoothing_rate": 0.25,
     "smoothing_seconds": 2.0,
@@ -62,6 +65,9 @@ OUT_OF_RANGE = [
     ("motion_threshold", -1e-9, "at least 0 and below 1"),
     ("motion_threshold", 1.0, "at least 0 and below 1"),
     ("motion_threshold", math.nan, "at least 0 and below 1"),
+    ("whitening_seconds", -1e-9, "at least 0 and finite"),
+    ("whitening_seconds", math.inf, "at least 0 and finite"),
+    ("whitening_seconds", math.nan, "at least 0 and finite"),
     ("smoothing_rate", 0.0, "above 0 and at most 1"),
     ("smoothing_rate", 1.001, "above 0 and at most 1"),
     ("smoothing_rate", math.nan, "above 0 and at most 1"),
@@ -79,6 +85,8 @@ EDGES = [
     ("iterations", 100),
     ("motion_threshold", 0.0),
     ("motion_threshold", 0.999),
+    ("whitening_seconds", 0.0),
+    ("whitening_seconds", 1e6),
     ("smoothing_rate", 1.0),
     ("smoothing_rate", 1e-6),
     ("smoothing_seconds", 1e-6),
@@ -238,6 +246,7 @@ def test_to_dict_holds_every_field_as_plain_values():
         "orientation": 2.5,
         "flicker": 0.0,
         "motion": 0.75,
+        "whitened": 0.5,
     }
     flat = [v for v in plain.values() if not isinstance(v, dict)]
     assert all(type(v) in (str, bool, int, float) for v in flat)
@@ -304,6 +313,7 @@ def test_presets():
             "orientation": 1.0,
             "flicker": 0.0,
             "motion": 0.0,
+            "whitened": 0.0,
         },
         "opponency": "invt",
         "hue_reference": "fixed",
@@ -325,13 +335,24 @@ def test_presets():
         "normalise_opponents": False,
         "normalise_saliency": True,
         "motion_threshold": 3 / 65025,
+        "figure": False,
+        "whitening_seconds": 0.0,
         "smoothing": "none",
         "smoothing_rate": 0.1,
         "smoothing_seconds": 0.5,
     }
     assert preset("video") is VIDEO
-    assert replace(ITTI_1998, weights=dict.fromkeys(Channel, 1), hue_reference="fixed") == VIDEO
-    assert PRESETS == {"itti1998": ITTI_1998, "invt": INVT, "video": VIDEO}
+    assert replace(ITTI_1998, weights=VIDEO_WEIGHTS, hue_reference="fixed") == VIDEO
+    assert preset("whitened") is WHITENED
+    assert Config(weights={"whitened": 1}, opponency="linear", normalisation="none") == WHITENED
+    assert preset("gaze") is GAZE == replace(ITTI_1998, opponency="linear", figure=True)
+    assert PRESETS == {
+        "itti1998": ITTI_1998,
+        "invt": INVT,
+        "video": VIDEO,
+        "whitened": WHITENED,
+        "gaze": GAZE,
+    }
     with pytest.raises(ValueError, match="no preset 'itti'; the presets are: itti1998, invt, v"):
         preset("itti")
 
@@ -398,5 +419,11 @@ def test_what_a_config_asks_for():
     assert not ITTI_1998.remembers
     assert not INVT.remembers
     assert VIDEO.remembers
+    for config in (GAZE, WHITENED):
+        assert config.whitens and config.sees_colour and not config.remembers
+        averaging = replace(config, whitening_seconds=1)
+        assert averaging.averages and averaging.remembers
+    assert not replace(ITTI_1998, whitening_seconds=1).remembers
+    assert not Config(weights={"intensity": 1}).sees_colour
     assert Config(smoothing="ema").remembers
     assert Config(smoothing="leaky").remembers

@@ -14,7 +14,7 @@ import stimuli
 from attention import fixations
 from tolerances import alike, correlation, within
 
-from ittisal import INVT, ITTI_1998, VIDEO, Config, reference
+from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, reference
 from ittisal.config import (
     DIRECTIONS,
     ORIENTATIONS,
@@ -499,7 +499,11 @@ def names(config, levels=9, pairs=6, colour=True, past=False):
     features += [f"orientation_{theta}" for theta in ORIENTATIONS]
     features += ["flicker", *(f"motion_{d}" for d in DIRECTIONS)] if past else []
     channels = [
-        c for c in Channel if (colour or c is not Channel.COLOUR) and (past or c not in TEMPORAL)
+        c
+        for c in Channel
+        if (colour or c is not Channel.COLOUR)
+        and (past or c not in TEMPORAL)
+        and c is not Channel.WHITENED
     ]
     halves = ("/on", "/off") if config.split_cs else ("",)
     own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
@@ -536,7 +540,7 @@ def test_trace_names_and_forty_two_maps(config, photo):
 
 @pytest.mark.parametrize(
     "config",
-    [VIDEO, replace(VIDEO, split_cs=True), replace(INVT, weights=dict.fromkeys(Channel, 1))],
+    [VIDEO, replace(VIDEO, split_cs=True), replace(INVT, weights=VIDEO.weights)],
     ids=["video", "split", "invt"],
 )
 def test_trace_names_and_seventy_two_maps_of_a_frame_with_a_past(config, photo):
@@ -551,6 +555,37 @@ def test_trace_names_and_seventy_two_maps_of_a_frame_with_a_past(config, photo):
     past = reference.passed(reference.trace(grey, config), config)
     trace = reference.trace(grey[::-1], config, past=past)
     assert set(trace) == names(config, colour=False, past=True)
+
+
+def test_trace_names_of_whitening_and_figures(photo):
+    """What the presets `whitened` and `gaze` add, from the same documentation."""
+    planes = ["intensity", "red_green", "blue_yellow"]
+    energies = [f"{p}/{t}" for p in planes for t in ORIENTATIONS]
+    got = set(reference.trace(photo, WHITENED))
+    assert got == {
+        *(f"pyramid/{p}/{s}" for p in planes for s in range(9)),
+        "statistics/planes",
+        *(f"whitened/{p}/{s}" for p in planes for s in range(2, 6)),
+        *(
+            f"{kind}/{e}/{s}"
+            for kind in ("whitened", "scale")
+            for e in energies
+            for s in (2, 3, 4, 5)
+        ),
+        *(f"statistics/{e}" for e in energies),
+        *(f"feature/whitened_{e.replace('/', '_')}" for e in energies),
+        "conspicuity/whitened",
+        "contribution/whitened",
+        "saliency",
+    }
+    assert set(reference.trace(photo, GAZE)) == names(GAZE) | {
+        "statistics/planes",
+        *(f"whitened/{p}/3" for p in planes),
+        *(f"enclosed/{p}/{side}" for p in planes for side in ("on", "off")),
+        "figure",
+        "corners",
+        "contribution/figure",
+    }
 
 
 TIERS = {
@@ -604,6 +639,11 @@ def test_the_order_of_the_sums(name, photo):
         opponents = channel is Channel.COLOUR and config.normalise_opponents
         again = channel in (Channel.ORIENTATION, Channel.MOTION) or opponents
         sums[channel] = sums[channel] + (later(total) if again else total)
+    if Channel.WHITENED in weights:
+        unlike = [x for name, x in trace.items() if name.startswith("feature/whitened_")]
+        assert len(unlike) == 12
+        border = max(unlike[0].shape) // 20
+        sums[Channel.WHITENED] = sum(reference.attenuate(x, border) for x in unlike)
     saliency = 0.0
     for channel, weight in weights.items():
         within("order", trace[f"conspicuity/{channel}"], sums[channel])
