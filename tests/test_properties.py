@@ -13,7 +13,7 @@ from conftest import model
 from tolerances import correlation, within
 
 from ittisal import INVT, ITTI_1998, Config, Saliency
-from ittisal.config import ORIENTATIONS, TEMPORAL, Channel
+from ittisal.config import CLASSICAL, ORIENTATIONS, Channel
 
 CLAMPED = replace(ITTI_1998, small_frames="clamp")
 READINGS = {
@@ -88,7 +88,7 @@ def test_weights_pick_channels(raw_map, traced, name):
     assert {n for n in alone if n.startswith("conspicuity/")} == {f"conspicuity/{name}"}
 
 
-STATIC = [channel for channel in Channel if channel not in TEMPORAL]  # `test_time` has the others
+STATIC = [channel for channel in Channel if channel in CLASSICAL]  # others have files of their own
 
 
 @pytest.mark.parametrize("channel", STATIC)
