@@ -32,6 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--preset", default="itti1998")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--clips", metavar="DIR", help="with .mp4 files, for video's whole loops")
+    parser.add_argument("--against", metavar="DIR", help="another version's checkout, for start")
     parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
     parser.add_argument("--cpu", metavar="NAME", help="compile for this CPU, such as haswell")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
@@ -77,6 +78,7 @@ def main(arguments: list[str]) -> int:
         preset=options.preset,
         backend=options.backend,
         clips=options.clips,
+        against=options.against and str(Path(options.against).resolve()),
         quick=options.quick,
     ).export()
     return _run(options)

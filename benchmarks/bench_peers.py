@@ -57,7 +57,7 @@ class OpenCV:
         peak = self.raw.max()
         if peak > 0:
             self.raw /= peak
-        ittisal.enlarge(self.raw, self.full.shape, self.model.config, self.full)
+        ittisal.upsample(self.raw, self.full.shape, self.model.config, self.full)
 
     def time_spectral_residual(self, *params: object) -> None:
         """Hou & Zhang (2007) as OpenCV has it."""

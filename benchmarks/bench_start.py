@@ -1,8 +1,8 @@
-"""How long until the first map: imports, kernels compiled, kernels from the cache."""
+"""How long until the first map: imports, kernels compiled, kernels from the store."""
 
 from __future__ import annotations
 
-import os
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -13,6 +13,16 @@ from .settings import one_size, settings
 IMPORTS = 3 if settings.quick else 11
 EMPTY = 1 if settings.quick else 3
 WARM = 2 if settings.quick else 7
+# Preset, channel order, dtype, channels of the frame.
+CASES = {
+    "nothing": ("itti1998", "rgb", "uint8", 3),
+    "then bgr": ("itti1998", "bgr", "uint8", 3),
+    "then video": ("video", "rgb", "uint8", 3),
+    "then gaze": ("gaze", "rgb", "uint8", 3),
+    "then float32": ("itti1998", "rgb", "float32", 3),
+    "then grey": ("itti1998", "rgb", "uint8", 1),
+    "again": ("itti1998", "rgb", "uint8", 3),
+}
 
 
 class Import:
@@ -44,47 +54,69 @@ class Import:
     track_numpy.unit = track_ittisal.unit = track_more_than_numpy.unit = "s"
 
 
-class FirstCall:
-    """Seconds for the first model and map beyond the imports (numpy, numba, ittisal).
+class FirstMap:
+    """Seconds from having NumPy to the first map: `import ittisal` and kernels in between.
 
-    Medians of fresh processes: each with an empty cache folder, then one folder again and again.
+    Medians of fresh processes. Each line starts with the kernels that the lines above have left:
+    `itti1998` of RGB bytes with nothing kept; then as the name says; then as the first again.
     """
 
-    param_names = ("size",)
-    params = (one_size("640x480"),)
+    param_names = ("size", "kept")
+    params = (one_size("640x480"), tuple(CASES))
 
-    def setup(self, size: str) -> None:
-        """Run all the processes."""
-        with tempfile.TemporaryDirectory() as folder:
-            runs = [self._run(size, os.path.join(folder, str(i))) for i in range(EMPTY)]
-            self.empty = runs
-            self.warm = [self._run(size, os.path.join(folder, "0")) for _ in range(WARM)]
-            kept = [path for path in Path(folder, "0").rglob("*") if path.is_file()]
-            self.cache = sum(path.stat().st_size for path in kept) / fresh.MEBI
+    folder: tempfile.TemporaryDirectory | None = None
 
-    def track_empty_cache(self, size: str) -> float:
-        """First map with every kernel to compile."""
-        return statistics.median(run["first"] for run in self.empty)
+    def setup(self, size: str, kept: str) -> None:
+        """Run all the processes, each with its own copy of what the last line left."""
+        if FirstMap.folder is None or kept == next(iter(CASES)):
+            FirstMap.folder = tempfile.TemporaryDirectory()
+        self.runs: dict[str, list[dict]] = {"here": [], "there": []}
+        for _ in range(WARM if kept == "again" else EMPTY):
+            self._run("here", size, kept, str(fresh.ROOT))
+            if settings.against:
+                self._run("there", size, kept, settings.against)
+        for version in self.runs:
+            base = Path(FirstMap.folder.name, version)
+            if base.with_suffix(".new").exists():
+                shutil.rmtree(base, ignore_errors=True)
+                base.with_suffix(".new").rename(base)
+        left = [path for path in Path(FirstMap.folder.name, "here").rglob("*") if path.is_file()]
+        self.left = sum(path.stat().st_size for path in left) / fresh.MEBI
 
-    def track_warm_cache(self, size: str) -> float:
-        """First map with every kernel in the cache."""
-        return statistics.median(run["first"] for run in self.warm)
+    def track_first_map(self, size: str, kept: str) -> float:
+        """From having NumPy."""
+        return self._median("here", "first")
 
-    def track_imports(self, size: str) -> float:
-        """numpy, numba and ittisal together."""
-        return statistics.median(run["imports"] for run in self.warm)
-
-    def track_second_call(self, size: str) -> float:
+    def track_second_map(self, size: str, kept: str) -> float:
         """The frame after the first."""
-        return statistics.median(run["second"] for run in self.warm)
+        return self._median("here", "second")
 
-    def track_cache_size(self, size: str) -> float:
-        """What one model leaves on disk."""
-        return self.cache
+    def track_left(self, size: str, kept: str) -> float:
+        """What is on disk then."""
+        return self.left
 
-    track_empty_cache.unit = track_warm_cache.unit = track_imports.unit = "s"
-    track_second_call.unit = "s"
-    track_cache_size.unit = "MiB"
+    def track_first_map_against(self, size: str, kept: str) -> dict[str, float]:
+        """The other version's first map."""
+        return {"against": self._median("there", "first")} if settings.against else {}
 
-    def _run(self, size: str, folder: str) -> dict:
-        return fresh.call("first_call", size, ITTISAL_CACHE_DIR=folder, NUMBA_CACHE_DIR=folder)
+    def track_of_that(self, size: str, kept: str) -> dict[str, float]:
+        """The first map of this version over that of the other."""
+        if not settings.against:
+            return {}
+        return {"of that": self._median("here", "first") / self._median("there", "first")}
+
+    track_first_map.unit = track_second_map.unit = track_first_map_against.unit = "s"
+    track_left.unit = "MiB"
+
+    def _run(self, version: str, size: str, kept: str, checkout: str) -> None:
+        base = Path(FirstMap.folder.name, version)
+        copy = base.with_suffix(".new")
+        shutil.rmtree(copy, ignore_errors=True)
+        if base.exists():
+            shutil.copytree(base, copy)
+        environment = {"ITTISAL_CACHE_DIR": str(copy), "NUMBA_CACHE_DIR": str(copy)}
+        found = fresh.call("first_map", size, *CASES[kept], checkout, **environment)
+        self.runs[version].append(found)
+
+    def _median(self, version: str, name: str) -> float:
+        return statistics.median(run[name] for run in self.runs[version])

@@ -27,7 +27,7 @@ from .settings import shape_of
 
 BUDGET = 465.0  # seconds for all parts
 LEAST = 8.0  # seconds: with less left no part is begun
-CHECKS = ("parity", "doors", "replays")  # parts that say whether the answers are right
+CHECKS = ("parity", "interfaces", "replays")  # parts that say whether the answers are right
 NO_GPU = 3  # exit status
 # Goals on an H100-class GPU, by figure and size: 640x480, 1920x1080, 3840x2160. Times are upper
 # limits, rates lower ones.
@@ -93,8 +93,8 @@ def wrong(found: dict[str, Any]) -> list[str]:
             bad.append(f"{name}: {part['left_out']}")
         elif name.startswith("parity"):
             bad += [f"{name}: {_case(row)}" for row in rows if not row["good"]]
-        elif name == "doors":
-            bad += [f"{name}: {door}" for door, same in rows.items() if same is not True]
+        elif name == "interfaces":
+            bad += [f"{name}: {interface}" for interface, same in rows.items() if same is not True]
         elif name == "replays" and rows and not rows["good"]:
             bad.append(f"{name}: {rows['different']} differ")
         elif name == "sanitizer":

@@ -47,7 +47,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
-DOORS = (257, 403), 9  # shape and number of the frames
+INTERFACES = (257, 403), 9  # shape and number of the frames
 USUAL = ((480, 640), (485, 643), (1080, 1920))
 
 
@@ -140,9 +140,9 @@ def parity(backend: str, workers: int, cases: list[Case]) -> Iterator[dict[str, 
             }
 
 
-def doors(cupy: Any) -> Iterator[tuple[str, bool | str]]:
+def interfaces(cupy: Any) -> Iterator[tuple[str, bool | str]]:
     """Whether every way in and out gives the same bits; a traceback where one is shut."""
-    shape, count = DOORS
+    shape, count = INTERFACES
     frames = np.stack([scene(shape, seed=seed) for seed in range(count)])
     with ittisal.Saliency(shape, backend="cuda", channel_order="bgr") as model:
         singles = np.stack([model(frame) for frame in frames])

@@ -39,12 +39,12 @@ def _parity(large: bool) -> Callable[[float, bool], Any]:
     return run
 
 
-def _doors(seconds: float, quick: bool) -> Any:
+def _interfaces(seconds: float, quick: bool) -> Any:
     import cupy
 
     from . import cuda_checks as checks
 
-    return checks.doors(cupy)
+    return checks.interfaces(cupy)
 
 
 def _replays(seconds: float, quick: bool) -> Any:
@@ -96,7 +96,7 @@ def _sized(title: str, name: str, limit: float) -> dict[str, Part]:
 PARTS: dict[str, Part] = {  # in order of worth
     "gpu": Part(60, _facts),
     "parity, small": Part(150, _parity(large=False)),
-    "doors": Part(60, _doors),
+    "interfaces": Part(60, _interfaces),
     "replays": Part(45, _replays),
     "floors": Part(40, _floors),
     **_sized("on the GPU", "on_gpu", 50),

@@ -57,8 +57,8 @@ traced = Traces()
 
 
 def figure_level(t: Trace) -> int:
-    """Where figures were looked for."""
-    shape = t["enclosed/intensity/on"].shape
+    """The level of surroundedness."""
+    shape = t["surroundedness/intensity/on"].shape
     return next(level for level in range(2, 9) if t[f"pyramid/intensity/{level}"].shape == shape)
 
 
@@ -84,26 +84,26 @@ def corners(t: Trace, pick: Callable[[np.ndarray], np.ndarray], up: int = 0) -> 
     return pick(np.sort(energies, axis=0))
 
 
-def flooded(ground: np.ndarray) -> np.ndarray:
-    """How high water stands that flows in from the border (scikit-image's reconstruction)."""
+def reconstructed(mask: np.ndarray) -> np.ndarray:
+    """Morphological reconstruction by erosion of the mask from its border."""
     from skimage.morphology import reconstruction
 
-    seed = np.full_like(ground, ground.max())
-    seed[[0, -1]], seed[:, [0, -1]] = ground[[0, -1]], ground[:, [0, -1]]
+    marker = np.full_like(mask, mask.max())
+    marker[[0, -1]], marker[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
-    return reconstruction(seed, ground, method="erosion", footprint=cross)
+    return reconstruction(marker, mask, method="erosion", footprint=cross)
 
 
-def enclosed(t: Trace, planes: list[np.ndarray], root: Callable) -> np.ndarray:
+def surroundedness(t: Trace, planes: list[np.ndarray], root: Callable) -> np.ndarray:
     """Figures of other planes, or under another root."""
     total = 0.0
     for z in planes:
-        total = total + root(z + flooded(-z)) + root(flooded(z) - z)
+        total = total + root(z + reconstructed(-z)) + root(reconstructed(z) - z)
     return to_map(total, t)
 
 
 def whitened_planes(t: Trace) -> list[np.ndarray]:
-    """The decorrelated planes in which figures are looked for."""
+    """The decorrelated planes of which surroundedness is taken."""
     return [t[f"whitened/{name}/{figure_level(t)}"] for name in PLANES]
 
 
@@ -213,20 +213,30 @@ def rows() -> dict[str, Row]:
         ),
     }
     figured = {
-        "figure: planes not whitened": with_figure(lambda t: enclosed(t, plain_planes(t), soft)),
-        "figure: planes scaled only": with_figure(
-            lambda t: enclosed(t, scaled(plain_planes(t)), soft)
+        "figure: planes not whitened": with_figure(
+            lambda t: surroundedness(t, plain_planes(t), soft)
         ),
-        "figure: intensity alone": with_figure(lambda t: enclosed(t, whitened_planes(t)[:1], soft)),
-        "figure: colours alone": with_figure(lambda t: enclosed(t, whitened_planes(t)[1:], soft)),
+        "figure: planes scaled only": with_figure(
+            lambda t: surroundedness(t, scaled(plain_planes(t)), soft)
+        ),
+        "figure: intensity alone": with_figure(
+            lambda t: surroundedness(t, whitened_planes(t)[:1], soft)
+        ),
+        "figure: colours alone": with_figure(
+            lambda t: surroundedness(t, whitened_planes(t)[1:], soft)
+        ),
         "figure: one level coarser": with_figure(
-            lambda t: enclosed(t, scaled(plain_planes(t, 1)), soft)
+            lambda t: surroundedness(t, scaled(plain_planes(t, 1)), soft)
         ),
         "figure: one level finer": with_figure(
-            lambda t: enclosed(t, scaled(plain_planes(t, -1)), soft)
+            lambda t: surroundedness(t, scaled(plain_planes(t, -1)), soft)
         ),
-        "figure: no root": with_figure(lambda t: enclosed(t, whitened_planes(t), lambda x: x)),
-        "figure: a hard root": with_figure(lambda t: enclosed(t, whitened_planes(t), np.sqrt)),
+        "figure: no root": with_figure(
+            lambda t: surroundedness(t, whitened_planes(t), lambda x: x)
+        ),
+        "figure: a hard root": with_figure(
+            lambda t: surroundedness(t, whitened_planes(t), np.sqrt)
+        ),
         "figure: boolean maps as published": with_figure(boolean_maps),
         "figure: boolean maps, not dilated": with_figure(lambda t: boolean_maps(t, dilation=0)),
     }
@@ -243,7 +253,7 @@ SIDES = (320, 400, 512, 640, 800, 1024, 1280, 1600, 1920)
 
 
 def at_side(side: int) -> Row:
-    """`gaze` of the image at another size: its map, brought back to the image's."""
+    """`gaze` of the image at another size: its map, resampled to the image's."""
 
     def mapped(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
@@ -251,7 +261,7 @@ def at_side(side: int) -> Row:
         size = round(width * factor), round(height * factor)
         shrinks = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         scaled_image = cv2.resize(image, size, interpolation=shrinks)
-        saliency = ittisal.enlarge(quick(scaled_image), scaled_image.shape[:2])
+        saliency = ittisal.upsample(quick(scaled_image), scaled_image.shape[:2])
         back = cv2.INTER_LINEAR if factor < 1 else cv2.INTER_AREA
         return cv2.resize(saliency, (width, height), interpolation=back)
 
@@ -282,7 +292,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     chosen = {name: row for name, row in rows().items() if (options.only or "") in name}
-    models = {name: enlarged(row) for name, row in chosen.items()}
+    models = {name: upsampled(row) for name, row in chosen.items()}
     if "size" in (options.only or "size"):
         models |= {f"size: longer side {side}": at_side(side) for side in SIDES}
     result = ittisal.evaluation.evaluate(
@@ -303,9 +313,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def enlarged(row: Row) -> Row:
+def upsampled(row: Row) -> Row:
     """A row's map at the image's size."""
-    return lambda image: ittisal.enlarge(np.asarray(row(image), np.float32), image.shape[:2])
+    return lambda image: ittisal.upsample(np.asarray(row(image), np.float32), image.shape[:2])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ PHOTOGRAPHS = {
 
 @lru_cache(maxsize=2)
 def photograph(size: str, name: str = "coffee") -> np.ndarray:
-    """A BGR uint8 frame, C-contiguous and read-only: area means to shrink, bicubic to enlarge."""
+    """A BGR uint8 frame, C-contiguous and read-only: area means to shrink, bicubic to upsample."""
     image = cv2.cvtColor(PHOTOGRAPHS[name](), cv2.COLOR_RGB2BGR)
     height, width = shape_of(size)
     shrinks = height <= image.shape[0] and width <= image.shape[1]

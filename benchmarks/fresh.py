@@ -41,23 +41,35 @@ def import_time(module: str) -> dict:
     return {"seconds": time.perf_counter() - start}
 
 
-def first_call(size: str) -> dict:
-    """Seconds from having the imports to having the first map, and for the second map."""
+def first_map(size: str, preset: str, order: str, dtype: str, channels: int, checkout: str) -> dict:
+    """Seconds from having NumPy to a checkout's first map, and for the second map."""
+    import numpy as np
+
+    from .settings import settings, shape_of
+
+    frame = np.random.default_rng(0).integers(0, 256, (*shape_of(size), channels), np.uint8)
+    if dtype == "float32":
+        frame = frame.astype(np.float32) / 255
+    if channels == 1:
+        frame = frame[..., 0]
+    sys.path.insert(0, checkout)
     start = time.perf_counter()
-    import numba  # noqa: F401
-    import numpy  # noqa: F401
+    import ittisal
 
-    import ittisal  # noqa: F401
-
-    imported = time.perf_counter()
-    frame = noise(size)
-    ready = time.perf_counter()
-    model = make_model(size)
+    model = ittisal.Saliency(
+        shape_of(size),
+        ittisal.preset(preset),
+        backend=settings.backend,
+        channel_order=order,
+        threads=1,
+    )
     model(frame)
     first = time.perf_counter()
     model(frame)
     second = time.perf_counter()
-    return {"imports": imported - start, "first": first - ready, "second": second - first}
+    if not ittisal.__file__.startswith(checkout):
+        raise RuntimeError(f"{ittisal.__file__} is not of {checkout}")
+    return {"first": first - start, "second": second - first}
 
 
 def model_memory(size: str, threads: int) -> dict:

@@ -62,6 +62,11 @@ def _five_channels(params: dict, machine: dict) -> Gate | None:
     return Gate(3.5) if params["threads"] == 1 and params["size"] == "1920x1080" else None
 
 
+def _first_map(params: dict, machine: dict) -> Gate:
+    limits = {"nothing": (6, 2.5), "then bgr": (1.2, 0.4), "again": (0.3, 0.15)}
+    return Gate(*limits.get(params["kept"], (3, 1)))
+
+
 def _buffers(params: dict, machine: dict) -> Gate | None:
     return Gate(50, 25) if params["size"] == "1920x1080" else None
 
@@ -73,8 +78,7 @@ _RULES = {
     ("Threads", "of one thread"): _threads,
     ("Sequence", "in pyrDowns"): _five_channels,
     ("Staleness", "oldest of that"): lambda params, machine: Gate(1),
-    ("FirstCall", "empty_cache"): lambda params, machine: Gate(9, 4),
-    ("FirstCall", "warm_cache"): lambda params, machine: Gate(0.3, 0.15),
+    ("FirstMap", "first_map"): _first_map,
     ("Import", "more_than_numpy"): lambda params, machine: Gate(0.15, 0.05),
     ("Model", "buffers"): _buffers,
     ("Model", "growth"): _buffers,

@@ -118,11 +118,11 @@ class PlainCupy:
             energies.append(self.xp.hypot(*parts) * self.fade(level.shape, 5))
         return energies
 
-    def enlarge(self, x: Any, shape: tuple[int, int], delta: int) -> Any:
+    def upsample(self, x: Any, shape: tuple[int, int], delta: int) -> Any:
         """Bilinear, by exactly 2^delta, on the pyramid's grid."""
         for axis in (0, 1):
             n = x.shape[axis]
-            key = ("enlarge", shape[axis], n, delta, axis)
+            key = ("upsample", shape[axis], n, delta, axis)
             if key not in self.kept:
                 at = ((np.arange(shape[axis]) + 0.5) / 2**delta - 0.5).clip(0, n - 1)
                 low = at.astype(int)
@@ -139,7 +139,7 @@ class PlainCupy:
         total = 0
         for c, s in PAIRS:
             centre = levels[c]
-            x = self.xp.abs(centre - self.enlarge(levels[s], centre.shape, s - c))
+            x = self.xp.abs(centre - self.upsample(levels[s], centre.shape, s - c))
             x = x * self.fade(x.shape, max(x.shape) // 20)
             for _ in range(c, 4):
                 x = self.halve(x)

@@ -20,6 +20,7 @@ class Settings:
     preset: str = "itti1998"
     backend: str = "auto"
     clips: str | None = None  # a folder of real ones
+    against: str | None = None  # a checkout of another version
     quick: bool = False
 
     def export(self) -> None:

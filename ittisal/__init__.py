@@ -1,6 +1,6 @@
 """ittisal: visual saliency for Python, after Itti, Koch & Niebur (1998).
 
-`saliency_map(image)` is the easy door; `Saliency((H, W))` the quick one for many frames.
+`saliency_map(image)` is for single images; `Saliency((H, W))` for many frames of one size.
 Importing this loads NumPy and nothing heavier: Numba comes with the first model.
 """
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import metrics, video
 from ._version import __version__
 from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
-from .maps import enlarge
+from .maps import upsample
 from .model import Saliency, saliency_map
 from .pipeline import BackendError
 from .video import VideoError, stream
@@ -29,13 +29,13 @@ __all__ = [
     "VideoError",
     "__version__",
     "datasets",
-    "enlarge",
     "evaluation",
     "metrics",
     "preset",
     "readout",
     "saliency_map",
     "stream",
+    "upsample",
     "video",
 ]
 

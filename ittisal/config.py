@@ -13,39 +13,16 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from enum import Enum
 from pathlib import Path
 from typing import Any
+
+from .features import CHANNELS, TEMPORAL, Channel, Choice
 
 CENTRE_LEVELS = (2, 3, 4)  # c, P98
 DELTAS = (3, 4)  # delta = s - c, P98
 MAP_LEVEL = 4  # the saliency map lives at level 4, a sixteenth of the frame (P98)
 TOP_LEVEL = 8  # nine scales, 0 to 8 (P98)
 MIN_SIDE = 2 ** (CENTRE_LEVELS[0] + DELTAS[0])  # the first pair, 2-5, needs a level 5
-ORIENTATIONS = (0, 45, 90, 135)  # of the bar, degrees from +x, y down: 45 is "\" on screen
-DIRECTIONS = (0, 90, 180, 270)  # of motion: right, up, left, down on screen (iNVT)
-
-
-class Choice(str, Enum):
-    """A closed set of names. Any spelling outside it is an error, never a silent default."""
-
-    def __str__(self) -> str:
-        return self.value
-
-
-class Channel(Choice):
-    """What is made conspicuous, each ending in one conspicuity map (P98, eqs. 5-7; IDP03).
-
-    `flicker` and `motion` compare a frame with those before: see `TEMPORAL`. `whitened` is how far
-    the oriented energies of decorrelated colour planes are from the frame's average (after AWS).
-    """
-
-    INTENSITY = "intensity"
-    COLOUR = "colour"
-    ORIENTATION = "orientation"
-    FLICKER = "flicker"
-    MOTION = "motion"
-    WHITENED = "whitened"
 
 
 class Opponency(Choice):
@@ -131,9 +108,7 @@ class Smoothing(Choice):
     LEAKY = "leaky"
 
 
-TEMPORAL = frozenset({Channel.FLICKER, Channel.MOTION})  # absent where no frame came before
-CLASSICAL = frozenset({Channel.INTENSITY, Channel.COLOUR, Channel.ORIENTATION})  # P98's
-STATIC_WEIGHTS = tuple((channel, float(channel in CLASSICAL)) for channel in Channel)
+DEFAULT_WEIGHTS = tuple((channel, traits.weight) for channel, traits in CHANNELS.items())
 
 
 @dataclass(frozen=True)
@@ -216,7 +191,7 @@ class Config:
     True
     """
 
-    weights: tuple[tuple[Channel, float], ...] = STATIC_WEIGHTS
+    weights: tuple[tuple[Channel, float], ...] = DEFAULT_WEIGHTS
     opponency: Opponency = Opponency.ITTI
     hue_reference: HueReference = HueReference.FRAME
     hue_threshold: float = 0.1
@@ -272,25 +247,27 @@ class Config:
         given = {
             channel: weight
             for channel, weight in self.weights
-            if weight > 0 and (colour or channel is not Channel.COLOUR)
+            if weight > 0 and (colour or not CHANNELS[channel].needs_colour)
         }
         if not given:
             raise ValueError(
                 "a grey frame has no colour channel, and no other channel has a weight; "
                 "give a colour frame, or weights to other channels"
             )
-        kept = {channel: given[channel] for channel in given if past or channel not in TEMPORAL}
-        if not kept:
+        present = {
+            channel: weight for channel, weight in given.items() if past or channel not in TEMPORAL
+        }
+        if not present:
             return {Channel.INTENSITY: 0.0}
-        total = sum(kept.values())
-        return {channel: weight / total for channel, weight in kept.items()}
+        total = sum(present.values())
+        return {channel: weight / total for channel, weight in present.items()}
 
     def has(self, channel: Channel) -> bool:
         """Whether a channel has a weight."""
         return dict(self.weights)[channel] > 0
 
     @property
-    def own_pyramid(self) -> bool:
+    def has_orientation_pyramid(self) -> bool:
         """Whether orientation is computed, and on a pyramid of its own."""
         laplacian = self.orientation_pyramid is OrientationPyramid.LAPLACIAN
         return laplacian and self.has(Channel.ORIENTATION)
@@ -493,7 +470,9 @@ INVT = Config(
 """What the authors' own didactic program (iNVT's simple-saliency) does."""
 
 VIDEO = Config(
-    weights=tuple((channel, 1.0) for channel in (*CLASSICAL, *TEMPORAL)),
+    weights=tuple(
+        (channel, 1.0) for channel, traits in CHANNELS.items() if traits.weight or traits.needs_past
+    ),
     hue_reference=HueReference.FIXED,
 )
 """`itti1998` for moving pictures: with flicker and motion, and colours that no single bright

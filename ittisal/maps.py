@@ -1,4 +1,4 @@
-"""A small map and the frame, on the pyramid's own grid: enlarged, and where it is highest."""
+"""A small map and the frame, on the pyramid's own grid: upsampled, and where it is highest."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from .config import ITTI_1998, MAP_LEVEL, Config, Phase
 
 
-def enlarge(
+def upsample(
     small: np.ndarray,
     shape: tuple[int, int],
     config: Config = ITTI_1998,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Bilinear enlargement of a level-4 map.
+    """Bilinear upsampling of a level-4 map.
 
     Map sample i lies at pixel (i + 1/2) 16 - 1/2 (at 16 i with `phase="even"`); beyond the
     outer samples the map is held constant.
@@ -40,8 +40,8 @@ def enlarge(
     Examples
     --------
     >>> import numpy as np
-    >>> from ittisal import enlarge
-    >>> enlarge(np.float32([[0, 1]]), (16, 32))[0, 7:9]
+    >>> from ittisal import upsample
+    >>> upsample(np.float32([[0, 1]]), (16, 32))[0, 7:9]
     array([0.     , 0.03125], dtype=float32)
     """
     small = np.asarray(small, np.float32)

@@ -1,4 +1,4 @@
-"""The two doors: `Saliency`, which owns plan and buffers, and `saliency_map`, which is easy."""
+"""The public API: `Saliency` for many frames of one size, `saliency_map` for single images."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .frames import (
     composite,
     is_on_gpu,
 )
-from .maps import enlarge
-from .pipeline import FRAME_SECONDS, STILL, Backend, Moment, moment
+from .maps import upsample
+from .pipeline import FIRST_FRAME, FRAME_SECONDS, Backend, FrameTiming, format_of, frame_timing
 from .plan import Plan
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
@@ -103,7 +103,7 @@ class Saliency:
         self._backend: Backend = module.make(self._plan, self._channel_order, count)
         self._busy = threading.Lock()
         self._closed = False
-        self._kind: Any = None  # of the last frame, or None: no frame came before
+        self._format: Any = None  # of the last frame, or None: no frame came before
         self._time: float | None = None  # of it
         self._refused = False  # another one came since, and was bad
         self._remembers = config.remembers
@@ -197,11 +197,11 @@ class Saliency:
             _check_out(out, shape)
         with self._alone() as backend:
             if several:
-                with self._moments(frames[0], time, len(frames)) as moments:
-                    backend.run_batch(frames, out, moments)
+                with self._timings(frames[0], time, len(frames)) as timings:
+                    backend.run_batch(frames, out, timings)
             else:
-                with self._moments(frames, time) as moments:
-                    backend.run(frames, out, moments[0])
+                with self._timings(frames, time) as timings:
+                    backend.run(frames, out, timings[0])
         return out
 
     def reset(self) -> None:
@@ -218,7 +218,7 @@ class Saliency:
         >>> bool((model(frame) == first).all()), bool(second.max() < first.max())
         (True, True)
         """
-        self._kind = self._time = None
+        self._format = self._time = None
 
     def stream(
         self, frames: Iterable[Any], *, times: Iterable[Any] | None = None
@@ -256,14 +256,14 @@ class Saliency:
         [0.0, 0.0, 0.0]
         """
 
-        def timed() -> Iterator[tuple[np.ndarray, Moment]]:
+        def timed() -> Iterator[tuple[np.ndarray, FrameTiming]]:
             clock = itertools.repeat(None) if times is None else iter(times)
             for given in frames:
                 frame, now = self._one(given), next(clock, clock)
                 if now is clock:
                     raise ValueError("times ended before the frames did; give one for each")
-                with self._moments(frame, now) as moments:
-                    yield frame, moments[0]
+                with self._timings(frame, now) as timings:
+                    yield frame, timings[0]
 
         with self._alone() as backend:
             try:
@@ -329,8 +329,8 @@ class Saliency:
         memory.
         """
         frame = self._one(frame)
-        with self._alone() as backend, self._moments(frame, time) as moments:
-            return backend.trace(frame, moments[0])
+        with self._alone() as backend, self._timings(frame, time) as timings:
+            return backend.trace(frame, timings[0])
 
     def retrace(self, frame: Any) -> dict[str, np.ndarray]:
         """The trace of the frame that was given last, given again: no time passes.
@@ -338,12 +338,12 @@ class Saliency:
         Raises
         ------
         RuntimeError
-            There was none since the model was made or `reset()`, it was of another kind, or one
+            There was none since the model was made or `reset()`, it was of another format, or one
             that came since was refused.
         """
         frame = self._one(frame)
         with self._alone() as backend:
-            self._check_kind(_kind_of(frame))
+            self._check_format(format_of(frame))
             return backend.trace(frame, None)
 
     def contributions(self) -> dict[str, np.ndarray]:
@@ -374,7 +374,7 @@ class Saliency:
         True
         """
         with self._alone() as backend:
-            self._check_kind(self._kind)
+            self._check_format(self._format)
             return backend.contributions()
 
     def timings(self, frame: Any) -> dict[str, float]:
@@ -418,37 +418,39 @@ class Saliency:
         finally:
             self._busy.release()
 
-    def _check_kind(self, kind: Any) -> None:
-        """Raise RuntimeError unless the last frame was of this kind."""
-        if self._kind is None or kind != self._kind:
+    def _check_format(self, format_: Any) -> None:
+        """Raise RuntimeError unless the last frame was of this format."""
+        if self._format is None or format_ != self._format:
             raise RuntimeError(
-                "this is about the last frame, and there was none of its kind since the model was "
-                "made or reset; give one first"
+                "this is about the last frame, and there was none of its format since the model "
+                "was made or reset; give one first"
             )
         if self._refused:  # it may have got as far as the buffers
             raise RuntimeError("the last frame was refused; give another first")
 
     @contextmanager
-    def _moments(self, frame: Any, time: Any, count: int | None = None) -> Iterator[list[Moment]]:
-        """Moments of one frame, or of `count` like it: remembered, unless something is wrong."""
-        kind, before = _kind_of(frame), (self._kind, self._time)
-        moments, self._time = self._moments_of(kind, time, count)
-        self._kind = kind
+    def _timings(
+        self, frame: Any, time: Any, count: int | None = None
+    ) -> Iterator[list[FrameTiming]]:
+        """Timings of one frame, or of `count` like it: remembered, unless something is wrong."""
+        format_, before = format_of(frame), (self._format, self._time)
+        timings, self._time = self._timings_of(format_, time, count)
+        self._format = format_
         try:
-            yield moments
+            yield timings
         except (Exception, KeyboardInterrupt):
-            alone = count is None and kind == before[0]  # else the buffers hold others' past
-            self._kind, self._time = before if alone else (None, None)
+            alone = count is None and format_ == before[0]  # else the buffers hold others' past
+            self._format, self._time = before if alone else (None, None)
             self._refused = True
             raise
         self._refused = False
 
-    def _moments_of(
-        self, kind: Any, time: Any, count: int | None
-    ) -> tuple[list[Moment], float | None]:
-        """Moments of frames of a kind that are given now, and the last one's time."""
+    def _timings_of(
+        self, format_: Any, time: Any, count: int | None
+    ) -> tuple[list[FrameTiming], float | None]:
+        """Timings of frames of a format that are given now, and the last one's time."""
         if not self._remembers:
-            return [STILL] * (count or 1), None
+            return [FIRST_FRAME] * (count or 1), None
         if count is None:
             times = [time]
         elif time is None:
@@ -459,13 +461,13 @@ class Saliency:
             raise TypeError(f"time={time!r} must hold a number of seconds for each frame")
         if len(times) != (count or 1):
             raise ValueError(f"time holds {len(times)} numbers for {count} frames")
-        past, last = kind == self._kind, self._time
-        moments = []
+        past, last = format_ == self._format, self._time
+        timings = []
         for now in times:
             elapsed = _elapsed(last if past else None, now)
-            moments.append(moment(self.config, elapsed if past else None))
+            timings.append(frame_timing(self.config, elapsed if past else None))
             past, last = True, now
-        return moments, last
+        return timings, last
 
     def _one(self, frame: Any) -> np.ndarray:
         """One frame, checked, in host memory."""
@@ -487,27 +489,23 @@ class Saliency:
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
             count = len(frames) if several else None
-            with self._moments(frames[0] if several else frames, time, count) as moments:
-                gpu.run_device(frames, maps, count, moments)
+            with self._timings(frames[0] if several else frames, time, count) as timings:
+                gpu.run_device(frames, maps, count, timings)
             handed = gpu.hand_over(maps, frame)  # whose stream then waits for our reading of it
             if out is None:
                 return handed
             gpu.hand_over(maps, out)
             return out
 
-    def _enlarged_on_gpu(self, image: Any) -> Any:
+    def _upsampled_on_gpu(self, image: Any) -> Any:
         """The [0, 1] map of an image on the GPU at its own size; see `saliency_map`."""
         with self._alone() as backend:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
             raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
             gpu.run_device(frame, raw)
-            gpu.enlarge_device(raw, full)
+            gpu.upsample_device(raw, full)
             return gpu.hand_over(full, image)
-
-
-def _kind_of(frame: Any) -> tuple[Any, int]:
-    return frame.dtype, frame.ndim
 
 
 def _elapsed(last: float | None, now: Any) -> float:
@@ -608,7 +606,7 @@ def saliency_map(
     -------
     float32 array of shape (H, W)
         On the GPU, and of the image's library, if the image is. In [0, 1]: the raw map over its
-        maximum, enlarged bilinearly on the pyramid's own grid.
+        maximum, upsampled bilinearly on the pyramid's own grid.
         (Map samples lie between pixels, so the highest pixel may fall a little short of 1.) All
         zero where nothing stands out.
 
@@ -635,7 +633,7 @@ def saliency_map(
     """
     if is_on_gpu(image):
         model = _cached_model(tuple(image.shape[:2]), config, backend, channel_order)
-        return model._enlarged_on_gpu(image)
+        return model._upsampled_on_gpu(image)
     if hasattr(image, "__array__"):
         image = composite(np.asarray(image))
     frame = check_frame(image)
@@ -645,7 +643,7 @@ def saliency_map(
     peak = raw.max()
     if peak > 0:
         raw /= peak
-    return enlarge(raw, frame.shape[:2], config)
+    return upsample(raw, frame.shape[:2], config)
 
 
 def _cached_model(*key: Any) -> Saliency:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .config import Config, Smoothing
+from .features import FEATURES
 from .plan import Plan
 
 STAGES = (
-    "opponency",  # frame -> intensity, red-green, blue-yellow, flicker
-    "pyramid",  # planes -> levels 2 to 8
-    "orientation",  # intensity levels -> one energy per orientation
-    "motion",  # two frames' intensity levels -> one response per direction
-    "whiten",  # planes -> decorrelated planes -> oriented energies -> one conspicuity map
-    "figure",  # decorrelated planes and oriented energies -> what is enclosed, where corners are
-    "centre_surround",  # levels -> six maps per feature, reduced to level 4
-    "normalise",  # one weight, or one new map, per map
-    "combine",  # maps -> features -> conspicuity maps -> 1
+    "opponency",  # frame -> planes of intensity, colour opponency and flicker, at the finest level
+    "pyramid",  # planes -> coarser levels
+    # levels -> planes of the features that levels make: "orientation", "motion"
+    *dict.fromkeys(feature.stage for feature in FEATURES if feature.stage != "opponency"),
+    "whiten",  # planes -> decorrelated planes -> energies -> squared Mahalanobis distance
+    "figure",  # decorrelated planes and oriented energies -> surroundedness and corners
+    "centre_surround",  # levels -> a map per feature and pair, at the map's level
+    "normalise",  # one scale and offset, or one new map, per map
+    "combine",  # maps -> features -> conspicuity maps -> saliency map
 )
-FLICKER_SECONDS = 0.03  # in which flicker's background forgets the frames before (iNVT)
-FRAME_SECONDS = 1 / 30  # taken to lie between frames that come without times
+FLICKER_SECONDS = 0.03  # time in which flicker's background forgets the frames before (iNVT)
+FRAME_SECONDS = 1 / 30  # assumed between frames that come without times
 
 
 class BackendError(RuntimeError):
@@ -43,73 +44,121 @@ def makes_no_whole_maps(config: Config) -> tuple[bool, str]:
     return True, "every option"
 
 
-class Moment(NamedTuple):
-    """What a frame is told of time."""
+class FrameFormat(NamedTuple):
+    """What is compiled and allocated for."""
+
+    dtype: str  # "uint8", "uint16" or "float32"
+    channels: int  # 3 or 1
+
+    @property
+    def colour(self) -> bool:
+        """Whether it has colour."""
+        return self.channels == 3
+
+
+def format_of(frame: Any) -> FrameFormat:
+    """The format of a frame of shape (H, W, 3) or (H, W)."""
+    return FrameFormat(frame.dtype.name, 3 if frame.ndim == 3 else 1)
+
+
+class FrameTiming(NamedTuple):
+    """How a frame follows the one before it."""
 
     past: bool = False  # a frame came before
     elapsed: float = FRAME_SECONDS  # since then
-    keep: float = 0.0  # what flicker's background keeps of its difference from the frame
-    share: float = 1.0  # of this frame's map in the smoothed one
-    renewal: float = 1.0  # share of this frame's statistics in the average of those before
+    flicker_decay: float = 0.0  # fraction of its difference that flicker's background keeps
+    smoothing_factor: float = 1.0  # weight of this frame's map in the smoothed one
+    statistics_factor: float = 1.0  # weight of this frame's statistics in the running ones
 
 
-STILL = Moment()  # a frame by itself
+FIRST_FRAME = FrameTiming()
 
 
-def moment(config: Config, elapsed: float | None) -> Moment:
-    """The moment of a frame so many seconds after the last one, or without one (None)."""
+def frame_timing(config: Config, elapsed: float | None) -> FrameTiming:
+    """The timing of a frame so many seconds after the last one, or without one (None)."""
     if elapsed is None:
-        return STILL
-    share = 1.0
+        return FIRST_FRAME
+    smoothing = 1.0
     if config.smoothing is Smoothing.EMA:
-        share = config.smoothing_rate
+        smoothing = config.smoothing_rate
     elif config.smoothing is Smoothing.LEAKY:
-        share = -math.expm1(-elapsed / config.smoothing_seconds)
-    renewal = -math.expm1(-elapsed / config.whitening_seconds) if config.averages else 1.0
-    return Moment(True, elapsed, 1 - min(1.0, elapsed / FLICKER_SECONDS), share, renewal)
+        smoothing = -math.expm1(-elapsed / config.smoothing_seconds)
+    statistics = -math.expm1(-elapsed / config.whitening_seconds) if config.averages else 1.0
+    decay = 1 - min(1.0, elapsed / FLICKER_SECONDS)
+    return FrameTiming(True, elapsed, decay, smoothing, statistics)
+
+
+def stages(plan: Plan, *, colour: bool, past: bool) -> tuple[str, ...]:
+    """The stages that a frame goes through, in order."""
+    features = plan.features_of(colour=colour, past=past)
+    runs = dict.fromkeys(STAGES, True)
+    runs |= {feature.stage: False for feature in FEATURES if feature.stage != "opponency"}
+    runs |= {feature.stage: True for feature in features}
+    runs |= {"whiten": plan.config.whitens, "figure": plan.config.figure}
+    runs |= dict.fromkeys(("centre_surround", "normalise"), bool(features))
+    return tuple(stage for stage in STAGES if runs[stage])
+
+
+def schedule(backend: Any, plan: Plan, *, colour: bool, past: bool) -> tuple[Any, ...]:
+    """A frame's launches: those of each stage, from the method of that name, in the model's order.
+
+    A launch has a `stage`; the rest is the backend's own.
+    """
+    return tuple(
+        launch
+        for stage in stages(plan, colour=colour, past=past)
+        for launch in getattr(backend, stage)()
+    )
 
 
 class Backend(Protocol):
     """One way to run the stages for one plan. It owns its buffers: one per thread.
 
-    Frames have been checked, but for the values of float ones. What a frame leaves for the next is
-    put in place when that one comes: so the last frame can be worked on again. A frame whose
-    values are bad leaves nothing.
+    Frames have been checked, but for the values of float ones. The state that a frame leaves is
+    committed when the next one comes, so that the last frame can be run again. A frame with bad
+    values leaves none.
     """
 
     name: str
     threads: int  # that share one frame
 
-    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
+    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
         """Write the raw map of a frame into `out`."""
 
-    def run_batch(self, frames: np.ndarray, out: np.ndarray, moments: Sequence[Moment]) -> None:
-        """Write the raw maps of several frames of one kind into `out`, with a moment for each."""
+    def run_batch(
+        self, frames: np.ndarray, out: np.ndarray, timings: Sequence[FrameTiming]
+    ) -> None:
+        """Write the raw maps of several frames of one format into `out`, with a timing for each."""
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, Moment]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[tuple[np.ndarray, FrameTiming]]) -> Iterator[np.ndarray]:
         """New arrays with the raw maps of frames in turn."""
 
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Memory for frames that the backend reads without a copy of its own."""
 
-    def trace(self, frame: np.ndarray, moment: Moment | None = STILL) -> dict[str, np.ndarray]:
+    def trace(
+        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+    ) -> dict[str, np.ndarray]:
         """Every intermediate that this backend makes, by the reference's names.
 
-        Without a moment, of the last frame again.
+        Without a timing, of the last frame again.
         """
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map; new arrays."""
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
-        """Milliseconds per stage; the next frame sees nothing of it."""
+        """Milliseconds per stage; leaves no state for the next frame."""
+
+    def run_stages(self, frame: np.ndarray, out: np.ndarray, stages: Sequence[str]) -> None:
+        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of all buffers."""
 
     def close(self) -> None:
-        """Let go of worker threads and memory."""
+        """Release worker threads and memory."""
 
 
 class OneByOne:
@@ -117,20 +166,22 @@ class OneByOne:
 
     plan: Plan
 
-    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
+    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
         """Write the raw map of a frame into `out`."""
         raise NotImplementedError
 
-    def run_batch(self, frames: np.ndarray, out: np.ndarray, moments: Sequence[Moment]) -> None:
+    def run_batch(
+        self, frames: np.ndarray, out: np.ndarray, timings: Sequence[FrameTiming]
+    ) -> None:
         """One frame after the other."""
-        for frame, saliency, moment in zip(frames, out, moments, strict=True):
-            self.run(frame, saliency, moment)
+        for frame, saliency, timing in zip(frames, out, timings, strict=True):
+            self.run(frame, saliency, timing)
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, Moment]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[tuple[np.ndarray, FrameTiming]]) -> Iterator[np.ndarray]:
         """One frame after the other, each when it is asked for."""
-        for frame, moment in frames:
+        for frame, timing in frames:
             out = np.empty(self.plan.map_shape, np.float32)
-            self.run(frame, out, moment)
+            self.run(frame, out, timing)
             yield out
 
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

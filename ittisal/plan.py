@@ -1,49 +1,48 @@
-"""Geometry of one (config, frame size): levels, pairs, filter weights. No pixels, no backend."""
+"""Geometry of one (config, frame size): levels, pairs, planes, weights. No pixels, no backend."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from .config import (
     CENTRE_LEVELS,
     DELTAS,
-    DIRECTIONS,
     MAP_LEVEL,
-    ORIENTATIONS,
     TOP_LEVEL,
-    Channel,
     Config,
+    Normalisation,
     Phase,
     SmallFrames,
 )
+from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature
 
 BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
 BINOMIAL_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 
-EVERY_FEATURE = (
-    ("intensity", Channel.INTENSITY),
-    ("red_green", Channel.COLOUR),
-    ("blue_yellow", Channel.COLOUR),
-    *((f"orientation_{theta}", Channel.ORIENTATION) for theta in ORIENTATIONS),
-    ("flicker", Channel.FLICKER),
-    *((f"motion_{direction}", Channel.MOTION) for direction in DIRECTIONS),
-)
-
-
 SLOTS = len(CENTRE_LEVELS) * len(DELTAS)  # centre-surround pairs, existing or not
-# Features are planes by the same numbers. Those that need a past come last, so that a model without
-# one stores nothing for them.
-FEATURES = len(EVERY_FEATURE)
-ORIENTED = 3
-FLICKER = ORIENTED + len(ORIENTATIONS)
-MOVING = FLICKER + 1
-CHANNELS = len(Channel)
-PROMOTION = 20.0  # N's values that double what a figure counts, as in the reference
+SCALES = 4  # levels, from the finest on, whose oriented energies are whitened together
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
-HUE_TOLERANCE = 1 + 1e-6  # as in the reference: a pixel at exactly the threshold has no hue
+FIGURE_MAPS = 2 + len(ORIENTATIONS)  # surroundedness, corners, energies at the corners' level
+
+# The model's constants for the fast backends. The reference has its own.
+RANGE = 10.0  # N rescales every map to [0, RANGE]
+SALIENCY_RANGE = 2.0  # the same for the final map, with `normalise_saliency` (iNVT)
+THRESHOLD = 0.1  # of the range: lower local maxima do not count (iNVT)
+PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
+HALF_A_PEAK = 0.5  # maxima are counted in fractions; less than this is none
+FLAT = 1e-5  # a map whose range is under this fraction of its signal counts as flat
+DARK = 1e-9  # of full scale: intensity has no hue up to here
+REST = 1e-3  # of full scale: less flicker is none while its background fades
+HUE_TOLERANCE = 1 + 1e-6  # a pixel at exactly the hue threshold has no hue
+RIDGE = 1e-2  # of the mean variance, added to each before whitening
+SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
+PROMOTION = 20.0  # value of N that doubles what a figure counts
+INHIBITION = 0.02  # of the map's maximum, subtracted in each step of `iterative` (IK00)
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,23 @@ class Plan:
     shape: tuple[int, int]
     config: Config
 
+    centre_levels = CENTRE_LEVELS
+    finest_level = CENTRE_LEVELS[0]  # levels below are never stored
+    map_level = MAP_LEVEL
+
+    # --- levels and pairs
+
     @cached_property
     def top_level(self) -> int:
         """The coarsest level that exists."""
         if self.config.small_frames is SmallFrames.CLAMP:
             return TOP_LEVEL
         return min(TOP_LEVEL, min(self.shape).bit_length() - 1)
+
+    @cached_property
+    def levels(self) -> range:
+        """The levels that are stored."""
+        return range(self.finest_level, self.top_level + 1)
 
     def level_shape(self, level: int) -> tuple[int, int]:
         """(height, width) of a level: halved and rounded down, at least 1."""
@@ -76,63 +86,171 @@ class Plan:
     @property
     def map_shape(self) -> tuple[int, int]:
         """(height, width) of the saliency map."""
-        return self.level_shape(MAP_LEVEL)
+        return self.level_shape(self.map_level)
 
     @cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The centre-surround pairs (c, s) that this frame size has."""
-        return tuple((c, c + d) for c in CENTRE_LEVELS for d in DELTAS if c + d <= self.top_level)
+        return tuple(
+            (c, c + d) for c in self.centre_levels for d in DELTAS if c + d <= self.top_level
+        )
+
+    def slot(self, centre: int, surround: int) -> int:
+        """Place of a pair among the `SLOTS`."""
+        row, column = self.centre_levels.index(centre), DELTAS.index(surround - centre)
+        return row * len(DELTAS) + column
 
     @cached_property
-    def features(self) -> tuple[tuple[str, Channel], ...]:
-        """Feature names with their channels, for a colour frame; weightless channels left out."""
-        return self.features_of(colour=True)
+    def corner_level(self) -> int:
+        """The level where corners are found; surroundedness is found one above.
 
-    @property
-    def stored_features(self) -> int:
-        """How many features have room: up to the last one that has a weight, or is whitened."""
-        last = EVERY_FEATURE.index(self.features[-1]) if self.features else 0
-        return max(1 + last, ORIENTED if self.config.whitens else 1)
+        The first whose longer side has at most CORNERS_ACROSS samples, but no higher than leaves
+        the next level four samples on the shorter side.
+        """
+        level = self.finest_level
+        while (
+            max(self.shape) >> level > CORNERS_ACROSS
+            and min(self.shape) >> (level + 2) >= 4
+            and level + 2 <= TOP_LEVEL
+        ):
+            level += 1
+        return level
 
-    @property
-    def own_plane(self) -> int:
-        """Number of orientation's own pyramid among the stored planes, behind the features."""
-        return self.stored_features
+    # --- features and their planes
 
-    @property
-    def before_plane(self) -> int:
-        """Number of the last frame's intensity among the stored planes."""
-        return self.own_plane + self.config.own_pyramid
-
-    @property
-    def stored_planes(self) -> int:
-        """How many planes have room."""
-        return self.before_plane + self.config.has(Channel.MOTION)
-
-    def features_of(self, *, colour: bool, past: bool = True) -> tuple[tuple[str, Channel], ...]:
-        """The same, for a colour or a grey frame, with one before it or not."""
+    def features_of(self, *, colour: bool = True, past: bool = True) -> tuple[Feature, ...]:
+        """The features computed for a colour or a grey frame, with one before it or not."""
         weights = self.config.channel_weights(colour=colour, past=past)
-        return tuple((name, channel) for name, channel in EVERY_FEATURE if channel in weights)
+        return tuple(feature for feature in FEATURES if feature.channel in weights)
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """The features that have maps in memory, in order: those of any frame of this config."""
+        formats = [(colour, past) for colour in (True, False) for past in (True, False)]
+        present = set()
+        for colour, past in formats:
+            if colour or self.takes_grey:
+                present |= set(self.features_of(colour=colour, past=past))
+        return tuple(feature for feature in FEATURES if feature in present)
+
+    @property
+    def takes_grey(self) -> bool:
+        """Whether some channel is left for grey frames."""
+        return any(
+            w > 0 and not CHANNELS[channel].needs_colour for channel, w in self.config.weights
+        )
+
+    def pixel_planes(self, *, colour: bool = True) -> tuple[str, ...]:
+        """Names of the planes made from a frame's pixels; a grey frame's are the first of them."""
+        planes = ["intensity"]
+        if self.config.has(Channel.FLICKER):
+            planes.append("flicker")
+        if colour and self.config.sees_colour:
+            planes += ["red_green", "blue_yellow"]
+        return tuple(planes)
+
+    def whitened_planes(self, *, colour: bool = True) -> tuple[str, ...]:
+        """Names of the planes that are decorrelated, in order."""
+        return ("intensity", "red_green", "blue_yellow") if colour else ("intensity",)
+
+    @cached_property
+    def planes(self) -> tuple[str, ...]:
+        """Names of the planes stored at every level, in order."""
+        made = [f.name for f in self.features if f.stage != "opponency"]
+        if self.config.has_orientation_pyramid:
+            made.append("orientation_pyramid")
+        if self.config.has(Channel.MOTION):
+            made.append("previous_intensity")
+        return (*self.pixel_planes(), *made)
+
+    def normalised_again(self, feature: Feature) -> bool:
+        """Whether N is applied to a feature's sum over scales."""
+        again = feature.normalised_again
+        return getattr(self.config, again) if isinstance(again, str) else again
+
+    # --- maps at the map's level
+
+    @property
+    def halves(self) -> int:
+        """Maps per centre-surround difference: 2 where its sign is split."""
+        return 2 if self.config.split_cs else 1
+
+    def map_index(self, feature: Feature, centre: int, surround: int, half: int = 0) -> int:
+        """Number of a centre-surround map."""
+        place = self.features.index(feature) * SLOTS + self.slot(centre, surround)
+        return place * self.halves + half
+
+    @property
+    def map_count(self) -> int:
+        """How many centre-surround maps have a number."""
+        return len(self.features) * SLOTS * self.halves
+
+    @cached_property
+    def sums(self) -> tuple[str, ...]:
+        """Names of the sums: features, channels, and the saliency map."""
+        return (
+            *(f"feature/{feature.name}" for feature in self.features),
+            *(f"conspicuity/{channel}" for channel in Channel),
+            "saliency",
+        )
+
+    @property
+    def rewrites_maps(self) -> bool:
+        """Whether N gives new maps, rather than a scale and an offset for each."""
+        return self.config.normalisation is Normalisation.ITERATIVE
+
+    # --- tables of weights
+
+    @property
+    def reduction_taps(self) -> np.ndarray:
+        """Low-pass of the steps from a centre-surround map to the map's level."""
+        return BINOMIAL_9 if self.config.reduction_taps == 9 else BINOMIAL_5
+
+    def steps(self) -> Iterator[Step]:
+        """The weights of every downsampling step, by kind and input level."""
+        config = self.config
+        below = range(self.finest_level, self.map_level)
+        kinds = (
+            ("pyramid", BINOMIAL_5, range(self.top_level), False),
+            (
+                "orientation_pyramid",
+                BINOMIAL_9,
+                range(self.top_level) if config.has_orientation_pyramid else range(0),
+                False,
+            ),
+            ("faded_map", self.reduction_taps, below, config.border_attenuation),
+            ("map", self.reduction_taps, below, False),
+        )
+        for kind, taps, levels, fades in kinds:
+            for level in levels:
+                shape = self.level_shape(level)
+                fade = attenuation(shape, max(shape) // 20 if fades else 0)
+                yield Step(kind, level, taps, fade)
+
+    def map_fade(self, *, always: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The border fade of maps at their level, by axis; or 1 where the config has none."""
+        shape = self.map_shape
+        fades = always or self.config.border_attenuation
+        return attenuation(shape, max(shape) // 20 if fades else 0)
+
+    def orientation_filters(self, level: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """For either axis, 1 / (taps inside the level), and the same times the border fade."""
+        shape = self.level_shape(level)
+        fades = attenuation(shape, 5 if self.config.border_attenuation else 0)
+        inverses = (1 / inside_sum(n, BINOMIAL_9) for n in shape)
+        return tuple((each, each * fade) for each, fade in zip(inverses, fades, strict=True))
 
 
-def corner_level(shape: tuple[int, int]) -> int:
-    """The level where corners are found; figures are found one above (`reference.corner_level`)."""
-    level = CENTRE_LEVELS[0]
-    while (
-        max(shape) >> level > CORNERS_ACROSS
-        and min(shape) >> (level + 2) >= 4
-        and level + 2 <= TOP_LEVEL
-    ):
-        level += 1
-    return level
+class Step(NamedTuple):
+    """One downsampling step: which planes, from which level, by which weights."""
+
+    kind: str  # "pyramid", "orientation_pyramid", "faded_map" (the first step) or "map"
+    level: int  # of the input
+    taps: np.ndarray
+    fade: tuple[np.ndarray, np.ndarray]  # of the input, by axis
 
 
-def slot(centre: int, surround: int) -> int:
-    """Place of a pair among the six."""
-    return (centre - CENTRE_LEVELS[0]) * len(DELTAS) + surround - centre - DELTAS[0]
-
-
-def halving_weights(n: int, taps: np.ndarray, phase: Phase) -> np.ndarray:
+def downsampling_weights(n: int, taps: np.ndarray, phase: Phase) -> np.ndarray:
     """Weights of one pyramid step along one axis, borders and all.
 
     Output i is the sum over k of weights[i, k] x[2i - reach + k], reach = len(taps) // 2: the
@@ -165,7 +283,7 @@ def scatter_weights(weights: np.ndarray, fade: np.ndarray | None = None) -> np.n
     Parameters
     ----------
     weights : ndarray of shape (count, taps)
-        From `halving_weights`.
+        From `downsampling_weights`.
     fade : ndarray of length n, optional
         Scales the input samples first.
 
@@ -191,18 +309,47 @@ def scatter_weights(weights: np.ndarray, fade: np.ndarray | None = None) -> np.n
     return out
 
 
-def attenuation(n: int, width: int) -> np.ndarray:
-    """The border fade of `width` samples along an axis of `n`: k/(width+1) for the k-th."""
-    b = min(width, n // 2)
-    fade = np.ones(n)
-    fade[:b] = np.arange(1, b + 1) / (b + 1)
-    fade[n - b :] = fade[:b][::-1]
-    return fade
+def attenuation(shape: tuple[int, int], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The border fade of a map, by axis: k / (b + 1) for the k-th sample from the border.
+
+    One width b for both axes, limited by the shorter side, as iNVT does; 1 everywhere if b is 0.
+
+    Examples
+    --------
+    >>> [fade.round(2).tolist() for fade in attenuation((4, 6), 5)]
+    [[0.33, 0.67, 0.67, 0.33], [0.33, 0.67, 1.0, 1.0, 0.67, 0.33]]
+    """
+    b = min(width, *(n // 2 for n in shape))
+    fades = []
+    for n in shape:
+        fade = np.ones(n)
+        fade[:b] = np.arange(1, b + 1) / (b + 1)
+        fade[n - b :] = fade[:b][::-1]
+        fades.append(fade)
+    return fades[0], fades[1]
 
 
 def inside_sum(n: int, taps: np.ndarray) -> np.ndarray:
     """Sum of the taps that fall inside an axis of `n`, per sample."""
     return np.convolve(np.ones(n), taps)[len(taps) // 2 :][:n]
+
+
+def gaussian_tables(shape: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Excitation's and inhibition's Gaussians of `iterative` (IK00).
+
+    Each is half of a 1-D kernel from its centre out, cut at 1 %, and its full sum over the sum
+    that falls inside the map, by row and by column.
+    """
+    side, tables = max(shape), []
+    for amplitude, sigma in ((0.5, 0.02 * side), (1.5, 0.25 * side)):
+        half = int(sigma * np.sqrt(-2 * np.log(0.01)))
+        cap = max(0, min(shape) // 2 - 1)  # 0 means no cap
+        i = np.arange((min(half, cap) if cap else half) + 1)
+        kernel = amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(i * i) / (2 * sigma**2))
+        whole = np.concatenate([kernel[:0:-1], kernel])
+        rows, columns = (whole.sum() / inside_sum(n, whole) for n in shape)
+        tables.append((kernel, rows, columns))
+    return tables
 
 
 def linear_light(encoded: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """The model in plain float64 NumPy, one function per equation: the truth all backends match.
 
-Written to be read beside the papers: no buffers, no fusing, nothing in place. It shares neither
-geometry nor tricks with the fast path, so that a mistake cannot hide in both. Arrays are
-indexed [y, x], y down. Short names of sources are in `ittisal.config`.
+Written to be read beside the papers: no buffers, no fusing, nothing in place. It shares the table
+of features with the fast backends, but neither geometry nor constants, so that an error cannot
+hide in both. Arrays are indexed [y, x], y down. Short names of sources are in `ittisal.config`.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,50 +15,43 @@ import numpy as np
 from .config import (
     CENTRE_LEVELS,
     DELTAS,
-    DIRECTIONS,
     ITTI_1998,
     MAP_LEVEL,
     MIN_SIDE,
-    ORIENTATIONS,
     TOP_LEVEL,
-    Channel,
     Config,
     Contrast,
     HueReference,
     Normalisation,
     Opponency,
-    OrientationPyramid,
     PeakMean,
     Phase,
     SmallFrames,
     Smoothing,
     Upsampling,
 )
+from .features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Signal
 
 TAPS_5 = np.array([1, 4, 6, 4, 1]) / 16
 TAPS_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
-PLANES = ("intensity", "red_green", "blue_yellow")
-SCALES = (2, 3, 4, 5)  # levels whose energies are whitened together
-FEATURE_CHANNEL = {
-    "intensity": Channel.INTENSITY,
-    "red_green": Channel.COLOUR,
-    "blue_yellow": Channel.COLOUR,
-    **{f"orientation_{theta}": Channel.ORIENTATION for theta in ORIENTATIONS},
-    "flicker": Channel.FLICKER,
-    **{f"motion_{direction}": Channel.MOTION for direction in DIRECTIONS},
+WHITENED_PLANES = {  # decorrelated in this order; the size of each plane's signal
+    "intensity": Signal.BRIGHTEST,
+    "red_green": Signal.ONE,
+    "blue_yellow": Signal.ONE,
 }
+SCALES = (2, 3, 4, 5)  # levels whose oriented energies are whitened together
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
-HALF_A_PEAK = 0.5  # counts are shares; less than this is none
-DARK = 1e-9  # up to here, of 1, intensity has no hue; FLAT of it is flat in the dimmest frame
-FRAME_SECONDS = 1 / 30  # between frames, unless told otherwise
-FLICKER_SECONDS = 0.03  # in which flicker forgets the frames before (iNVT)
-REST = 1e-3  # of full scale: a quarter of a grey level in eight bits
-RIDGE = 1e-2  # of the mean variance, added to each: what hardly varies is not blown up
-SOFT = 0.01  # standard deviations: what is less above its ground is hardly enclosed
-PROMOTION = 20.0  # N's values, of 0 to 1000, that double what a figure counts
+HALF_A_PEAK = 0.5  # maxima are counted in fractions; less than this is none
+DARK = 1e-9  # of full scale: intensity has no hue up to here; the least signal for the flat test
+FRAME_SECONDS = 1 / 30  # assumed between frames that come without times
+FLICKER_SECONDS = 0.03  # time in which flicker's background forgets the frames before (iNVT)
+REST = 1e-3  # of full scale: less flicker is none while its background decays
+RIDGE = 1e-2  # of the mean variance, added to each variance before whitening
+SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
+PROMOTION = 20.0  # value of N, of 0 to 1000, that doubles what a figure counts
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
-FLAT = 1e-5  # a map whose range is under this fraction of the signal's counts as flat
+FLAT = 1e-5  # a map whose range is under this fraction of its signal counts as flat
 
 
 # --- the frame ---------------------------------------------------------------------------------
@@ -140,13 +134,13 @@ def decimate(x: np.ndarray, phase: Phase) -> np.ndarray:
     return x
 
 
-def halve(x: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> np.ndarray:
+def downsample(x: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> np.ndarray:
     """One step of the Gaussian pyramid (P98): low-pass, then decimate."""
     return decimate(low_pass(x, taps), config.phase)
 
 
 def top_level(shape: tuple[int, int], config: Config) -> int:
-    """The coarsest level that exists: all nine when clamped, else while a pixel is left."""
+    """The coarsest level that exists: 8 if clamped, else the last of at least one pixel."""
     if config.small_frames is SmallFrames.CLAMP:
         return TOP_LEVEL
     return min(TOP_LEVEL, int(np.log2(min(shape))))
@@ -156,7 +150,7 @@ def pyramid(plane: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> lis
     """Levels 0 to 8, or as many as the frame allows."""
     levels = [plane]
     for _ in range(top_level(plane.shape, config)):
-        levels.append(halve(levels[-1], config, taps))
+        levels.append(downsample(levels[-1], config, taps))
     return levels
 
 
@@ -164,15 +158,14 @@ def pyramid(plane: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> lis
 
 
 def attenuate(x: np.ndarray, width: int) -> np.ndarray:
-    """Fade towards the borders: the k-th row or column from one is scaled by k/(width+1)."""
-    for axis in (0, 1):
-        n = x.shape[axis]
-        b = min(width, n // 2)
-        fade = np.ones(n)
-        fade[:b] = np.arange(1, b + 1) / (b + 1)
-        fade[n - b :] = fade[:b][::-1]
-        x = x * fade.reshape([-1 if a == axis else 1 for a in (0, 1)])
-    return x
+    """Fade towards the borders (iNVT): the k-th row or column from one is scaled by k / (b + 1).
+
+    One width for both axes, limited by the shorter side: b = min(width, h // 2, w // 2).
+    """
+    b = min(width, *(n // 2 for n in x.shape))
+    nearest = (np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) for n in x.shape)
+    rows, columns = (np.minimum(k / (b + 1), 1) for k in nearest)
+    return x * rows[:, None] * columns
 
 
 def oriented_energy(band: np.ndarray, theta: int, wavenumber: float) -> np.ndarray:
@@ -189,7 +182,7 @@ def oriented_energy(band: np.ndarray, theta: int, wavenumber: float) -> np.ndarr
 
 
 def orientation(level: np.ndarray, config: Config) -> dict[int, np.ndarray]:
-    """Energy per direction of one level. The band-pass takes out DC: luminance cannot leak."""
+    """Energy per orientation of one level; the band-pass removes luminance."""
     band = level - low_pass(level, TAPS_9)
     fade = 5 if config.border_attenuation else 0
     return {
@@ -204,34 +197,19 @@ def orientation(level: np.ndarray, config: Config) -> dict[int, np.ndarray]:
 class Past(NamedTuple):
     """What a frame leaves for the next one."""
 
-    background: np.ndarray  # intensity that flicker is measured against
-    brightest: float  # of that, at most
+    background: np.ndarray  # of intensity, for flicker
+    brightest: float  # the background's highest intensity, at most
     levels: list[np.ndarray]  # of the intensity pyramid
-    saliency: np.ndarray
-    statistics: dict[str, np.ndarray]  # of whitening, averaged
+    saliency: np.ndarray  # smoothed
+    statistics: dict[str, np.ndarray]  # running, of whitening
 
 
-def flicker(plane: np.ndarray, past: Past) -> np.ndarray:
-    """|I - P|, P the background: the last frame, or a fading past of quicker ones (iNVT)."""
-    return np.abs(plane - past.background)
+def next_background(now, before, elapsed: float):
+    """P + min(1, dt / 0.03 s) (I - P): flicker's background decays towards the frame (iNVT).
 
-
-def faded(now, before, elapsed: float):
-    """P moved towards I by the share dt / 0.03 s, all the way at most (iNVT).
-
-    From 30 ms between frames on, P is the last frame.
+    Flicker is |I - P|. With 30 ms or more between frames P is the last frame.
     """
     return before + min(1, elapsed / FLICKER_SECONDS) * (now - before)
-
-
-def flicker_scale(brightest: float, past: Past, elapsed: float) -> float:
-    """The size of the signal, for the flat test: of the frame or its background, the brighter.
-
-    A background that fades never quite arrives, and N would make a whole map of the rest: so less
-    than REST, of full scale, is none there.
-    """
-    fades = elapsed < FLICKER_SECONDS
-    return max(brightest, past.brightest, REST / FLAT if fades else 0)
 
 
 def shifted(x: np.ndarray, direction: int) -> np.ndarray:
@@ -242,23 +220,23 @@ def shifted(x: np.ndarray, direction: int) -> np.ndarray:
 
 
 def motion(level: np.ndarray, before: np.ndarray, direction: int, threshold: float) -> np.ndarray:
-    """Reichardt's detector of one sample per frame (IDP03): what is here now was beside before.
+    """Reichardt's detector of one sample per frame (IDP03): I S(P) - P S(I).
 
-    The frame times the last one moved, less the last frame times this one moved; less than the
-    threshold is none. At level L it prefers 2^L pixels per frame.
+    I is the frame, P the last one, S shifts by one sample. A response under the threshold is
+    none. At level L the detector prefers 2^L pixels per frame.
     """
     response = level * shifted(before, direction) - before * shifted(level, direction)
     return np.where(response >= threshold, response, 0)
 
 
 def smoothed(saliency: np.ndarray, past: Past | None, elapsed: float, config: Config) -> np.ndarray:
-    """V + share (S - V): a share per frame, or by time; see `Smoothing`."""
+    """V + a (S - V), the smoothing factor a fixed or by time; see `Smoothing`."""
     if past is None or config.smoothing is Smoothing.NONE:
         return saliency
-    share = config.smoothing_rate
+    factor = config.smoothing_rate
     if config.smoothing is Smoothing.LEAKY:
-        share = 1 - np.exp(-elapsed / config.smoothing_seconds)
-    return past.saliency + share * (saliency - past.saliency)
+        factor = 1 - np.exp(-elapsed / config.smoothing_seconds)
+    return past.saliency + factor * (saliency - past.saliency)
 
 
 # --- centre-surround ---------------------------------------------------------------------------
@@ -270,8 +248,8 @@ def pairs(shape: tuple[int, int], config: Config) -> list[tuple[int, int]]:
     return [(c, c + d) for c in CENTRE_LEVELS for d in DELTAS if c + d <= top]
 
 
-def enlarge(x: np.ndarray, shape: tuple[int, int], delta: int, config: Config) -> np.ndarray:
-    """Interpolate `delta` levels up, on the pyramid's own grid, by exactly 2^delta."""
+def upsample(x: np.ndarray, shape: tuple[int, int], delta: int, config: Config) -> np.ndarray:
+    """Interpolate `delta` levels up on the pyramid's grid, by exactly 2^delta."""
     for axis in (0, 1):
         p, n = np.arange(shape[axis]), x.shape[axis]
         if config.upsampling is Upsampling.REPLICATE:
@@ -286,13 +264,13 @@ def enlarge(x: np.ndarray, shape: tuple[int, int], delta: int, config: Config) -
 
 
 def centre_surround(
-    centre: np.ndarray, surround: np.ndarray, delta: int, channel: Channel, config: Config
+    centre: np.ndarray, surround: np.ndarray, delta: int, rectifiable: bool, config: Config
 ) -> list[np.ndarray]:
     """|centre - surround| (P98, eqs. 1-4): one map, or its two halves, faded at the borders."""
-    difference = centre - enlarge(surround, centre.shape, delta, config)
+    difference = centre - upsample(surround, centre.shape, delta, config)
     if config.split_cs:
         maps = [np.maximum(difference, 0), np.maximum(-difference, 0)]
-    elif channel is Channel.ORIENTATION and config.orientation_contrast is Contrast.RECTIFIED:
+    elif rectifiable and config.orientation_contrast is Contrast.RECTIFIED:
         maps = [np.maximum(difference, 0)]
     else:
         maps = [np.abs(difference)]
@@ -300,20 +278,17 @@ def centre_surround(
     return [attenuate(x, fade) for x in maps]
 
 
-def reduce(x: np.ndarray, level: int, config: Config) -> np.ndarray:
-    """From its level to level 4, by the pyramid's own step."""
-    taps = TAPS_9 if config.reduction_taps == 9 else TAPS_5
-    for _ in range(level, MAP_LEVEL):
-        x = halve(x, config, taps)
-    return x
-
-
 # --- the operator N ----------------------------------------------------------------------------
 
 
-def rescale(x: np.ndarray, low: float, high: float, scale: float, to: float) -> np.ndarray:
-    """[low, high] to [0, to]; a map that is flat next to the signal's `scale` becomes 0."""
-    if high - low <= FLAT * max(scale, DARK):
+def flat(signal):
+    """The range up to which a map, or its standard deviation, is flat beside its signal's size."""
+    return FLAT * np.maximum(signal, DARK)
+
+
+def rescale(x: np.ndarray, low: float, high: float, signal: float, to: float) -> np.ndarray:
+    """[low, high] to [0, to]; a map that is flat beside its signal becomes 0."""
+    if high - low <= flat(signal):
         return np.zeros_like(x)
     return (x - low) * (to / (high - low))
 
@@ -323,12 +298,10 @@ def local_maxima(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interior values at least `threshold` and not below any of four neighbours; their counts.
 
-    iNVT (`all`) counts every sample of a plateau as 1. Counted so, one object half-way between
-    two samples would be two equal peaks, which N sets to 0, or not, by the last bit. So for P98's
-    mean (`others`) samples closer than PLATEAU of the map's range share a count: each has
-    1 / ((1 + a) (1 + b)), if a of its two neighbours in the row and b of those in the column are
-    that close. Two samples that touch, or four, which is what such an object gives, count once; a
-    broad plateau still counts as several.
+    iNVT (`all`) counts every sample of a plateau as 1. Then an object half-way between two samples
+    is two equal peaks, which N sets to 0, or not, by the last bit. For P98's mean (`others`) two
+    samples that touch, or four, count once: each has 1 / ((1 + a) (1 + b)), a and b the neighbours
+    in its row and column that are closer than PLATEAU of the range. Broad plateaus count for more.
     """
     inner = x[1:-1, 1:-1]
     row, column = (x[1:-1, :-2], x[1:-1, 2:]), (x[:-2, 1:-1], x[2:, 1:-1])
@@ -345,7 +318,7 @@ def local_maxima(
 
 
 def maxnorm_factor(x: np.ndarray, threshold: float, peak_mean: PeakMean) -> float:
-    """(M - m)^2, M the map's maximum, m its mean local maximum (P98; with or without M)."""
+    """(M - m)^2, M the map's maximum, m the mean of its local maxima (P98: of the others)."""
     top = x.max()
     peaks, counts = local_maxima(x, threshold, peak_mean)
     total, count = (peaks * counts).sum(), counts.sum()
@@ -375,24 +348,24 @@ def iterate(x: np.ndarray, iterations: int) -> np.ndarray:
 
 
 def normalise(
-    maps: list[np.ndarray], scale: float, config: Config, *, first: bool = True, to: float = RANGE
+    maps: list[np.ndarray], signal: float, config: Config, *, first: bool = True, to: float = RANGE
 ) -> np.ndarray:
-    """N(.): promote maps with few strong peaks, suppress those with many alike.
+    """N(.): promote maps with few strong peaks, suppress those with many alike (P98).
 
-    `maps` is one map, or the two halves of a split one: those share one range, so that an empty
-    half is not amplified, are each measured by their own maximum, and are added. `scale` is the
-    size of the signal, for the flat test. `first` is False after the feature maps, where
-    `iterative` does not rescale again (iNVT).
+    `maps` is one map, or the two halves of a split one. Halves have one range, so that an empty
+    one is not amplified; each is measured by its own maximum; they are added. `signal` is the
+    signal's size, for the flat test. `first` is False after the feature maps, where `iterative`
+    does not rescale again (iNVT).
     """
     maps = [np.maximum(x, 0) for x in maps]
     low, high = min(x.min() for x in maps), max(x.max() for x in maps)
     if config.normalisation is Normalisation.NONE:
-        return np.sum([rescale(x, low, high, scale, 1.0) for x in maps], axis=0)
+        return np.sum([rescale(x, low, high, signal, 1.0) for x in maps], axis=0)
     if config.normalisation is Normalisation.ITERATIVE:
         if first or to != RANGE:
-            maps = [rescale(x, low, high, scale, to) for x in maps]
+            maps = [rescale(x, low, high, signal, to) for x in maps]
         return np.sum([iterate(x, config.iterations) for x in maps], axis=0)
-    maps = [rescale(x, low, high, scale, to) for x in maps]
+    maps = [rescale(x, low, high, signal, to) for x in maps]
     return np.sum([x * maxnorm_factor(x, to / 10, config.peak_mean) for x in maps], axis=0)
 
 
@@ -400,119 +373,290 @@ def normalise(
 
 
 def statistics(maps: list[np.ndarray]) -> np.ndarray:
-    """Mean and covariance over a frame of n maps: (n, 1 + n), the means in the first column."""
+    """Mean and covariance of n maps over a frame: (n, 1 + n), the means in the first column."""
     x = np.stack([m.ravel() for m in maps])
     mean = x.mean(axis=1, keepdims=True)
     return np.hstack([mean, (x - mean) @ (x - mean).T / x.shape[1]])
 
 
-def whiten(maps: list[np.ndarray], statistics: np.ndarray, scales: list[float]) -> list[np.ndarray]:
-    """Uncorrelated maps of unit variance: the solution z of L z = x - mean, L L' the covariance.
-
-    AWS (Garcia-Diaz et al. 2012) whitens by principal components. By Cholesky's triangle the
-    first map stays what it is, and each next one is what those before do not predict. A map that
-    does not vary becomes 0.
-    """
-    x = np.stack([m.ravel() for m in maps]) - statistics[:, :1]
-    z = np.linalg.solve(triangle(statistics), x)
-    z[~varies(statistics, scales)] = 0
-    return [row.reshape(maps[0].shape) for row in z]
-
-
-def triangle(statistics: np.ndarray) -> np.ndarray:
-    """L, from a covariance with a ridge: what hardly varies is not blown up."""
+def cholesky_factor(statistics: np.ndarray) -> np.ndarray:
+    """L, L L' the covariance with a ridge on its diagonal. Its inverse is the whitening matrix."""
     covariance, n = statistics[:, 1:], len(statistics)
     ridge = RIDGE * np.trace(covariance) / n + DARK**2
     return np.linalg.cholesky(covariance + ridge * np.eye(n))
 
 
-def varies(statistics: np.ndarray, scales: list[float]) -> np.ndarray:
-    """For each map, whether its standard deviation is not flat next to its signal's scale."""
-    return np.sqrt(np.diag(statistics[:, 1:])) > FLAT * np.maximum(scales, DARK)
+def varies(statistics: np.ndarray, signals: list[float]) -> np.ndarray:
+    """For each map, whether its standard deviation is not flat beside its signal."""
+    return np.sqrt(np.diag(statistics[:, 1:])) > flat(signals)
 
 
-def usual(own: np.ndarray, before: np.ndarray | None, scales: list[float]) -> np.ndarray:
-    """What to whiten by: the frames before, or, if nothing varied in them, the frame itself."""
-    return own if before is None or not varies(before, scales).any() else before
+def whiten(
+    maps: list[np.ndarray], statistics: np.ndarray, signals: list[float]
+) -> list[np.ndarray]:
+    """Uncorrelated maps of unit variance: the solution z of L z = x - mean.
+
+    AWS (Garcia-Diaz et al. 2012) whitens by principal components. By the Cholesky factor the
+    first map keeps its shape, and each next one is its residual given those before. A map that
+    does not vary becomes 0.
+    """
+    x = np.stack([m.ravel() for m in maps]) - statistics[:, :1]
+    z = np.linalg.solve(cholesky_factor(statistics), x)
+    z[~varies(statistics, signals)] = 0
+    return [row.reshape(maps[0].shape) for row in z]
 
 
-def to_map_level(x: np.ndarray, level: int, shape: tuple[int, int], config: Config) -> np.ndarray:
-    """A level's map at level 4, of `shape`: reduced from a finer level, enlarged from a coarser."""
-    if level > MAP_LEVEL:
-        return enlarge(x, shape, level - MAP_LEVEL, config)
-    return reduce(x, level, config)
-
-
-def unlikeness(energies: list[np.ndarray], statistics: np.ndarray) -> np.ndarray:
-    """|z|^2 of one orientation's energies at several scales, whitened together (AWS)."""
-    return np.sum([z**2 for z in whiten(energies, statistics, [1.0] * len(energies))], axis=0)
-
-
-def flat_heights(statistics: np.ndarray, scales: list[float]) -> np.ndarray:
-    """What is flat next to each map's signal, in the units of its whitened map."""
-    return FLAT * np.maximum(scales, DARK) / np.diag(triangle(statistics))
+def mahalanobis(maps: list[np.ndarray], statistics: np.ndarray) -> np.ndarray:
+    """Squared Mahalanobis distance |z|^2 from the mean, of one orientation's scales (AWS)."""
+    return np.sum([z**2 for z in whiten(maps, statistics, [1.0] * len(maps))], axis=0)
 
 
 # --- figure and ground -------------------------------------------------------------------------
 
 
 def corner_level(shape: tuple[int, int]) -> int:
-    """The level where corners are found; figures are found one above.
+    """The level where corners are found; surroundedness is found one above.
 
-    The first from 2 on whose longer side has at most CORNERS_ACROSS samples, so that a picture's
-    figures are much the same at any resolution; but the shorter side keeps some, and the level
-    above exists.
+    The first whose longer side has at most CORNERS_ACROSS samples, so that figures hardly depend
+    on the resolution, but no higher than leaves the next level four samples on the shorter side.
     """
     level = CENTRE_LEVELS[0]
     while max(shape) >> level > CORNERS_ACROSS and min(shape) >> (level + 2) >= 4:
-        if level + 1 == TOP_LEVEL:
-            break
         level += 1
-    return level
+    return min(level, TOP_LEVEL - 1)
 
 
-def flooded(x: np.ndarray) -> np.ndarray:
-    """How high water stands that flows in from the border: the least, over paths to the border, of
-    the highest value on the way (reconstruction by erosion; Vincent 1993).
+def reconstruction(mask: np.ndarray) -> np.ndarray:
+    """Morphological reconstruction by erosion of the mask from its border (Vincent 1993).
+
+    The marker is the mask on the border and infinite inside. It is eroded by a cross and raised to
+    the mask until it changes no more. Then each sample has the least, over the paths to the
+    border, of the highest value on a path.
     """
-    level = np.full_like(x, np.inf)
-    level[[0, -1]], level[:, [0, -1]] = x[[0, -1]], x[:, [0, -1]]
+    marker = np.full_like(mask, np.inf)
+    marker[[0, -1]], marker[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
     while True:
-        around = np.pad(level, 1, constant_values=np.inf)
-        lowest = np.minimum.reduce(
-            [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:], level]
-        )
-        risen = np.maximum(lowest, x)
-        if np.array_equal(risen, level):
-            return level
-        level = risen
+        m = np.pad(marker, 1, constant_values=np.inf)
+        cross = [m[:-2, 1:-1], m[2:, 1:-1], m[1:-1, :-2], m[1:-1, 2:], marker]
+        eroded = np.maximum(np.minimum.reduce(cross), mask)
+        if np.array_equal(eroded, marker):
+            return marker
+        marker = eroded
 
 
-def enclosed(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each place stands above, and lies below, the ground that encloses it.
+def surroundedness(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How high each sample stands above, and how far below, the ground that surrounds it.
 
-    A place that a threshold cuts off from the border is a figure on it. Boolean maps (Zhang &
-    Sclaroff 2013) count the thresholds that do; over all thresholds that is the height above the
-    flood of the map turned over, and the depth of water on the map.
+    A sample that a threshold cuts off from the border is part of a figure. Boolean maps (Zhang &
+    Sclaroff 2013) count such thresholds. Over all thresholds their number is the difference of
+    the map, or of its negative, from its reconstruction.
     """
-    return z + flooded(-z), flooded(z) - z
+    return z + reconstruction(-z), reconstruction(z) - z
 
 
 def soft_root(x: np.ndarray) -> np.ndarray:
-    """sqrt(x + SOFT) - sqrt(SOFT): a root that does not enlarge the smallest values."""
+    """sqrt(x + SOFT) - sqrt(SOFT): a root of finite slope at 0."""
     return np.sqrt(x + SOFT) - np.sqrt(SOFT)
 
 
-def corners(energies: dict[int, np.ndarray]) -> np.ndarray:
-    """The energy that three of the four directions reach: the second least.
+def corners(energies: list[np.ndarray]) -> np.ndarray:
+    """The second least of four oriented energies: what three orientations reach.
 
-    What is intrinsically two-dimensional (Zetzsche & Barth 1990) has energy in all directions, an
-    edge or a grating in its own. One may lack, or a circle would be more of a corner than a Q.
+    Signals that vary in two dimensions (Zetzsche & Barth 1990) have energy at all orientations,
+    an edge or a grating at its own. By the least of all, a circle would exceed a Q.
     """
-    return np.sort(list(energies.values()), axis=0)[1]
+    return np.sort(energies, axis=0)[1]
 
 
-# --- the whole model ---------------------------------------------------------------------------
+# --- the stages, in order ----------------------------------------------------------------------
+
+
+class Stages:
+    """One frame on its way through the stages: each reads `out` and adds its results, by name."""
+
+    def __init__(self, unit: np.ndarray, config: Config, past: Past | None, elapsed: float) -> None:
+        self.unit, self.config, self.past, self.elapsed = unit, config, past, elapsed
+        height, width = self.shape = unit.shape[0], unit.shape[1]
+        self.map_shape = max(height >> MAP_LEVEL, 1), max(width >> MAP_LEVEL, 1)
+        self.levels = range(CENTRE_LEVELS[0], top_level(self.shape, config) + 1)
+        self.pairs = pairs(self.shape, config)
+        self.halves = ("/on", "/off") if config.split_cs else ("",)
+        self.weights = config.channel_weights(colour=unit.ndim == 3, past=past is not None)
+        self.features = [feature for feature in FEATURES if feature.channel in self.weights]
+        self.wanted = {x for feature in self.features for x in (feature.stage, feature.planes)}
+        self.running = past.statistics if past is not None and config.averages else {}
+        self.out: dict[str, np.ndarray] = {}
+
+    def opponency(self) -> None:
+        """Frame -> planes of intensity, colour opponency and flicker."""
+        self.out["pyramid/intensity/0"] = plane = intensity(self.unit)
+        if self.unit.ndim == 3 and self.config.sees_colour:
+            red_green, blue_yellow = opponency(self.unit, self.config)
+            self.out |= {"pyramid/red_green/0": red_green, "pyramid/blue_yellow/0": blue_yellow}
+        if self.past is not None and "pyramid/flicker" in self.wanted:
+            self.out["pyramid/flicker/0"] = np.abs(plane - self.past.background)
+
+    def pyramid(self) -> None:
+        """Planes -> coarser levels."""
+        for name in [name.removesuffix("/0") for name in self.out]:
+            levels = pyramid(self.out[f"{name}/0"], self.config)
+            self.out |= {f"{name}/{level}": x for level, x in enumerate(levels)}
+
+    def orientation(self) -> None:
+        """Levels of intensity -> oriented energies."""
+        if "orientation" not in self.wanted:
+            return
+        taps = TAPS_9 if self.config.has_orientation_pyramid else TAPS_5
+        source = pyramid(self.out["pyramid/intensity/0"], self.config, taps)
+        for level in self.levels:
+            if self.config.has_orientation_pyramid:
+                self.out[f"orientation_pyramid/{level}"] = source[level]
+            for theta, energy in orientation(source[level], self.config).items():
+                self.out[f"orientation/{theta}/{level}"] = energy
+
+    def motion(self) -> None:
+        """Levels of intensity, now and before -> motion."""
+        if self.past is None or "motion" not in self.wanted:
+            return
+        for level, direction in product(self.levels, DIRECTIONS):
+            now, before = self.out[f"pyramid/intensity/{level}"], self.past.levels[level]
+            response = motion(now, before, direction, self.config.motion_threshold)
+            self.out[f"motion/{direction}/{level}"] = response
+
+    def whiten(self) -> None:
+        """Planes -> decorrelated planes -> oriented energies -> distances from their mean."""
+        if not self.config.whitens:
+            return
+        names, signals = self.whitened_planes()
+        planes = [self.out[f"pyramid/{name}/{MAP_LEVEL}"] for name in names]
+        self.out["statistics/planes"] = statistics(planes)
+        scales = [x for x in SCALES if x in self.levels and Channel.WHITENED in self.weights]
+        figures = [corner_level(self.shape) + 1] * self.config.figure
+        for level in sorted({*scales, *figures}):
+            planes = [self.out[f"pyramid/{name}/{level}"] for name in names]
+            whitened = whiten(planes, self.whitening("planes", signals), signals)
+            self.out |= {f"whitened/{n}/{level}": z for n, z in zip(names, whitened, strict=True)}
+        if scales:
+            distances = [x for name in names for x in self.distances(name, scales)]
+            fade = max(self.map_shape) // 20
+            self.out["conspicuity/whitened"] = np.sum([attenuate(x, fade) for x in distances], 0)
+
+    def distances(self, name: str, scales: list[int]) -> list[np.ndarray]:
+        """A decorrelated plane -> squared distances of its energies, one per orientation."""
+        for level in scales:
+            energies = orientation(self.out[f"whitened/{name}/{level}"], self.config)
+            for theta, energy in energies.items():
+                self.out[f"whitened/{name}/{theta}/{level}"] = energy
+                self.out[f"scale/{name}/{theta}/{level}"] = self.to_map_level(energy, level)
+        varied = varies(self.out["statistics/planes"], self.whitened_planes()[1]).any()
+        for theta in ORIENTATIONS:
+            maps = [self.out[f"scale/{name}/{theta}/{level}"] for level in scales]
+            self.out[f"statistics/{name}/{theta}"] = statistics(maps)
+            distance = mahalanobis(maps, self.whitening(f"{name}/{theta}", [1.0] * len(maps)))
+            self.out[f"feature/whitened_{name}_{theta}"] = distance * varied  # 0 in a uniform frame
+        return [self.out[f"feature/whitened_{name}_{theta}"] for theta in ORIENTATIONS]
+
+    def figure(self) -> None:
+        """Decorrelated planes and oriented energies -> surroundedness and corners."""
+        if not self.config.figure:
+            return
+        level = corner_level(self.shape)
+        total = np.zeros_like(self.out[f"pyramid/intensity/{level + 1}"])
+        names, signals = self.whitened_planes()
+        deviations = np.diag(cholesky_factor(self.whitening("planes", signals)))
+        for name, least in zip(names, flat(signals) / deviations, strict=True):
+            sides = surroundedness(self.out[f"whitened/{name}/{level + 1}"])
+            for side, heights in zip(("on", "off"), sides, strict=True):
+                heights = heights * (heights.max() > least)
+                self.out[f"surroundedness/{name}/{side}"] = heights
+                total = total + soft_root(heights)
+        self.out["figure"] = self.to_map_level(total, level + 1)
+        energies = [self.out[f"orientation/{theta}/{level}"] for theta in ORIENTATIONS]
+        found = corners([self.to_map_level(energy, level) for energy in energies])
+        self.out["corners"] = found * (found.max() > flat(self.signal_size(Signal.BRIGHTEST)))
+
+    def centre_surround(self) -> None:
+        """Levels -> a map, or two halves, per feature and pair; at level 4, unless N is first."""
+        for feature, (c, s) in product(self.features, self.pairs):
+            centre, surround = (self.out[f"{feature.planes}/{level}"] for level in (c, s))
+            maps = centre_surround(centre, surround, s - c, feature.rectifiable, self.config)
+            for half, x in zip(self.halves, maps, strict=True):
+                name = f"{feature.name}/{c}-{s}{half}"
+                self.out[f"contrast/{name}"] = x
+                if not self.config.normalise_before_reduction:
+                    self.out[f"centre_surround/{name}"] = self.to_map_level(x, c)
+
+    def normalise(self) -> None:
+        """Maps -> N of each, its halves added."""
+        first = self.config.normalise_before_reduction  # P98 as written
+        source = "contrast" if first else "centre_surround"
+        for feature, (c, s) in product(self.features, self.pairs):
+            name, signal = f"{feature.name}/{c}-{s}", self.signal_size(feature.signal)
+            maps = [self.out[f"{source}/{name}{half}"] for half in self.halves]
+            x = normalise(maps, signal, self.config)
+            self.out[f"normalised/{name}"] = self.to_map_level(x, c) if first else x
+
+    def combine(self) -> None:
+        """Normalised maps -> features -> conspicuity maps -> saliency map (P98, eqs. 5-8)."""
+        out = self.out
+        parts: dict[Channel, list[np.ndarray]] = {channel: [] for channel in self.weights}
+        for feature in self.features:
+            maps = [out[f"normalised/{feature.name}/{c}-{s}"] for c, s in self.pairs]
+            out[f"feature/{feature.name}"] = total = np.sum(maps, axis=0)
+            again = feature.normalised_again
+            again = getattr(self.config, again) if isinstance(again, str) else again
+            parts[feature.channel].append(self.n(total) if again else total)
+        for channel, weight in self.weights.items():
+            if parts[channel]:
+                out[f"conspicuity/{channel}"] = np.sum(parts[channel], axis=0)
+            out[f"contribution/{channel}"] = weight * self.n(out[f"conspicuity/{channel}"])
+        saliency = np.sum([out[f"contribution/{channel}"] for channel in self.weights], axis=0)
+        if self.config.normalise_saliency:
+            saliency = self.n(saliency, to=2.0)
+        if self.config.figure:
+            figure = out["figure"] * out["corners"]
+            for channel in self.weights:
+                out[f"contribution/{channel}"] = out[f"contribution/{channel}"] * figure / PROMOTION
+            out["contribution/figure"] = figure
+            saliency = figure * (1 + saliency / PROMOTION)
+        out["saliency"] = smoothed(saliency, self.past, self.elapsed, self.config)
+
+    # What several stages need.
+
+    def n(self, x: np.ndarray, to: float = RANGE) -> np.ndarray:
+        """N of a sum."""
+        return normalise([x], 1.0, self.config, first=False, to=to)
+
+    def signal_size(self, signal: Signal) -> float:
+        """The largest contrast that a feature could have in this frame, for the flat test.
+
+        Flicker is measured against a background that never quite reaches the frame while it
+        decays, and N would make a whole map of the rest. So flicker under REST is none then.
+        """
+        brightest = self.out["pyramid/intensity/0"].max()
+        if signal is Signal.FLICKER and self.past is not None:
+            decays = self.elapsed < FLICKER_SECONDS
+            return max(brightest, self.past.brightest, REST / FLAT if decays else 0)
+        return {Signal.ONE: 1.0, Signal.BRIGHTEST_SQUARED: brightest**2}.get(signal, brightest)
+
+    def to_map_level(self, x: np.ndarray, level: int) -> np.ndarray:
+        """A map at level 4: downsampled by the pyramid's step, or upsampled."""
+        if level > MAP_LEVEL:
+            return upsample(x, self.map_shape, level - MAP_LEVEL, self.config)
+        for _ in range(level, MAP_LEVEL):
+            x = downsample(x, self.config, TAPS_9 if self.config.reduction_taps == 9 else TAPS_5)
+        return x
+
+    def whitened_planes(self) -> tuple[list[str], list[float]]:
+        """The planes of this frame that are decorrelated, and the sizes of their signals."""
+        names = [name for name in WHITENED_PLANES if f"pyramid/{name}/0" in self.out]
+        return names, [self.signal_size(WHITENED_PLANES[name]) for name in names]
+
+    def whitening(self, name: str, signals: list[float]) -> np.ndarray:
+        """The running statistics; or the frame's, if there are none or they hold no variance."""
+        measured = self.out[f"statistics/{name}"]
+        running = self.running.get(name, measured)
+        return running if varies(running, signals).any() else measured
 
 
 def trace(
@@ -532,27 +676,25 @@ def trace(
     config : Config
     channel_order : {"rgb", "bgr"}
     past : Past, optional
-        What the frame before left, of the same kind and under the same config; see `passed`.
-        Without one there is no flicker, no motion, no smoothing and no average.
+        What the frame before left, of the same format and under the same config; see `passed`.
+        Without one there is no flicker, no motion, no smoothing and no running statistics.
     elapsed : float
         Seconds since then.
 
     Returns
     -------
     dict of str to float64 ndarray
-        In the order computed, with F a feature (intensity, red_green, blue_yellow,
-        orientation_0, _45, _90, _135, flicker, motion_0, _90, _180, _270), L a level, c-s a pair:
-        `pyramid/P/L` (P of the first three, and flicker); `orientation_pyramid/L`, if it has its
-        own; `orientation/THETA/L`; `motion/DIRECTION/L`; `contrast/F/c-s` at level c;
+        In the order computed, with F a feature of `features.FEATURES`, L a level, c-s a pair, P a
+        plane: `pyramid/P/L` (intensity, red_green, blue_yellow, flicker); `orientation_pyramid/L`,
+        if it differs; `orientation/THETA/L`; `motion/DIRECTION/L`; `contrast/F/c-s` at level c;
         `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
         scales; `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map;
         `saliency`. Where the config whitens: `statistics/planes`, and `statistics/P/THETA`;
         `whitened/P/L` and `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`,
-        those at level 4; `feature/whitened_P_THETA`, how unlike the frame they are. With `figure`:
-        `enclosed/P/on` and `/off`; `figure`, `corners`, and `contribution/figure`, their product.
-        With `split_cs` the contrast and
-        centre_surround names end in `/on` and `/off`; with `normalise_before_reduction` there
-        is no centre_surround.
+        energies at level 4; `feature/whitened_P_THETA`, their squared Mahalanobis distance. With
+        `figure`: `surroundedness/P/on` and `/off`; `figure`, the sum of their roots; `corners`;
+        `contribution/figure`, the product. With `split_cs` the contrast and centre_surround names
+        end in `/on` and `/off`; with `normalise_before_reduction` there is no centre_surround.
 
     Raises
     ------
@@ -561,151 +703,24 @@ def trace(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from ittisal import reference
-    >>> frame = np.zeros((64, 96, 3)); frame[28:36, 44:52] = 1
-    >>> reference.trace(frame)["saliency"].shape
+    >>> trace(np.zeros((64, 96, 3)))["saliency"].shape
     (4, 6)
     """
     unit = to_unit(frame, config, channel_order)
-    shape = unit.shape[:2]
-    if min(shape) < MIN_SIDE:
-        raise ValueError(f"frame is {shape[1]}x{shape[0]}; both sides must be at least {MIN_SIDE}")
-    weights = config.channel_weights(colour=unit.ndim == 3, past=past is not None)
-    out: dict[str, np.ndarray] = {}
-    map_shape = tuple(max(n >> MAP_LEVEL, 1) for n in shape)
-
-    planes = {"intensity": intensity(unit)}
-    if unit.ndim == 3 and config.sees_colour:
-        planes["red_green"], planes["blue_yellow"] = opponency(unit, config)
-    if past is not None and Channel.FLICKER in weights:
-        planes["flicker"] = flicker(planes["intensity"], past)
-    for name, plane in planes.items():
-        for level, x in enumerate(pyramid(plane, config)):
-            out[f"pyramid/{name}/{level}"] = x
-    features = {
-        name: {
-            level: out[f"pyramid/{name}/{level}"] for level in range(top_level(shape, config) + 1)
-        }
-        for name in planes
-        if FEATURE_CHANNEL[name] in weights
-    }
-    brightest = planes["intensity"].max()
-
-    if Channel.ORIENTATION in weights:
-        own = config.orientation_pyramid is OrientationPyramid.LAPLACIAN
-        source = pyramid(planes["intensity"], config, TAPS_9 if own else TAPS_5)
-        for level in range(CENTRE_LEVELS[0], len(source)):
-            if own:
-                out[f"orientation_pyramid/{level}"] = source[level]
-            for theta, energy in orientation(source[level], config).items():
-                out[f"orientation/{theta}/{level}"] = energy
-                features.setdefault(f"orientation_{theta}", {})[level] = energy
-
-    if past is not None and Channel.MOTION in weights:
-        for level in range(CENTRE_LEVELS[0], top_level(shape, config) + 1):
-            now, before = out[f"pyramid/intensity/{level}"], past.levels[level]
-            for direction in DIRECTIONS:
-                response = motion(now, before, direction, config.motion_threshold)
-                out[f"motion/{direction}/{level}"] = response
-                features.setdefault(f"motion_{direction}", {})[level] = response
-
-    scales = {Channel.COLOUR: 1.0, Channel.MOTION: brightest**2}
-    if past is not None:
-        scales[Channel.FLICKER] = flicker_scale(brightest, past, elapsed)
-    sums: dict[Channel, list[np.ndarray]] = {channel: [] for channel in weights}
-
-    if config.whitens:
-        names = [name for name in PLANES if name in planes]
-        signals = [brightest, *[1.0] * (len(names) - 1)]
-        measured = statistics([out[f"pyramid/{name}/{MAP_LEVEL}"] for name in names])
-        averages = past.statistics if past is not None and config.averages else {}
-        by = usual(measured, averages.get("planes"), signals)
-        out["statistics/planes"] = measured
-
-        def whitened(level: int) -> dict[str, np.ndarray]:
-            maps = [out[f"pyramid/{name}/{level}"] for name in names]
-            return dict(zip(names, whiten(maps, by, signals), strict=True))
-
-    if Channel.WHITENED in weights:
-        energies: dict[str, list[np.ndarray]] = {}
-        for level in (level for level in SCALES if level <= top_level(shape, config)):
-            for name, z in whitened(level).items():
-                out[f"whitened/{name}/{level}"] = z
-                for theta, energy in orientation(z, config).items():
-                    out[f"whitened/{name}/{theta}/{level}"] = energy
-                    scale = to_map_level(energy, level, map_shape, config)
-                    out[f"scale/{name}/{theta}/{level}"] = scale
-                    energies.setdefault(f"{name}/{theta}", []).append(scale)
-        for key, maps in energies.items():
-            out[f"statistics/{key}"] = statistics(maps)
-            scale_usual = usual(out[f"statistics/{key}"], averages.get(key), [1.0] * len(maps))
-            unlike = unlikeness(maps, scale_usual)
-            if not varies(measured, signals).any():  # all of it is as unlike what came before
-                unlike = np.zeros(map_shape)
-            out[f"feature/whitened_{key.replace('/', '_')}"] = unlike
-            sums[Channel.WHITENED].append(attenuate(unlike, max(map_shape) // 20))
-
-    for name in (name for name in FEATURE_CHANNEL if name in features):
-        levels, channel = features[name], FEATURE_CHANNEL[name]
-        scale = scales.get(channel, brightest)
-        normalised = []
-        for c, s in pairs(shape, config):
-            key = f"{name}/{c}-{s}"
-            maps = centre_surround(levels[c], levels[s], s - c, channel, config)
-            halves = ("/on", "/off") if config.split_cs else ("",)
-            out.update({f"contrast/{key}{half}": x for half, x in zip(halves, maps, strict=True)})
-            if config.normalise_before_reduction:  # P98 as written
-                normalised.append(reduce(normalise(maps, scale, config), c, config))
-            else:
-                maps = [reduce(x, c, config) for x in maps]
-                out.update(
-                    {
-                        f"centre_surround/{key}{half}": x
-                        for half, x in zip(halves, maps, strict=True)
-                    }
-                )
-                normalised.append(normalise(maps, scale, config))
-            out[f"normalised/{key}"] = normalised[-1]
-        out[f"feature/{name}"] = total = np.sum(normalised, axis=0)
-        again = channel in (Channel.ORIENTATION, Channel.MOTION) or (
-            channel is Channel.COLOUR and config.normalise_opponents
-        )
-        sums[channel].append(normalise([total], 1.0, config, first=False) if again else total)
-
-    for channel, maps in sums.items():  # P98, eqs. 5-7
-        out[f"conspicuity/{channel}"] = np.sum(maps, axis=0)
-    for channel, weight in weights.items():  # P98, eq. 8
-        map_ = out[f"conspicuity/{channel}"]
-        out[f"contribution/{channel}"] = weight * normalise([map_], 1.0, config, first=False)
-    saliency = np.sum([out[f"contribution/{channel}"] for channel in weights], axis=0)
-    if config.normalise_saliency:
-        saliency = normalise([saliency], 1.0, config, first=False, to=2.0)
-    if config.figure:
-        level = corner_level(shape)
-        total = np.zeros_like(out[f"pyramid/intensity/{level + 1}"])
-        least = flat_heights(by, signals)
-        for (name, z), flat in zip(whitened(level + 1).items(), least, strict=True):
-            out[f"whitened/{name}/{level + 1}"] = z
-            for side, heights in zip(("on", "off"), enclosed(z), strict=True):
-                heights = heights if heights.max() > flat else np.zeros_like(heights)
-                out[f"enclosed/{name}/{side}"] = heights
-                total = total + soft_root(heights)
-        out["figure"] = to_map_level(total, level + 1, map_shape, config)
-        out["corners"] = corners(
-            {
-                theta: to_map_level(out[f"orientation/{theta}/{level}"], level, map_shape, config)
-                for theta in ORIENTATIONS
-            }
-        )
-        if out["corners"].max() <= FLAT * max(brightest, DARK):
-            out["corners"] = np.zeros(map_shape)
-        out["contribution/figure"] = out["figure"] * out["corners"]
-        for channel in weights:
-            out[f"contribution/{channel}"] *= out["contribution/figure"] / PROMOTION
-        saliency = out["contribution/figure"] * (1 + saliency / PROMOTION)
-    out["saliency"] = smoothed(saliency, past, elapsed, config)
-    return out
+    if min(unit.shape[:2]) < MIN_SIDE:
+        height, width = unit.shape[:2]
+        raise ValueError(f"frame is {width}x{height}; both sides must be at least {MIN_SIDE}")
+    stages = Stages(unit, config, past, elapsed)
+    stages.opponency()
+    stages.pyramid()
+    stages.orientation()
+    stages.motion()
+    stages.whiten()
+    stages.figure()
+    stages.centre_surround()
+    stages.normalise()
+    stages.combine()
+    return stages.out
 
 
 def passed(
@@ -714,33 +729,18 @@ def passed(
     past: Past | None = None,
     elapsed: float = FRAME_SECONDS,
 ) -> Past:
-    """What a frame leaves for the next one: from its trace, its own past and the time between.
-
-    Examples
-    --------
-    >>> import ittisal
-    >>> import numpy as np
-    >>> from ittisal import reference
-    >>> dark, bright = np.zeros((64, 96)), np.ones((64, 96))
-    >>> past = reference.passed(reference.trace(dark, ittisal.VIDEO), ittisal.VIDEO)
-    >>> float(reference.trace(bright, ittisal.VIDEO, past=past)["pyramid/flicker/0"].max())
-    1.0
-    """
+    """What a frame leaves for the next one, from its trace, its past and the time between."""
     levels = [x for name, x in traced.items() if name.startswith("pyramid/intensity/")]
     background, brightest = levels[0], levels[0].max()
     if past is not None:
-        background = faded(background, past.background, elapsed)
-        brightest = faded(brightest, past.brightest, elapsed)
-    statistics = {
-        name.removeprefix("statistics/"): x
-        for name, x in traced.items()
-        if name.startswith("statistics/")
-    }
+        background = next_background(background, past.background, elapsed)
+        brightest = next_background(brightest, past.brightest, elapsed)
+    names = [name for name in traced if name.startswith("statistics/")]
+    statistics = {name.removeprefix("statistics/"): traced[name] for name in names}
     if past is not None and config.averages:
-        share = 1 - np.exp(-elapsed / config.whitening_seconds)
-        for name in statistics.keys() & past.statistics.keys():
-            before = past.statistics[name]
-            statistics[name] = before + share * (statistics[name] - before)
+        factor = 1 - np.exp(-elapsed / config.whitening_seconds)
+        for name, before in past.statistics.items():
+            statistics[name] = before + factor * (statistics[name] - before)
     return Past(background, brightest, levels, traced["saliency"], statistics)
 
 

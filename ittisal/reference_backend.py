@@ -9,7 +9,7 @@ import numpy as np
 from . import reference
 from .config import Config
 from .frames import check_values
-from .pipeline import STILL, Moment, OneByOne
+from .pipeline import FIRST_FRAME, FrameTiming, OneByOne
 from .plan import Plan
 
 
@@ -32,23 +32,25 @@ class ReferenceBackend(OneByOne):
 
     def __init__(self, plan: Plan, channel_order: str) -> None:
         self.plan, self.channel_order = plan, channel_order
-        self.moment = STILL
+        self.timing = FIRST_FRAME
         self.past: reference.Past | None = None  # what the frame before the last one left
         self.last: dict[str, np.ndarray] = {}
         self.added: dict[str, np.ndarray] = {}
 
-    def trace(self, frame: np.ndarray, moment: Moment | None = STILL) -> dict[str, np.ndarray]:
+    def trace(
+        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+    ) -> dict[str, np.ndarray]:
         """Every intermediate, float64."""
         if frame.dtype == np.float32:
             check_values(frame.min(), frame.max())
         config = self.plan.config
-        if moment is not None:
-            if not moment.past:
+        if timing is not None:
+            if not timing.past:
                 self.past = None
             elif self.last:
-                self.past = reference.passed(self.last, config, self.past, self.moment.elapsed)
-            self.moment, self.last = moment, {}
-        traced = reference.trace(frame, config, self.channel_order, self.past, self.moment.elapsed)
+                self.past = reference.passed(self.last, config, self.past, self.timing.elapsed)
+            self.timing, self.last = timing, {}
+        traced = reference.trace(frame, config, self.channel_order, self.past, self.timing.elapsed)
         if config.remembers:
             self.last = traced
         self.added = {
@@ -62,14 +64,14 @@ class ReferenceBackend(OneByOne):
         """What each channel added to the last frame's map."""
         return {name: x.astype(np.float32) for name, x in self.added.items()}
 
-    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
+    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
         """The raw map into `out`."""
-        out[:] = self.trace(frame, moment)["saliency"]
+        out[:] = self.trace(frame, timing)["saliency"]
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """The whole, in milliseconds: the reference is not split into timed stages."""
         start = time.perf_counter()
-        self.trace(frame, STILL)
+        self.trace(frame, FIRST_FRAME)
         return {"total": (time.perf_counter() - start) * 1e3}
 
     def close(self) -> None:

@@ -1,21 +1,11 @@
-// |centre - surround| of every feature and pair, reduced to level 4 as it is made: the surround is
-// enlarged and the difference taken in registers, so that no map exists at its own size. The
-// border's fade is part of the first step's weights.
+// |centre - surround| of every feature and pair, downsampled to the map's level as it is made: the
+// surround is upsampled and the difference taken in registers, so that no map exists at its own
+// size. The border's fade is part of the first step's weights.
 
-// Where sample p lies between the samples of `delta` levels above: low + t (high - low).
-struct Between {
-    int low;
-    float t;
-};
-__device__ __forceinline__ Between between(int p, int delta) {
-    const int size = 1 << delta;
-    if (REPLICATE || delta == 0) return {p >> delta, 0.0f};
-    if (EVEN) return {p >> delta, float(p & (size - 1)) * (1.0f / float(size))};
-    p += size / 2;
-    return {(p >> delta) - 1, (float(p & (size - 1)) + 0.5f) * (1.0f / float(size))};
-}
+#include "common.cuh"
+#include "resample.cuh"
 
-// One column of a surround, enlarged along x, on its way down the rows of its centre.
+// One column of a surround, upsampled along x, as it goes down the rows of its centre.
 template <int DELTA>
 struct SurroundColumn {
     const float *left, *right;
@@ -24,14 +14,14 @@ struct SurroundColumn {
     int low;  // of the two rows at hand
     float above, below;
 
-    __device__ __forceinline__ SurroundColumn(const float* plane, int rows, int columns, int x,
-                                              int y)
-        : height(rows), pitch(columns) {
-        const Between at = between(x, DELTA);
-        left = plane + clamp(at.low, columns);
-        right = plane + clamp(at.low + 1, columns);
+    __device__ __forceinline__ SurroundColumn(const Geometry& g, const float* plane, int level,
+                                              int x, int y)
+        : height(g.height[level]), pitch(g.width[level]) {
+        const Interpolation at = interpolation(x, DELTA);
+        left = plane + clamp(at.low, pitch);
+        right = plane + clamp(at.low + 1, pitch);
         across = at.t;
-        low = between(y, DELTA).low;
+        low = interpolation(y, DELTA).low;
         above = sample(low);
         below = sample(low + 1);
     }
@@ -42,20 +32,19 @@ struct SurroundColumn {
     }
     // At rows y and y + 1, y even, so that both lie between the same two. Pairs come in order.
     __device__ __forceinline__ void at(int y, float& even, float& odd) {
-        const Between down = between(y, DELTA);
+        const Interpolation down = interpolation(y, DELTA);
         if (down.low != low) {
             low = down.low;
             above = below;
             below = sample(low + 1);
         }
-        const float rise = below - above, step = REPLICATE ? 0.0f : 1.0f / (1 << DELTA);
+        const float rise = below - above, step = UPSAMPLING_REPLICATE ? 0.0f : 1.0f / (1 << DELTA);
         even = fmaf(rise, down.t, above);
         odd = fmaf(rise, down.t + step, above);
     }
 };
 
-// What is kept of a difference: its size, its two halves, or (RECTIFIED, of orientation) the
-// positive.
+// What is kept of a difference: its size, its two halves, or the positive one.
 __device__ __forceinline__ void contrast(float difference, bool rectified, float* value) {
     if constexpr (HALVES == 2) {
         value[0] = fmaxf(difference, 0.0f);
@@ -65,14 +54,14 @@ __device__ __forceinline__ void contrast(float difference, bool rectified, float
     }
 }
 
-// A column of a centre against both its surrounds: a source of samples to halve.
+// A column of a centre against both its surrounds: a source.
 enum { CONTRASTS = 2 * HALVES };
 struct ContrastColumn {
     typedef float Fetched;
     const float* column;
     int height, pitch;
-    SurroundColumn<3> near;
-    SurroundColumn<4> far;
+    SurroundColumn<NEAR> near;
+    SurroundColumn<FAR> far;
     bool rectified;
 
     __device__ __forceinline__ float fetch(int y) const {
@@ -84,23 +73,22 @@ struct ContrastColumn {
         near.at(y, above, below);
         contrast(even - above, rectified, a);
         contrast(odd - below, rectified, b);
-        far.at(y, above, below);
+        if (!FAULT(the_wrong_surround)) far.at(y, above, below);
         contrast(even - above, rectified, a + HALVES);
         contrast(odd - below, rectified, b + HALVES);
     }
 };
-// The column for centre level `level` of a feature. Where the far surround does not exist the near
-// one stands in, and what comes of it is not used.
+// The column of centre level `level`, of a row's feature. Where the far surround does not exist the
+// near one stands in, and what comes of it is not used.
 __device__ __forceinline__ ContrastColumn contrast_column(const Geometry& g, const float* arena,
-                                                          int feature, int level, int x, int y) {
-    const int near = level + 3, far = min(level + 4, g.top);
-    return {
-        arena + plane_at(g, feature, level) + clamp(x, g.width[level]),
-        g.height[level],
-        g.width[level],
-        SurroundColumn<3>(arena + plane_at(g, feature, near), g.height[near], g.width[near], x, y),
-        SurroundColumn<4>(arena + plane_at(g, feature, far), g.height[far], g.width[far], x, y),
-        RECTIFIED && feature >= ORIENTED && feature < FLICKER};
+                                                          int row, int level, int x, int y) {
+    const int plane = g.plane[row], near = level + NEAR, far = min(level + FAR, g.top_level);
+    return {arena + plane_at(g, plane, level) + clamp(x, g.width[level]),
+            g.height[level],
+            g.width[level],
+            SurroundColumn<NEAR>(g, arena + plane_at(g, plane, near), near, x, y),
+            SurroundColumn<FAR>(g, arena + plane_at(g, plane, far), far, x, y),
+            ORIENTATION_CONTRAST_RECTIFIED && g.rectified[row]};
 }
 
 // Where the maps of a feature at one centre level go: near surround, then far.
@@ -114,32 +102,32 @@ struct Maps {
     }
 };
 
-// `rows` rows of a tile of the maps at level 4, STEPS_TAKEN halvings below their centre.
+// `rows` rows of a tile of the maps, STEPS_TAKEN steps from their centre.
 template <int STEPS_TAKEN>
 __device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tables,
-                                            const float* arena, const Maps& maps, int feature,
-                                            int y, int x, int rows) {
+                                            const float* arena, const Maps& maps, int row, int y,
+                                            int x, int rows) {
     enum { CENTRE = MAP_LEVEL - STEPS_TAKEN };
     typedef Shape<REDUCTION_TAPS, STEPS_TAKEN> S;
     __shared__ Tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN> tile;
     const int height = g.height[CENTRE], width = g.width[CENTRE];
     const ContrastColumn source =
-        contrast_column(g, arena, feature, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
+        contrast_column(g, arena, row, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
     const int faded = max(height, width) / 20;  // the fade is in the table
-    halve_tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN>(
-        tile, source, Steps(g, tables, FADED_STEP, PLAIN_STEP, CENTRE), y, x, rows, height, width,
-        faded, ignore,
+    downsample_tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN>(
+        tile, source, Steps(g, tables, FADED_MAP_STEP, MAP_STEP, CENTRE), y, x, rows, height,
+        width, faded, ignore,
         [&](int c, int to_y, int to_x, float value) { maps.write(c, to_y, to_x, value); });
 }
 
-// At level 4 there is nothing to reduce: only the fade.
+// At the map's level there is nothing to downsample: only the fade.
 __device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables,
-                                          const float* arena, const Maps& maps, int feature, int y,
+                                          const float* arena, const Maps& maps, int row, int y,
                                           int x, int rows) {
     x += threadIdx.x;
     if (x >= maps.width) return;
-    ContrastColumn source = contrast_column(g, arena, feature, MAP_LEVEL, x, y);
-    const float *fade = tables + g.fade[0], across = __ldg(tables + g.fade[1] + x);
+    ContrastColumn source = contrast_column(g, arena, row, MAP_LEVEL, x, y);
+    const float *fade = tables + g.map_fade[0], across = __ldg(tables + g.map_fade[1] + x);
     for (const int last = min(y + rows, maps.height); y < last; y += 2) {
         float even[CONTRASTS], odd[CONTRASTS];
         source.values(source.fetch(y), source.fetch(y + 1), y, even, odd);
@@ -150,34 +138,30 @@ __device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables
     }
 }
 
-// Blocks that have to fit a multiprocessor: as few as leave registers enough for every sum under
-// way.
-enum { RESIDENT = (REDUCTION_TAPS == 5 ? 4 : 3) - SPLIT };
-
-// A flat list of tiles, the most work first: centre level 2, 3, 4.
+// A list of the tiles of every centre level, the most work, and so the finest, first.
 extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
     centre_surround(const __grid_constant__ Geometry g, const float* tables, float* arena,
                     int rows) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
     const int down = ceil_div(height, rows);
-    const int widths[3] = {Shape<REDUCTION_TAPS, 2>::OUTPUTS, Shape<REDUCTION_TAPS, 1>::OUTPUTS,
-                           COLUMNS};
-    int block = blockIdx.x, centre = 0;
-    while (block >= down * ceil_div(width, widths[centre]))
-        block -= down * ceil_div(width, widths[centre++]);
-    const int across = ceil_div(width, widths[centre]);
-    const int y = block / across * rows, x = block % across * widths[centre];
+    int block = blockIdx.x, level = FINEST_LEVEL, across = ceil_div(width, map_tile_width(level));
+    while (block >= down * across) {
+        block -= down * across;
+        across = ceil_div(width, map_tile_width(++level));
+    }
+    const int y = block / across * rows, x = block % across * map_tile_width(level);
 
-    const int feature = g.features[blockIdx.y], slot = 2 * centre;
+    const int row = blockIdx.y, slot = 2 * (level - FINEST_LEVEL);
     if (!(g.pairs >> slot & 1)) return;
     arena += size_t(blockIdx.z) * g.frame;
-    const Maps maps{arena + g.maps + map_number(feature, slot) * map_size(g), height, width,
+    const int number = map_number(g.feature[row], slot);
+    const Maps maps{arena + g.maps + number * map_size(g), height, width,
                     bool(g.pairs >> (slot + 1) & 1)};
-    if (centre == 0) {
-        reduce_tile<2>(g, tables, arena, maps, feature, y, x, rows);
-    } else if (centre == 1) {
-        reduce_tile<1>(g, tables, arena, maps, feature, y, x, rows);
+    if (level == MAP_LEVEL - 2) {
+        reduce_tile<2>(g, tables, arena, maps, row, y, x, rows);
+    } else if (level == MAP_LEVEL - 1) {
+        reduce_tile<1>(g, tables, arena, maps, row, y, x, rows);
     } else {
-        fade_tile(g, tables, arena, maps, feature, y, x, rows);
+        fade_tile(g, tables, arena, maps, row, y, x, rows);
     }
 }

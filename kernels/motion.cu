@@ -1,22 +1,23 @@
 // Reichardt's detectors (IDP03): two frames' intensity levels to one response per direction, all
-// levels in one launch, by the tiles of orientation. Each direction compares a sample with its
-// neighbour on the side that things come from; beyond the border that is 0.
+// levels in one launch. Each direction compares a sample with its neighbour on the side that things
+// come from; beyond the border that is 0.
 
-#if HAS_MOTION
+#include "common.cuh"
+
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    motion(const __grid_constant__ Geometry g, float* arena) {
-    const int level = level_of(g, blockIdx.x);
-    const int block = blockIdx.x - g.first_block[level];
+    motion(const __grid_constant__ Geometry g, const float* tables, float* arena, int target) {
+    const int level = level_of(g, blockIdx.x), block = blockIdx.x - g.first_tile[level];
     const int height = g.height[level], width = g.width[level], size = height * width;
-    const int tiles = ceil_div(width, ENERGY_X);
-    const int x0 = block % tiles * ENERGY_X, y0 = block / tiles * ENERGY_ROWS;
-    const float* now = arena + plane_at(g, 0, level);
-    const float* before = arena + plane_at(g, g.before, level);
-    float* out = arena + plane_at(g, MOVING, level);
-    // To the right, up, to the left, down: where what is here now was before.
-    const int dy[4] = {0, 1, 0, -1}, dx[4] = {-1, 0, 1, 0};
-    for (int item = threadIdx.x; item < ENERGY_ROWS * ENERGY_X; item += COLUMNS) {
-        const int y = y0 + item / ENERGY_X, x = x0 + item % ENERGY_X;
+    const int tiles = ceil_div(width, TILE_COLUMNS);
+    const int x0 = block % tiles * TILE_COLUMNS, y0 = block / tiles * TILE_ROWS;
+    const float* now = arena + plane_at(g, PLANE_INTENSITY, level);
+    const float* before = arena + plane_at(g, g.previous_intensity, level);
+    float* out = arena + plane_at(g, target, level);
+    // Where what is here now was before, moving right, up, left, down.
+    const int up = FAULT(up_for_down) ? -1 : 1, right = FAULT(another_direction) ? 1 : -1;
+    const int dy[4] = {0, up, 0, -up}, dx[4] = {right, 0, -right, 0};
+    for (int item = threadIdx.x; item < TILE_ROWS * TILE_COLUMNS; item += COLUMNS) {
+        const int y = y0 + item / TILE_COLUMNS, x = x0 + item % TILE_COLUMNS;
         if (y >= height || x >= width) continue;
         const int at = y * width + x;
         const float here_now = now[at], here_before = before[at];
@@ -28,8 +29,8 @@ extern "C" __global__ void __launch_bounds__(COLUMNS)
                 const int side = side_y * width + side_x;
                 response = fmaf(here_now, before[side], -(here_before * now[side]));
             }
-            out[k * size + at] = response >= g.motion ? response : 0.0f;
+            const float threshold = FAULT(no_motion_threshold) ? 0.0f : g.motion_threshold;
+            out[k * size + at] = response >= threshold ? response : 0.0f;
         }
     }
 }
-#endif

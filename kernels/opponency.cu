@@ -1,14 +1,26 @@
-// The frame to level 2 of intensity, red-green, blue-yellow and flicker, in one pass: pixels become
-// the planes in registers and are halved twice on the way, so that levels 0 and 1 never reach
-// memory; only the background that flicker is measured against has the frame's size. Before it,
-// `brightest` finds what the hue threshold is a fraction of, and puts in place what the last frame
-// left.
+// A frame to the finest stored level of its planes, in one pass: pixels become the planes in
+// registers and are downsampled twice on the way, so that levels 0 and 1 never reach memory; only
+// the background that flicker is compared with has the frame's size. Before it, `scan` finds what
+// the hue threshold is a fraction of, and commits the state that the last frame left.
+
+#include "common.cuh"
+#include "downsample.cuh"
+
+static_assert(FINEST_LEVEL == 1 || FINEST_LEVEL == 2, "one step or two from the frame");
 
 // --- pixels --------------------------------------------------------------------------------------
 
-// Words of `bytes` bytes from any address, aligned or not, by aligned loads. They may read up to
-// three bytes to either side, but never outside the aligned words that hold the first and last
-// byte, and one word past.
+#if PIXEL_BITS == 8
+typedef unsigned char Pixel;
+#elif PIXEL_BITS == 16
+typedef unsigned short Pixel;
+#else
+typedef float Pixel;
+#endif
+
+// The 32-bit words from any address, aligned or not, by aligned loads. They may read up to three
+// bytes to either side, but never outside the aligned words that hold the first and last byte, and
+// one word past.
 template <int WORDS>
 __device__ __forceinline__ void load_words(const unsigned char* from, unsigned (&words)[WORDS]) {
     const size_t address = reinterpret_cast<size_t>(from);
@@ -31,19 +43,18 @@ __device__ __forceinline__ float element(Pixel value, const float* linear) {
     return v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
 }
 
-// Sum and both opponents before they are divided by brightness, written with differences first so
-// that grey gives exactly 0; all but for the factor COLOUR_SCALE. Returns the brightness.
-template <int COUNT>
-__device__ __forceinline__ float opponents(float r, float g, float b, float (&value)[COUNT]) {
-    const float sum = value[0] = (r + g) + b;
-    if (OPPONENCY == UNDIVIDED) {
-        value[1] = r - g;
-        value[2] = fmaf(-0.5f, r + g, b);
+// Both opponents before they are divided by brightness, written with differences first so that grey
+// gives exactly 0; all but for the factor COLOUR_SCALE. Returns the brightness. `sum` is r + g + b.
+__device__ __forceinline__ float opponents(float r, float g, float b, float sum, float& red_green,
+                                           float& blue_yellow) {
+    if (OPPONENCY_LINEAR) {
+        red_green = r - g;
+        blue_yellow = fmaf(-0.5f, r + g, b);
         return sum;
     }
-    if (OPPONENCY == WALTHER) {
-        value[1] = r - g;
-        value[2] = b - fminf(r, g);
+    if (OPPONENCY_WALTHER) {
+        red_green = r - g;
+        blue_yellow = b - fminf(r, g);
         return fmaxf(fmaxf(r, g), b);
     }
     // Twice a colour less the others; of whole numbers, three times it less the sum is as exact.
@@ -51,27 +62,23 @@ __device__ __forceinline__ float opponents(float r, float g, float b, float (&va
     const auto excess = [&](float x, float others) {
         return fmaxf(whole ? fmaf(3.0f, x, -sum) : x + x - others, 0.0f);
     };
-    value[1] = excess(r, g + b) - excess(g, r + b);
-    float yellow;
-    if (OPPONENCY == INVT) {
-        const float unlike = fmaxf(r, g) - fminf(r, g);
-        yellow = fmaxf((r + g) - ((unlike + unlike) + (b + b)), 0.0f);
-    } else {
-        yellow = fmaxf(fminf(r, g) - b, 0.0f);
-    }
-    value[2] = fmaf(-2.0f, yellow, excess(b, r + g));
+    red_green = excess(r, g + b) - excess(g, r + b);
+    const float spread = fmaxf(r, g) - fminf(r, g);
+    const float yellow =
+        OPPONENCY_INVT ? (r + g) - ((spread + spread) + (b + b)) : fminf(r, g) - b;
+    blue_yellow = fmaf(-2.0f, fmaxf(yellow, 0.0f), excess(b, r + g));
     return sum;
 }
-const float COLOUR_SCALE = OPPONENCY == ITTI ? 1.5f : OPPONENCY == INVT ? 0.5f : 1.0f;
+const float COLOUR_SCALE = OPPONENCY_ITTI ? 1.5f : OPPONENCY_INVT ? 0.5f : 1.0f;
 
-// Flicker's background: a sum of elements per pixel. Of three bytes in 32nds, of which a short
-// holds the highest.
-#if PIXEL_BITS == 8 && CHANNELS == 3 && !LINEAR
+// Flicker's background: a sum of elements per pixel. Of three bytes as fixed point, in 32nds, of
+// which a short holds the highest.
+#if FIXED_POINT
 typedef short Background;
-enum { FINENESS = 32 };
+enum { FRACTIONS = 32 };
 #else
 typedef float Background;
-enum { FINENESS = 1 };
+enum { FRACTIONS = 1 };
 #endif
 
 // A column of flicker's background, of a tile that has it: as it was and as it becomes.
@@ -79,35 +86,37 @@ template <bool FLICKERS>
 struct BackgroundColumn {
     const Background* was;
     Background* becomes;
-    float keep;
+    float decay;
     int height, pitch;
 
     static __device__ __forceinline__ BackgroundColumn at(Background* both, int x, const Call& call,
                                                           int height, int width) {
         Background *first = both + x, *second = first + size_t(height) * width;
-        return {call.turn ? second : first, call.turn ? first : second, call.keep, height, width};
+        return {call.turn ? second : first, call.turn ? first : second, call.flicker_decay, height,
+                width};
     }
     typedef Background Fetched;
     __device__ __forceinline__ Background fetch(int y) const {
         return __ldg(was + size_t(clamp(y, height)) * pitch);
     }
-    // |I - P| of row y; leaves P moved towards I. In words what is left of a difference is rounded
-    // towards 0, so that a still picture comes to rest at exactly 0. Samples that several tiles see
-    // get the same from each.
+    // |I - P| of row y; leaves P moved towards I. In fixed point what remains of a difference is
+    // rounded towards 0, so that a still picture comes to rest at exactly 0. Samples that several
+    // tiles see get the same from each.
     __device__ __forceinline__ float flicker(float sum, Background before, int y) const {
         Background after;
         float size;
-        if constexpr (FINENESS > 1) {
-            const int now = int(sum) * FINENESS, distance = abs(now - before);
-            const int left = (distance * int(fmaf(keep, 32768.0f, 0.5f))) >> 15;
+        if constexpr (FRACTIONS > 1) {
+            const int now = int(sum) * FRACTIONS, distance = abs(now - before);
+            const int left = (distance * int(fmaf(decay, 32768.0f, 0.5f))) >> 15;
             after = Background(now > before ? now - left : now + left);
             size = float(distance);
         } else {
             const float difference = sum - before;
             // Bounded, so that of what a bad frame may have left, NaN too, nothing is kept by 0.
-            after = fmaf(-fminf(fmaxf(difference, -1e30f), 1e30f), keep, sum);
+            after = fmaf(-fminf(fmaxf(difference, -1e30f), 1e30f), decay, sum);
             size = fabsf(difference);
         }
+        if (FAULT(background_never_moves)) after = before;
         if (y >= 0 && y < height) becomes[size_t(y) * pitch] = after;
         return size;
     }
@@ -121,26 +130,26 @@ struct BackgroundColumn<false> {
     __device__ __forceinline__ Fetched fetch(int) const { return {}; }
 };
 
-// A column of a frame as COUNT planes, the last of them flicker if it FLICKERS: a source of samples
-// to halve.
-template <int COUNT, bool FLICKERS>
+// A column of a frame as its first COUNT planes: a source.
+template <int COUNT>
 struct PixelColumn {
-    enum { STATIC = COUNT - FLICKERS };
+    static constexpr bool FLICKERS = PLANE_FLICKER >= 0 && COUNT > PLANE_FLICKER;
+    static constexpr bool COLOURS = PLANE_BLUE_YELLOW >= 0 && COUNT > PLANE_BLUE_YELLOW;
     const Pixel* column;
     const float* linear;
     int height, pitch;
-    float threshold;
+    float hue_limit;
     BackgroundColumn<FLICKERS> background;
 
     struct Fetched {
-        Pixel element[CHANNELS];
+        Pixel element[PIXEL_CHANNELS];
         typename BackgroundColumn<FLICKERS>::Fetched before;
     };
     __device__ __forceinline__ Fetched fetch(int y) const {
         const Pixel* from = column + size_t(clamp(y, height)) * pitch;
         Fetched pixel;
 #pragma unroll
-        for (int c = 0; c < CHANNELS; ++c) pixel.element[c] = __ldg(from + c);
+        for (int c = 0; c < PIXEL_CHANNELS; ++c) pixel.element[c] = __ldg(from + c);
         pixel.before = background.fetch(y);
         return pixel;
     }
@@ -149,25 +158,25 @@ struct PixelColumn {
         planes(even, a);
         planes(odd, b);
         if constexpr (FLICKERS) {
-            a[STATIC] = background.flicker(a[0], even.before, y);
-            b[STATIC] = background.flicker(b[0], odd.before, y + 1);
+            a[PLANE_FLICKER] = background.flicker(a[PLANE_INTENSITY], even.before, y);
+            b[PLANE_FLICKER] = background.flicker(b[PLANE_INTENSITY], odd.before, y + 1);
         }
     }
     __device__ __forceinline__ void planes(const Fetched& pixel, float (&value)[COUNT]) const {
-        if constexpr (CHANNELS == 1) {
-            value[0] = element(pixel.element[0], linear);
+        if constexpr (PIXEL_CHANNELS == 1) {
+            value[PLANE_INTENSITY] = element(pixel.element[0], linear);
         } else {
             const float r = element(pixel.element[BGR ? 2 : 0], linear),
                         g = element(pixel.element[1], linear),
                         b = element(pixel.element[BGR ? 0 : 2], linear);
-            if constexpr (STATIC == 1) {
-                value[0] = (r + g) + b;
-            } else {
-                const float brightness = opponents(r, g, b, value);
-                if (OPPONENCY == UNDIVIDED) return;
-                const float hue = brightness > threshold ? reciprocal(brightness) : 0.0f;
-                value[1] *= hue;
-                value[2] *= hue;
+            const float sum = value[PLANE_INTENSITY] = (r + g) + b;
+            if constexpr (COLOURS) {
+                float &red_green = value[PLANE_RED_GREEN], &blue_yellow = value[PLANE_BLUE_YELLOW];
+                const float brightness = opponents(r, g, b, sum, red_green, blue_yellow);
+                if (OPPONENCY_LINEAR) return;
+                const float hue = brightness > hue_limit ? reciprocal(brightness) : 0.0f;
+                red_green *= hue;
+                blue_yellow *= hue;
             }
         }
     }
@@ -180,7 +189,7 @@ struct Extent {
     float sum, low, high, poison;
     __device__ __forceinline__ void add(const Pixel* pixel, const float* linear) {
         float total = 0;
-        for (int c = 0; c < CHANNELS; ++c) {
+        for (int c = 0; c < PIXEL_CHANNELS; ++c) {
             const Pixel value = __ldg(pixel + c);
             total += element(value, linear);
             high = fmaxf(high, float(value));
@@ -195,49 +204,58 @@ struct Extent {
 struct LowerOrNan {
     __device__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
 };
+// Of all threads of a block.
+__device__ __forceinline__ Extent over_block(const Extent& of) {
+    const float sum = over_block(of.sum, Higher()), low = over_block(of.low, LowerOrNan());
+    return {sum, low, over_block(of.high, Higher()), 0.0f};
+}
 
-// What the last frame leaves for this one is put in place, unless it was bad.
-__device__ __forceinline__ void advance_frame(const Geometry& g, float* arena, int thread,
-                                              int threads) {
-    if (HAS_MOTION)
-        for (int level = FIRST_LEVEL; level <= g.top; ++level) {
-            const float* now = arena + plane_at(g, 0, level);
-            float* before = arena + plane_at(g, g.before, level);
+// Commits the state that the last frame left.
+__device__ __forceinline__ void commit_state(const Geometry& g, float* arena, int thread,
+                                             int threads) {
+    if (g.previous_intensity >= 0 && !FAULT(levels_not_committed))
+        for (int level = FINEST_LEVEL; level <= g.top_level; ++level) {
+            const float* now = arena + plane_at(g, PLANE_INTENSITY, level);
+            float* before = arena + plane_at(g, g.previous_intensity, level);
             for (int i = thread; i < g.height[level] * g.width[level]; i += threads)
                 before[i] = now[i];
         }
-    if (SMOOTHED)
+    if (!SMOOTHING_NONE && !FAULT(smoothed_not_committed))
         for (int i = thread; i < map_size(g); i += threads)
-            arena[g.held + i] = arena[g.held + map_size(g) + i];
-    if (AVERAGES) {
-        const double* own = reinterpret_cast<const double*>(arena + g.measures);
-        double* usual = reinterpret_cast<double*>(arena + g.measures) + MEASURES * MEASURE;
-        const double share = double(arena[g.found + RENEWED]);
-        for (int i = thread; i < MEASURES * MEASURE; i += threads)
-            usual[i] = share < 1.0 ? usual[i] + share * (own[i] - usual[i]) : own[i];
+            arena[g.smoothed + i] = arena[g.smoothed + map_size(g) + i];
+    if (AVERAGES && !FAULT(statistics_not_committed)) {
+        double* const current = reinterpret_cast<double*>(arena + g.statistics);
+        double* const running = current + STATISTICS * STATISTIC_SIZE;
+        const double factor = double(found_in(g, arena).statistics_factor);
+        for (double *from = current + thread, *to = running + thread; from < running;
+             from += threads, to += threads)
+            *to = factor < 1.0 && !FAULT(average_moves_at_once) ? *to + factor * (*from - *to)
+                                                                : *from;
     }
 }
 
 // The only kernel that is told what differs from frame to frame; it leaves that for the rest.
 // `mode` is how the frame follows.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    brightest(const __grid_constant__ Geometry g, const float* tables, const Pixel* frames,
-              float* maps, Call* call, float* arena, float keep, float share, float renewal,
-              int mode) {
-    // What a bad frame left is not put in place: the next one has the past that it had.
-    const bool follows = mode == NEXT && arena[g.found + GOOD] != 0.0f;
+    scan(const __grid_constant__ Geometry g, const float* tables, float* arena, const Pixel* frames,
+         float* maps, Call* call, float flicker_decay, float smoothing_factor,
+         float statistics_factor, int mode) {
+    // A bad frame's state is not committed: the next one has the past that it had.
+    const bool good = found_in(g, arena).good != 0.0f || FAULT(bad_frame_committed);
+    const bool follows = mode == NEXT && good;
+    const int turned = FAULT(one_background) ? 0 : int(follows);
     if (blockIdx.x + blockIdx.z + threadIdx.x == 0)
-        *call = {frames, maps, keep, share, call->turn ^ int(follows)};
-    if (follows) advance_frame(g, arena, blockIdx.x * THREADS + threadIdx.x, gridDim.x * THREADS);
+        *call = {frames, maps, flicker_decay, smoothing_factor, call->turn ^ turned};
+    const int thread = blockIdx.x * THREADS + threadIdx.x, threads = gridDim.x * THREADS;
+    if (follows) commit_state(g, arena, thread, threads);
     const int pixels = g.height[0] * g.width[0];
-    const Pixel* frame = frames + size_t(blockIdx.z) * pixels * CHANNELS;
+    const Pixel* frame = frames + size_t(blockIdx.z) * pixels * PIXEL_CHANNELS;
     const float* linear = tables + g.linear;
     arena += size_t(blockIdx.z) * g.frame;
-    const int thread = blockIdx.x * THREADS + threadIdx.x, threads = gridDim.x * THREADS;
     Extent extent{0.0f, 1.0f, 0.0f, 0.0f};
 
     int done = 0;
-    if constexpr (PIXEL_BITS == 8 && CHANNELS == 3 && !LINEAR && OPPONENCY != WALTHER) {
+    if constexpr (PIXEL_BITS == 8 && PIXEL_CHANNELS == 3 && !LINEAR && !OPPONENCY_WALTHER) {
         const int fours = max(pixels / 4 - 2, 0);  // the words past the last four lie in the frame
         unsigned best = 0;
 #pragma unroll 4
@@ -253,106 +271,97 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         done = fours * 4;
     }
     for (int i = done + thread; i < pixels; i += threads)
-        extent.add(frame + size_t(i) * CHANNELS, linear);
+        extent.add(frame + size_t(i) * PIXEL_CHANNELS, linear);
 
     const float huge = 3.0e38f;  // infinities poison too, but are named by themselves
     if (extent.poison != extent.poison && extent.low >= -huge && extent.high <= huge)
         extent.low = extent.poison;
-    const float sum = over_block(extent.sum, Higher()), low = over_block(extent.low, LowerOrNan()),
-                high = over_block(extent.high, Higher());
-    float* partials = arena + g.partials;
-    if (threadIdx.x == 0) {
-        partials[3 * blockIdx.x] = sum;
-        partials[3 * blockIdx.x + 1] = low;
-        partials[3 * blockIdx.x + 2] = high;
-    }
-    int* counters = reinterpret_cast<int*>(arena + g.counters);
-    if (!last_of(counters + SCANNED, gridDim.x)) return;
+    extent = over_block(extent);
+    Extent* partials = reinterpret_cast<Extent*>(arena + g.partials);
+    if (threadIdx.x == 0) partials[blockIdx.x] = extent;
+    if (!last_of(counters_in(g, arena).scanned, gridDim.x)) return;
     extent = {0.0f, 1.0f, 0.0f, 0.0f};
     if (threadIdx.x < gridDim.x) {
-        const float* part = partials + 3 * threadIdx.x;
-        extent = {__ldcg(part), __ldcg(part + 1), __ldcg(part + 2), 0.0f};
+        const Extent* part = partials + threadIdx.x;
+        extent = {__ldcg(&part->sum), __ldcg(&part->low), __ldcg(&part->high), 0.0f};
     }
-    const float most = over_block(extent.sum, Higher()),
-                lowest = over_block(extent.low, LowerOrNan()),
-                highest = over_block(extent.high, Higher());
+    extent = over_block(extent);
     if (threadIdx.x == 0) {
-        const bool walther = OPPONENCY == WALTHER && PLANES == 3;
-        const float whole = walther ? g.full : g.full * CHANNELS;
-        const float base = FIXED_HUE ? whole : walther ? element(Pixel(highest), linear) : most;
-        float* found = arena + g.found;
-        if (mode == FIRST) found[PAST] = 0.0f;
+        const bool walther = OPPONENCY_WALTHER && PLANE_RED_GREEN >= 0;
+        const float whole = walther ? g.full : g.full * PIXEL_CHANNELS;
+        const float most = walther ? element(Pixel(extent.high), linear) : extent.sum;
+        Found& found = found_in(g, arena);
+        if (mode == FIRST) found.past = 0.0f;
         if (follows) {
-            found[PAST] = 1.0f;
-            found[BACKGROUND] =
-                fmaf(found[KEPT], found[BACKGROUND] - found[BRIGHTEST], found[BRIGHTEST]);
+            found.past = 1.0f;
+            found.background = fmaf(found.flicker_decay, found.background - found.brightest,
+                                    found.brightest);
         }
-        const float brightest = most / (g.full * CHANNELS);
-        found[BRIGHTEST] = brightest;
-        found[FLICKER_SCALE] =
-            fmaxf(fmaxf(brightest, found[BACKGROUND]), keep > 0.0f ? REST / FLAT : 0.0f);
+        found.brightest = extent.sum / (g.full * PIXEL_CHANNELS);
+        found.flicker_signal = fmaxf(fmaxf(found.brightest, found.background),
+                                     flicker_decay > 0.0f ? REST / FLAT : 0.0f);
         if (mode != AGAIN) {
-            const bool good = PIXEL_BITS < 32 || (lowest >= 0.0f && highest <= 1.0f + 1e-6f);
-            found[GOOD] = good;
+            const bool in_range = extent.low >= 0.0f && extent.high <= 1.0f + 1e-6f;
+            found.good = PIXEL_BITS < 32 || in_range;
             // On a device nobody may have been told that the first frame was bad.
-            found[VALID] = good && (mode == FIRST || found[PAST] != 0.0f);
-            found[KEPT] = keep;
-            found[RENEWED] = found[PAST] != 0.0f ? renewal : 1.0f;
+            found.valid = found.good != 0.0f && (mode == FIRST || found.past != 0.0f);
+            found.flicker_decay = flicker_decay;
+            found.statistics_factor = found.past != 0.0f ? statistics_factor : 1.0f;
         }
-        found[LOWEST] = lowest;
-        found[HIGHEST] = highest;
-        found[THRESHOLD] = fmaxf(g.hue * base, DARK * whole);
+        found.lowest = extent.low;
+        found.highest = extent.high;
+        const float hue_threshold = FAULT(another_hue_threshold) ? 2.0f * g.hue_threshold
+                                                                 : g.hue_threshold;
+        found.hue_limit = fmaxf(hue_threshold * (HUE_REFERENCE_FIXED ? whole : most), DARK * whole);
     }
 }
 
-// --- the front -----------------------------------------------------------------------------------
+// --- the finest level ----------------------------------------------------------------------------
 
-// One block makes `rows` rows of a tile of level 2 of COUNT planes, from number `plane` on.
-template <int TAPS, int COUNT, bool FLICKERS>
-__device__ __forceinline__ void halve_frame(const Geometry& g, const float* tables,
-                                            const Call* call, float* arena, Background* background,
-                                            int rows, int kind, int plane) {
-    typedef Shape<TAPS, 2> S;
-    __shared__ Tile<TAPS, COUNT, 2> tile;
-    const int height = g.height[0], width = g.width[0], pitch = width * CHANNELS;
+// One block makes `rows` rows of a tile of the first COUNT planes, to those from number `plane` on.
+template <int TAPS, int COUNT>
+__device__ __forceinline__ void downsample_frame(const Geometry& g, const float* tables,
+                                                 float* arena, const Call* call,
+                                                 Background* background, int rows, int kind,
+                                                 int plane) {
+    typedef Shape<TAPS, FINEST_LEVEL> S;
+    typedef PixelColumn<COUNT> Source;
+    __shared__ Tile<TAPS, COUNT, FINEST_LEVEL> tile;
+    const int height = g.height[0], width = g.width[0], pitch = width * PIXEL_CHANNELS;
     const int y = blockIdx.y * rows, x = blockIdx.x * S::OUTPUTS;
-    const Pixel* frame = call->frames + blockIdx.z * (size_t(height) * pitch);
+    const Pixel* frame =
+        static_cast<const Pixel*>(call->frames) + blockIdx.z * (size_t(height) * pitch);
     arena += size_t(blockIdx.z) * g.frame;
     const int column = clamp(S::first(x) + int(threadIdx.x), width);
-    const PixelColumn<COUNT, FLICKERS> source{
-        frame + column * CHANNELS,
-        tables + g.linear,
-        height,
-        pitch,
-        arena[g.found + THRESHOLD],
-        BackgroundColumn<FLICKERS>::at(background, column, *call, height, width)};
-    const Steps steps(g, tables, kind, kind, 0);
-    const float grey = 1.0f / (g.full * CHANNELS);
-    const float colour = OPPONENCY == UNDIVIDED ? 1.0f / g.full : COLOUR_SCALE;
-    const int level_height = g.height[2], level_width = g.width[2];
-    halve_tile<TAPS, COUNT, 2>(
-        tile, source, steps, y, x, rows, height, width, 0, ignore,
+    const auto flickers = BackgroundColumn<Source::FLICKERS>::at(background, column, *call, height,
+                                                                 width);
+    const Source source{frame + column * PIXEL_CHANNELS,   tables + g.linear, height, pitch,
+                        found_in(g, arena).hue_limit, flickers};
+    const float grey = 1.0f / (g.full * PIXEL_CHANNELS);
+    const float colour = OPPONENCY_LINEAR ? 1.0f / g.full : COLOUR_SCALE;
+    const int level_height = g.height[FINEST_LEVEL], level_width = g.width[FINEST_LEVEL];
+    downsample_tile<TAPS, COUNT, FINEST_LEVEL>(
+        tile, source, Steps(g, tables, kind, kind, 0), y, x, rows, height, width, 0, ignore,
         [&](int c, int to_y, int to_x, float value) {
-            if (to_y < level_height && to_x < level_width)
-                arena[plane_at(g, FLICKERS && c == COUNT - 1 ? int(FLICKER) : plane + c, 2) +
-                      to_y * level_width + to_x] =
-                    value * (c == 0                       ? grey
-                             : FLICKERS && c == COUNT - 1 ? grey / FINENESS
-                                                          : colour);
+            const float fractions = FAULT(another_planes_scale) ? 1 : FRACTIONS;
+            if (to_y < level_height && to_x < level_width + FAULT(one_column_too_many))
+                arena[plane_at(g, plane + c, FINEST_LEVEL) + to_y * level_width + to_x] =
+                    value * (c == PLANE_INTENSITY                     ? grey
+                             : Source::FLICKERS && c == PLANE_FLICKER ? grey / fractions
+                                                                      : colour);
         });
 }
 
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    opponency(const __grid_constant__ Geometry g, const float* tables, const Call* call,
-              float* arena, Background* background, int rows) {
-    halve_frame<5, PLANES + HAS_FLICKER, bool(HAS_FLICKER)>(g, tables, call, arena, background,
-                                                            rows, PLANE_STEP, 0);
+    opponency(const __grid_constant__ Geometry g, const float* tables, float* arena,
+              const Call* call, Background* background, int rows) {
+    downsample_frame<5, PIXEL_PLANES>(g, tables, arena, call, background, rows, PYRAMID_STEP, 0);
 }
 
-#if OWN_PYRAMID
+#if HAS_ORIENTATION_PYRAMID
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    opponency_own(const __grid_constant__ Geometry g, const float* tables, const Call* call,
-                  float* arena, int rows) {
-    halve_frame<9, 1, false>(g, tables, call, arena, nullptr, rows, OWN_STEP, g.own);
+    opponency_orientation(const __grid_constant__ Geometry g, const float* tables, float* arena,
+                          const Call* call, int rows, int plane) {
+    downsample_frame<9, 1>(g, tables, arena, call, nullptr, rows, ORIENTATION_PYRAMID_STEP, plane);
 }
 #endif

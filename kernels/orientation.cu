@@ -1,27 +1,28 @@
-// Intensity levels to one energy per direction, all levels in one launch. The filter, a 9-tap
+// Intensity levels to one energy per orientation, all levels in one launch. The filter, a 9-tap
 // binomial times a complex wave (G94), separates: five filters down the columns of the band-passed
-// tile, in registers, then eight across its rows give the four directions. Outside the frame the
+// tile, in registers, then eight across its rows give the four orientations. Outside the frame the
 // band is zero; the cut kernels' renormalisation and the border's fade are one factor per row and
 // per column.
 
-enum { SPREAD = 4, WINDOW = 2 * SPREAD + 1, PARTIALS = 5, ENERGY_ROWS = 8 };
+#include "common.cuh"
+
+enum { SPREAD = 4, WINDOW = 2 * SPREAD + 1, PARTIALS = 5 };
 // Of a tile: energies, the band that they need, the samples that the band needs; down and across.
 enum {
-    ENERGY_X = 48,
-    BAND_X = ENERGY_X + 2 * SPREAD,
+    BAND_X = TILE_COLUMNS + 2 * SPREAD,
     SAMPLE_X = BAND_X + 2 * SPREAD,
-    BAND_ROWS = ENERGY_ROWS + 2 * SPREAD,
+    BAND_ROWS = TILE_ROWS + 2 * SPREAD,
     SAMPLE_ROWS = BAND_ROWS + 2 * SPREAD
 };
 
 // The 9-tap binomial of the nine samples from `at` on, and the same with taps like a cosine, alike
 // on both sides, or like a sine, of opposite signs.
 __device__ __forceinline__ float smooth(const float* at) {
-    float out = (at[8] + at[0]) * (1 / 256.0f);
-    out = fmaf(at[7] + at[1], 8 / 256.0f, out);
-    out = fmaf(at[6] + at[2], 28 / 256.0f, out);
-    out = fmaf(at[5] + at[3], 56 / 256.0f, out);
-    return fmaf(at[4], 70 / 256.0f, out);
+    const float taps[] = BINOMIAL_9;
+    float out = (at[2 * SPREAD] + at[0]) * taps[0];
+#pragma unroll
+    for (int i = 1; i < SPREAD; ++i) out = fmaf(at[2 * SPREAD - i] + at[i], taps[i], out);
+    return fmaf(at[SPREAD], taps[SPREAD], out);
 }
 __device__ __forceinline__ float cosine(const float* at, const float (&taps)[5]) {
     float out = at[4] * taps[0];
@@ -36,43 +37,27 @@ __device__ __forceinline__ float sine(const float* at, const float (&taps)[5]) {
     return out;
 }
 
-// Samples `x` to `x + COUNT - 1` of a row that starts on a 16-byte boundary; `x` is a multiple
-// of 4.
-template <int COUNT>
-__device__ __forceinline__ void load_row(const float* row, int x, float (&out)[COUNT]) {
-#pragma unroll
-    for (int i = 0; i < COUNT; i += 4) {
-        const float4 four = *reinterpret_cast<const float4*>(row + x + i);
-        out[i] = four.x, out[i + 1] = four.y, out[i + 2] = four.z, out[i + 3] = four.w;
-    }
-}
-
-// The level of a block's tile, in the flat list of all levels' tiles.
-__device__ __forceinline__ int level_of(const Geometry& g, int block) {
-    int level = FIRST_LEVEL;
-    while (block >= g.first_block[level + 1]) ++level;
-    return level;
-}
-
-// Of intensity, or of the decorrelated planes at the levels whose energies are whitened together.
+// Of one plane, to the planes from number `target` on; or, where that is -1, of the decorrelated
+// planes, at the levels whose energies are whitened together.
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    orientation(const __grid_constant__ Geometry g, const float* tables, float* arena,
-                int whitened) {
-    enum { SEGMENTS = 2, ROWS_EACH = BAND_ROWS / SEGMENTS, EACH = ENERGY_ROWS / SEGMENTS };
+    orientation(const __grid_constant__ Geometry g, const float* tables, float* arena, int plane,
+                int target) {
+    enum { SEGMENTS = 2, ROWS_EACH = BAND_ROWS / SEGMENTS, EACH = TILE_ROWS / SEGMENTS };
     __shared__ __align__(16) float samples[SAMPLE_ROWS][SAMPLE_X];
     __shared__ __align__(16) float low[BAND_ROWS][SAMPLE_X];  // samples low-passed down
     __shared__ __align__(16) float band[BAND_ROWS][SAMPLE_X];
-    __shared__ __align__(16) float partials[PARTIALS][ENERGY_ROWS][SAMPLE_X];
+    __shared__ __align__(16) float partials[PARTIALS][TILE_ROWS][SAMPLE_X];
 
-    const int level = level_of(g, blockIdx.x), block = blockIdx.x - g.first_block[level];
+    const int level = level_of(g, blockIdx.x), block = blockIdx.x - g.first_tile[level];
     const int height = g.height[level], width = g.width[level], size = height * width;
-    const int tiles = ceil_div(width, ENERGY_X);
-    const int x1 = block % tiles * ENERGY_X, y1 = block / tiles * ENERGY_ROWS;
+    const int tiles = ceil_div(width, TILE_COLUMNS);
+    const int x1 = block % tiles * TILE_COLUMNS, y1 = block / tiles * TILE_ROWS;
     arena += size_t(blockIdx.z) * g.frame;
+    const bool whitened = target < 0;
     const float* source = arena + (whitened ? g.whitened[level] + int(blockIdx.y) * size
-                                            : plane_at(g, OWN_PYRAMID ? g.own : 0, level));
-    float* to = arena + (whitened ? g.energies[level] + int(blockIdx.y) * 4 * size
-                                  : plane_at(g, ORIENTED, level));
+                                            : plane_at(g, plane, level));
+    float* to = arena + (whitened ? g.energies[level] + int(blockIdx.y) * ORIENTATIONS * size
+                                  : plane_at(g, target, level));
     const float *rows = tables + g.filters[level][0], *columns = tables + g.filters[level][1];
 
     // A thread has half a column.
@@ -125,21 +110,21 @@ extern "C" __global__ void __launch_bounds__(COLUMNS)
         }
     }
     __syncthreads();
-    for (int item = threadIdx.x; item < ENERGY_ROWS * (ENERGY_X / 4); item += COLUMNS) {
-        const int r = item / (ENERGY_X / 4), c = item % (ENERGY_X / 4) * 4, y = y1 + r;
-        if (y >= height) break;
+    for (int item = threadIdx.x; item < TILE_ROWS * (TILE_COLUMNS / 4); item += COLUMNS) {
+        const int r = item / (TILE_COLUMNS / 4), c = item % (TILE_COLUMNS / 4) * 4, y = y1 + r;
+        if (y >= height && !FAULT(rows_too_many)) break;
         const float down = __ldg(rows + height + y);
         float* out = to + y * width + x1 + c;
         float scale[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i)
             scale[i] = x1 + c + i < width ? __ldg(columns + width + x1 + c + i) * down : 0.0f;
-        const auto write = [&](int direction, int i, float real, float imaginary) {
+        // Orientations: a horizontal bar (0), whose wave runs down, 45, 90 and 135 degrees.
+        const auto write = [&](int orientation, int i, float real, float imaginary) {
             const float energy = root(fmaf(real, real, imaginary * imaginary));
-            if (x1 + c + i < width) out[direction * size + i] = energy * scale[i];
+            if (x1 + c + i < width) out[orientation * size + i] = energy * scale[i];
         };
         float window[12], other[12];
-        // A horizontal bar's wave runs down, a vertical one's across.
         load_row(partials[0][r], c, window);
 #pragma unroll
         for (int i = 0; i < 4; ++i)
@@ -157,7 +142,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS)
                         cos_sin = sine(window + i, g.waves[1][1]);
             const float sin_cos = cosine(other + i, g.waves[1][0]),
                         sin_sin = sine(other + i, g.waves[1][1]);
-            write(1, i, cos_cos + sin_sin, sin_cos - cos_sin);
+            write(FAULT(orientations_swapped) ? 3 : 1, i, cos_cos + sin_sin, sin_cos - cos_sin);
             write(3, i, cos_cos - sin_sin, sin_cos + cos_sin);
         }
     }

@@ -1,50 +1,43 @@
-// Statistics of a few maps (means and covariances, in double), and what they make of the maps:
-// uncorrelated ones of unit variance, of which the first stays what it is and each next one is what
-// those before do not predict (Cholesky's triangle; after AWS, Garcia-Diaz et al. 2012).
+// Statistics of a few maps (means and covariances, in double), and what they make of the maps: the
+// decorrelated planes; and the channel of these planes' energies, whitened over the scales.
 
-#if WHITENS
-// Maps that lie one after the other, at the same level.
-struct Stack {
-    const float* first;
-    int size;
-};
+#include "common.cuh"
+#include "resample.cuh"
+#include "whitener.cuh"
 
-// z = inverse (x - mean): the triangle's rows lie one after the other. A row of a map that is flat
-// is all 0.
+// --- statistics ----------------------------------------------------------------------------------
+
+// A map's mean and its row of the covariance, of COUNT maps: as in reference.statistics.
 template <int COUNT>
-struct Whitener {
-    float mean[COUNT], inverse[COUNT * (COUNT + 1) / 2];
-    // Of the samples at one place, x: written over by z.
-    __device__ __forceinline__ void apply(float (&x)[COUNT]) const {
-#pragma unroll
-        for (int i = 0; i < COUNT; ++i) x[i] -= mean[i];
-#pragma unroll
-        for (int i = COUNT - 1; i >= 0; --i) {
-            float z = 0.0f;
-#pragma unroll
-            for (int j = 0; j <= i; ++j) z = fmaf(inverse[i * (i + 1) / 2 + j], x[j], z);
-            x[i] = z;
-        }
-    }
-};
-template <int COUNT>
-__device__ __forceinline__ Whitener<COUNT>* whitener_at(const Geometry& g, float* arena,
-                                                        int number) {
-    return reinterpret_cast<Whitener<COUNT>*>(
-        reinterpret_cast<Whitener<SCALES>*>(arena + g.whiteners) + number);
+__device__ __forceinline__ const double* row_of(const double* statistics, int i) {
+    return statistics + i * (COUNT + 1);
 }
 
-// The triangle's inverse of a covariance with a ridge; `moments` as in reference.statistics.
+// Whether the variance of map `i` is more than rounding, next to its signal.
 template <int COUNT>
-__device__ void find_whitener(const double* moments, const float (&scales)[COUNT],
+__device__ __forceinline__ bool varies(const double* statistics, int i, float signal) {
+    const double flat = double(FLAT) * double(fmaxf(signal, DARK));
+    return row_of<COUNT>(statistics, i)[1 + i] > flat * flat;
+}
+template <int COUNT>
+__device__ bool any_varies(const double* statistics, const float (&signals)[COUNT]) {
+    bool any = false;
+#pragma unroll
+    for (int i = 0; i < COUNT; ++i) any = any || varies<COUNT>(statistics, i, signals[i]);
+    return any;
+}
+
+// The whitening matrix of a covariance with a ridge.
+template <int COUNT>
+__device__ void find_whitener(const double* statistics, const float (&signals)[COUNT],
                               Whitener<COUNT>& out) {
     double lower[COUNT][COUNT], inverse[COUNT][COUNT], trace = 0.0;
 #pragma unroll
-    for (int i = 0; i < COUNT; ++i) trace += moments[i * (COUNT + 1) + 1 + i];
+    for (int i = 0; i < COUNT; ++i) trace += row_of<COUNT>(statistics, i)[1 + i];
     const double ridge = RIDGE * trace / COUNT + double(DARK) * double(DARK);
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
-        const double* row = moments + i * (COUNT + 1) + 1;
+        const double* row = row_of<COUNT>(statistics, i) + 1;
 #pragma unroll
         for (int j = 0; j <= i; ++j) {
             double rest = row[j] + (i == j ? ridge : 0.0);
@@ -52,224 +45,173 @@ __device__ void find_whitener(const double* moments, const float (&scales)[COUNT
             for (int k = 0; k < j; ++k) rest -= lower[i][k] * lower[j][k];
             lower[i][j] = i == j ? sqrt(rest) : rest / lower[j][j];
         }
-        const double flat = double(FLAT) * double(fmaxf(scales[i], DARK));
-        const bool varies = row[i] > flat * flat;
-        out.mean[i] = float(moments[i * (COUNT + 1)]);
+        out.mean[i] = float(row[-1]);
 #pragma unroll
         for (int j = 0; j <= i; ++j) {
             double sum = i == j ? 1.0 : 0.0;
 #pragma unroll
-            for (int k = j; k < i; ++k) sum -= lower[i][k] * inverse[k][j];
+            for (int k = j; k < i; ++k)
+                sum -= (FAULT(the_inverses_columns) ? lower[k][j] : lower[i][k]) * inverse[k][j];
             inverse[i][j] = sum / lower[i][i];
-            out.inverse[i * (i + 1) / 2 + j] = varies ? float(inverse[i][j]) : 0.0f;
+            out.inverse[i * (i + 1) / 2 + j] =
+                varies<COUNT>(statistics, i, signals[i]) ? float(inverse[i][j]) : 0.0f;
         }
     }
-}
-
-// Whether any of COUNT maps varies, next to their signals' scales.
-template <int COUNT>
-__device__ bool varies(const double* moments, const float (&scales)[COUNT]) {
-    bool any = false;
-#pragma unroll
-    for (int i = 0; i < COUNT; ++i) {
-        const double flat = double(FLAT) * double(fmaxf(scales[i], DARK));
-        any = any || moments[i * (COUNT + 1) + 1 + i] > flat * flat;
-    }
-    return any;
-}
-
-// The planes' signals: the frame's brightest pixel, and 1 for colours.
-__device__ __forceinline__ void plane_signals(const Geometry& g, const float* arena,
-                                              float (&scales)[PLANES]) {
-    for (int k = 0; k < PLANES; ++k) scales[k] = k == 0 ? arena[g.found + BRIGHTEST] : 1.0f;
 }
 
 // Mean and covariance of COUNT maps, by several blocks; the last goes on to their whitener. Sums
 // are taken in a fixed order.
 template <int COUNT>
-__device__ void measure(const Geometry& g, float* arena, const Stack& maps, int number,
-                        const float (&scales)[COUNT]) {
+__device__ void measure(const Geometry& g, float* arena, const float* const (&maps)[COUNT],
+                        int number, const float (&signals)[COUNT]) {
     enum { SUMS_TAKEN = COUNT + COUNT * (COUNT + 1) / 2 };
+    const int size = map_size(g);
     double sums[SUMS_TAKEN] = {};
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < maps.size;
-         i += gridDim.x * blockDim.x) {
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
         double x[COUNT];
         int at = COUNT;
 #pragma unroll
         for (int k = 0; k < COUNT; ++k) {
-            x[k] = double(maps.first[k * maps.size + i]);
+            x[k] = double(maps[k][i]);
             sums[k] += x[k];
 #pragma unroll
             for (int j = 0; j <= k; ++j) sums[at++] += x[k] * x[j];
         }
     }
-    double* own = reinterpret_cast<double*>(arena + g.measures) + number * MEASURE;
-    const double* usual = own + MEASURES * MEASURE;
-    double* parts = reinterpret_cast<double*>(arena + g.measures) + 2 * MEASURES * MEASURE +
-                    number * (MEASURE_BLOCKS * MEASURE);
+    enum { ALL = STATISTICS * STATISTIC_SIZE };
+    double* const all = reinterpret_cast<double*>(arena + g.statistics);
+    double* current = all + number * STATISTIC_SIZE;
+    const double* running = current + ALL;
+    double* parts = all + 2 * ALL + number * (MEASURE_BLOCKS * STATISTIC_SIZE);
 #pragma unroll
     for (int k = 0; k < SUMS_TAKEN; ++k) {
         const double sum = over_block(sums[k], Sum());
-        if (threadIdx.x == 0) parts[blockIdx.x * MEASURE + k] = sum;
+        if (threadIdx.x == 0) parts[blockIdx.x * STATISTIC_SIZE + k] = sum;
     }
-    int* counters = reinterpret_cast<int*>(arena + g.counters);
-    if (!last_of(counters + MEASURED + number, gridDim.x) || threadIdx.x != 0) return;
+    if (!last_of(counters_in(g, arena).measured[number], gridDim.x) || threadIdx.x != 0) return;
     int at = COUNT;
 #pragma unroll
     for (int k = 0; k < SUMS_TAKEN; ++k) {
         sums[k] = 0.0;
         for (int block = 0; block < int(gridDim.x); ++block)
-            sums[k] += __ldcg(parts + block * MEASURE + k);
-        sums[k] /= double(maps.size);
+            sums[k] += __ldcg(parts + block * STATISTIC_SIZE + k);
+        sums[k] /= double(size);
     }
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
-        own[i * (COUNT + 1)] = sums[i];
+        current[i * (COUNT + 1)] = sums[i];
 #pragma unroll
         for (int j = 0; j <= i; ++j) {
-            const double product = sums[at++] - sums[i] * sums[j];
-            own[i * (COUNT + 1) + 1 + j] = own[j * (COUNT + 1) + 1 + i] =
+            const double means = FAULT(the_means_left_in) ? 0.0 : sums[i] * sums[j];
+            const double product = sums[at++] - means;
+            current[i * (COUNT + 1) + 1 + j] = current[j * (COUNT + 1) + 1 + i] =
                 i == j ? fmax(product, 0.0) : product;
         }
     }
     // The frames before, unless nothing varied in them.
-    const bool averaged = AVERAGES && arena[g.found + PAST] != 0.0f && varies<COUNT>(usual, scales);
-    find_whitener<COUNT>(averaged ? usual : own, scales, *whitener_at<COUNT>(g, arena, number));
+    const bool averaged = AVERAGES && !FAULT(the_frames_own_statistics) &&
+                          found_in(g, arena).past != 0.0f && any_varies<COUNT>(running, signals);
+    find_whitener<COUNT>(averaged ? running : current, signals,
+                         whitener_at<COUNT>(g, arena, number));
+}
+
+// --- the planes ----------------------------------------------------------------------------------
+
+__device__ __forceinline__ void plane_signals(const Geometry& g, float* arena,
+                                              float (&signals)[WHITENED_PLANES]) {
+    for (int k = 0; k < WHITENED_PLANES; ++k)
+        signals[k] = size_of(g.whitened_signal[k], found_in(g, arena));
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    plane_statistics(const __grid_constant__ Geometry g, float* arena) {
+    plane_statistics(const __grid_constant__ Geometry g, const float* tables, float* arena) {
     arena += size_t(blockIdx.z) * g.frame;
-    float scales[PLANES];
-    plane_signals(g, arena, scales);
-    measure<PLANES>(g, arena, {arena + plane_at(g, 0, MAP_LEVEL), map_size(g)}, 0, scales);
+    float signals[WHITENED_PLANES];
+    const float* planes[WHITENED_PLANES];
+    plane_signals(g, arena, signals);
+    for (int k = 0; k < WHITENED_PLANES; ++k)
+        planes[k] = arena + plane_at(g, g.whitened_source[k], MAP_LEVEL);
+    measure<WHITENED_PLANES>(g, arena, planes, 0, signals);
 }
 
 // The decorrelated planes of every level that has some.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    whiten(const __grid_constant__ Geometry g, float* arena) {
+    whiten(const __grid_constant__ Geometry g, const float* tables, float* arena) {
     arena += size_t(blockIdx.z) * g.frame;
-    const Whitener<PLANES> whitener = *whitener_at<PLANES>(g, arena, 0);
-    for (int level = FIRST_LEVEL; level <= g.top; ++level) {
+    const Whitener<WHITENED_PLANES> whitener = whitener_at<WHITENED_PLANES>(g, arena, 0);
+    for (int level = FINEST_LEVEL; level <= g.top_level; ++level) {
         if (g.whitened[level] < 0) continue;
         const int size = g.height[level] * g.width[level];
-        const float* in = arena + plane_at(g, 0, level);
+        const float* in = arena + g.planes[level];
         float* out = arena + g.whitened[level];
         for (int i = blockIdx.x * THREADS + threadIdx.x; i < size; i += gridDim.x * THREADS) {
-            float x[PLANES];
+            float x[WHITENED_PLANES];
 #pragma unroll
-            for (int k = 0; k < PLANES; ++k) x[k] = in[k * size + i];
+            for (int k = 0; k < WHITENED_PLANES; ++k) x[k] = in[g.whitened_source[k] * size + i];
             whitener.apply(x);
 #pragma unroll
-            for (int k = 0; k < PLANES; ++k) out[k * size + i] = x[k];
+            for (int k = 0; k < WHITENED_PLANES; ++k) out[k * size + i] = x[k];
         }
     }
 }
-
-// --- a level's map at level 4 --------------------------------------------------------------------
-
-// A map of one level, by columns of samples: `Column{samples, height, width}` is a source to halve.
-struct Level {
-    const float* samples;
-    int level, height, width;
-};
-
-template <int STEPS_TAKEN, class Column>
-__device__ __forceinline__ void halve_to_map(const Geometry& g, const float* tables,
-                                             const Level& from, float* to, int y, int x, int rows) {
-    typedef Shape<REDUCTION_TAPS, STEPS_TAKEN> S;
-    __shared__ Tile<REDUCTION_TAPS, 1, STEPS_TAKEN> tile;
-    const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
-    const Column source{from.samples + clamp(S::first(x) + int(threadIdx.x), from.width),
-                        from.height, from.width};
-    halve_tile<REDUCTION_TAPS, 1, STEPS_TAKEN>(
-        tile, source, Steps(g, tables, PLAIN_STEP, PLAIN_STEP, MAP_LEVEL - STEPS_TAKEN), y, x, rows,
-        from.height, from.width, 0, ignore, [&](int, int to_y, int to_x, float value) {
-            if (to_y < height && to_x < width) to[to_y * width + to_x] = value;
-        });
-}
-
-// A tile of the map at level 4 of what lies at another level, FINEST or coarser: reduced, as it is,
-// or enlarged. Tiles of coarser levels are wider, and blocks past the last have nothing to do.
-template <class Column, int FINEST>
-__device__ __forceinline__ void bring_tile(const Geometry& g, const float* tables,
-                                           const Level& from, float* to, int rows) {
-    const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
-    const int tile = from.level == 2   ? int(Shape<REDUCTION_TAPS, 2>::OUTPUTS)
-                     : from.level == 3 ? int(Shape<REDUCTION_TAPS, 1>::OUTPUTS)
-                                       : int(COLUMNS);
-    const int across = ceil_div(width, tile);
-    const int y = blockIdx.x / across * rows, x = blockIdx.x % across * tile;
-    if (y >= height) return;
-    if (from.level == 2) {
-        if constexpr (FINEST == 2) halve_to_map<2, Column>(g, tables, from, to, y, x, rows);
-    } else if (from.level == 3) {
-        halve_to_map<1, Column>(g, tables, from, to, y, x, rows);
-    } else if (x + int(threadIdx.x) < width) {
-        const int delta = from.level - MAP_LEVEL, at = x + threadIdx.x;
-        const Between across_x = between(at, delta);
-        const Column left{from.samples + clamp(across_x.low, from.width), from.height, from.width};
-        const Column right{from.samples + clamp(across_x.low + 1, from.width), from.height,
-                           from.width};
-        for (int row = y; row < min(y + rows, height); ++row) {
-            const Between down = between(row, delta);
-            const float a = left.fetch(down.low), b = left.fetch(down.low + 1);
-            const float above = fmaf(right.fetch(down.low) - a, across_x.t, a);
-            const float below = fmaf(right.fetch(down.low + 1) - b, across_x.t, b);
-            to[row * width + at] = fmaf(below - above, down.t, above);
-        }
-    }
-}
-#endif
 
 // --- the channel ---------------------------------------------------------------------------------
 
 #if HAS_WHITENED
 extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
-    bring_scales(const __grid_constant__ Geometry g, const float* tables, float* arena, int rows) {
+    resample_energies(const __grid_constant__ Geometry g, const float* tables, float* arena,
+                      int rows) {
     arena += size_t(blockIdx.z) * g.frame;
-    const int energy = blockIdx.y / SCALES, level = FIRST_LEVEL + blockIdx.y % SCALES;
+    const int energy = blockIdx.y / SCALES,
+              scale = blockIdx.y % (FAULT(another_scales_energies) ? SCALES - 1 : SCALES),
+              level = FINEST_LEVEL + scale;
     const int height = g.height[level], width = g.width[level];
-    bring_tile<LevelColumn, FIRST_LEVEL>(
+    resample_tile<LevelColumn, FINEST_LEVEL>(
         g, tables, {arena + g.energies[level] + energy * height * width, level, height, width},
         arena + g.scales + blockIdx.y * map_size(g), rows);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    scale_statistics(const __grid_constant__ Geometry g, float* arena) {
+    energy_statistics(const __grid_constant__ Geometry g, const float* tables, float* arena) {
     arena += size_t(blockIdx.z) * g.frame;
-    const int energy = blockIdx.y, size = map_size(g);
-    const float scales[SCALES] = {1.0f, 1.0f, 1.0f, 1.0f};
-    measure<SCALES>(g, arena, {arena + g.scales + energy * SCALES * size, size}, 1 + energy,
-                    scales);
+    const int energy = blockIdx.y;
+    float signals[SCALES];
+    const float* maps[SCALES];
+    for (int k = 0; k < SCALES; ++k) {
+        signals[k] = 1.0f;
+        maps[k] = arena + g.scales + (energy * SCALES + k) * map_size(g);
+    }
+    measure<SCALES>(g, arena, maps, 1 + energy, signals);
 }
 
-// The conspicuity map: how far the energies of all planes and orientations are from their means,
-// each in units of what is usual, faded towards the border.
+// The conspicuity map, sum number `sum`: squared Mahalanobis distances of the energies, over the
+// scales of each plane and orientation, from their means, faded towards the border.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    unlikeness(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+    mahalanobis(const __grid_constant__ Geometry g, const float* tables, float* arena, int sum) {
     arena += size_t(blockIdx.z) * g.frame;
     const int size = map_size(g), width = g.width[MAP_LEVEL];
     const int i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= size) return;
-    float sum = 0.0f, signals[PLANES];
+    float total = 0.0f, signals[WHITENED_PLANES];
     plane_signals(g, arena, signals);
-    // Where the frame does not vary, all of it is as unlike what came before.
-    const double* planes = reinterpret_cast<const double*>(arena + g.measures);
-    const int energies = varies<PLANES>(planes, signals) ? 4 * PLANES : 0;
+    // Where the frame does not vary, all of it is equally far.
+    const double* planes = reinterpret_cast<const double*>(arena + g.statistics);
+    const bool any = any_varies<WHITENED_PLANES>(planes, signals);
+    const int energies = any ? ORIENTATIONS * WHITENED_PLANES : 0;
     for (int energy = 0; energy < energies; ++energy) {
         const float* maps = arena + g.scales + energy * SCALES * size + i;
         float z[SCALES];
 #pragma unroll
         for (int k = 0; k < SCALES; ++k) z[k] = maps[k * size];
-        whitener_at<SCALES>(g, arena, 1 + energy)->apply(z);
-        float unlike = 0.0f;
+        whitener_at<SCALES>(g, arena, 1 + energy).apply(z);
+        float distance = 0.0f;
 #pragma unroll
-        for (int k = 0; k < SCALES; ++k) unlike = fmaf(z[k], z[k], unlike);
-        sum += unlike;
+        for (int k = 0; k < SCALES; ++k) distance = fmaf(z[k], z[k], distance);
+        total += distance;
     }
     const int y = i / width, x = i - y * width;
-    const float fade = __ldg(tables + g.border[0] + y) * __ldg(tables + g.border[1] + x);
-    arena[g.sums + (FEATURES + group_of(FEATURES)) * size + i] = sum * fade;
+    const float fade = __ldg(tables + g.whitened_fade[0] + y) *
+                       __ldg(tables + g.whitened_fade[1] + x);
+    arena[g.sums + sum * size + i] = total * (FAULT(no_fade) ? 1.0f : fade);
 }
 #endif

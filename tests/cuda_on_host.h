@@ -441,9 +441,19 @@ const char* signature(void (*)(A...)) {
     return text;
 }
 
+char left_out_file[64];
+int left_out_line;
+
 constexpr unsigned bound(unsigned threads, unsigned = 0, unsigned = 0) { return threads; }
 
 }  // namespace cuda_on_host
+
+// The barrier of this file and line does nothing from now on: a fault for tests to notice.
+extern "C" __attribute__((visibility("default"))) void cuda_on_host_without_barrier(const char* file,
+                                                                                    int line) {
+    snprintf(cuda_on_host::left_out_file, sizeof cuda_on_host::left_out_file, "%s", file);
+    cuda_on_host::left_out_line = line;
+}
 
 // host_kernels.py adds one per kernel, and `kernel`_bound in front of the kernel itself.
 #define CUDA_ON_HOST_EXPORT(kernel) \
@@ -462,7 +472,10 @@ constexpr unsigned bound(unsigned threads, unsigned = 0, unsigned = 0) { return 
 #define HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 #define PLACE cuda_on_host::Place{__func__, file, line}
 
-inline void __syncthreads(HERE) { cuda_on_host::wait_for_block(PLACE); }
+inline void __syncthreads(HERE) {
+    if (line == cuda_on_host::left_out_line && !strcmp(file, cuda_on_host::left_out_file)) return;
+    cuda_on_host::wait_for_block(PLACE);
+}
 inline void __syncwarp(unsigned mask = ~0u, HERE) {
     cuda_on_host::wait_for_warp(PLACE, mask, 0, 0);
 }

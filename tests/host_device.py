@@ -9,12 +9,11 @@ import ctypes
 import random
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from host_kernels import HostModule
-
-from ittisal.cuda import sources
 
 
 class Nothing:
@@ -36,9 +35,9 @@ class HostDevice:
     id = 0
     name = "this host"
 
-    def __init__(self, *, order="forward", seed=0, sanitize=False, source=lambda text: text):
-        self.settings = {"order": order, "seed": seed, "sanitize": sanitize}
-        self.source = source  # changes the kernels' text, to plant faults
+    def __init__(self, *, defines=(), **settings):
+        self.settings = settings  # of `HostModule`
+        self.defines = dict(defines)  # in place of the backend's own, or besides: `FAULT_name`
         self.stream, self.copies = Nothing(), Nothing()
         self.launched = []  # names of kernels
         self.recorded = 0
@@ -87,10 +86,22 @@ class HostDevice:
     def using(self, stream):
         yield
 
-    def compile(self, files, options, names):
-        text = self.source(sources.joined(files))
-        module = HostModule(text, options, names=names(text), **self.settings)
-        return {name: self._counted(name, module.kernel(name)) for name in module.names}
+    def compile(self, units):
+        with ThreadPoolExecutor(2) as pool:
+            modules = list(pool.map(self._module, units))
+        return {
+            name: self._counted(name, module.kernel(name))
+            for module in modules
+            for name in module.names
+        }
+
+    def _module(self, given):
+        unit, options = given
+        for name, value in self.defines.items():
+            options = [one for one in options if not one.startswith(f"-D{name}=")]
+            if name.removeprefix("FAULT_") in unit.text:
+                options.append(f"-D{name}={value}")
+        return HostModule(unit.text, options, names=unit.kernels, **self.settings)
 
     def _counted(self, name, kernel):
         def launch(grid, block, arguments):
@@ -178,7 +189,7 @@ class LateDevice(HostDevice):
     """As a GPU, it works on by itself: copies and kernels read what is there when their turn comes.
 
     What is let go of is overwritten: device memory when the stream that it was made on gets there,
-    as CuPy's pool hands it out again, page-locked memory at once.
+    as CuPy's pool hands it out again, pinned memory at once.
 
     Parameters
     ----------

@@ -94,6 +94,8 @@ class HostModule:
         a mistake found ends it.
     order, seed
         See `order()`.
+    without_barrier
+        (file, line) of a `__syncthreads()` that does nothing.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class HostModule:
         sanitize: bool = False,
         order: str = "forward",
         seed: int = 0,
+        without_barrier: tuple[str, int] | None = None,
     ):
         if sanitize and "libasan" not in os.environ.get("LD_PRELOAD", ""):
             raise RuntimeError("sanitize=True in a process without sanitizer_environment()")
@@ -119,6 +122,8 @@ class HostModule:
         flags = [*(SANITIZED if sanitize else PLAIN), *defines]
         # PyDLL keeps the GIL: the fibers are the library's only ones.
         self._library = ctypes.PyDLL(str(_compiled(_exporting(source, self.names), flags)))
+        file, line = without_barrier or ("", 0)
+        self._without_barrier = file.encode(), line
         self.order(order, seed)
 
     def order(self, order: str, seed: int = 0) -> None:
@@ -140,6 +145,8 @@ class HostModule:
         return HostKernel(self, name)
 
     def _launch(self, name, grid, block, addresses):
+        # Each time: modules of the same text share one library.
+        self._library.cuda_on_host_without_barrier(*self._without_barrier)
         launch = self._library[f"{name}_launch"]
         launch.restype = ctypes.c_char_p
         seed = ctypes.byref(self._random_state)

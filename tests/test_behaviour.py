@@ -83,7 +83,7 @@ def test_singletons_in_other_readings(backend, config, display, count):
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("display", [*SINGLETONS, stimuli.red_among_green])
 def test_gaze_finds_singletons_first(backend, display, count):
-    """Red among green too: it whitens colours, so the crowd's is the usual one."""
+    """Red among green too: colours are whitened, and the crowd's is near their mean."""
     assert hit_rate(backend, display, count, GAZE) == 1
 
 

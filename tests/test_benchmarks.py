@@ -100,7 +100,7 @@ def test_runner_from_end_to_end(tmp_path):
         "AgainstPlain",
         "Stages",
         "Import",
-        "FirstCall",
+        "FirstMap",
         "Model",
         "Process",
         "Frames",
@@ -263,14 +263,14 @@ def test_the_gpus_parts_run_and_make_a_document(gpu, monkeypatch, tmp_path):
     monkeypatch.setattr(cuda_timings, "BATCHES", (8,))
     monkeypatch.setattr(cuda_timings, "HOST_BATCHES", (3, 2))
     monkeypatch.setattr(cuda_checks, "nan_gives_nan", lambda *_: True)  # the host raises instead
-    monkeypatch.setattr(cuda_checks, "DOORS", ((65, 83), 5))
-    doors = dict(cuda_checks.doors(gpu.cupy))
+    monkeypatch.setattr(cuda_checks, "INTERFACES", ((65, 83), 5))
+    interfaces = dict(cuda_checks.interfaces(gpu.cupy))
     # A tensor on the host is no array that the model takes.
-    assert all(same is True for door, same in doors.items() if door != "torch"), doors
-    doors.pop("torch", None)
+    interfaces.pop("torch", None)
+    assert all(same is True for same in interfaces.values()), interfaces
     steps = [
         ("gpu", lambda: {"gpu": "none"}),
-        ("doors", lambda: doors),
+        ("interfaces", lambda: interfaces),
         ("replays", lambda: cuda_checks.replays(gpu.cupy, 20)),
         (f"on the GPU, {size}", lambda: dict(cuda_timings.on_gpu(gpu, size, 0.01))),
         (f"stages, {size}", lambda: cuda_timings.stages(gpu, size)),
@@ -299,9 +299,10 @@ def test_parts_too_late_are_left_out_and_a_save_that_fails_stops_nothing(capsys)
     def save(found):
         raise OSError("disk full")
 
-    found = cuda.run(iter([("doors", lambda: 1), ("floors", lambda: 1)]), save, deadline=0)
+    found = cuda.run(iter([("interfaces", lambda: 1), ("floors", lambda: 1)]), save, deadline=0)
     assert [part["left_out"] for part in found.values()] == ["no time was left"] * 2
-    assert cuda.wrong(found) == ["doors: no time was left"]  # unchecked answers are not right ones
+    # Unchecked answers are not right ones.
+    assert cuda.wrong(found) == ["interfaces: no time was left"]
     assert "disk full" in capsys.readouterr().err
 
 

@@ -8,7 +8,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
-from ittisal.config import PRESETS, TEMPORAL, Channel, Choice
+from ittisal.config import PRESETS
+from ittisal.features import CHANNELS, TEMPORAL, Channel, Choice
 
 # Per field: a valid value other than the default, in the field's own type.
 OTHER = {
@@ -408,6 +409,13 @@ VIDEO_WEIGHTS = {"intensity": 1, "colour": 1, "orientation": 1, "flicker": 1, "m
 def test_channel_weights_of_a_frame_with_and_without_a_past(weights, colour, past, expected):
     got = Config(weights=weights).channel_weights(colour=colour, past=past)
     assert got == pytest.approx({Channel(name): weight for name, weight in expected.items()})
+
+
+def test_the_presets_weights_are_the_tables():
+    """Default weights, and for video every channel of the paper and every temporal one."""
+    assert dict(ITTI_1998.weights) == {channel: CHANNELS[channel].weight for channel in Channel}
+    given = {channel for channel in Channel if VIDEO.has(channel)}
+    assert given == {channel for channel in Channel if ITTI_1998.has(channel)} | TEMPORAL
 
 
 def test_what_a_config_asks_for():

@@ -6,6 +6,7 @@ The tests marked so need a GPU; `python -m benchmarks cuda` does more of the kin
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import types
 
@@ -16,7 +17,12 @@ from test_stages import photo_like
 import ittisal
 from ittisal import INVT, ITTI_1998, VIDEO, BackendError, Saliency, backends, saliency_map
 from ittisal.cuda import describe, device, sources
+from ittisal.cuda.layout import geometry_for, make_layout
+from ittisal.cuda.schedule import schedule
+from ittisal.features import FEATURES, Channel, Feature, Signal
+from ittisal.pipeline import STAGES, FrameFormat, stages
 from ittisal.pipeline import BackendError as PipelineError
+from ittisal.plan import Plan
 
 USABLE, REASON = backends.available()["cuda"]
 needs_gpu = pytest.mark.skipif(not USABLE, reason=REASON)
@@ -118,7 +124,7 @@ class OnGpuToo(OnGpu):
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
 def test_frames_on_a_gpu_need_the_cuda_backend(backend, kind):
     with Saliency((64, 64), backend=backend) as model:
-        for door in (
+        for call in (
             model,
             model.trace,
             model.timings,
@@ -128,7 +134,7 @@ def test_frames_on_a_gpu_need_the_cuda_backend(backend, kind):
             with pytest.raises(
                 TypeError, match=r'on a GPU.*backend="cuda".*\.get\(\) or \.cpu\(\)'
             ):
-                door(kind())
+                call(kind())
 
 
 def test_kernels_that_are_nowhere_name_both_places(monkeypatch, tmp_path):
@@ -138,14 +144,90 @@ def test_kernels_that_are_nowhere_name_both_places(monkeypatch, tmp_path):
     assert str(caught.value).count("kernels") >= 3
 
 
-def test_joined_text_keeps_files_and_lines():
-    text = sources.joined()
-    for name, content in sources.read().items():
-        assert f'#line 1 "{name}"\n{content}' in text
-    assert "#include" not in text
-    plain = set(sources.kernel_names(text, ITTI_1998))
-    assert set(sources.kernel_names(text, INVT)) - plain == {"opponency_own", "pyramid_own"}
-    assert set(sources.kernel_names(text, VIDEO)) - plain == {"motion"}
+def kernels_of(config):
+    """By name, the units that hold what a config launches."""
+    launches = schedule(make_layout(Plan((128, 128), config)), FrameFormat("uint8", 3), 1)
+    units = sources.units({launch.kernel for launch in launches})
+    return {kernel: unit for unit in units for kernel in unit.kernels}
+
+
+def test_units_keep_files_and_lines_and_hold_what_is_launched():
+    texts = sources.read()
+    for name in texts:
+        text = sources.joined(name)
+        assert text.startswith(f'#line 1 "{name}"\n') and "#include" not in text
+        for line in text.splitlines():
+            found = re.fullmatch(r'#line (\d+) "(.+)"', line)
+            if found:
+                number, here = int(found[1]), found[2]
+                continue
+            if here in texts and line:
+                assert texts[here].splitlines()[number - 1] == line
+            number += 1
+    plain = set(kernels_of(ITTI_1998))
+    assert set(kernels_of(INVT)) - plain == {"opponency_orientation", "pyramid_orientation"}
+    assert set(kernels_of(VIDEO)) - plain == {"motion"}
+
+
+def launches_of(config, format_, past):
+    plan = Plan((200, 300), config)
+    return plan, schedule(make_layout(plan), format_, 1, past)
+
+
+@pytest.mark.parametrize("past", [False, True])
+@pytest.mark.parametrize("format_", [FrameFormat("uint8", 3), FrameFormat("float32", 1)])
+@pytest.mark.parametrize("name", ["itti1998", "invt", "video", "gaze", "whitened"])
+def test_a_schedule_covers_each_stage_in_order(name, format_, past):
+    plan, launches = launches_of(ittisal.preset(name), format_, past)
+    there = tuple(dict.fromkeys(launch.stage for launch in launches))
+    assert there == stages(plan, colour=format_.colour, past=past)
+    assert [launch.stage for launch in launches] == sorted(
+        (launch.stage for launch in launches), key=STAGES.index
+    )
+    assert launches[0].kernel == "scan"  # which is told what differs from frame to frame
+    assert not {"frames", "maps", "mode"} & {a for one in launches[1:] for a in one.arguments}
+
+
+EXTRA = Feature(
+    "extra", Channel.ORIENTATION, "extra", "orientation", Signal.ONE, normalised_again=True
+)
+
+
+@pytest.fixture
+def extra_feature(monkeypatch):
+    """One more row in the table of features, of a plane that nothing fills."""
+    for module in ("plan", "cuda.layout", "cuda.schedule", "cuda.variant"):
+        monkeypatch.setattr(f"ittisal.{module}.FEATURES", (*FEATURES, EXTRA))
+
+
+def test_a_feature_of_the_table_is_in_the_geometry(extra_feature):
+    """With no further line: its plane, maps and sums, and its row in its channel."""
+    format_ = FrameFormat("uint8", 3)
+    layout = make_layout(Plan((200, 300), VIDEO))
+    geometry = geometry_for(layout, format_, True)[0]
+    plan, channel = layout.plan, list(Channel).index(Channel.ORIENTATION)
+    first, count = geometry["first_row"][channel], geometry["row_count"][channel]
+    assert count == 5
+    row = first + count - 1
+    assert geometry["feature"][row] == plan.features.index(EXTRA)
+    assert geometry["plane"][row] == plan.planes.index("extra")
+    assert geometry["signal"][row] == Signal.ONE.value and geometry["normalised_again"][row]
+    assert geometry["conspicuity"] == len(plan.features) == 13
+    launches = {launch.kernel: launch for launch in schedule(layout, format_, 1)}
+    assert launches["centre_surround"].grid[1] == launches["combine"].grid[1] == 13
+
+
+def test_a_feature_of_the_table_is_computed(extra_feature, gpu_on_host):
+    """Its maps are there, and since they are empty the map is what it was."""
+    frame = photo_like((100, 131))
+    with Saliency((100, 131), backend="cuda") as model:
+        trace = model.trace(frame)
+        assert not trace["feature/extra"].any() and not trace["extra/2"].any()
+        with pytest.MonkeyPatch.context() as patch:
+            for module in ("plan", "cuda.layout", "cuda.schedule", "cuda.variant"):
+                patch.setattr(f"ittisal.{module}.FEATURES", FEATURES)
+            with Saliency((100, 131), backend="cuda") as before:
+                np.testing.assert_array_equal(before(frame), trace["saliency"])
 
 
 # --- with one ----------------------------------------------------------------------------------
@@ -211,12 +293,12 @@ def model():
 
 
 @needs_gpu
-@pytest.mark.parametrize("room", [2, 100])
-def test_a_batch_on_the_gpu_is_its_frames(model, monkeypatch, room):
+@pytest.mark.parametrize("space", [2, 100])
+def test_a_batch_on_the_gpu_is_its_frames(model, monkeypatch, space):
     import cupy
 
     monkeypatch.setattr(
-        "ittisal.cuda.backend.BATCH_BYTES", room * 4 * model._backend.layout.frame_floats
+        "ittisal.cuda.backend.BATCH_BYTES", space * 4 * model._backend.layout.frame_floats
     )
     frames = frames_of(5)
     wanted = np.stack([model(frame) for frame in frames])
@@ -371,7 +453,7 @@ def test_the_gpu_and_the_host_agree_bit_for_bit_or_nearly():
 
 
 @needs_gpu
-def test_a_cupy_image_through_the_easy_door():
+def test_a_cupy_image_through_saliency_map():
     import cupy
 
     image = photo_like((301, 467))

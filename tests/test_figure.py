@@ -9,8 +9,7 @@ import pytest
 from tolerances import alike, within
 
 from ittisal import GAZE, ITTI_1998, WHITENED, Saliency, reference
-from ittisal.config import ORIENTATIONS
-from ittisal.plan import corner_level
+from ittisal.plan import Plan
 
 PRESETS = pytest.mark.parametrize("config", [WHITENED, GAZE], ids=["whitened", "gaze"])
 
@@ -47,11 +46,22 @@ def test_what_does_not_vary_stays_zero(rng):
     assert (z[0] != 0).any()
 
 
-def test_unlikeness_is_the_squared_distance_from_the_mean(rng):
-    """Mahalanobis' distance: it does not change when the energies are mixed or scaled."""
+def test_whitening_is_by_the_cholesky_factor(rng):
+    maps = list(rng.random((3, 20, 30)))
+    measured = reference.statistics(maps)
+    factor = reference.cholesky_factor(measured)
+    assert np.array_equal(factor, np.tril(factor))
+    within("ridge", factor @ factor.T, measured[:, 1:])
+    x = np.reshape(maps, (3, -1)) - measured[:, :1]
+    z = np.reshape(reference.whiten(maps, measured, [1.0] * 3), (3, -1))
+    within("hand", factor @ z, x)
+
+
+def test_the_squared_mahalanobis_distance_by_hand(rng):
+    """It does not change when the energies are mixed or scaled."""
     energies = list(rng.random((4, 12, 16)))
     measured = reference.statistics(energies)
-    got = reference.unlikeness(energies, measured)
+    got = reference.mahalanobis(energies, measured)
     x = np.reshape(energies, (4, -1)) - measured[:, :1]
     ridge = reference.RIDGE * np.trace(measured[:, 1:]) / 4 * np.eye(4)
     wanted = (x * np.linalg.solve(measured[:, 1:] + ridge, x)).sum(0).reshape(12, 16)
@@ -59,11 +69,11 @@ def test_unlikeness_is_the_squared_distance_from_the_mean(rng):
     assert got.mean() == pytest.approx(4, rel=0.05)
 
 
-# --- enclosure ---------------------------------------------------------------------------------
+# --- surroundedness ----------------------------------------------------------------------------
 
 
-def test_water_stands_as_high_as_the_lowest_way_out():
-    ground = np.array(
+def test_reconstruction_fills_a_basin_up_to_its_lowest_outlet():
+    mask = np.array(
         [
             [9, 9, 9, 9, 9],
             [9, 1, 9, 2, 9],
@@ -72,28 +82,28 @@ def test_water_stands_as_high_as_the_lowest_way_out():
         ],
         float,
     )
-    standing = reference.flooded(ground)
-    assert standing[1, 1] == standing[2, 1] == 9  # every way out is over 9
-    assert standing[1, 3] == 9
-    ground[0, 1] = 6  # a notch
-    standing = reference.flooded(ground)
-    assert standing[1, 1] == standing[2, 1] == standing[2, 2] == 6
-    assert standing[1, 3] == 9
+    filled = reference.reconstruction(mask)
+    assert filled[1, 1] == filled[2, 1] == 9  # every path out goes over 9
+    assert filled[1, 3] == 9
+    mask[0, 1] = 6  # an outlet
+    filled = reference.reconstruction(mask)
+    assert filled[1, 1] == filled[2, 1] == filled[2, 2] == 6
+    assert filled[1, 3] == 9
 
 
-def test_water_finds_its_way_round_a_spiral():
-    """A corridor of low ground to the border empties what it leads to, however it winds."""
-    ground = spiral(17)
-    assert (reference.flooded(ground) == ground).all()
-    ground[[0, -1]], ground[:, [0, -1]] = 1, 1
-    assert (reference.flooded(ground) == 1).all()
+def test_reconstruction_follows_a_spiral():
+    """A path of low values to the border leaves what it leads to as it is, however it winds."""
+    mask = spiral(17)
+    assert (reference.reconstruction(mask) == mask).all()
+    mask[[0, -1]], mask[:, [0, -1]] = 1, 1
+    assert (reference.reconstruction(mask) == 1).all()
 
 
 def spiral(side):
-    """Low ground that winds from the border to the middle, walls of 1 between."""
-    ground = np.ones((side, side))
+    """A path of zeros that winds from the border to the middle, walls of 1 between."""
+    mask = np.ones((side, side))
     y, x = 1, 1
-    ground[0, 1] = ground[1, 1] = 0  # the way out
+    mask[0, 1] = mask[1, 1] = 0  # the outlet
     lengths = [side - 3] * 3
     while lengths[-1] > 2:
         lengths += [lengths[-1] - 2] * 2
@@ -101,23 +111,23 @@ def spiral(side):
         dy, dx = [(0, 1), (1, 0), (0, -1), (-1, 0)][turn % 4]
         for _ in range(length):
             y, x = y + dy, x + dx
-            ground[y, x] = 0
-    return ground
+            mask[y, x] = 0
+    return mask
 
 
-def test_flooding_is_the_reconstruction_of_scikit_image(rng):
+def test_reconstruction_is_scikit_images(rng):
     from skimage.morphology import reconstruction
 
-    ground = rng.random((20, 30))
-    seed = np.full_like(ground, ground.max())
-    seed[[0, -1]], seed[:, [0, -1]] = ground[[0, -1]], ground[:, [0, -1]]
+    mask = rng.random((20, 30))
+    marker = np.full_like(mask, mask.max())
+    marker[[0, -1]], marker[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
-    wanted = reconstruction(seed, ground, method="erosion", footprint=cross)
-    assert (reference.flooded(ground) == wanted).all()
+    wanted = reconstruction(marker, mask, method="erosion", footprint=cross)
+    assert (reference.reconstruction(mask) == wanted).all()
 
 
-def test_enclosure_counts_thresholds():
-    """As boolean maps do: of many thresholds, the share at which a place is cut off."""
+def test_surroundedness_counts_thresholds():
+    """As boolean maps do: the number of thresholds that cut a sample off from the border."""
     from skimage.measure import label
 
     z = np.round(np.random.default_rng(3).random((12, 14)) * 20)
@@ -126,17 +136,17 @@ def test_enclosure_counts_thresholds():
         labels = label(z > threshold, connectivity=1)
         outer = np.unique([*labels[[0, -1]].ravel(), *labels[:, [0, -1]].ravel()])
         above += (labels > 0) & ~np.isin(labels, outer)
-    on, off = reference.enclosed(z)
+    on, off = reference.surroundedness(z)
     assert (on == above).all()
-    assert (reference.enclosed(-z)[0] == off).all()
+    assert (reference.surroundedness(-z)[0] == off).all()
 
 
 def test_a_figure_that_touches_the_border_is_none():
     z = np.zeros((10, 12))
     z[3:6, 4:8] = 1
-    assert (reference.enclosed(z)[0] == z).all()
+    assert (reference.surroundedness(z)[0] == z).all()
     z[:6, 4:8] = 1
-    assert (reference.enclosed(z)[0] == 0).all()
+    assert (reference.surroundedness(z)[0] == 0).all()
 
 
 def test_soft_root():
@@ -144,11 +154,8 @@ def test_soft_root():
     within("hand", reference.soft_root(np.array(0.8)), np.sqrt(0.81) - 0.1)
 
 
-def test_corners_need_three_directions():
-    e = {
-        theta: np.array([[value]]) for theta, value in zip(ORIENTATIONS, (4, 1, 3, 2), strict=True)
-    }
-    assert reference.corners(e) == 2
+def test_corners_need_three_orientations():
+    assert reference.corners([np.array([[value]]) for value in (4, 1, 3, 2)]) == [[2]]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +167,7 @@ def test_corners_need_three_directions():
     ],
 )  # fmt: skip
 def test_corner_level_is_the_plans_too(shape, level):
-    assert reference.corner_level(shape) == corner_level(shape) == level
+    assert reference.corner_level(shape) == Plan(shape, GAZE).corner_level == level
 
 
 # --- whole maps --------------------------------------------------------------------------------
@@ -214,8 +221,8 @@ def test_figure_promotes_what_pops_out(photo):
     within("order", traced["saliency"], figure * (1 + plain / reference.PROMOTION))
 
 
-def test_statistics_of_the_frames_before_stand_in_for_the_frames_own(photo):
-    """With `whitening_seconds` a frame is whitened by what came before it; the first by itself."""
+def test_running_statistics_whiten_every_frame_but_the_first(photo):
+    """With `whitening_seconds` the frames before whiten a frame; the first whitens itself."""
     config = replace(WHITENED, whitening_seconds=0.5)
     other = np.ascontiguousarray(photo[::-1, :, ::-1])
     first = reference.trace(photo, config)
@@ -224,9 +231,9 @@ def test_statistics_of_the_frames_before_stand_in_for_the_frames_own(photo):
     second = reference.trace(other, config, past=past, elapsed=0.1)
     assert (second["saliency"] != reference.trace(other, WHITENED)["saliency"]).any()
     left = reference.passed(second, config, past, 0.1)
-    share = 1 - np.exp(-0.1 / 0.5)
-    own, before = second["statistics/planes"], first["statistics/planes"]
-    within("hand", left.statistics["planes"], before + share * (own - before))
+    factor = 1 - np.exp(-0.1 / 0.5)
+    now, before = second["statistics/planes"], first["statistics/planes"]
+    within("hand", left.statistics["planes"], before + factor * (now - before))
 
 
 def test_figure_needs_orientation():
@@ -258,7 +265,7 @@ def test_grey_and_colour_frames_take_turns(backend):
 
 
 def test_nothing_stands_out_where_all_touches_the_border(backend):
-    """Then what is enclosed is rounding, and must not be made a picture of."""
+    """Then surroundedness is rounding, and must not be made a picture of."""
     frame = np.empty((240, 320, 3), np.uint8)
     frame[:] = (90, 120, 30)
     frame[:120, 100:200] = (255, 3, 60)
@@ -268,7 +275,7 @@ def test_nothing_stands_out_where_all_touches_the_border(backend):
 
 @PRESETS
 def test_frames_of_one_colour_between_others(backend, config):
-    """By statistics of the frames before: none after black, no noise after texture."""
+    """By running statistics: none after black, no noise after texture."""
     config = replace(config, whitening_seconds=0.5)
     flat = np.full((96, 128, 3), 90, np.uint8)
     frames = [np.zeros_like(flat), textured(1), textured(2), flat, textured(1)]

@@ -10,9 +10,10 @@ import pytest
 from test_stages import AVERAGING, CONFIGS, MOVING, WHITENING
 
 from ittisal import GAZE, INVT, ITTI_1998, VIDEO
-from ittisal.cuda import sources, variant
+from ittisal.cuda import sources, structs, variant
 from ittisal.cuda.layout import make_layout
-from ittisal.cuda.schedule import schedule
+from ittisal.cuda.schedule import Schedule, schedule
+from ittisal.pipeline import FrameFormat
 from ittisal.plan import Plan
 
 pytestmark = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.MISSING)
@@ -50,24 +51,31 @@ def order_for(dtype):
     return "rgb" if dtype == "uint16" else "bgr"
 
 
+def definitions(config, order, format_):
+    return variant.definitions(Plan((480, 640), config), order, format_)
+
+
 @cache
 def compiled(name, architecture):
-    """The log of a variant's compilation, group by group as for a GPU."""
+    """The log of a variant's compilation, unit by unit as for a GPU."""
     config, dtype, channels = VARIANTS[name]
-    options = variant.options(config, order_for(dtype), dtype, channels)
+    defined = definitions(config, order_for(dtype), FrameFormat(dtype, channels))
     logs = []
-    for source in sources.groups(sources.read()):
-        log, machine_code = nvrtc.compile_for(architecture, source, (*ALWAYS, *options))
+    for unit in sources.units(threads_of(config, FrameFormat(dtype, channels))):
+        options = variant.options(unit, defined)
+        log, machine_code = nvrtc.compile_for(architecture, unit.text, (*ALWAYS, *options))
         assert machine_code[:4] == b"\x7fELF"
         logs.append(log)
     return "".join(logs)
 
 
-def threads_of(config, channels):
+def threads_of(config, format_):
     """The most threads that each kernel is launched with, over small and large frames."""
-    most = {"enlarge": 256}
+    most = {}
     for shape in ((32, 32), (480, 640), (2160, 3840)):
-        for launch in schedule(make_layout(Plan(shape, config)), channels, 1):
+        layout = make_layout(Plan(shape, config))
+        launches = [Schedule(layout, format_, 1, past=True).upsample()]
+        for launch in (*launches, *schedule(layout, format_, 1)):
             most[launch.kernel] = max(most.get(launch.kernel, 0), launch.block)
     return most
 
@@ -79,10 +87,10 @@ CASES += [("invt split", 75)]  # the variant with the most sums under way at onc
 
 @pytest.mark.parametrize(("name", "architecture"), CASES)
 def test_kernels_compile_within_their_means(name, architecture):
-    config, _, channels = VARIANTS[name]
+    config, *format_ = VARIANTS[name]
     log = compiled(name, architecture)
     assert "warning" not in log.lower(), log
-    used, threads = nvrtc.used(log), threads_of(config, channels)
+    used, threads = nvrtc.used(log), threads_of(config, FrameFormat(*format_))
     assert set(used) == set(threads), "the kernels that are there are those that are launched"
     for kernel, means in used.items():
         assert means.spilled == 0, f"{kernel} spills {means.spilled} bytes"
@@ -94,18 +102,18 @@ def test_kernels_compile_within_their_means(name, architecture):
 def test_every_value_of_every_option_is_compiled():
     def values(variants):
         found = {}
-        for config, order, dtype, channels in variants:
-            for key, value in variant.definitions(config, order, dtype, channels).items():
+        for config, order, *format_ in variants:
+            for key, value in definitions(config, order, FrameFormat(*format_)).items():
                 found.setdefault(key, set()).add(value)
         del found["ITERATIONS"]  # any number
         return found
 
-    kinds = [(d, n) for d in variant.BITS for n in (1, 3)]
+    formats = [(d, n) for d in variant.BITS for n in (1, 3)]
     every = [
-        (c, o, *kind)
+        (c, o, *format_)
         for c in (*CONFIGS.values(), *MOVING.values(), *WHITENING.values(), *AVERAGING.values())
         for o in ("rgb", "bgr")
-        for kind in kinds
+        for format_ in formats
     ]
     here = [(c, order_for(d), d, n) for c, d, n in VARIANTS.values()]
     assert values(here) == values(every)
@@ -119,19 +127,44 @@ def test_streaming_kernels_leave_room_for_others():
             assert 4 * 128 * used[kernel].registers <= REGISTERS, f"{kernel}, sm_{architecture}"
 
 
+def test_what_does_not_depend_on_the_format_is_compiled_once():
+    """By CuPy, whose cache goes by text and options."""
+    units, plan = sources.units(threads_of(GAZE, FrameFormat("uint8", 3))), Plan((480, 640), GAZE)
+
+    def options(order, *format_):
+        defined = variant.definitions(plan, order, FrameFormat(*format_))
+        return {unit.kernels: variant.options(unit, defined) for unit in units}
+
+    first = options("rgb", "uint8", 3)
+    for other, apart in (
+        (options("bgr", "uint8", 3), {"scan"}),
+        (options("rgb", "float32", 3), {"scan"}),
+        (options("rgb", "uint8", 1), {"scan", "plane_statistics", "reconstruct"}),
+    ):
+        changed = {kernels for kernels in first if other[kernels] != first[kernels]}
+        assert {kernels[0] for kernels in changed} == apart
+
+
 def test_an_error_names_the_file_and_the_line():
     files = dict(sources.read())
     lines = files["pyramid.cu"].split("\n")
     lines[9] += " oops;"
     files["pyramid.cu"] = "\n".join(lines)
-    options = variant.options(ITTI_1998, "rgb", "uint8", 3)
+    (unit,) = sources.units(["pyramid"], files)
+    defined = definitions(ITTI_1998, "rgb", FrameFormat("uint8", 3))
     with pytest.raises(nvrtc.CompileError, match=r'pyramid\.cu\(10\): error.*"oops"'):
-        nvrtc.compile_for(90, sources.joined(files), (*ALWAYS, *options))
+        nvrtc.compile_for(90, unit.text, (*ALWAYS, *variant.options(unit, defined)))
 
 
-def test_the_host_and_the_kernels_have_the_same_geometry():
-    """`static_assert` in common.cuh: a field more on one side does not compile."""
-    options = variant.options(ITTI_1998, "rgb", "uint8", 3)
-    grown = [f"{o}0" if o.startswith("-DGEOMETRY_BYTES=") else o for o in options]
-    with pytest.raises(nvrtc.CompileError, match=r"layout\.py has other fields"):
-        nvrtc.compile_for(90, sources.joined(), (*ALWAYS, *grown))
+def test_the_host_and_the_kernels_have_the_same_structs():
+    """A field that is in the text and not in NumPy's type, or the other way, does not compile."""
+    defined = definitions(ITTI_1998, "rgb", FrameFormat("uint8", 3))
+    (unit,) = sources.units(["upsample"])
+    options = variant.options(unit, defined)
+    nvrtc.compile_for(90, unit.text, (*ALWAYS, *options))
+    for name, fields in structs._TABLES.items():
+        field = next(reversed(fields))
+        less = unit.text.replace(f"{field};  // {fields[field]}\n", "\n", 1)
+        assert less != unit.text
+        with pytest.raises(nvrtc.CompileError, match=f"{name} has another size"):
+            nvrtc.compile_for(90, less, (*ALWAYS, *options))

@@ -16,7 +16,7 @@ from test_stages import photo_like
 from ittisal import ITTI_1998
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda.backend import CudaBackend
-from ittisal.pipeline import STILL
+from ittisal.pipeline import FIRST_FRAME
 from ittisal.plan import Plan
 
 pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
@@ -36,7 +36,7 @@ def backend(device):
 
 def alone(frames):
     """Frames that remember nothing, as a backend's stream takes them."""
-    return ((frame, STILL) for frame in frames)
+    return ((frame, FIRST_FRAME) for frame in frames)
 
 
 def late(device):
@@ -78,9 +78,9 @@ def test_a_stream_of_one_buffer(backend, wanted, pinned):
     assert backend.device.under_way == 0
 
 
-@pytest.mark.parametrize("room", [1, 2, 100])
-def test_a_batch(backend, wanted, monkeypatch, room):
-    monkeypatch.setattr(cuda_backend, "BATCH_BYTES", room * 4 * backend.layout.frame_floats)
+@pytest.mark.parametrize("space", [1, 2, 100])
+def test_a_batch(backend, wanted, monkeypatch, space):
+    monkeypatch.setattr(cuda_backend, "BATCH_BYTES", space * 4 * backend.layout.frame_floats)
     out = np.empty_like(wanted)
     backend.run_batch(frames_of(COUNT), out)
     np.testing.assert_array_equal(out, wanted)
@@ -132,12 +132,12 @@ def by_two_streams(backend, run, make_output):
     return [np.array(out) for out in outputs]
 
 
-def enlarged_alone(frame):
+def upsampled_alone(frame):
     """By a device that does everything at once."""
     backend, full = make(), np.empty(SHAPE, np.float32)
     raw = np.empty(backend.plan.map_shape, np.float32)
     backend.run_device(frame, raw)
-    backend.enlarge_device(raw, full)
+    backend.upsample_device(raw, full)
     return full
 
 
@@ -157,16 +157,16 @@ def test_two_streams_with_strided_frames(backend):
     np.testing.assert_array_equal(got, [saliency(make(), frame) for frame in mirrored])
 
 
-def test_two_streams_with_enlarged_maps(backend):
+def test_two_streams_with_upsampled_maps(backend):
     """The peak lies in the arena, which the other stream's kernels write to."""
 
     def run(frame, out):
         raw = backend.empty(backend.plan.map_shape)
         backend.run_device(frame, raw)
-        backend.enlarge_device(raw, out)
+        backend.upsample_device(raw, out)
 
     got = by_two_streams(backend, run, lambda: backend.empty(SHAPE))
-    np.testing.assert_array_equal(got, [enlarged_alone(frame) for frame in frames_of(COUNT)])
+    np.testing.assert_array_equal(got, [upsampled_alone(frame) for frame in frames_of(COUNT)])
 
 
 def test_frames_of_host_and_device_take_turns(backend, wanted):
@@ -215,10 +215,10 @@ def test_closing_waits_for_what_is_under_way(device):
     raw, full = backend.empty(backend.plan.map_shape), backend.empty(SHAPE)
     with device.using(LateStream(device)):
         backend.run_device(on_device(device, frame), raw)
-        backend.enlarge_device(raw, full)
+        backend.upsample_device(raw, full)
     backend.close()
     device.synchronize()
-    np.testing.assert_array_equal(np.array(full), enlarged_alone(frame))
+    np.testing.assert_array_equal(np.array(full), upsampled_alone(frame))
 
 
 # --- the device would show what was forgotten --------------------------------------------------
@@ -243,7 +243,7 @@ class Forgetful(LateDevice):
 
 @pytest.mark.parametrize("forgets", ["done", "arrived", "arrived on the device"])
 def test_a_wait_left_out_is_noticed(wanted, forgets):
-    """Of a stream of page-locked frames in one buffer."""
+    """Of a stream of pinned frames in one buffer."""
     noticed = []
     for pace in ("needed", "others", 1, 2, 3):
         backend = late(Forgetful(pace, forgets))

@@ -24,7 +24,7 @@ LAYERS = {
     "__main__": ("cli", ""),
     "_version": ("", ""),
     "backends": ("config pipeline", ""),
-    "config": ("", ""),
+    "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
     # OpenCV and matplotlib inside functions only.
@@ -32,6 +32,7 @@ LAYERS = {
         "config datasets evaluation imagefiles metrics model",
         "numpy cv2 matplotlib",
     ),
+    "features": ("", ""),
     "files": ("", ""),
     "frames": ("config", "numpy"),
     # OpenCV inside functions only.
@@ -39,22 +40,25 @@ LAYERS = {
     "maps": ("config", "numpy"),
     "metrics": ("metrics", "numpy"),
     "model": ("backends config frames maps pipeline plan", "numpy"),
-    "pipeline": ("config plan", "numpy"),
-    "plan": ("config", "numpy"),
+    "pipeline": ("config features plan", "numpy"),
+    "plan": ("config features", "numpy"),
     # SciPy inside functions only.
     "readout": ("config datasets evaluation maps model readout", "numpy scipy"),
-    "reference": ("config", "numpy"),
+    "reference": ("config features", "numpy"),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
-    "trace": ("config plan", "numpy"),
-    "cpu": ("_version config cpu frames pipeline plan trace", "numpy numba llvmlite"),
+    "trace": ("features plan", "numpy"),
+    "cpu": (
+        "_version config cpu features files frames pipeline plan trace",
+        "numpy numba llvmlite",
+    ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
-    "cuda": ("config cuda frames pipeline plan trace", "numpy cupy cupyx"),
+    "cuda": ("config cuda features frames pipeline plan trace", "numpy cupy cupyx"),
     # OpenCV and PyAV inside functions only.
     "video": ("config frames maps model pipeline video", "numpy cv2 av"),
-    # The command line goes through the public doors; it shares the checks of what a user gives.
+    # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version backends cli config datasets evaluation files frames imagefiles maps "
-        "model pipeline readout video",
+        "__init__ _version backends cli config datasets evaluation features files frames "
+        "imagefiles maps model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }
@@ -129,6 +133,20 @@ def test_imports_stay_in_their_layer(source):
             assert root in others, f"{source} imports {dotted}"
             if layer(source) in LAZY and root != "numpy":
                 assert not top, f"{source} imports {dotted} at module level"
+
+
+COMPILES = ("ittisal.cpu.kernels", "ittisal.cpu.simd", "ittisal.cpu.compiler")
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if layer(s) == "cpu"], ids=str)
+def test_only_what_compiles_needs_numba(source):
+    """A start that finds its kernels in the store must not import Numba."""
+    dotted = ".".join(["ittisal", *source.with_suffix("").parts])
+    if dotted.startswith(COMPILES):
+        return
+    for imported, names, top, _ in own_imports(source):
+        reached = {imported, *(f"{imported}.{name}" for name in names)}
+        assert not (top and any(each.startswith(("numba", *COMPILES)) for each in reached))
 
 
 @pytest.mark.parametrize("source", [s for s in SOURCES if layer(s) == "cli"], ids=str)

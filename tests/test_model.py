@@ -19,7 +19,7 @@ from ittisal import (
     BackendError,
     Config,
     Saliency,
-    enlarge,
+    upsample,
     reference,
     saliency_map,
 )
@@ -613,7 +613,7 @@ def test_saliency_map_is_the_raw_map_over_its_maximum_enlarged(backend, photo, c
     assert shown.dtype == np.float32
     assert shown.min() >= 0
     assert shown.max() <= 1
-    within("enlarged", shown, enlarge(raw / raw.max(), (150, 203), config))
+    within("enlarged", shown, upsample(raw / raw.max(), (150, 203), config))
 
 
 def test_saliency_map_of_nothing_is_zero(backend):
@@ -801,10 +801,10 @@ def test_peak_is_where_the_map_is_highest(rng):
 @pytest.mark.parametrize("shape", [(32, 32), (47, 63), (100, 131), (33, 2000), (240, 320)])
 def test_enlarge_is_the_references_interpolation(shape, config, rng):
     small = rng.random((shape[0] // 16, shape[1] // 16)).astype(np.float32)
-    got = enlarge(small, shape, config)
+    got = upsample(small, shape, config)
     assert got.shape == shape
     assert got.dtype == np.float32
-    within("enlarged", got, reference.enlarge(small.astype(float), shape, 4, config))
+    within("enlarged", got, reference.upsample(small.astype(float), shape, 4, config))
     assert got.min() >= small.min() - 1e-6
     assert got.max() <= small.max() + 1e-6
 
@@ -812,28 +812,28 @@ def test_enlarge_is_the_references_interpolation(shape, config, rng):
 def test_enlarge_puts_samples_where_the_pyramid_has_them():
     """Sample i lies at (i + 1/2) 16 - 1/2: halfway between pixels 16i + 7 and 16i + 8."""
     ramp = np.tile(np.arange(4, dtype=np.float32), (3, 1))
-    centred = enlarge(ramp, (48, 64))
+    centred = upsample(ramp, (48, 64))
     assert centred[20, 23] == pytest.approx(1 - 1 / 32)
     assert centred[20, 24] == pytest.approx(1 + 1 / 32)
     assert (centred[:, :8] == 0).all()
     assert (centred[:, 56:] == 3).all()
-    even = enlarge(ramp, (48, 64), EVEN)
+    even = upsample(ramp, (48, 64), EVEN)
     assert even[0, 16] == 1
     assert even[0, 24] == 1.5
     assert (even[:, 48:] == 3).all()
-    assert np.array_equal(enlarge(ramp.T.copy(), (64, 48)), centred.T)
+    assert np.array_equal(upsample(ramp.T.copy(), (64, 48)), centred.T)
 
 
 def test_enlarge_into_out_and_of_one_sample():
     out = np.full((40, 50), np.nan, np.float32)
-    assert enlarge(np.float32([[0.25, 0.5, 0.75], [0, 0, 0]]), (40, 50), out=out) is out
+    assert upsample(np.float32([[0.25, 0.5, 0.75], [0, 0, 0]]), (40, 50), out=out) is out
     assert np.isfinite(out).all()
-    assert (enlarge(np.float32([[0.7]]), (31, 17)) == np.float32(0.7)).all()
+    assert (upsample(np.float32([[0.7]]), (31, 17)) == np.float32(0.7)).all()
 
 
 def test_enlarge_takes_other_float_types():
     small = np.arange(6.0).reshape(2, 3)
-    assert np.array_equal(enlarge(small, (32, 48)), enlarge(small.astype(np.float32), (32, 48)))
+    assert np.array_equal(upsample(small, (32, 48)), upsample(small.astype(np.float32), (32, 48)))
 
 
 @pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8"])
@@ -851,6 +851,6 @@ def test_byte_order_changes_nothing(dtype, rng):
 
 def test_enlarge_names_the_shape_that_fits():
     with pytest.raises(ValueError, match=r"\(3, 3\).*640x480.*\(30, 40\)"):
-        enlarge(np.zeros((3, 3)), (480, 640))
+        upsample(np.zeros((3, 3)), (480, 640))
     with pytest.raises(ValueError, match="out is uint8"):
-        enlarge(np.zeros((30, 40)), (480, 640), out=np.zeros((480, 640), np.uint8))
+        upsample(np.zeros((30, 40)), (480, 640), out=np.zeros((480, 640), np.uint8))

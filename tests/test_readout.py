@@ -166,7 +166,7 @@ def test_maps_of_models_are_never_changed(tiny, seen):
     assert (raw == seen.maps[0]).all()
     model = seen.model("raw")
     scene = evaluation.Scene(tiny, 0)
-    assert (model.map(scene).values == ittisal.enlarge(raw, image.shape[:2])).all()
+    assert (model.map(scene).values == ittisal.upsample(raw, image.shape[:2])).all()
 
 
 # --- the fit -----------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_a_fixation_counts_at_the_nearest_sample(config):
     for at in [(0, 0), (2, 3), (5, 9), (5, 0)]:
         small = np.zeros((6, 10), np.float32)
         small[at] = 1
-        rows, columns = np.nonzero(ittisal.enlarge(small, shape, config) > 0.75)
+        rows, columns = np.nonzero(ittisal.upsample(small, shape, config) > 0.75)
         counts = _counts(columns + 0.3, rows + 0.6, small.shape, config)
         assert counts[at] == len(rows) == counts.sum()
 

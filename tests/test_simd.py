@@ -8,7 +8,6 @@ import pytest
 from numba.core import types
 
 from ittisal.cpu import simd
-from ittisal.cpu.jit import OPTIONS
 from ittisal.cpu.simd import LANES
 
 RNG = np.random.default_rng(5)
@@ -17,20 +16,31 @@ B = RNG.normal(size=4 * LANES).astype(np.float32)
 WORDS = RNG.integers(-3000, 3000, 4 * LANES).astype(np.int16)
 
 
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}}
+CODES = {"float32": "f4", "int16": "i2", "uint8": "u1"}
+
+
+def address_of(array):
+    return array.ctypes.data
+
+
 def run(write, *arrays, size=LANES, dtype=np.float32):
     """Compile `out[:] = write(*arrays as Memory)` and run it."""
     names = ", ".join(f"a{i}" for i in range(len(arrays)))
-    scope = {"write": write}
-    exec(
-        f"def store(out, {names}):\n"
-        f"    for i, value in enumerate(write({names})):\n"
-        f"        out.store(i * {LANES}, value)\n",
-        scope,
-    )
-    stored = simd.function()(scope["store"])
-    exec(f"def call(out, {names}):\n    stored(out, {names})\n", {"stored": stored}, scope)
+    codes = [CODES[array.dtype.name] for array in arrays]
+
+    def store(out, *addresses):
+        target = simd.memory_at(out, np.dtype(dtype).str[1:])
+        memories = [simd.memory_at(a, code) for a, code in zip(addresses, codes, strict=True)]
+        for i, value in enumerate(write(*memories)):
+            target.store(i * LANES, value)
+
+    scope = {"store": store}
+    exec(f"def named(out, {names}):\n    store(out, {names})\n", scope)
+    scope["stored"] = simd.function()(scope["named"])
+    exec(f"def call(out, {names}):\n    stored(out, {names})\n", scope)
     out = np.full(size, -77, dtype)
-    numba.njit(**OPTIONS)(scope["call"])(out, *arrays)
+    numba.njit(**OPTIONS)(scope["call"])(*map(address_of, (out, *arrays)))
     return out
 
 
@@ -122,38 +132,39 @@ def test_loads_and_stores_need_no_alignment():
 
 
 def test_bytes_read_unsigned_as_pixels():
-    from ittisal.cpu.opponency import load_pixels, load_words
+    from ittisal.cpu.kernels.opponency import load_fixed_point, load_pixels
 
     frame = RNG.integers(0, 256, 3 * 4 * LANES + 64).astype(np.uint8)
     channels = frame[: 3 * 2 * LANES].reshape(-1, 3).T
-    got = run(lambda a: load_pixels(a, simd.Value(a.b, simd.ir.Constant(simd.I64, 0)), 3), frame,
-              size=3 * LANES)  # fmt: skip
+    got = run(lambda a: load_pixels(a, simd.zeros(a, 1, simd.I64), 3), frame, size=3 * LANES)
     np.testing.assert_array_equal(got.reshape(3, LANES), channels[:, :LANES])
 
-    def words(a):
-        zero = simd.Value(a.b, simd.ir.Constant(simd.I64, 0))
-        return [half for c in load_words(a, zero) for half in simd.even_odd_words(c)]
+    def fixed_point(a):
+        zero = simd.zeros(a, 1, simd.I64)
+        return [half for c in load_fixed_point(a, zero) for half in simd.even_odd_words(c)]
 
-    got = run(words, frame, size=6 * LANES).reshape(3, 2, LANES)
+    got = run(fixed_point, frame, size=6 * LANES).reshape(3, 2, LANES)
     np.testing.assert_array_equal(got, np.stack([channels[:, ::2], channels[:, 1::2]], 1))
 
 
 def test_loops_carry_values():
     @simd.function(types.float32)
     def summed(data, stop):
+        data = simd.memory_at(data, "f4")
         total = simd.Carry(data.load(0) * 0.0)
         for x in simd.span(0, stop, LANES):
             total.set(total.get() + data.load(x))
         return simd.total(total.get())
 
     call = numba.njit(**OPTIONS)(lambda data, stop: summed(data, stop))
-    assert call(A, 0) == 0
-    np.testing.assert_allclose(call(A, 4 * LANES), A.sum(), rtol=1e-5, atol=1e-5)
+    assert call(address_of(A), 0) == 0
+    np.testing.assert_allclose(call(address_of(A), 4 * LANES), A.sum(), rtol=1e-5, atol=1e-5)
 
 
 def test_either_takes_one_way_at_run_time():
     @simd.function()
     def pick(out, data, flag):
+        out, data = (simd.memory_at(address, "f4") for address in (out, data))
         for i, value in enumerate(
             simd.either(
                 data[flag] > 0.0,
@@ -168,8 +179,26 @@ def test_either_takes_one_way_at_run_time():
     data[-1] = -1
     for flag, wanted in ((0, (1, 2)), (2 * LANES - 1, (0, 1))):
         out = np.empty(2 * LANES, np.float32)
-        call(out, data, flag)
+        call(address_of(out), address_of(data), flag)
         np.testing.assert_array_equal(out, np.repeat(np.float32(wanted), LANES))
+
+
+def test_records_hold_whole_numbers_and_float64():
+    record = np.zeros(3, np.int64)
+    record[0], record.view(np.float64)[1], record[2] = 7, 2.5, address_of(record)
+
+    @simd.function()
+    def read(out, record):
+        out, record = simd.memory_at(out, "f4"), simd.Record(record)
+        out.store(0, record[0].to(simd.F32))
+        out.store(1, record.number(1))
+        out.store(2, record.record(2)[0].to(simd.F32))
+
+    out = np.zeros(3, np.float32)
+    numba.njit(**OPTIONS)(lambda out, record: read(out, record))(
+        address_of(out), address_of(record)
+    )
+    assert out.tolist() == [7, 2.5, 7]
 
 
 def test_operands_must_agree():

@@ -17,12 +17,12 @@ from tolerances import THRESHOLD_REACH, correlation, within, within_past_thresho
 
 from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, cpu, cuda, reference
 from ittisal.config import Channel, Smoothing
-from ittisal.cpu import whiten
 from ittisal.cpu.backend import CpuBackend
 from ittisal.cuda.backend import CudaBackend
-from ittisal.cuda.layout import MEASURE, MEASURES
+from ittisal.cuda.layout import STATISTIC_SIZE
 from ittisal.cuda.schedule import schedule
-from ittisal.pipeline import STAGES, STILL, moment
+from ittisal.cuda.structs import SIZES
+from ittisal.pipeline import FIRST_FRAME, STAGES, FrameFormat, frame_timing
 from ittisal.plan import Plan
 
 KINDS = ["cpu", "cuda"]
@@ -179,7 +179,7 @@ WRITES = {
         "feature/whitened_",
         "conspicuity/whitened",
     ),
-    "figure": ("enclosed/", "figure", "corners"),
+    "figure": ("surroundedness/", "figure", "corners"),
     "centre_surround": ("centre_surround/",),
     "normalise": ("normalised/",),
     "combine": ("feature/", "conspicuity/", "contribution/", "saliency"),
@@ -220,24 +220,24 @@ def movie(shape, dtype="uint8", channels=3):
     ]
 
 
-def told(config):
-    """The moments of frames at `TIMES`."""
+def timings_of(config):
+    """The timings of frames at `TIMES`."""
     elapsed = [None, *np.diff(TIMES)]
-    return [moment(config, dt) for dt in elapsed]
+    return [frame_timing(config, dt) for dt in elapsed]
 
 
 @lru_cache(maxsize=4)
 def scene(name, shape, dtype="uint8", channels=3):
-    """Frames, their moments, what the reference has before the last one, and its trace of that."""
+    """Frames, their timings, what the reference has before the last one, and its trace of that."""
     config = EVERY[name]
     if name in STILLS:
         frame = photo_like(shape, dtype, channels)
-        return [frame], [STILL], None, reference.trace(frame, config)
+        return [frame], [FIRST_FRAME], None, reference.trace(frame, config)
     frames, past, elapsed = movie(shape, dtype, channels), None, [0.0, *np.diff(TIMES)]
     for frame, dt in zip(frames, elapsed, strict=True):
         trace = reference.trace(frame, config, past=past, elapsed=dt)
         before, past = past, reference.passed(trace, config, past, dt)
-    return frames, told(config), before, trace
+    return frames, timings_of(config), before, trace
 
 
 def make(kind, shape, config, order="rgb"):
@@ -254,38 +254,53 @@ def give_past(kind, backend, past):
 
     But for flicker's background, which has a form of its own.
     """
+    if kind == "cuda":
+        give_cuda_past(backend, past)
+        return
     plan = backend.plan
     if plan.config.has(Channel.MOTION):
-        buffers = backend.layout if kind == "cpu" else backend.held()
-        for level in range(2, plan.top_level + 1):
-            buffers.plane(plan.before_plane, level)[:] = past.levels[level]
-    if plan.config.averages and kind == "cpu":
-        for usual, statistics in zip(
-            backend.whitening[whiten.USUAL], past.statistics.values(), strict=False
+        for level in plan.levels:
+            backend.layout.plane("previous_intensity", level)[:] = past.levels[level]
+    if plan.config.averages:
+        for running, statistics in zip(
+            backend.statistics[1], past.statistics.values(), strict=False
         ):
             count, columns = statistics.shape
-            usual[:count, :columns] = statistics
-    elif plan.config.averages:
-        first = int(backend.layout.geometry["measures"]) + 2 * MEASURES * MEASURE
-        usual = backend.arena[first : first + 2 * MEASURES * MEASURE].view(np.float64)
-        for number, statistics in enumerate(past.statistics.values()):
-            usual[number * MEASURE :][: statistics.size] = statistics.ravel()
+            running[:count, :columns] = statistics
     if plan.config.smoothing is not Smoothing.NONE:
-        if kind == "cpu":
-            backend.held[0] = past.saliency
-        else:
-            first = int(backend.layout.geometry["held"])
-            backend.arena[first : first + past.saliency.size] = past.saliency.ravel()
+        backend.smoothed[0] = past.saliency
+
+
+def give_cuda_past(backend, past):
+    """The same for the CUDA backend, in its arena."""
+    plan, arena, geometry = backend.plan, backend.arena, backend.layout.geometry
+    if plan.config.has(Channel.MOTION):
+        for level in plan.levels:
+            backend.buffers().plane("previous_intensity", level)[:] = past.levels[level]
+    if plan.config.averages:
+        size = SIZES["STATISTICS"] * STATISTIC_SIZE
+        first = int(geometry["statistics"]) + 2 * size
+        running = arena[first : first + 2 * size].view(np.float64)
+        for number, statistics in enumerate(past.statistics.values()):
+            running[number * STATISTIC_SIZE :][: statistics.size] = statistics.ravel()
+    if plan.config.smoothing is not Smoothing.NONE:
+        first = int(geometry["smoothed"])
+        arena[first : first + past.saliency.size] = past.saliency.ravel()
+
+
+def cuda_launches(backend):
+    """What the CUDA backend launches for a uint8 colour frame that follows another."""
+    return schedule(backend.layout, FrameFormat("uint8", 3), 1)
 
 
 def run_stage(kind, name, shape, stage, dtype="uint8", channels=3):
     """The stage's results on the reference's inputs, and the reference's, by name."""
     config = EVERY[name]
-    frames, moments, past, wanted = scene(name, shape, dtype, channels)
+    frames, timings, past, wanted = scene(name, shape, dtype, channels)
     frame, backend = frames[-1], make(kind, shape, config)
     out = np.empty(backend.plan.map_shape, np.float32)
-    for each, its_moment in zip(frames, moments, strict=True):
-        backend.run(each, out, its_moment)  # what a stage needs besides: the brightest pixel, say
+    for each, timing in zip(frames, timings, strict=True):
+        backend.run(each, out, timing)  # what a stage needs besides: the brightest pixel, say
     if past is not None:
         give_past(kind, backend, past)
     number = STAGES.index(stage)
@@ -296,7 +311,7 @@ def run_stage(kind, name, shape, stage, dtype="uint8", channels=3):
             given = False  # levels 3 up are its results
         view[:] = wanted[key] if given else np.nan if not key.startswith("orient") else 0
     first = number - 1 if stage == "combine" else number  # N has no results but its numbers
-    backend.stages(frame, out, first, number)
+    backend.run_stages(frame, out, STAGES[first : number + 1])
     got = {**views, **backend.results(), "saliency": out}
     skip = () if stage != "opponency" else tuple(f"/{level}" for level in range(3, 9))
     backend.close()
@@ -400,9 +415,9 @@ def test_whole_map(kind, name):
     shape = (301, 467) if name in ("itti1998", "invt") else (255, 257)
     backend = make(kind, shape, EVERY[name])
     out = np.empty(backend.plan.map_shape, np.float32)
-    frames, moments, _, trace = scene(name, shape)
-    for frame, its_moment in zip(frames, moments, strict=True):
-        backend.run(frame, out, its_moment)
+    frames, timings, _, trace = scene(name, shape)
+    for frame, timing in zip(frames, timings, strict=True):
+        backend.run(frame, out, timing)
     assert correlation(out, trace["saliency"]) >= 0.9999
 
 
@@ -420,7 +435,7 @@ def test_coarse_levels_of_large_frames(monkeypatch, name):
     for alone, launched in ((300, 2), (1, 3)):
         monkeypatch.setattr("ittisal.cuda.schedule.ALONE", alone)
         backend = make("cuda", shape, CONFIGS[name])
-        launches = [one.kernel for one in schedule(backend.layout, 3, 1)]
+        launches = [one.kernel for one in cuda_launches(backend)]
         assert launches.count("pyramid") == launched
         got = backend.trace(photo_like(shape))
         for key in (key for key in got if key.startswith(PYRAMIDS)):
@@ -436,6 +451,6 @@ def test_tiles_of_every_height(monkeypatch, name):
     for rows in (16, 8, 4):
         monkeypatch.setattr("ittisal.cuda.schedule.ROWS", (rows, 4))
         backend = make("cuda", shape, CONFIGS[name])
-        launches = {one.kernel: one for one in schedule(backend.layout, 3, 1)}
+        launches = {one.kernel: one for one in cuda_launches(backend)}
         assert launches["opponency"].arguments[-1] == rows
         np.testing.assert_array_equal(saliency_of(backend, shape), wanted)

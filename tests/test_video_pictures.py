@@ -74,7 +74,7 @@ def test_maps_lie_where_still_pictures_have_them(size, phase):
     saliency = random_map(size)
     painter = Painter(Stream(size, config=config), "map", grey=True)
     picture = painter(Stream(size, config=config).result(saliency))
-    want = ittisal.enlarge(saliency / saliency.max(), size, config) * 255
+    want = ittisal.upsample(saliency / saliency.max(), size, config) * 255
     # Half a level for each rounding; older OpenCV warps to a 32nd of a sample (even phase).
     slack = 1.51 if phase == "centred" else 5
     assert np.abs(picture[..., 0] - want).max() <= slack
@@ -103,7 +103,7 @@ def test_the_overlay_is_that_of_still_pictures(size, order):
     given = frame if order == "bgr" else np.ascontiguousarray(frame[..., ::-1])
     stream = Stream(size, channel_order=order)
     picture = Painter(stream)(stream.result(saliency, given))
-    full = ittisal.enlarge(saliency / saliency.max(), size)
+    full = ittisal.upsample(saliency / saliency.max(), size)
     want = still.overlay(frame, full).astype(int)
     got = picture if order == "bgr" else picture[..., ::-1]
     assert np.abs(got - want).max() <= 5  # rounded at each of its steps

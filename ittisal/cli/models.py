@@ -7,12 +7,13 @@ from collections import OrderedDict
 import numpy as np
 
 from ..config import Config
-from ..maps import enlarge, peak
+from ..features import TEMPORAL, Channel
+from ..maps import peak, upsample
 from ..model import Saliency
 
 KEPT = 4
 PARTS = {  # what maps are made of, by the name that a file takes: where the trace has it
-    **{name: f"conspicuity/{name}" for name in ("intensity", "colour", "orientation", "whitened")},
+    **{str(channel): f"conspicuity/{channel}" for channel in Channel},
     "figure": "figure",
     "corners": "corners",
 }
@@ -58,15 +59,14 @@ def conspicuities(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
 
 def parts_of(config: Config) -> tuple[str, ...]:
     """Which of `PARTS` the model makes of a still colour picture."""
-    made = [str(channel) for channel, weight in config.weights if weight > 0]
-    return tuple(
-        name for name in PARTS if name in made or (config.figure and name in ("figure", "corners"))
-    )
+    made = [str(c) for c, weight in config.weights if weight > 0 and c not in TEMPORAL]
+    figure = ["figure", "corners"] if config.figure else []
+    return (*made, *figure)
 
 
 def full_size(raw: np.ndarray, shape: tuple[int, int], config: Config) -> np.ndarray:
     """A raw map over its maximum at the frame's size; all zero where nothing stands out."""
-    return enlarge(unit(raw), shape, config)
+    return upsample(unit(raw), shape, config)
 
 
 def unit(raw: np.ndarray) -> np.ndarray:

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 def probe() -> tuple[bool, str]:
-    """Whether Numba can be loaded."""
-    try:
-        import numba
-    except ImportError as error:
-        return False, f"Numba cannot be imported ({error}); pip install numba"
-    return True, f"Numba {numba.__version__}"
+    """Whether Numba is there. It is not imported: kernels that are compiled already need none."""
+    from importlib import metadata, util
+
+    missing = [name for name in ("numba", "llvmlite") if util.find_spec(name) is None]
+    if missing:
+        return False, f"{missing[0]} is not installed; pip install numba"
+    return True, f"Numba {metadata.version('numba')}"
 
 
 def supports(config: Config) -> tuple[bool, str]:
@@ -28,16 +29,15 @@ def supports(config: Config) -> tuple[bool, str]:
 
 def describe() -> dict[str, str]:
     """What the kernels are compiled for, and where they are kept, by name."""
-    from .jit import cache_directory
-    from .simd import LANES, PERMUTES_BYTES, compiler_target
+    from . import store
+    from .target import target
 
-    triple, cpu, _ = compiler_target()
-    directory = cache_directory()
+    found, directory = target(), store.directory()
     return {
-        "target": triple,
-        "cpu": cpu,
-        "lanes": f"{LANES} float32 ({32 * LANES} bits)",
-        "byte permutes": "yes" if PERMUTES_BYTES else "no",
+        "target": found.triple,
+        "cpu": found.cpu,
+        "lanes": f"{found.lanes} float32 ({32 * found.lanes} bits)",
+        "byte permutes": "yes" if found.permutes_bytes else "no",
         "cache directory": str(directory or "none: nothing can be written, so nothing is kept"),
     }
 

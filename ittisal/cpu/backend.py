@@ -1,99 +1,149 @@
-"""The CPU backend: a plan's buffers, and one call into compiled code per frame."""
+"""The CPU backend: a plan's buffers, a list of launches per format, one call per frame."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from .. import trace
-from ..config import (
-    ORIENTATIONS,
-    Channel,
-    Config,
-    HueReference,
-    Normalisation,
-    Opponency,
-    Smoothing,
-)
+from ..config import HueReference, Smoothing
+from ..features import ORIENTATIONS, Channel, Signal
 from ..frames import check_values
-from ..pipeline import STAGES, STILL, Moment, OneByOne
-from ..plan import EVERY_FEATURE, HUE_TOLERANCE, ORIENTED, Plan, corner_level, linear_light, slot
-from . import layout, normalise, run, whiten
-from .combine import WHITENED
-from .layout import make_layout
-from .run import run_frame
-from .simd import Static
-from .team import Team
-from .variant import background_kind, variants
+from ..pipeline import (
+    FIRST_FRAME,
+    STAGES,
+    FrameFormat,
+    FrameTiming,
+    OneByOne,
+    format_of,
+    schedule,
+    stages,
+)
+from ..plan import HUE_TOLERANCE, SCALES, Plan, linear_light
+from .context import OFFSETS, ContextRecord
+from .layout import ENERGIES, PAD, Layout, aligned, state_stride
+from .library import addresses
+from .schedule import BACKGROUNDS, SCAN_TASKS, Launch, Order, Schedule, fixed_point
+from .tables import Tables
+from .workers import WorkerPool
 
-OPERATORS = {
-    Normalisation.MAXNORM: normalise.MAXNORM,
-    Normalisation.ITERATIVE: normalise.ITERATIVE,
-    Normalisation.NONE: normalise.NONE,
-}
-INTEGERS, TABLE = types.int64[::1], types.int64[:, ::1]
-BACKGROUNDS = {"words": "int16", "floats": "float32", "": "float32"}
-BUFFERS = types.Tuple((types.float32[::1], TABLE, TABLE, INTEGERS, INTEGERS))
-
-
-@lru_cache(maxsize=64)
-def compiled(config: Config, order: str, dtype: str, channels: int) -> tuple[Any, tuple[Any, ...]]:
-    """The frame function for what has to be known when compiling, and its last arguments."""
-    variant, own = variants(config, order, dtype, channels)
-    floats = dtype == "float32"
-    walther = config.opponency is Opponency.WALTHER and bool(variant.colour)
-    flags = (
-        True if dtype == "uint8" else None,
-        True if floats or walther else None,
-        floats,
-        walther,
-        True if config.has(Channel.MOTION) else None,
-        True if config.whitens else None,
-        True if config.figure else None,
-        True if config.has(Channel.WHITENED) else None,
-        config.iterations if config.normalisation is Normalisation.ITERATIVE else None,
-    )
-    pixels = types.Array(getattr(types, dtype), 1, "C")
-    background = getattr(types, BACKGROUNDS[variant.background])
-    signature = (
-        *[types.int64] * 3,  # member, epoch, threads
-        INTEGERS,  # words
-        pixels,  # frame
-        pixels,  # spare
-        types.float32[:, ::1],  # out
-        BUFFERS,
-        types.float64[::1],  # numbers
-        INTEGERS,  # offsets
-        types.float64[:, ::1],  # partials
-        types.Tuple((*[types.Array(background, 1, "C")] * 2, types.float32[:, :, ::1])),  # memory
-        types.float64[:, :, :, ::1],  # whitening
-        types.UniTuple(types.int64, 2),  # stages
-        Static(variant),
-        types.none if own is None else Static(own),
-        *(types.none if flag is None else types.boolean for flag in flags[:-1]),
-        types.none if flags[-1] is None else types.int64,
-    )
-    run_frame.compile(signature)
-    return run_frame.overloads[signature].entry_point, (None, None, *flags)
+GROUPS, COLUMNS = 1 + ENERGIES, 1 + SCALES  # of statistics: planes, then energies
+LAUNCH_COLUMNS = 8  # as in kernels/run.py
+FRAME, OUT, BAD_VALUES = (OFFSETS[name] // 8 for name in ("frame", "out", "bad_values"))
 
 
-@dataclass(eq=False)
-class Kind:
-    """What frames of one type and number of channels need."""
+class FormatState:
+    """What one format of frames needs: its context, launches, and state of its own."""
 
-    channels: int
-    entry: Any  # compiled code
-    choices: tuple[Any, ...]  # its last arguments
-    spare: np.ndarray  # rows
-    numbers: np.ndarray
-    features: list[int]  # bit per feature, without a past and with one
-    weights: list[list[float]]  # of the channels, likewise
-    memory: tuple[Any, ...]  # flicker's background, as it was and as it becomes; `held`
+    def __init__(self, backend: CpuBackend, format_: FrameFormat) -> None:
+        self.plan, self.layout, self.tables = backend.plan, backend.layout, backend.tables
+        self.format, self.order = format_, backend.order
+        plan, layout, tables, config = self.plan, self.layout, self.tables, self.plan.config
+        (height, width), (dtype, channels) = plan.shape, format_
+        row_size = width * channels
+        edge_size = (width + 4 * PAD) * channels + 4 * PAD
+        full = 1.0 if dtype == "float32" else np.iinfo(dtype).max
+        pitch = state_stride((width + 1) // 2)
+        background = (height * pitch + PAD) if config.has(Channel.FLICKER) else 1
+        kept = BACKGROUNDS[fixed_point(format_)]
+        planes = len(plan.pixel_planes(colour=format_.colour))
+        self.edge_rows = np.zeros((backend.threads, 2, edge_size), dtype)
+        self.backgrounds = [np.zeros(background, kept) for _ in range(2)]
+        self.context = ContextRecord(
+            **backend.shared,
+            frame_size=height * row_size,
+            row_size=row_size,
+            edge_rows=self.edge_rows,
+            edge_size=edge_size,
+            full=full,
+            grey_scale=1 / (full * channels),
+            background=self.backgrounds[0],
+            next_background=self.backgrounds[1],
+            opponency=tables.opponency(
+                "pyramid", channels, height * row_size, planes, layout.planes
+            ),
+            pyramid=tables.pyramid("pyramid", planes, layout.planes),
+        )
+        if config.has_orientation_pyramid:
+            plane = layout.plane_at("orientation_pyramid")
+            self.context.set(
+                orientation_opponency=tables.opponency(
+                    "orientation_pyramid", channels, height * row_size, 1, plane
+                ),
+                orientation_pyramid=tables.pyramid("orientation_pyramid", 1, plane),
+            )
+        if config.has(Channel.WHITENED):
+            decorrelated = len(plan.whitened_planes(colour=format_.colour))
+            self.context.set(
+                whitened_energies=tables.whitened_energies(decorrelated),
+                whitened_count=decorrelated * len(ORIENTATIONS),
+            )
+        self.scratch = aligned(tables.scratch_size * backend.threads)
+        self.context.set(
+            scratch=(self.scratch.ctypes.data - layout.arena.ctypes.data) // 4,
+            scratch_size=tables.scratch_size,
+        )
+        # All at once, so that what has to be compiled is compiled side by side.
+        pasts = (False, True) if config.remembers else (False,)
+        kernels = [launch.kernel for past in pasts for launch in self.schedule(past)]
+        self.addresses = addresses([*kernels, backend.workers.kernel])
+        self.launches: dict[tuple[bool, tuple[str, ...]], tuple[np.ndarray, int]] = {}
+        self.map_tables: dict[bool, dict[str, np.ndarray]] = {}
+
+    def launch_table(self, past: bool, chosen: tuple[str, ...]) -> tuple[np.ndarray, int]:
+        """The launches of some stages as a table, and how many they are."""
+        key = past, chosen
+        if key not in self.launches:
+            launches = [each for each in self.schedule(past) if each.stage in chosen]
+            self.launches[key] = launch_table(launches, self.addresses)
+        return self.launches[key]
+
+    def schedule(self, past: bool) -> tuple[Launch, ...]:
+        """All launches of a frame, with one before it or not."""
+        made = Schedule(self.plan, self.tables, self.format, self.order, past)
+        return schedule(made, self.plan, colour=self.format.colour, past=past)
+
+    def tables_of(self, past: bool) -> dict[str, np.ndarray]:
+        """The tables that name features: those of a frame with one before it, or without."""
+        if past not in self.map_tables:
+            colour = self.format.colour
+            features = self.plan.features_of(colour=colour, past=past)
+            weights = self.plan.config.channel_weights(colour=colour, past=past)
+            self.map_tables[past] = {
+                "centre_surround": self.tables.centre_surround(features),
+                "maps": self.tables.maps(features, weights),
+                "sums": self.tables.sums(features, weights),
+            }
+        return self.map_tables[past]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its own buffers."""
+        return sum(a.nbytes for a in (self.edge_rows, self.scratch, *self.backgrounds))
+
+
+def launch_table(launches: Sequence[Launch], found: dict[Any, int]) -> tuple[np.ndarray, int]:
+    """Launches as `kernels/run.py` reads them: fused ones are one, tickets count tasks."""
+    rows: list[list[int]] = []
+    tickets = barrier = 0
+    for launch in launches:
+        if launch.order is Order.FUSED and rows:
+            rows[-1][1], rows[-1][6] = found[launch.kernel], launch.first - rows[-1][2]
+            continue
+        if launch.order is not Order.BESIDE:
+            barrier = tickets
+        rows.append(
+            [found[launch.kernel], 0, launch.first, tickets, tickets + launch.tasks, barrier, 0]
+        )
+        tickets += launch.tasks
+    table = np.zeros((len(rows), LAUNCH_COLUMNS), np.int64)
+    for each, row in zip(table, rows, strict=True):
+        each[: len(row)] = row
+    return table, len(rows)
 
 
 class CpuBackend(OneByOne):
@@ -104,225 +154,121 @@ class CpuBackend(OneByOne):
     def __init__(self, plan: Plan, channel_order: str, threads: int) -> None:
         config = plan.config
         self.plan, self.order, self.threads = plan, channel_order, threads
-        self.layout = make_layout(plan, threads)
-        self.offsets = np.zeros(run.OFFSETS * threads, np.int64)
-        self.whitening = np.zeros(whiten.SHAPE)
-        self.change = np.zeros(whiten.SHAPE[1:])
-        self.partials = np.zeros((run.SCAN_TASKS, 3))
-        self.team = Team(threads)
-        settings = self.layout.settings
-        settings[layout.TOP] = plan.top_level
-        settings[layout.PAIR_MASK] = sum(1 << slot(*pair) for pair in plan.pairs)
-        settings[layout.FIXED_HUE] = config.hue_reference is HueReference.FIXED
-        settings[layout.OPERATOR] = OPERATORS[config.normalisation]
-        settings[layout.NORM_OPPONENTS] = config.normalise_opponents
-        settings[layout.NORM_SALIENCY] = config.normalise_saliency
-        settings[layout.OWN_PLANE] = plan.own_plane
-        settings[layout.BEFORE_PLANE] = plan.before_plane
-        settings[layout.STORED] = plan.stored_features
-        settings[layout.CORNER_LEVEL] = corner_level(plan.shape)
-        remembers = config.has(Channel.MOTION)
-        self.levels = self.layout.remembered() if remembers else []
+        self.layout = layout = Layout(plan)
+        self.tables = tables = Tables(layout, threads)
         smooths = config.smoothing is not Smoothing.NONE
-        self.held = np.zeros((2 * smooths, *plan.map_shape), np.float32)
-        self.moment = STILL  # of the last frame
-        self.current: Kind | None = None  # its kind
-        self.ran = False  # since what the last frame left was put in place
-        self.kinds: dict[tuple[np.dtype, int], Kind] = {}
-        self.staging: dict[tuple[np.dtype, int], np.ndarray] = {}
+        self.smoothed = np.zeros((2, *(plan.map_shape if smooths else (0, 0))), np.float32)
+        self.statistics = np.zeros((2, GROUPS, SCALES, COLUMNS))  # of a frame, and running
+        self.whitening = np.zeros(self.statistics.shape[1:])
+        self.change = np.zeros_like(self.whitening)
+        self.partials, self.signals = np.zeros((SCAN_TASKS, 3)), np.zeros(len(Signal))
+        self.shared: dict[str, Any] = {
+            "hue_threshold": config.hue_threshold * HUE_TOLERANCE,
+            "fixed_hue": config.hue_reference is HueReference.FIXED,
+            "partials": self.partials,
+            "signals": self.signals,
+            "motion_threshold": config.motion_threshold,
+            "previous_map": self.smoothed[0],
+            "next_map": self.smoothed[1],
+            "smoothing_factor": 1.0,
+            "plane_stride": layout.plane_stride,
+            "map_height": plan.map_shape[0],
+            "map_width": plan.map_shape[1],
+            "map_pitch": layout.map_pitch,
+            "map_stride": layout.map_stride,
+            "map_fade": layout.map_fade,
+            "statistics": self.statistics,
+            "running": self.whitening.size,
+            "whitening": self.whitening,
+            "saliency": layout.normalised_at("saliency"),
+            "saliency_affine": layout.sum_affine_at("saliency"),
+        }
+        if config.has(Channel.ORIENTATION):
+            own = "orientation_pyramid" if config.has_orientation_pyramid else "intensity"
+            self.shared["orientation"] = tables.orientation(own)
+        if config.has(Channel.MOTION):
+            self.shared["motion"] = tables.motion()
+        for name, gaussian in zip(("excitation", "inhibition"), layout.gaussians, strict=False):
+            self.shared[name], self.shared[f"{name}_reach"] = gaussian
+        if config.whitens:
+            self.shared["plane_statistics"] = tables.plane_statistics()
+        if config.has(Channel.WHITENED):
+            self.shared |= {
+                "energy_statistics": tables.energy_statistics(),
+                "mahalanobis": layout.mahalanobis,
+                "whitened_sum": layout.whitened_sum,
+                "whitened_fade": layout.whitened_fade,
+            }
+        if config.figure:
+            level = plan.corner_level + 1
+            self.shared |= {
+                "resampling": tables.resampling(),
+                "figures": layout.figures,
+                "figure_planes": layout.planes + layout.levels[level],
+                "figure_height": plan.level_shape(level)[0],
+                "figure_width": plan.level_shape(level)[1],
+                "figure_pitch": layout.pitch(level),
+                "surroundedness": layout.between,
+                "reconstructions": layout.reconstructions,
+            }
+        self.shared["arena"] = layout.allocate()
+        self.workers = WorkerPool(threads)
+        self.timing = FIRST_FRAME  # of the last frame
+        self.current: FormatState | None = None  # of the last frame
+        self.ran = False  # since the last frame's state was committed
+        self.formats: dict[FrameFormat, FormatState] = {}
+        self.staging: dict[FrameFormat, np.ndarray] = {}
 
     @property
     def nbytes(self) -> int:
         """Bytes of arena, tables, scratch and copies of frames that are not read in place."""
-        scratch = (
-            self.offsets,
-            self.partials,
-            self.whitening,
-            self.team.words,
-            self.held,
-            *self.staging.values(),
-        )
-        kinds = (array for kind in self.kinds.values() for array in (kind.spare, *kind.memory[:2]))
-        return self.layout.nbytes + sum(a.nbytes for a in (*scratch, *kinds))
-
-    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
-        """The raw map into `out`."""
-        ready = self.staged(frame)
-        self.advance(ready, moment)
-        self.stages(ready, out, 0, len(STAGES) - 1)
-        self.ran = True
-
-    def timings(self, frame: np.ndarray) -> dict[str, float]:
-        """Milliseconds per stage, each run by itself; `staging` if the frame has to be copied."""
-        out = np.empty(self.plan.map_shape, np.float32)
-        moment = Moment(past=True)
-        self.run(frame, out, moment)
-        start = time.perf_counter()
-        ready = self.staged(frame)
-        spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
-        config = self.plan.config
-        without = {
-            "motion": not config.has(Channel.MOTION),
-            "whiten": not config.whitens,
-            "figure": not config.figure,
-        }
-        for index, name in enumerate(STAGES):
-            if without.get(name):
-                continue
-            start = time.perf_counter()
-            if index == 0:
-                self.advance(ready, moment)
-            self.stages(ready, out, index, index)
-            self.ran = True
-            spent[name] = (time.perf_counter() - start) * 1e3
-        spent["total"] = sum(spent.values())
-        return spent
-
-    def trace(self, frame: np.ndarray, moment: Moment | None = STILL) -> dict[str, np.ndarray]:
-        """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
-        out = np.empty(self.plan.map_shape, np.float32)
-        frame = self.staged(frame)
-        if moment is not None:
-            self.advance(frame, moment)
-        normalise = STAGES.index("normalise")
-        self.stages(frame, out, 0, normalise - 1)
-        kept = {name: view.copy() for name, view in self.views().items()}
-        self.stages(frame, out, normalise, len(STAGES) - 1)
-        self.ran = True
-        return {**kept, **self.results(), "saliency": out}
-
-    def results(self) -> dict[str, np.ndarray]:
-        """What the last two stages made, by the reference's names."""
-        return trace.results(self.plan, self.layout, self.colour, self.moment.past)
-
-    def views(self) -> dict[str, np.ndarray]:
-        """The buffers that stages hand on, by the reference's names."""
-        views = trace.buffers(self.plan, self.layout, self.colour, self.moment.past)
-        return views | self.whitening_views()
-
-    def whitening_views(self) -> dict[str, np.ndarray]:
-        """Likewise, what whitening measures and makes."""
-        if not self.plan.config.whitens:
-            return {}
-        planes = [name for name, _ in EVERY_FEATURE[: ORIENTED if self.colour else 1]]
-        measured, count = self.whitening[whiten.MEASURED], len(planes)
-        named = {"statistics/planes": measured[whiten.PLANE_GROUP, :count, : 1 + count]}
-        if self.plan.config.has(Channel.WHITENED):
-            names = [(plane, theta) for plane in planes for theta in ORIENTATIONS]
-            for index, (plane, theta) in enumerate(names):
-                named[f"statistics/{plane}/{theta}"] = measured[1 + index]
-                for level, scale in self.layout.scales(index).items():
-                    named[f"scale/{plane}/{theta}/{level}"] = scale
-                named[f"feature/whitened_{plane}_{theta}"] = self.layout.unlike(index)
-            named["conspicuity/whitened"] = self.layout.sum(WHITENED)
-        return named
-
-    def contributions(self) -> dict[str, np.ndarray]:
-        """What each channel added to the last frame's map."""
-        return trace.contributions(self.plan, self.layout, self.colour, self.moment.past)
+        own: list[np.ndarray] = [self.smoothed, self.statistics, self.whitening, self.change]
+        own += self.staging.values()
+        formats = sum(state.nbytes for state in self.formats.values())
+        return self.layout.arena.nbytes + self.tables.nbytes + formats + sum(a.nbytes for a in own)
 
     @property
     def colour(self) -> bool:
         """Whether the last frame had three channels."""
-        return self.current is None or self.current.channels == 3
+        return self.current is None or self.current.format.colour
 
-    def advance(self, frame: np.ndarray, moment: Moment) -> None:
-        """Put in place what the last frame left, and set what this one is told of time."""
-        kind = self.kind(frame)
-        numbers = kind.numbers
-        if self.ran and moment.past:
-            for before, now in self.levels:
-                np.copyto(before, now)
-            self.held[:1] = self.held[1:]
-            measured, usual, _ = self.whitening
-            if self.plan.config.averages:
-                renewal = self.moment.renewal if self.moment.past else 1.0
-                np.subtract(measured, usual, out=self.change)
-                self.change *= renewal
-                usual += self.change
-            was, becomes, held = kind.memory
-            kind.memory = becomes, was, held
-            fading = numbers[run.BACKGROUND] - numbers[run.BRIGHTEST]
-            numbers[run.BACKGROUND] = numbers[run.BRIGHTEST] + numbers[run.KEEP] * fading
-        self.ran = False
-        if moment is self.moment and kind is self.current:
-            return
-        self.moment, self.current = moment, kind
-        self.layout.settings[layout.AVERAGED] = self.plan.config.averages and moment.past
-        numbers[run.KEEP], numbers[run.SHARE] = moment.keep, moment.share
-        numbers[run.WEIGHTS :] = kind.weights[moment.past]
-        self.layout.settings[layout.FEATURE_MASK] = kind.features[moment.past]
+    # --- frames
 
-    def close(self) -> None:
-        """Let the worker threads go."""
-        self.team.close()
+    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
+        """The raw map into `out`."""
+        ready = self.staged(frame)
+        self.advance(ready, timing)
+        self.run_stages(ready, out, STAGES)
+        self.ran = True
 
-    def stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
-        """Run the stages from number `first` to `last` on what the buffers hold."""
-        kind = self.kind(frame)
-        job = (
-            self.layout.threads,
-            self.team.words,
-            frame.reshape(-1),
-            kind.spare,
-            out,
-            self.layout.buffers,
-            kind.numbers,
-            self.offsets,
-            self.partials,
-            kind.memory,
-            self.whitening,
-            (first, last),
-            *kind.choices,
-        )
-        if not self.team.run(kind.entry, job):
-            check_values(kind.numbers[run.LOWEST], kind.numbers[run.HIGHEST])
+    def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
+        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
+        state = self.format_state(frame)
+        context = state.context
+        table, count = state.launch_table(self.timing.past, tuple(chosen))
+        context.words[FRAME], context.words[OUT] = frame.ctypes.data, out.ctypes.data
+        if count:
+            self.workers.run(table.ctypes.data, count, context.address)
+        if context.words[BAD_VALUES]:
+            context.words[BAD_VALUES] = 0
+            check_values(context.get("lowest"), context.get("highest"))
 
-    def kind(self, frame: np.ndarray) -> Kind:
-        """What frames of this one's type and channels need; compiled when first asked for."""
-        key = (frame.dtype, frame.ndim)
-        if key not in self.kinds:
-            self.kinds[key] = self._make_kind(frame.dtype, 3 if frame.ndim == 3 else 1)
-        return self.kinds[key]
-
-    def _make_kind(self, dtype: np.dtype, channels: int) -> Kind:
-        config, (height, width) = self.plan.config, self.plan.shape
-        colour = channels == 3
-        entry, choices = compiled(config, self.order, dtype.name, channels)
-        row = (width + 4 * layout.PAD) * channels + 4 * layout.PAD
-        numbers = np.zeros(run.NUMBERS)
-        numbers[run.FULL] = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
-        numbers[run.HUE] = config.hue_threshold * HUE_TOLERANCE
-        numbers[run.MOTION_THRESHOLD] = config.motion_threshold
-        background = background_kind(config, dtype.name, channels)
-        size = (height * layout.background_pitch(width) + layout.PAD) if background else 1
-        masks, weights = [], []
-        for past in (False, True):
-            features = trace.features(self.plan, colour, past)
-            masks.append(sum(1 << index for index, _ in features))
-            given = config.channel_weights(colour=colour, past=past)
-            weights.append([given.get(channel, 0.0) for channel in Channel])
-        return Kind(
-            channels,
-            entry,
-            choices,
-            np.zeros(2 * row * self.layout.threads, dtype),
-            numbers,
-            masks,
-            weights,
-            (*(np.zeros(size, BACKGROUNDS[background]) for _ in range(2)), self.held),
-        )
+    def format_state(self, frame: np.ndarray) -> FormatState:
+        """What frames of this one's format need."""
+        format_ = format_of(frame)
+        if format_ not in self.formats:
+            self.formats[format_] = FormatState(self, format_)
+        return self.formats[format_]
 
     def staged(self, frame: np.ndarray) -> np.ndarray:
         """The frame, or a copy: contiguous, linear if the config asks. Its buffer is made once."""
         linear = self.plan.config.linear
         if frame.flags.c_contiguous and not linear:
             return frame
-        dtype = np.dtype(np.float32) if linear else frame.dtype
-        key = (dtype, frame.ndim)
-        if key not in self.staging:
-            self.staging[key] = np.empty(frame.shape, dtype)
-        copy = self.staging[key]
+        format_ = format_of(frame)
+        if format_ not in self.staging:
+            self.staging[format_] = np.empty(frame.shape, np.float32 if linear else frame.dtype)
+        copy = self.staging[format_]
         if not linear:
             np.copyto(copy, frame)
         elif frame.dtype == np.float32:
@@ -331,6 +277,116 @@ class CpuBackend(OneByOne):
         else:
             np.take(linear_table(np.iinfo(frame.dtype).max), frame, out=copy, mode="clip")
         return copy
+
+    def advance(self, frame: np.ndarray, timing: FrameTiming) -> None:
+        """Commit the state that the last frame left, and set this one's timing."""
+        state = self.format_state(frame)
+        if self.ran and timing.past:
+            self._commit(state)
+        self.ran = False
+        if timing is self.timing and state is self.current:
+            return
+        self.timing, self.current = timing, state
+        state.context.set(
+            flicker_decay=timing.flicker_decay,
+            smoothing_factor=timing.smoothing_factor,
+            averages=self.plan.config.averages and timing.past,
+            **state.tables_of(timing.past),
+        )
+
+    def _commit(self, state: FormatState) -> None:
+        context, config = state.context, self.plan.config
+        if config.has(Channel.MOTION):
+            data = self.layout.level_data
+            np.copyto(data("previous_intensity"), data("intensity"))
+        self.smoothed[0] = self.smoothed[1]
+        if config.averages:
+            measured, running = self.statistics
+            np.subtract(measured, running, out=self.change)
+            self.change *= self.timing.statistics_factor if self.timing.past else 1.0
+            running += self.change
+        if config.has(Channel.FLICKER):
+            state.backgrounds.reverse()
+            now, decay = context.get("brightest"), context.get("flicker_decay")
+            context.set(
+                background=state.backgrounds[0],
+                next_background=state.backgrounds[1],
+                background_brightness=now + decay * (context.get("background_brightness") - now),
+            )
+
+    # --- stage by stage
+
+    def timings(self, frame: np.ndarray) -> dict[str, float]:
+        """Milliseconds per stage, each run by itself; `staging` if the frame has to be copied."""
+        out = np.empty(self.plan.map_shape, np.float32)
+        timing = FrameTiming(past=True)
+        self.run(frame, out, timing)
+        start = time.perf_counter()
+        ready = self.staged(frame)
+        spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
+        names = stages(self.plan, colour=self.colour, past=True)
+        for name in names:
+            self.format_state(ready).launch_table(True, (name,))
+        for name in names:
+            start = time.perf_counter()
+            if name == names[0]:
+                self.advance(ready, timing)
+            self.run_stages(ready, out, (name,))
+            self.ran = True
+            spent[name] = (time.perf_counter() - start) * 1e3
+        spent["total"] = sum(spent.values())
+        return spent
+
+    def trace(
+        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+    ) -> dict[str, np.ndarray]:
+        """Levels from the finest up, maps at their level, sums and the map; by the reference's
+        names.
+        """
+        out = np.empty(self.plan.map_shape, np.float32)
+        frame = self.staged(frame)
+        if timing is not None:
+            self.advance(frame, timing)
+        normalise = STAGES.index("normalise")
+        self.run_stages(frame, out, STAGES[:normalise])
+        views = {name: view.copy() for name, view in self.views().items()}
+        self.run_stages(frame, out, STAGES[normalise:])
+        self.ran = True
+        return {**views, **self.results(), "saliency": out}
+
+    def views(self) -> dict[str, np.ndarray]:
+        """The buffers between stages, by the reference's names."""
+        named = trace.buffers(self.plan, self.layout, colour=self.colour, past=self.timing.past)
+        config = self.plan.config
+        if not config.whitens:
+            return named
+        planes = self.plan.whitened_planes(colour=self.colour)
+        measured = self.statistics[0]
+        named["statistics/planes"] = measured[0, : len(planes), : 1 + len(planes)]
+        if config.has(Channel.WHITENED):
+            keys = [(plane, theta) for plane in planes for theta in ORIENTATIONS]
+            for energy, (plane, theta) in enumerate(keys):
+                named[f"statistics/{plane}/{theta}"] = measured[1 + energy]
+                for scale in range(SCALES):
+                    level = self.plan.finest_level + scale
+                    named[f"scale/{plane}/{theta}/{level}"] = self.layout.scale(energy, scale)
+                named[f"feature/whitened_{plane}_{theta}"] = self.layout.distance(energy)
+            named["conspicuity/whitened"] = self.layout.whitened()
+        return named
+
+    def results(self) -> dict[str, np.ndarray]:
+        """What the last two stages made, by the reference's names."""
+        return trace.results(self.plan, self.layout, colour=self.colour, past=self.timing.past)
+
+    def contributions(self) -> dict[str, np.ndarray]:
+        """What each channel added to the last frame's map."""
+        return trace.contributions(
+            self.plan, self.layout, colour=self.colour, past=self.timing.past
+        )
+
+    def close(self) -> None:
+        """Release the worker threads."""
+        self.workers.close()
 
 
 @lru_cache(maxsize=2)

@@ -1,7 +1,8 @@
-"""The CUDA backend: a plan's buffers on a GPU, one recorded graph per kind of frame."""
+"""The CUDA backend: a plan's buffers on a GPU, one recorded graph per format of frames."""
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,28 +12,26 @@ from typing import Any
 import numpy as np
 
 from .. import trace
-from ..config import Channel
 from ..frames import check_values
-from ..pipeline import STAGES, STILL, Moment
+from ..pipeline import FIRST_FRAME, STAGES, FrameFormat, FrameTiming, format_of
 from ..plan import Plan
 from . import sources, variant
 from .device import Device
-from .layout import CALL_BYTES, FOUND, HIGHEST, LOWEST, Held, geometry_for, make_layout
-from .schedule import Launch, enlarge_grid, schedule
+from .layout import FrameBuffers, geometry_for, make_layout
+from .schedule import Launch, Schedule, schedule
+from .structs import CALL, FOUND, Mode
 
-FIRST, NEXT, AGAIN = range(3)  # how a frame follows, as in kernels/common.cuh
 BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
-DEPTH = 2  # parts under way at once: one on its way in, one worked on
+DEPTH = 2  # parts of a batch or stream in progress: one is copied in, one worked on
 PARTS = 4  # of a batch from the host, at least, so that there is something to overlap
 
 
 @dataclass(eq=False)
-class Kind:
-    """What one kind of frame (type and channels) needs: code and numbers."""
+class FormatState:
+    """What frames of one format need: code and numbers."""
 
-    dtype: np.dtype
-    channels: int
-    geometries: tuple[Any, Any]  # as a kernel takes it by value; without a past, and with one
+    format: FrameFormat
+    geometries: list[Any]  # as a kernel takes it by value; without a past, and with one
     kernels: dict[str, Callable[..., None]]
     background: Any  # flicker's two
     # By the number of frames at once, and whether one came before:
@@ -41,10 +40,10 @@ class Kind:
 
 
 @dataclass(eq=False)
-class Port:
+class TransferSlot:
     """Where frames from the host come in and maps go back."""
 
-    kind: Kind
+    state: FormatState
     pinned: np.ndarray  # frames
     frames: Any
     maps: Any
@@ -52,8 +51,8 @@ class Port:
     pinned_found: np.ndarray
     arrived: Any  # events
     done: Any
-    frames_under_way: int = 0
-    lent: bool = False  # they are on their way from memory that was given out
+    count: int = 0  # of frames in progress
+    from_caller: bool = False  # they are read from a pinned buffer that was handed out
 
 
 class CudaBackend:
@@ -66,76 +65,72 @@ class CudaBackend:
         self.plan, self.order = plan, channel_order
         self.layout = make_layout(plan)
         self.device = device if device is not None else Device()
+        # What the API asks of arrays on the device.
+        self.adopt, self.empty = self.device.adopt, self.device.empty
+        self.hand_over = self.device.hand_over
         self.tables = self.device.upload(self.layout.tables)
-        self.call = self.device.zeros(CALL_BYTES, np.uint8)  # `struct Call` of kernels/common.cuh
-        self.moment, self.colour, self.count = STILL, True, 1  # of the last frame, or frames
-        self.kinds: dict[tuple[str, int], Kind] = {}
-        self.ports: dict[tuple[str, int, int], Port] = {}
+        self.call = self.device.zeros(CALL.itemsize, np.uint8)
+        self.states: dict[FrameFormat, FormatState] = {}
+        self.slots: dict[tuple[FrameFormat, int], TransferSlot] = {}
         self.staging: dict[str, Any] = {}
         self.frames_at_once = 0
         self.arena: Any = None
         self.last_stream: Any = None
         self.finished = self.device.event()
-        self.lent: list[weakref.ref[np.ndarray]] = []  # page-locked arrays given out
+        self.handed_out: list[weakref.ref[np.ndarray]] = []  # pinned buffers
         self._reserve(1)
-        self.kind(np.dtype(np.uint8), 3)  # so that what cannot be compiled is known now
+        self.state(FrameFormat("uint8", 3))  # so that what cannot be compiled is known now
+        self._set_last(FrameFormat("uint8", 3), FIRST_FRAME)
 
     # --- what there is
 
     @property
     def nbytes(self) -> int:
-        """Bytes on the device and of page-locked host memory, but for arrays given out."""
-        on_host = sum(
-            port.pinned.nbytes + port.pinned_maps.nbytes + port.pinned_found.nbytes
-            for port in self.ports.values()
-        )
+        """Bytes on the device and of pinned host memory, but for buffers handed out."""
         arrays = [self.tables, self.call, self.arena, *self.staging.values()]
-        arrays += [kind.background for kind in self.kinds.values()]
-        for port in self.ports.values():
-            arrays += [port.frames, port.maps]
-        return on_host + sum(array.nbytes for array in arrays if array is not None)
+        arrays += [state.background for state in self.states.values()]
+        for slot in self.slots.values():
+            arrays += [slot.frames, slot.maps, slot.pinned, slot.pinned_maps, slot.pinned_found]
+        return sum(array.nbytes for array in arrays if array is not None)
 
-    def kind(self, dtype: np.dtype, channels: int) -> Kind:
-        """What frames of this type and number of channels need; compiled when first asked for."""
-        key = (dtype.name, channels)
-        if key not in self.kinds:
-            config = self.plan.config
-            kernels: dict[str, Callable[..., None]] = self.device.compile(
-                sources.read(),
-                variant.options(config, self.order, *key),
-                lambda text: sources.kernel_names(text, config),
-            )
-            without, with_one = (
-                self.device.by_value(geometry_for(self.layout, *key, past))
-                for past in (False, True)
-            )
-            words = dtype == np.uint8 and channels == 3 and not config.linear
-            pixels = self.plan.shape[0] * self.plan.shape[1]
-            size = 2 * pixels if config.has(Channel.FLICKER) else 1
-            background = self.device.zeros(size, np.int16 if words else np.float32)
-            self.kinds[key] = Kind(dtype, channels, (without, with_one), kernels, background)
-        return self.kinds[key]
+    def state(self, format_: FrameFormat) -> FormatState:
+        """What frames of this format need; compiled when first asked for."""
+        if format_ not in self.states:
+            device, frame = self.device, Schedule(self.layout, format_, 1, past=True)
+            launches = [frame.upsample()]
+            for past in (False, True):
+                launches += schedule(self.layout, format_, 1, past)
+            units = sources.units(launch.kernel for launch in launches)
+            defined = variant.definitions(self.plan, self.order, format_)
+            kernels = device.compile([(unit, variant.options(unit, defined)) for unit in units])
+            geometries = [geometry_for(self.layout, format_, past) for past in (False, True)]
+            size = 2 * math.prod(self.plan.shape) if "flicker" in self.plan.planes else 1
+            fixed = variant.fixed_point(self.plan, format_)
+            background = device.zeros(size, np.int16 if fixed else np.float32)
+            by_value = [device.by_value(geometry) for geometry in geometries]
+            self.states[format_] = FormatState(format_, by_value, kernels, background)
+        return self.states[format_]
 
     # --- frames from the host
 
-    def run(self, frame: np.ndarray, out: np.ndarray, moment: Moment = STILL) -> None:
+    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
         """The raw map of a frame in host memory into `out`; returns when it is there."""
-        self.run_batch(frame[None], out[None], [moment])
+        self.run_batch(frame[None], out[None], [timing])
 
     def run_batch(
-        self, frames: np.ndarray, out: np.ndarray, moments: Sequence[Moment] | None = None
+        self, frames: np.ndarray, out: np.ndarray, timings: Sequence[FrameTiming] | None = None
     ) -> None:
         """The raw maps of several frames in host memory; copies and kernels overlap."""
-        moments = moments or [STILL] * len(frames)
+        timings = timings or [FIRST_FRAME] * len(frames)
         size = self._at_once(-(-len(frames) // PARTS))
         starts = range(0, len(frames), size)
-        parts = ((frames[start : start + size], moments[start]) for start in starts)
+        parts = ((frames[start : start + size], timings[start]) for start in starts)
         for start, maps in zip(starts, self._pipelined(parts, size, refilled=False), strict=True):
             out[start : start + len(maps)] = maps
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, Moment]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[tuple[np.ndarray, FrameTiming]]) -> Iterator[np.ndarray]:
         """Maps of frames in turn: one is copied to the device while another is worked on."""
-        parts = ((frame[None], moment) for frame, moment in frames)
+        parts = ((frame[None], timing) for frame, timing in frames)
         for maps in self._pipelined(parts, 1, refilled=True):
             yield maps[0].copy()
 
@@ -144,108 +139,90 @@ class CudaBackend:
         return self._reserve(1 if self.plan.config.remembers else frames)
 
     def _pipelined(
-        self, parts: Iterable[tuple[np.ndarray, Moment]], size: int, *, refilled: bool
+        self, parts: Iterable[tuple[np.ndarray, FrameTiming]], size: int, *, refilled: bool
     ) -> Iterator[np.ndarray]:
-        """Page-locked maps of each part of up to `size` frames, good until the next one.
+        """Pinned maps of each part of up to `size` frames, good until the next one.
 
-        `refilled`: page-locked frames may be filled anew when the next part is asked for.
+        `refilled`: pinned frames may be filled anew when the next part is asked for.
         """
-        under_way: list[Port] = []
+        in_progress: list[TransferSlot] = []
         try:
-            for count, (part, moment) in enumerate(parts):
-                channels = 3 if part.ndim == 4 else 1
-                port = self._port(self.kind(part.dtype, channels), size, count % DEPTH)
-                under_way.append(port)
-                self._submit(port, part, moment)
-                if len(under_way) == DEPTH:
-                    yield self._finish(under_way.pop(0))
-                if refilled and port.lent:
-                    self.device.wait(port.arrived)
-            while under_way:
-                yield self._finish(under_way.pop(0))
+            for number, (part, timing) in enumerate(parts):
+                slot = self._slot(format_of(part[0]), size, number % DEPTH)
+                in_progress.append(slot)
+                self._submit(slot, part, timing)
+                if len(in_progress) == DEPTH:
+                    yield self._finish(in_progress.pop(0))
+                if refilled and slot.from_caller:
+                    self.device.wait(slot.arrived)
+            while in_progress:
+                yield self._finish(in_progress.pop(0))
         finally:
-            for port in under_way:  # the caller went away, or a frame was bad
-                self.device.wait(port.arrived)
-                self.device.wait(port.done)
+            for slot in in_progress:  # the caller went away, or a frame was bad
+                self.device.wait(slot.arrived)
+                self.device.wait(slot.done)
 
-    def _port(self, kind: Kind, size: int, number: int) -> Port:
-        """A port for up to `size` frames; made anew if it has to grow."""
-        key = (kind.dtype.name, kind.channels, number)
-        if key not in self.ports or len(self.ports[key].pinned) < size:
-            device, shape = self.device, self._frame_shape(kind.channels)
-            frames = device.zeros(size * int(np.prod(shape)), kind.dtype)
-            maps = device.zeros(size * int(np.prod(self.plan.map_shape)), np.float32)
-            self.ports[key] = Port(
-                kind,
-                device.pinned((size, *shape), kind.dtype),
-                frames,
-                maps,
-                device.pinned((size, *self.plan.map_shape), np.float32),
-                device.pinned((size, FOUND), np.float32),
-                device.event(),
-                device.event(),
+    def _slot(self, format_: FrameFormat, size: int, number: int) -> TransferSlot:
+        """A slot for up to `size` frames; made anew if it has to grow."""
+        key = format_, number
+        if key not in self.slots or len(self.slots[key].pinned) < size:
+            device, map_shape, dtype = self.device, self.plan.map_shape, np.dtype(format_.dtype)
+            shape = (*self.plan.shape, 3) if format_.colour else self.plan.shape
+            self.slots[key] = TransferSlot(
+                self.state(format_),
+                device.pinned((size, *shape), dtype),
+                device.zeros(size * math.prod(shape), dtype),
+                device.zeros(size * math.prod(map_shape), np.float32),
+                device.pinned((size, *map_shape), np.float32),
+                device.pinned((size, FOUND.itemsize // 4), np.float32),
+                *(device.event(), device.event()),
             )
-        return self.ports[key]
+        return self.slots[key]
 
-    def _submit(self, port: Port, frames: np.ndarray, moment: Moment) -> None:
-        """Send frames on their way; nothing here waits for the device."""
+    def _submit(self, slot: TransferSlot, frames: np.ndarray, timing: FrameTiming) -> None:
+        """Send frames to the device; nothing here waits for it."""
         device, count = self.device, len(frames)
-        port.lent = self._is_lent(frames)
-        if not port.lent:
-            np.copyto(port.pinned[:count], frames)
-            frames = port.pinned[:count]
-        device.copy_in(port.frames, frames, device.copies)
-        port.arrived.record(device.copies)
+        slot.from_caller = self._is_pinned(frames)
+        if not slot.from_caller:
+            np.copyto(slot.pinned[:count], frames)
+            frames = slot.pinned[:count]
+        device.copy_in(slot.frames, frames, device.copies)
+        slot.arrived.record(device.copies)
         with device.using(device.stream):
-            device.stream.wait_event(port.arrived)
-            self._launch(port.kind, port.frames, port.maps, count, device.stream, moment)
-            device.copy_out(port.pinned_maps[:count], port.maps, device.stream)
-            if port.kind.dtype == np.float32:
+            device.stream.wait_event(slot.arrived)
+            self._launch(slot.state, slot.frames, slot.maps, count, timing)
+            device.copy_out(slot.pinned_maps[:count], slot.maps, device.stream)
+            if slot.state.format.dtype == "float32":
                 for index in range(count):
-                    found = self._found(index)
-                    device.copy_out(port.pinned_found[index], found, device.stream)
-            port.done.record(device.stream)
-        port.frames_under_way = count
+                    device.copy_out(slot.pinned_found[index], self._found(index), device.stream)
+            slot.done.record(device.stream)
+        slot.count = count
 
-    def _finish(self, port: Port) -> np.ndarray:
-        """Wait for a port's maps. Raises ValueError if a float frame held what it must not."""
-        self.device.wait(port.done)
-        count = port.frames_under_way
-        if port.kind.dtype == np.float32:
-            for found in port.pinned_found[:count]:
-                check_values(found[LOWEST], found[HIGHEST])
-        return port.pinned_maps[:count]
+    def _finish(self, slot: TransferSlot) -> np.ndarray:
+        """Wait for a slot's maps. Raises ValueError if a float frame held what it must not."""
+        self.device.wait(slot.done)
+        if slot.state.format.dtype == "float32":
+            _check_found(slot.pinned_found[: slot.count])
+        return slot.pinned_maps[: slot.count]
 
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Page-locked memory for frames, which `run` reads where it is. Belongs to the caller."""
+        """Pinned memory for frames, which `run` reads where it is. Belongs to the caller."""
         array = self.device.pinned(shape, dtype)
-        self.lent = [ref for ref in self.lent if ref() is not None]
-        self.lent.append(weakref.ref(array))
+        self.handed_out = [ref for ref in self.handed_out if ref() is not None]
+        self.handed_out.append(weakref.ref(array))
         return array
 
-    def _is_lent(self, frames: np.ndarray) -> bool:
-        """Whether all of the frames lies in memory that was given out, and is still kept."""
+    def _is_pinned(self, frames: np.ndarray) -> bool:
+        """Whether all of the frames lies in one buffer handed out, which is still kept."""
         return frames.flags.c_contiguous and any(
-            (array := ref()) is not None and _within(frames, array) for ref in self.lent
+            (array := ref()) is not None and _within(frames, array) for ref in self.handed_out
         )
 
     # --- frames on the device
 
-    def adopt(self, array: Any) -> Any:
-        """A device array of any library as CuPy's, in place; see `Device.adopt`."""
-        return self.device.adopt(array)
-
     def fetch(self, array: Any) -> np.ndarray:
         """A device array of any library in host memory."""
         return self.device.download(self.device.adopt(array))
-
-    def empty(self, shape: tuple[int, ...]) -> Any:
-        """A new float32 array on the device."""
-        return self.device.empty(shape)
-
-    def hand_over(self, array: Any, like: Any) -> Any:
-        """A result as the library of `like` has it; see `Device.hand_over`."""
-        return self.device.hand_over(array, like)
 
     def contiguous(self, array: Any) -> Any:
         """The array, or a C-contiguous copy in a buffer that is made once."""
@@ -263,7 +240,7 @@ class CudaBackend:
         frames: Any,
         maps: Any,
         count: int | None = None,
-        moments: Sequence[Moment] | None = None,
+        timings: Sequence[FrameTiming] | None = None,
     ) -> None:
         """Raw maps of a frame on the device into `maps`, or of `count` frames in one array.
 
@@ -271,88 +248,91 @@ class CudaBackend:
         Frames whose values are out of range give NaN.
         """
         with self.device.current():
-            stream = self.device.current_stream()
-            self._order(stream)
+            self._order(self.device.current_stream())
             frames = self.contiguous(frames)
-            kind = self.kind(frames.dtype, 3 if frames.ndim == 3 + (count is not None) else 1)
-            moments = moments or [STILL] * (count or 1)
+            state = self.state(format_of(frames if count is None else frames[0]))
+            timings = timings or [FIRST_FRAME] * (count or 1)
             size = self._at_once(count or 1)
             if count is None or count <= size:
-                self._launch(kind, frames, maps, count or 1, stream, moments[0])
+                self._launch(state, frames, maps, count or 1, timings[0])
                 return
             for start in range(0, count, size):
                 part, saliency = frames[start : start + size], maps[start : start + size]
-                self._launch(kind, part, saliency, len(part), stream, moments[start])
+                self._launch(state, part, saliency, len(part), timings[start])
 
-    def enlarge_device(self, maps: Any, out: Any) -> None:
+    def upsample_device(self, maps: Any, out: Any) -> None:
         """The map just made over its maximum at the frame's size; on the current stream."""
-        kind = next(iter(self.kinds.values()))
-        grid = enlarge_grid(self.plan.shape, 1)
+        state = next(iter(self.states.values()))
+        launch = Schedule(self.layout, state.format, 1, past=False).upsample()
         with self.device.current():
             stream = self.device.current_stream()
             self._order(stream)
-            kind.kernels["enlarge"](grid, (256,), (kind.geometries[0], maps, self.arena, out))
+            self._run(state, [launch], maps=maps, out=out)
             self.finished.record(stream)  # it reads the maximum from the arena
 
     # --- one stage after the other
 
-    def stages(self, frame: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
-        """Run the stages from number `first` to `last` on what the buffers hold."""
-        kind, port = self._arrive(frame)
-        chosen = STAGES[first : last + 1]
+    def run_stages(self, frame: np.ndarray, out: np.ndarray, stages: Sequence[str]) -> None:
+        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
+        slot = self._arrive(frame)
+        chosen = [one for one in self._schedule(slot.state, 1) if one.stage in stages]
         with self.device.using(self.device.stream):
-            launches = [one for one in self._schedule(kind, 1) if one.stage in chosen]
-            self._run(kind, launches, port.frames, port.maps)
-            if last == len(STAGES) - 1:
-                out[:] = self.device.download(port.maps[: out.size]).reshape(out.shape)
+            self._run(slot.state, chosen, slot.frames, slot.maps)
+            if STAGES[-1] in stages:
+                out[:] = self.device.download(slot.maps[: out.size]).reshape(out.shape)
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage by the device's clock, each repeated by itself."""
-        kind, port = self._arrive(frame, Moment(past=True))
-        spent = {}
-        for stage in STAGES:
-            launches = [one for one in self._schedule(kind, 1) if one.stage == stage]
-            if not launches:
-                continue
+        slot, spent = self._arrive(frame, FrameTiming(past=True)), {}
+        launches = self._schedule(slot.state, 1)
+        for stage in dict.fromkeys(launch.stage for launch in launches):
 
-            def run(launches: list[Launch] = launches) -> None:
-                self._run(kind, launches, port.frames, port.maps, mode=NEXT)
+            def run(stage: str = stage) -> None:
+                chosen = [launch for launch in launches if launch.stage == stage]
+                self._run(slot.state, chosen, slot.frames, slot.maps, mode=Mode.NEXT)
 
             spent[stage] = self.device.milliseconds(run)
-        spent["total"] = sum(spent.values())
-        return spent
+        return {**spent, "total": sum(spent.values())}
 
-    def trace(self, frame: np.ndarray, moment: Moment | None = STILL) -> dict[str, np.ndarray]:
-        """Levels 2 up, maps at level 4, sums and the map; by the reference's names."""
+    def trace(
+        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+    ) -> dict[str, np.ndarray]:
+        """The finest level on, maps at their level, sums and the map; by the reference's names."""
         out = np.empty(self.plan.map_shape, np.float32)
-        if moment is not None:
-            self._arrive(frame, moment)
+        if timing is not None:
+            self._arrive(frame, timing)
         normalise = STAGES.index("normalise")
-        self.stages(frame, out, 0, normalise - 1)
-        kept = {name: view.copy() for name, view in self.views().items()}
-        self.stages(frame, out, normalise, len(STAGES) - 1)
-        return {**kept, **self.results(), "saliency": out}
+        self.run_stages(frame, out, STAGES[:normalise])
+        before = {name: view.copy() for name, view in self.views().items()}
+        self.run_stages(frame, out, STAGES[normalise:])
+        return {**before, **self.results(), "saliency": out}
 
     def views(self) -> dict[str, np.ndarray]:
         """What the stages up to centre-surround hand on, on the host."""
-        held = self.held()
-        views = trace.buffers(self.plan, held, self.colour, self.moment.past)
-        return views | (held.whitening(self.colour) if self.plan.config.whitens else {})
+        views = trace.buffers(self.plan, self.buffers(), **self._last())
+        if self.plan.config.whitens:
+            views |= self.buffers().whitening(colour=self.last_format.colour)
+        return views
 
     def results(self) -> dict[str, np.ndarray]:
         """What the last two stages made, on the host."""
-        return trace.results(self.plan, self.held(), self.colour, self.moment.past)
+        return trace.results(self.plan, self.buffers(), **self._last())
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map."""
-        first = int(self.layout.geometry["sums"])
-        return trace.contributions(self.plan, self.held(first), self.colour, self.moment.past)
+        return trace.contributions(self.plan, self.buffers(), **self._last())
 
-    def held(self, first: int = 0) -> Held:
-        """The last frame's part of the arena, from float `first` on, where the host can read it."""
-        start = (self.count - 1) * self.layout.frame_floats
-        arena = self.arena[start + first : start + self.layout.frame_floats]
-        return Held(self.layout, self.device.on_host(arena), first)
+    def _last(self) -> dict[str, bool]:
+        return {"colour": self.last_format.colour, "past": self.timing.past}
+
+    def buffers(self) -> FrameBuffers:
+        """The last frame's part of the arena, on the host."""
+        first = (self.count - 1) * self.layout.frame_floats
+
+        def read(start: int, size: int) -> np.ndarray:
+            return self.device.on_host(self.arena[first + start : first + start + size])
+
+        return FrameBuffers(self.layout, read)
 
     def close(self) -> None:
         """Let go of all device memory, once it is no longer worked on."""
@@ -360,8 +340,8 @@ class CudaBackend:
             if self.arena is not None:
                 self.device.wait(self.finished)
         finally:
-            self.ports.clear()
-            self.kinds.clear()
+            self.slots.clear()
+            self.states.clear()
             self.staging.clear()
             self.arena = self.tables = self.call = None
 
@@ -374,27 +354,25 @@ class CudaBackend:
     # --- launching
 
     def _launch(
-        self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any, moment: Moment
+        self, state: FormatState, frames: Any, maps: Any, count: int, timing: FrameTiming
     ) -> None:
-        """All stages for `count` frames on a stream, which is the current one."""
+        """All stages for `count` frames on the current stream."""
+        stream = self.device.current_stream()
         if self.arena is None:
             raise RuntimeError("this Saliency is closed; build another")
         self._order(stream)
-        self._remember(kind, moment, count)
+        self._set_last(state.format, timing, count)
         try:
-            self._replay(kind, frames, maps, count, stream)
+            first, *rest = self._schedule(state, count)
+            self._run(state, [first], frames, maps, mode=self._mode(self.timing))
+            key = count, self.timing.past
+            if key in state.graphs:
+                state.graphs[key](stream)
+            else:  # the first time as it comes, which also loads what is loaded lazily
+                self._run(state, rest)
+                state.graphs[key] = self.device.record(lambda: self._run(state, rest))
         finally:  # whatever was queued before an error
             self.finished.record(stream)
-
-    def _replay(self, kind: Kind, frames: Any, maps: Any, count: int, stream: Any) -> None:
-        launches = self._schedule(kind, count)
-        self._run(kind, launches[:1], frames, maps, mode=self._mode(self.moment))
-        key = count, self.moment.past
-        if key in kind.graphs:
-            kind.graphs[key](stream)
-        else:  # the first time as it comes, which also loads what is loaded lazily
-            self._run(kind, launches[1:], None, None)
-            kind.graphs[key] = self.device.record(lambda: self._run(kind, launches[1:], None, None))
 
     def _order(self, stream: Any) -> None:
         """What a stream does from now on comes after what another still does with our buffers."""
@@ -404,86 +382,90 @@ class CudaBackend:
 
     def _run(
         self,
-        kind: Kind,
+        state: FormatState,
         launches: Iterable[Launch],
-        frames: Any,
-        maps: Any,
+        frames: Any = None,
+        maps: Any = None,
         *,
-        mode: int | None = None,
+        mode: Mode | None = None,
+        out: Any = None,
     ) -> None:
-        buffers = {
-            "geometry": kind.geometries[self.moment.past],
+        arguments = {
+            "geometry": state.geometries[self.timing.past],
             "tables": self.tables,
             "arena": self.arena,
-            "background": kind.background,
+            "background": state.background,
             "call": self.call,
             "frames": frames,
             "maps": maps,
-            "keep": np.float32(self.moment.keep),
-            "share": np.float32(self.moment.share),
-            "renewal": np.float32(self.moment.renewal),
+            "out": out,
+            "flicker_decay": np.float32(self.timing.flicker_decay),
+            "smoothing_factor": np.float32(self.timing.smoothing_factor),
+            "statistics_factor": np.float32(self.timing.statistics_factor),
             "mode": np.int32(self._mode(None) if mode is None else mode),
         }
         for one in launches:
-            given = [buffers[a] if isinstance(a, str) else a for a in one.arguments]
-            kind.kernels[one.kernel](one.grid, (one.block,), tuple(given))
+            given = [arguments[a] if isinstance(a, str) else a for a in one.arguments]
+            state.kernels[one.kernel](one.grid, (one.block,), tuple(given))
 
-    def _schedule(self, kind: Kind, count: int) -> tuple[Launch, ...]:
-        key = count, self.moment.past
-        if key not in kind.schedules:
-            kind.schedules[key] = schedule(self.layout, kind.channels, *key)
-        return kind.schedules[key]
+    def _schedule(self, state: FormatState, count: int) -> tuple[Launch, ...]:
+        key = count, self.timing.past
+        if key not in state.schedules:
+            state.schedules[key] = schedule(self.layout, state.format, *key)
+        return state.schedules[key]
 
     def _reserve(self, frames: int) -> int:
-        """Make room for so many frames at once, or as many as pay; how many that is."""
+        """Make space for so many frames at once, or as many as pay; how many that is."""
         floats = self.layout.frame_floats
         wanted = max(1, min(frames, BATCH_BYTES // (4 * floats)))
         if wanted > self.frames_at_once:
             arena = self.device.zeros(wanted * floats, np.float32)
-            for kind in self.kinds.values():
-                kind.graphs.clear()  # they hold the old one's address
+            for state in self.states.values():
+                state.graphs.clear()  # they hold the old one's address
             if self.arena is not None:
                 self.device.wait(self.finished)
             self.arena, self.frames_at_once = arena, wanted
         return wanted
 
-    def _remember(self, kind: Kind, moment: Moment, count: int = 1) -> None:
-        self.moment = moment if self.plan.config.remembers else STILL
-        self.colour, self.count = kind.channels == 3, count
+    def _set_last(self, format_: FrameFormat, timing: FrameTiming, count: int = 1) -> None:
+        """What is known of the last frame, or frames."""
+        self.timing = timing if self.plan.config.remembers else FIRST_FRAME
+        self.last_format, self.count = format_, count
 
-    def _mode(self, moment: Moment | None) -> int:
-        """How the frame at hand follows the one before; without a moment it is that again."""
-        if not self.moment.past:
-            return FIRST
-        return AGAIN if moment is None else NEXT
+    def _mode(self, timing: FrameTiming | None) -> Mode:
+        """How the frame at hand follows the one before; without a timing it is that again."""
+        if not self.timing.past:
+            return Mode.FIRST
+        return Mode.AGAIN if timing is None else Mode.NEXT
 
-    def _arrive(self, frame: np.ndarray, moment: Moment | None = None) -> tuple[Kind, Port]:
+    def _arrive(self, frame: np.ndarray, timing: FrameTiming | None = None) -> TransferSlot:
         """Copy a frame to the device and check its values, once the arena is free.
 
-        Without a moment it is the last one again.
+        Without a timing it is the last one again.
         """
-        self.device.wait(self.finished)
-        kind = self.kind(frame.dtype, 3 if frame.ndim == 3 else 1)
-        port = self._port(kind, 1, 0)
-        np.copyto(port.pinned[0], frame)
-        device = self.device
-        device.copy_in(port.frames, port.pinned[:1], device.stream)
-        if moment is not None:
-            self._remember(kind, moment)
-        scan = self._schedule(kind, 1)[:1]
+        device, format_ = self.device, format_of(frame)
+        device.wait(self.finished)
+        slot = self._slot(format_, 1, 0)
+        np.copyto(slot.pinned[0], frame)
+        device.copy_in(slot.frames, slot.pinned[:1], device.stream)
+        if timing is not None:
+            self._set_last(format_, timing)
+        scan = self._schedule(slot.state, 1)[:1]
         with device.using(device.stream):
-            self._run(kind, scan, port.frames, port.maps, mode=self._mode(moment))
-        if frame.dtype == np.float32:
-            found = self.device.download(self._found(0))
-            check_values(found[LOWEST], found[HIGHEST])
-        return kind, port
+            self._run(slot.state, scan, slot.frames, slot.maps, mode=self._mode(timing))
+        if format_.dtype == "float32":
+            _check_found(device.download(self._found(0)))
+        return slot
 
     def _found(self, index: int) -> Any:
         start = index * self.layout.frame_floats + int(self.layout.geometry["found"])
-        return self.arena[start : start + FOUND]
+        return self.arena[start : start + FOUND.itemsize // 4]
 
-    def _frame_shape(self, channels: int) -> tuple[int, ...]:
-        return (*self.plan.shape, 3) if channels == 3 else self.plan.shape
+
+def _check_found(found: np.ndarray) -> None:
+    """Raise ValueError if what was found in float frames is out of range."""
+    for frame in found.reshape(-1).view(FOUND):
+        check_values(frame["lowest"], frame["highest"])
 
 
 def _within(part: np.ndarray, whole: np.ndarray) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..pipeline import BackendError
-from . import sources
+from .sources import Unit
 
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2  # cudaMemcpyKind
 REPEATS = 20  # of what is timed
@@ -144,23 +144,19 @@ class Device:
     # --- kernels
 
     def compile(
-        self,
-        files: dict[str, str],
-        options: tuple[str, ...],
-        names: Callable[[str], Sequence[str]],
+        self, units: Sequence[tuple[Unit, tuple[str, ...]]]
     ) -> dict[str, Callable[..., None]]:
-        """Kernels by name; from CuPy's cache on disk if they were compiled before.
-
-        `names` tells those that a text holds. A few texts are compiled at a time, each by a thread.
+        """Kernels by name, of units with their options; from CuPy's cache on disk if they were
+        compiled before. Units are compiled at the same time, each by a thread.
         """
 
-        def compiled(source: str) -> dict[str, Callable[..., None]]:
+        def compiled(given: tuple[Unit, tuple[str, ...]]) -> dict[str, Callable[..., None]]:
             with self.cupy.cuda.Device(self.id):
-                return _compiled(self.id, source, options, tuple(names(source)))
+                return _compiled(self.id, *given)
 
-        with ThreadPoolExecutor(len(sources.GROUPS)) as pool:
-            found = list(pool.map(compiled, sources.groups(files)))
-        return {name: kernel for group in found for name, kernel in group.items()}
+        with ThreadPoolExecutor(len(units)) as pool:
+            found = list(pool.map(compiled, units))
+        return {name: kernel for unit in found for name, kernel in unit.items()}
 
     def record(self, run: Callable[[], None]) -> Callable[[Any], None]:
         """Record what `run` launches as a graph; the result launches it on a stream.
@@ -247,14 +243,12 @@ class Device:
 
 
 @lru_cache(maxsize=64)
-def _compiled(
-    device: int, source: str, options: tuple[str, ...], names: tuple[str, ...]
-) -> dict[str, Callable[..., None]]:
+def _compiled(device: int, unit: Unit, options: tuple[str, ...]) -> dict[str, Callable[..., None]]:
     import cupy
 
     try:
-        module = cupy.RawModule(code=source, options=options, backend="nvrtc")
-        return {name: module.get_function(name) for name in names}
+        module = cupy.RawModule(code=unit.text, options=options, backend="nvrtc")
+        return {name: module.get_function(name) for name in unit.kernels}
     except cupy.cuda.compiler.CompileException as error:
         raise BackendError(
             f"the CUDA kernels do not compile for {device_name(device)}: {error}"

@@ -2,108 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import (
-    CENTRE_LEVELS,
-    MAP_LEVEL,
-    ORIENTATIONS,
-    TOP_LEVEL,
-    Channel,
-    Config,
-    Normalisation,
-    Smoothing,
-)
+from ..config import Channel, Config, Contrast, Smoothing
+from ..features import FEATURES, ORIENTATIONS, Signal
+from ..pipeline import FrameFormat
 from ..plan import (
-    BINOMIAL_5,
     BINOMIAL_9,
-    EVERY_FEATURE,
-    FEATURES,
+    FIGURE_MAPS,
     HUE_TOLERANCE,
-    SLOTS,
+    SCALES,
     Plan,
-    attenuation,
-    corner_level,
-    halving_weights,
-    inside_sum,
+    downsampling_weights,
+    gaussian_tables,
     linear_light,
-    slot,
 )
+from .structs import COUNTERS, ENERGIES, FOUND, GEOMETRY, LEVELS, SIZES, STEP_KINDS
 
-FIRST_LEVEL = CENTRE_LEVELS[0]  # levels below are never stored
-LEVELS = TOP_LEVEL + 1
-GROUPS = len(Channel)
-PLANES = 3  # intensity, red-green, blue-yellow
-STORED_PLANES = FEATURES + 2  # orientation's own pyramid, the last frame's intensity
-SUMS = FEATURES + GROUPS + 1  # features, conspicuity maps, saliency
-STEPS = 4  # kinds of halving: planes, own pyramid, a faded contrast's first, a later one
-BRIGHTEST, LOWEST, HIGHEST = range(3)  # what is found in a frame; kernels/common.cuh has the rest
-FOUND = 12
-SCALES = 4  # levels whose energies are whitened together
-ENERGIES = 3 * len(ORIENTATIONS)  # of decorrelated planes
-MEASURES, MEASURE = 1 + ENERGIES, SCALES * (1 + SCALES)  # statistics, and doubles of each
+STATISTIC_SIZE = SCALES * (1 + SCALES)  # doubles of one set: a mean and a row of covariances each
+WHITENER_SIZE = SCALES + SCALES * (SCALES + 1) // 2  # floats of a mean and a whitening matrix
 MEASURE_BLOCKS = 16  # at most, that measure maps
-WHITENER = SCALES + SCALES * (SCALES + 1) // 2  # floats of what statistics make of maps
-FIGURE_MAPS = 6  # at level 4: energies where corners are found, figures, corners
-COUNTERS = 1 + STORED_PLANES + FEATURES + GROUPS + 1 + MEASURES + 1
-SCAN_BLOCKS = 256  # of `brightest`, at most
-ENERGY_TILE = (8, 48)  # of orientation: rows, columns
+SCAN_BLOCKS = 256  # of `scan`, at most
+TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
+SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
-
-_I, _F = np.int32, np.float32
-# `struct Geometry` of kernels/common.cuh, field by field.
-GEOMETRY = np.dtype(
-    [
-        ("height", _I, LEVELS),
-        ("width", _I, LEVELS),
-        ("planes", _I, LEVELS),
-        ("steps", _I, (STEPS, LEVELS, 2)),
-        ("filters", _I, (LEVELS, 2)),
-        ("fade", _I, 2),
-        ("gauss", _I, 2),
-        ("reach", _I, 2),
-        ("linear", _I),
-        ("first_block", _I, LEVELS + 1),
-        ("whitened", _I, LEVELS),
-        ("features", _I, FEATURES + 1),
-        ("count", _I, GROUPS),
-        ("pairs", _I),
-        ("top", _I),
-        ("own", _I),
-        ("before", _I),
-        ("energies", _I, LEVELS),
-        ("scales", _I),
-        ("border", _I, 2),
-        ("corners", _I),
-        ("enclosed", _I),
-        ("figures", _I),
-        ("measures", _I),
-        ("whiteners", _I),
-        ("maps", _I),
-        ("sums", _I),
-        ("stats", _I),
-        ("found", _I),
-        ("counters", _I),
-        ("partials", _I),
-        ("scratch", _I),
-        ("held", _I),
-        ("frame", _I),
-        ("full", _F),
-        ("hue", _F),
-        ("motion", _F),
-        ("weight", _F, GROUPS),
-        ("waves", _F, (2, 2, 5)),
-    ]
-)
-# `struct Call`, which only kernels look into.
-CALL_BYTES = 32
 LIMIT = 2**31 - 1  # offsets are 32-bit integers
 
 
-class _Places:
+class Allocator:
     """Hands out ranges of a buffer whose size is not known yet."""
 
     def __init__(self) -> None:
@@ -111,16 +41,16 @@ class _Places:
         self.filled: list[tuple[int, np.ndarray]] = []
 
     def take(self, size: int) -> int:
-        """Where `size` floats are."""
+        """Offset of `size` floats."""
         offset = self.size
         self.size += (int(size) + ALIGNED - 1) // ALIGNED * ALIGNED
         return offset
 
-    def put(self, values: np.ndarray) -> int:
-        """Where a copy of `values` will be."""
-        offset = self.take(values.size)
-        self.filled.append((offset, np.ravel(values)))
-        return offset
+    def put(self, *values: np.ndarray) -> int:
+        """Offset of a copy of some values, one array after the other."""
+        flat = np.concatenate([np.ravel(each) for each in values])
+        self.filled.append((self.take(flat.size), flat))
+        return self.filled[-1][0]
 
     def array(self) -> np.ndarray:
         """The buffer, filled."""
@@ -135,114 +65,14 @@ class Layout:
     """The geometry that all kernels are handed, the tables, and how to find things again."""
 
     plan: Plan
-    geometry: np.ndarray  # GEOMETRY, one element; what depends on the kind of frame is unset
+    geometry: np.ndarray  # GEOMETRY, one element; what depends on a frame's format is unset
     tables: np.ndarray  # float32
-    halves: int  # maps per centre-surround difference
-    linear_tables: dict[str, int]  # where a type's linear light lies
+    linear_tables: dict[str, int]  # offset of a type's linear light
 
     @property
     def frame_floats(self) -> int:
         """Floats of one frame's part of the arena."""
         return int(self.geometry["frame"])
-
-
-@dataclass
-class Held:
-    """One frame's part of the arena, or of it from `first` on, on the host: see
-    `ittisal.trace.Held`.
-    """
-
-    layout: Layout
-    arena: np.ndarray
-    first: int = 0
-
-    @property
-    def halves(self) -> int:
-        """Maps per centre-surround difference."""
-        return self.layout.halves
-
-    def plane(self, index: int, level: int) -> np.ndarray:
-        """A view of one plane at one level."""
-        shape = self.layout.plan.level_shape(level)
-        return self._view(self._at("planes")[level], index, shape)
-
-    def map(self, feature: int, pair: tuple[int, int], half: int = 0) -> np.ndarray:
-        """A view of one centre-surround map at level 4."""
-        index = (feature * SLOTS + slot(*pair)) * self.halves + half
-        return self._view(self._at("maps"), index, self.layout.plan.map_shape)
-
-    def stats(self, feature: int, pair: tuple[int, int], half: int = 0) -> tuple[float, float]:
-        """Scale and offset that N gave a map."""
-        return self._affine((feature * SLOTS + slot(*pair)) * self.halves + half)
-
-    def whitening(self, colour: bool) -> dict[str, np.ndarray]:
-        """Views of statistics, decorrelated planes and what is enclosed in them, by name."""
-        plan = self.layout.plan
-        names = [name for name, _ in EVERY_FEATURE[: 3 if colour else 1]]
-        start = self._at("measures") - self.first
-        count = len(names) * (1 + len(names))
-        doubles = self.arena[start : start + 2 * count].view(np.float64)
-        named = {"statistics/planes": doubles.reshape(len(names), -1)}
-        for level, first in enumerate(self._at("whitened")):
-            for index, name in enumerate(names if first >= 0 else ()):
-                named[f"whitened/{name}/{level}"] = self._view(
-                    first, index, plan.level_shape(level)
-                )
-        if plan.config.has(Channel.WHITENED):
-            named |= self._whitened_energies(names)
-        if plan.config.figure:
-            shape = plan.level_shape(corner_level(plan.shape) + 1)
-            for index, name in enumerate(names):
-                for half, side in enumerate(("on", "off")):
-                    view = self._view(self._at("enclosed"), 2 * index + half, shape)
-                    named[f"enclosed/{name}/{side}"] = view
-        return named
-
-    def _whitened_energies(self, planes: list[str]) -> dict[str, np.ndarray]:
-        """Views of the decorrelated planes' energies, at their levels and at level 4."""
-        plan, named = self.layout.plan, {}
-        measures = int(self._at("measures")) - self.first
-        for index in range(len(planes) * len(ORIENTATIONS)):
-            plane, theta = divmod(index, len(ORIENTATIONS))
-            key = f"{planes[plane]}/{ORIENTATIONS[theta]}"
-            for scale in range(SCALES):
-                level = FIRST_LEVEL + scale
-                at, place = self._at("energies")[level], index * SCALES + scale
-                named[f"whitened/{key}/{level}"] = self._view(at, index, plan.level_shape(level))
-                named[f"scale/{key}/{level}"] = self._view(
-                    self._at("scales"), place, plan.map_shape
-                )
-            start = measures + 2 * (1 + index) * MEASURE
-            doubles = self.arena[start : start + 2 * MEASURE].view(np.float64)
-            named[f"statistics/{key}"] = doubles.reshape(SCALES, -1)
-        return named
-
-    def figure(self) -> tuple[np.ndarray, np.ndarray]:
-        """Views of how enclosed each place is, and of where corners are, at level 4."""
-        start, shape = self._at("figures"), self.layout.plan.map_shape
-        return self._view(start, 4, shape), self._view(start, 5, shape)
-
-    def sum(self, index: int) -> np.ndarray:
-        """A view of a feature's sum, or (after the features) a conspicuity map."""
-        return self._view(self._at("sums"), index, self.layout.plan.map_shape)
-
-    def normed_sum(self, index: int) -> tuple[np.ndarray, float, float]:
-        """What N left of a sum: a view, and the scale and offset that apply to it."""
-        rewritten = self.layout.plan.config.normalisation is Normalisation.ITERATIVE
-        plane = self.sum(index + SUMS * rewritten)
-        return plane, *self._affine(FEATURES * SLOTS * self.halves + index)
-
-    def _affine(self, index: int) -> tuple[float, float]:
-        start = self._at("stats") - self.first + 2 * index
-        return self.arena[start], self.arena[start + 1]
-
-    def _at(self, field: str) -> Any:
-        return self.layout.geometry[field]
-
-    def _view(self, start: int, index: int, shape: tuple[int, int]) -> np.ndarray:
-        size = shape[0] * shape[1]
-        start = int(start) - self.first + index * size
-        return self.arena[start : start + size].reshape(shape)
 
 
 def make_layout(plan: Plan) -> Layout:
@@ -255,94 +85,27 @@ def make_layout(plan: Plan) -> Layout:
     """
     config = plan.config
     geometry = np.zeros(1, GEOMETRY)[0]
-    tables, arena = _Places(), _Places()
-    own = config.own_pyramid
-    corners = corner_level(plan.shape)
-    whitened = config.has(Channel.WHITENED)
-    scales = range(FIRST_LEVEL, FIRST_LEVEL + SCALES)  # levels whose energies are whitened
-    decorrelated = {*scales} if whitened else set()
-    if config.figure:
-        decorrelated.add(corners + 1)
-    blocks = 0
-    for level in range(LEVELS):
-        height, width = plan.level_shape(level)
-        geometry["height"][level], geometry["width"][level] = height, width
-        geometry["first_block"][level] = blocks
-        geometry["whitened"][level] = -1
-        if not FIRST_LEVEL <= level <= plan.top_level:
-            continue
-        geometry["planes"][level] = arena.take(height * width * plan.stored_planes)
-        if level in decorrelated:
-            geometry["whitened"][level] = arena.take(height * width * PLANES)
-        if whitened and level in scales:
-            geometry["energies"][level] = arena.take(height * width * ENERGIES)
-        rows, columns = ENERGY_TILE
-        blocks += -(-height // rows) * -(-width // columns)
-        fade = 5 if config.border_attenuation else 0
-        for axis, n in enumerate((height, width)):
-            inverse = 1 / inside_sum(n, BINOMIAL_9)
-            filters = np.stack([inverse, inverse * attenuation(n, fade)])
-            geometry["filters"][level, axis] = tables.put(filters)
-    geometry["first_block"][plan.top_level + 1 :] = blocks
-
-    reduction = BINOMIAL_9 if config.reduction_taps == 9 else BINOMIAL_5
-    for kind, taps, inputs in (
-        (0, BINOMIAL_5, range(plan.top_level)),
-        (1, BINOMIAL_9, range(plan.top_level) if own else ()),
-        (2, reduction, range(CENTRE_LEVELS[0], MAP_LEVEL)),
-        (3, reduction, range(CENTRE_LEVELS[0], MAP_LEVEL)),
-    ):
-        for level in inputs:
-            shape = plan.level_shape(level)
-            width_of_fade = max(shape) // 20 if config.border_attenuation and kind == 2 else 0
-            for axis, n in enumerate(shape):
-                weights = halving_weights(n, taps, config.phase)
-                weights = weights * _faded(attenuation(n, width_of_fade), weights.shape)
-                geometry["steps"][kind, level, axis] = tables.put(weights)
-
-    fade = max(plan.map_shape) // 20 if config.border_attenuation else 0
-    for axis, n in enumerate(plan.map_shape):
-        geometry["fade"][axis] = tables.put(attenuation(n, fade))
-    if config.normalisation is Normalisation.ITERATIVE:
-        side = max(plan.map_shape)
-        for index, (amplitude, sigma) in enumerate(((0.5, 0.02 * side), (1.5, 0.25 * side))):
-            kernel, by_row, by_column = _gaussian(amplitude, sigma, plan.map_shape)
-            geometry["gauss"][index] = tables.put(np.concatenate([kernel, by_row, by_column]))
-            geometry["reach"][index] = len(kernel) - 1
+    tables, arena = Allocator(), Allocator()
+    _place_levels(plan, geometry, tables, arena)
+    for step in plan.steps():
+        for axis, (n, fade) in enumerate(zip(plan.level_shape(step.level), step.fade, strict=True)):
+            weights = downsampling_weights(n, step.taps, config.phase)
+            at = 2 * np.arange(len(weights))[:, None] - len(step.taps) // 2
+            faded = fade[np.clip(at + np.arange(len(step.taps) + 1), 0, n - 1)]
+            kind = STEP_KINDS.index(step.kind)
+            geometry["steps"][kind, step.level, axis] = tables.put(weights * faded)
+    geometry["map_fade"] = [tables.put(fade) for fade in plan.map_fade()]
+    if config.has(Channel.WHITENED):
+        geometry["whitened_fade"] = [tables.put(fade) for fade in plan.map_fade(always=True)]
+    if plan.rewrites_maps:
+        gaussians = gaussian_tables(plan.map_shape)
+        geometry["gaussians"] = [tables.put(*gaussian) for gaussian in gaussians]
+        geometry["reach"] = [len(kernel) - 1 for kernel, _, _ in gaussians]
     linear = {}
     if config.linear:
         for name, full in (("uint8", 255), ("uint16", 65535)):
             linear[name] = tables.put(linear_light(np.arange(full + 1) / full))
-
-    halves = 2 if config.split_cs else 1
-    size = plan.map_shape[0] * plan.map_shape[1]
-    rewritten = config.normalisation is Normalisation.ITERATIVE
-    geometry["pairs"] = sum(1 << slot(*pair) for pair in plan.pairs)
-    geometry["top"] = plan.top_level
-    geometry["own"], geometry["before"] = plan.own_plane, plan.before_plane
-    geometry["corners"] = corners
-    if config.figure:
-        height, width = plan.level_shape(corners + 1)
-        geometry["enclosed"] = arena.take(2 * PLANES * height * width)
-    if whitened:
-        for axis, n in enumerate(plan.map_shape):
-            geometry["border"][axis] = tables.put(attenuation(n, max(plan.map_shape) // 20))
-        height, width = plan.map_shape
-        geometry["scales"] = arena.take(ENERGIES * SCALES * height * width)
-    geometry["maps"] = arena.take(plan.stored_features * SLOTS * halves * size)
-    geometry["sums"] = arena.take(SUMS * size * (1 + rewritten))
-    geometry["stats"] = arena.take(2 * (FEATURES * SLOTS * halves + SUMS))
-    geometry["figures"] = arena.take(FIGURE_MAPS * size * config.figure)
-    geometry["found"] = arena.take(FOUND)
-    geometry["counters"] = arena.take(COUNTERS)
-    geometry["partials"] = arena.take(3 * SCAN_BLOCKS)
-    scratch = 3 * size * (FEATURES * SLOTS + SUMS) if rewritten else 0
-    geometry["scratch"] = arena.take(scratch)
-    doubles = MEASURES * MEASURE * (2 + MEASURE_BLOCKS)
-    geometry["measures"] = arena.take(2 * doubles * config.whitens)
-    geometry["whiteners"] = arena.take(MEASURES * WHITENER * config.whitens)
-    smooths = config.smoothing is not Smoothing.NONE
-    geometry["held"] = arena.take(2 * size * smooths)
+    _place_maps(plan, geometry, arena)
     height, width = plan.shape
     if arena.size > LIMIT or 3 * height * width > LIMIT:
         raise ValueError(
@@ -350,50 +113,83 @@ def make_layout(plan: Plan) -> Layout:
             'elements. Shrink it, or use backend="cpu"'
         )
     geometry["frame"] = arena.size
-    geometry["hue"] = config.hue_threshold * HUE_TOLERANCE
-    geometry["motion"] = config.motion_threshold
+    _set_numbers(plan, geometry)
+    return Layout(plan, geometry, tables.array(), linear)
+
+
+def _place_levels(plan: Plan, geometry: Any, tables: Allocator, arena: Allocator) -> None:
+    """Sizes of levels, planes of each, and orientation's filters and tiles."""
+    config, decorrelated = plan.config, len(plan.whitened_planes())
+    scales = range(plan.finest_level, plan.finest_level + SCALES) if _has_energies(plan) else ()
+    tiles = 0
+    for level in range(LEVELS):
+        height, width = plan.level_shape(level)
+        geometry["height"][level], geometry["width"][level] = height, width
+        geometry["first_tile"][level] = tiles
+        geometry["whitened"][level] = -1
+        if level not in plan.levels:
+            continue
+        size = height * width
+        geometry["planes"][level] = arena.take(size * len(plan.planes))
+        if level in scales or (config.figure and level == plan.corner_level + 1):
+            geometry["whitened"][level] = arena.take(size * decorrelated)
+        if level in scales:
+            geometry["energies"][level] = arena.take(size * ENERGIES)
+        tiles += -(-height // TILE_ROWS) * -(-width // TILE_COLUMNS)
+        filters = plan.orientation_filters(level)
+        geometry["filters"][level] = [tables.put(*by_axis) for by_axis in filters]
+    geometry["first_tile"][plan.top_level + 1 :] = tiles
+
+
+def _place_maps(plan: Plan, geometry: Any, arena: Allocator) -> None:
+    """Maps at their level, and what is found on the way to them."""
+    config = plan.config
+    rows, columns = plan.level_shape(plan.corner_level + 1)
+    size, sums = plan.map_shape[0] * plan.map_shape[1], len(plan.sums)
+    pairs = plan.map_count // plan.halves
+    sets = SIZES["STATISTICS"]
+    smooths = config.smoothing is not Smoothing.NONE
+    for name, floats in {
+        "surroundedness": 2 * len(plan.whitened_planes()) * rows * columns * config.figure,
+        "scales": ENERGIES * SCALES * size * _has_energies(plan),
+        "maps": plan.map_count * size,
+        "sums": sums * size * (1 + plan.rewrites_maps),
+        "affines": 2 * plan.map_count,
+        "sum_affines": 2 * sums,
+        "figure_maps": FIGURE_MAPS * size * config.figure,
+        "found": FOUND.itemsize // 4,
+        "counters": COUNTERS.itemsize // 4,
+        "partials": 4 * SCAN_BLOCKS,
+        "scratch": 3 * size * pairs * plan.rewrites_maps,
+        "sum_scratch": 3 * size * sums * plan.rewrites_maps,
+        "statistics": 2 * sets * STATISTIC_SIZE * (2 + MEASURE_BLOCKS) * config.whitens,
+        "whiteners": sets * WHITENER_SIZE * config.whitens,
+        "smoothed": 2 * size * smooths,
+    }.items():
+        geometry[name] = arena.take(floats)
+
+
+def _set_numbers(plan: Plan, geometry: Any) -> None:
+    """What is neither a size nor an offset."""
+    config, planes, sources = plan.config, plan.planes, plan.whitened_planes()
+    signals = {feature.name: feature.signal.value for feature in FEATURES}
+    previous = "previous_intensity"
+    geometry["top_level"] = plan.top_level
+    geometry["pairs"] = sum(1 << plan.slot(*pair) for pair in plan.pairs)
+    geometry["conspicuity"] = len(plan.features)
+    geometry["saliency"] = plan.sums.index("saliency")
+    geometry["previous_intensity"] = planes.index(previous) if previous in planes else -1
+    if config.whitens:
+        geometry["whitened_source"] = [planes.index(name) for name in sources]
+        geometry["whitened_signal"] = [signals[name] for name in sources]
+    geometry["corner_level"] = plan.corner_level
+    geometry["hue_threshold"] = config.hue_threshold * HUE_TOLERANCE
+    geometry["motion_threshold"] = config.motion_threshold
     geometry["waves"] = _waves(config)
-    return Layout(plan, geometry, tables.array(), halves, linear)
 
 
-def geometry_for(held: Layout, dtype: str, channels: int, past: bool) -> np.ndarray:
-    """The geometry for one kind of frame, with one before it or not: an array of one element, as
-    kernels take it by value.
-    """
-    config = held.plan.config
-    geometry = np.array([held.geometry])
-    weights = config.channel_weights(colour=channels == 3, past=past)
-    features = held.plan.features_of(colour=channels == 3, past=past)
-    numbers = [EVERY_FEATURE.index(feature) for feature in features]
-    numbers += [FEATURES] * (Channel.WHITENED in weights)
-    geometry["features"][0, : len(numbers)] = numbers
-    for index, channel in enumerate(Channel):
-        count = sum(each == channel for _, each in features)
-        geometry["count"][0, index] = count or (channel in weights)
-        geometry["weight"][0, index] = weights.get(channel, 0.0)
-    integers = dtype != "float32"
-    geometry["full"] = np.iinfo(dtype).max if integers and not config.linear else 1.0
-    geometry["linear"] = held.linear_tables.get(dtype, 0)
-    return geometry
-
-
-def _faded(fade: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The fade of the samples that each output's weights are of."""
-    count, taps = shape
-    at = 2 * np.arange(count)[:, None] - (taps // 2 - 1) + np.arange(taps)
-    return fade[np.clip(at, 0, len(fade) - 1)]
-
-
-def _gaussian(amplitude: float, sigma: float, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Half a 1-D Gaussian cut at 1 %, and its full sum over that inside, by row and by column."""
-    half = int(sigma * np.sqrt(-2 * np.log(0.01)))
-    cap = max(0, min(shape) // 2 - 1)  # 0 means no cap
-    half = min(half, cap) if cap else half
-    i = np.arange(half + 1)
-    kernel = amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(i**2) / (2 * sigma**2))
-    whole = np.concatenate([kernel[:0:-1], kernel])
-    inside = (np.convolve(np.ones(n), whole)[half:][:n] for n in shape)
-    return kernel, *(whole.sum() / each for each in inside)
+def _has_energies(plan: Plan) -> bool:
+    return plan.config.has(Channel.WHITENED)
 
 
 def _waves(config: Config) -> np.ndarray:
@@ -402,3 +198,144 @@ def _waves(config: Config) -> np.ndarray:
     numbers = config.wavenumber * np.array([1, np.sqrt(0.5)])[:, None, None]
     waves = np.concatenate([np.cos(numbers * at), np.sin(numbers * at)], axis=1)
     return waves * BINOMIAL_9[4:]
+
+
+# --- the features of a frame -------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """A feature that is computed, or a channel without any, as kernels know it by number."""
+
+    channel: int
+    feature: int = -1
+    plane: int = -1
+    signal: int = Signal.ONE.value
+    rectified: bool = False
+    normalised_again: bool = False
+
+
+def rows(plan: Plan, *, colour: bool, past: bool) -> list[Row]:
+    """The rows of a frame: features first, those of a channel next to each other."""
+    channels = list(Channel)
+    present = plan.features_of(colour=colour, past=past)
+    rectified = plan.config.orientation_contrast is Contrast.RECTIFIED
+    found = [
+        Row(
+            channels.index(feature.channel),
+            plan.features.index(feature),
+            plan.planes.index(feature.name),
+            feature.signal.value,
+            feature.rectifiable and rectified,
+            plan.normalised_again(feature),
+        )
+        for feature in sorted(present, key=lambda feature: channels.index(feature.channel))
+    ]
+    weights = plan.config.channel_weights(colour=colour, past=past)
+    empty = weights.keys() - {feature.channel for feature in present}
+    return found + [Row(channels.index(channel)) for channel in channels if channel in empty]
+
+
+def geometry_for(layout: Layout, format_: FrameFormat, past: bool) -> np.ndarray:
+    """The geometry for frames of one format, with one before them or not: an array of one element,
+    as kernels take it by value.
+    """
+    plan, config = layout.plan, layout.plan.config
+    geometry = np.array([layout.geometry])
+    numbered = list(enumerate(rows(plan, colour=format_.colour, past=past)))
+    for number, row in numbered:
+        for field, value in row._asdict().items():
+            geometry[field][0, number] = value
+    weights = config.channel_weights(colour=format_.colour, past=past)
+    for index, channel in enumerate(Channel):
+        its_rows = [number for number, row in numbered if row.channel == index]
+        geometry["first_row"][0, index] = min(its_rows, default=0)
+        geometry["row_count"][0, index] = len(its_rows)
+        geometry["weight"][0, index] = weights.get(channel, 0.0)
+    geometry["channel_count"] = len(weights)
+    integers = format_.dtype != "float32"
+    geometry["full"] = np.iinfo(format_.dtype).max if integers and not config.linear else 1.0
+    geometry["linear"] = layout.linear_tables.get(format_.dtype, 0)
+    return geometry
+
+
+# --- what the buffers hold ---------------------------------------------------------------------
+
+
+@dataclass
+class FrameBuffers:
+    """Host views of one frame's part of the arena: see `ittisal.trace.Buffers`."""
+
+    layout: Layout
+    read: Callable[[int, int], np.ndarray]  # floats of the arena from an offset on, on the host
+
+    def plane(self, name: str, level: int) -> np.ndarray:
+        """One of `Plan.planes` at one level."""
+        plan = self.layout.plan
+        shape = plan.level_shape(level)
+        return self._view(self._at("planes")[level], plan.planes.index(name), shape)
+
+    def map(self, index: int) -> np.ndarray:
+        """A centre-surround map, by `Plan.map_index`."""
+        return self._map("maps", index)
+
+    def map_affine(self, index: int) -> tuple[float, float]:
+        """Scale and offset that N gave it."""
+        return self._affine("affines", index)
+
+    def sum(self, name: str) -> np.ndarray:
+        """One of `Plan.sums`."""
+        return self._map("sums", self.layout.plan.sums.index(name))
+
+    def normalised_sum(self, name: str) -> tuple[np.ndarray, float, float]:
+        """What N left of a sum: a map, and the scale and offset that apply to it."""
+        plan = self.layout.plan
+        index = plan.sums.index(name)
+        left = self._map("sums", index + len(plan.sums) * plan.rewrites_maps)
+        return left, *self._affine("sum_affines", index)
+
+    def figure(self) -> tuple[np.ndarray, np.ndarray]:
+        """Surroundedness and corners, at the map's level."""
+        return self._map("figure_maps", SURROUNDEDNESS), self._map("figure_maps", CORNERS)
+
+    def whitening(self, *, colour: bool) -> dict[str, np.ndarray]:
+        """Statistics, decorrelated planes and what is made of them, by the reference's names."""
+        plan, names = self.layout.plan, self.layout.plan.whitened_planes(colour=colour)
+        named = {"statistics/planes": self._statistics(0, len(names))}
+        for level, first in enumerate(self._at("whitened")):
+            for index, name in enumerate(names if first >= 0 else ()):
+                view = self._view(first, index, plan.level_shape(level))
+                named[f"whitened/{name}/{level}"] = view
+        oriented = [f"{name}/{theta}" for name in names for theta in ORIENTATIONS]
+        for index, key in enumerate(oriented if _has_energies(plan) else ()):
+            for scale in range(SCALES):
+                level = plan.finest_level + scale
+                at = self._at("energies")[level]
+                named[f"whitened/{key}/{level}"] = self._view(at, index, plan.level_shape(level))
+                named[f"scale/{key}/{level}"] = self._map("scales", index * SCALES + scale)
+            named[f"statistics/{key}"] = self._statistics(1 + index, SCALES)
+        if plan.config.figure:
+            shape = plan.level_shape(plan.corner_level + 1)
+            for index, name in enumerate(names):
+                for half, side in enumerate(("on", "off")):
+                    view = self._view(self._at("surroundedness"), 2 * index + half, shape)
+                    named[f"surroundedness/{name}/{side}"] = view
+        return named
+
+    def _statistics(self, index: int, maps: int) -> np.ndarray:
+        """Means and covariances of so many maps."""
+        start = int(self._at("statistics")) + 2 * index * STATISTIC_SIZE
+        return self.read(start, 2 * maps * (1 + maps)).view(np.float64).reshape(maps, -1)
+
+    def _map(self, field: str, index: int) -> np.ndarray:
+        return self._view(self._at(field), index, self.layout.plan.map_shape)
+
+    def _affine(self, field: str, index: int) -> tuple[float, float]:
+        scale, offset = self.read(int(self._at(field)) + 2 * index, 2)
+        return scale, offset
+
+    def _at(self, field: str) -> Any:
+        return self.layout.geometry[field]
+
+    def _view(self, start: int, index: int, shape: tuple[int, int]) -> np.ndarray:
+        size = shape[0] * shape[1]
+        return self.read(int(start) + index * size, size).reshape(shape)

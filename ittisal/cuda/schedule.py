@@ -1,22 +1,26 @@
-"""Which kernels run for a frame, in which order and how many blocks of each. Knows no device."""
+"""Which kernels run for a frame, and how many blocks of each. Knows no device.
+
+The order of the stages is `ittisal.pipeline`'s.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from ..config import MAP_LEVEL, ORIENTATIONS, Channel
-from ..plan import SLOTS, corner_level
-from .layout import FIGURE_MAPS, FIRST_LEVEL, MEASURE_BLOCKS, SCALES, SCAN_BLOCKS, Layout
-from .variant import has_colour
+from .. import pipeline
+from ..config import Channel
+from ..features import FEATURES, ORIENTATIONS
+from ..pipeline import FrameFormat
+from ..plan import SCALES, SLOTS
+from .layout import CORNERS, MEASURE_BLOCKS, SCAN_BLOCKS, Layout, rows
+from .variant import COLUMNS, MAX_ROWS, THREADS
 
-# As in kernels/common.cuh.
-THREADS = 256
-COLUMNS = 128  # threads of a block that halves: one column of samples each
-ROWS = (16, 8, 4)  # of outputs that such a block makes: fewer if there would be few blocks
+ROWS = (16, 8, 4)  # of outputs that a block makes: fewer if there would be few blocks
 ENOUGH = 512  # blocks: some four per multiprocessor of a large GPU
-MAX_ROWS = 8  # that a tile of the pyramid has
 ADDED_PER_BLOCK = 8192  # samples of a map
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 MOST_DOWN = 65535  # blocks along y, of any grid
@@ -24,7 +28,10 @@ ALONE = 16384  # a plane of so many samples is left to one block
 
 
 class Launch(NamedTuple):
-    """One kernel launch. Arguments are names of buffers, or numbers."""
+    """One kernel launch. Arguments are names of buffers, or numbers.
+
+    All kernels begin with the geometry, the tables and the arena.
+    """
 
     stage: str
     kernel: str
@@ -33,102 +40,151 @@ class Launch(NamedTuple):
     arguments: tuple[str | np.int32, ...]
 
 
-def schedule(layout: Layout, channels: int, frames: int, past: bool = True) -> tuple[Launch, ...]:
-    """The launches for `frames` frames at once, of one kind, with one before them or not.
+def schedule(
+    layout: Layout, format_: FrameFormat, frames: int, past: bool = True
+) -> tuple[Launch, ...]:
+    """The launches for `frames` frames at once, of one format, with one before them or not.
 
     The first one alone takes what differs from frame to frame, and leaves it for the others.
     """
-    plan, config = layout.plan, layout.plan.config
-    own, whitened = config.own_pyramid, config.has(Channel.WHITENED)
-    features = len(plan.features_of(colour=channels == 3, past=past))
-    decorrelated = 3 if has_colour(config, channels) else 1
-    planes = decorrelated + config.has(Channel.FLICKER)
-    launches: list[Launch] = []
+    stages = Schedule(layout, format_, frames, past)
+    return pipeline.schedule(stages, layout.plan, colour=format_.colour, past=past)
 
-    def launch(
-        stage: str, kernel: str, grid: tuple[int, int], block: int, *arguments: str | np.int32
-    ) -> None:
-        launches.append(Launch(stage, kernel, (*grid, frames), block, ("geometry", *arguments)))
 
-    def bring(stage: str, kernel: str, finest: int, maps: int) -> None:
-        """Maps of levels from the finest on to level 4: tiles are widest for the coarsest."""
-        width = _outputs(config.reduction_taps, max(MAP_LEVEL - finest, 0))
-        rows, down, across = _tiles(plan.map_shape, width, maps * frames)
-        launch(stage, kernel, (down * across, maps), COLUMNS, "tables", "arena", np.int32(rows))
+class Schedule:
+    """The launches of each stage, by a method of its name."""
 
-    height, width = plan.shape
-    blocks = min(SCAN_BLOCKS, _ceil(height * width, THREADS * SCANNED_PER_THREAD))
-    launch(
-        "opponency",
-        "brightest",
-        (blocks, 1),
-        THREADS,
-        *("tables", "frames", "maps", "call", "arena", "keep", "share", "renewal", "mode"),
-    )
-    for kernel, taps in (("opponency", 5), ("opponency_own", 9))[: 1 + own]:
-        rows, down, across = _tiles(plan.level_shape(FIRST_LEVEL), _outputs(taps, 2), frames)
-        buffers = ("tables", "call", "arena", *(("background",) if taps == 5 else ()))
-        launch("opponency", kernel, (across, down), COLUMNS, *buffers, np.int32(rows))
+    def __init__(self, layout: Layout, format_: FrameFormat, frames: int, past: bool) -> None:
+        self.layout, self.frames = layout, frames
+        self.plan, self.config = layout.plan, layout.plan.config
+        self.rows = rows(self.plan, colour=format_.colour, past=past)
+        self.features = sum(row.feature >= 0 for row in self.rows)
+        self.pixel_planes = len(self.plan.pixel_planes(colour=format_.colour))
+        self.whitened_planes = len(self.plan.whitened_planes(colour=format_.colour))
+        self.size = math.prod(self.plan.map_shape)
+        self.parts = _ceil(self.size, ADDED_PER_BLOCK)
+        self.all_tiles = int(layout.geometry["first_tile"][-1])
 
-    level, finish = FIRST_LEVEL, False
-    while not finish:
-        rest = plan.level_shape(level + 2)
-        finish = level + 2 >= plan.top_level or rest[0] * rest[1] <= ALONE
-        # Tiles of two steps have to cover the level between them too, to its last odd row.
-        height, width = plan.level_shape(level + 1)
-        halved = _ceil(height, 2), _ceil(width, 2)
-        for kernel, taps, count in (("pyramid", 5, planes), ("pyramid_own", 9, 1))[: 1 + own]:
-            width = _outputs(taps, 2)
-            rows, down, across = _tiles(halved, width, count * frames, most=MAX_ROWS)
-            numbers = np.int32(level), np.int32(finish), np.int32(rows)
-            launch("pyramid", kernel, (down * across, count), COLUMNS, "tables", "arena", *numbers)
-        level += 2
+    def opponency(self) -> Iterator[Launch]:
+        """The frame to the finest level of its planes."""
+        height, width = self.plan.shape
+        blocks = min(SCAN_BLOCKS, _ceil(height * width, THREADS * SCANNED_PER_THREAD))
+        timing = ("flicker_decay", "smoothing_factor", "statistics_factor", "mode")
+        yield self._launch("opponency", "scan", blocks, THREADS, "frames", "maps", "call", *timing)
+        finest = self.plan.finest_level
+        for kernel, taps in self._pyramids("opponency"):
+            width = _outputs(taps, finest)
+            high, down, across = _tiles(self.plan.level_shape(finest), width, self.frames)
+            given: tuple[str | int, ...] = ("background", high)
+            if taps == 9:
+                given = high, self._plane("orientation_pyramid")
+            yield self._launch("opponency", kernel, (across, down), COLUMNS, "call", *given)
 
-    blocks = int(layout.geometry["first_block"][-1])
-    if config.has(Channel.ORIENTATION):
-        given = "tables", "arena", np.int32(False)
-        launch("orientation", "orientation", (blocks, 1), COLUMNS, *given)
-    if config.has(Channel.MOTION) and past:
-        launch("motion", "motion", (blocks, 1), COLUMNS, "arena")
-    taps = config.reduction_taps
-    size = plan.map_shape[0] * plan.map_shape[1]
-    if config.whitens:
-        measuring = min(MEASURE_BLOCKS, _ceil(size, 2 * THREADS))
-        launch("whiten", "plane_statistics", (measuring, 1), THREADS, "arena")
-        largest = max(
-            int(np.prod(plan.level_shape(level)))
-            for level, first in enumerate(layout.geometry["whitened"])
-            if first >= 0
-        )
-        launch("whiten", "whiten", (_ceil(largest, THREADS), 1), THREADS, "arena")
-    if whitened:
-        energies = decorrelated * len(ORIENTATIONS)
-        tiles = int(layout.geometry["first_block"][FIRST_LEVEL + SCALES])
-        given = "tables", "arena", np.int32(True)
-        launch("whiten", "orientation", (tiles, decorrelated), COLUMNS, *given)
-        bring("whiten", "bring_scales", FIRST_LEVEL, energies * SCALES)
-        launch("whiten", "scale_statistics", (measuring, energies), THREADS, "arena")
-        launch("whiten", "unlikeness", (_ceil(size, THREADS), 1), THREADS, "tables", "arena")
-    if config.figure:
-        level = corner_level(plan.shape)
-        height, width = plan.level_shape(level + 1)
-        block = threads_per_map(height * width)
-        launch("figure", "flood", (2 * decorrelated, 1), block, "arena")
-        bring("figure", "bring_figures", level, FIGURE_MAPS - 1)
-        blocks = _ceil(size, ADDED_PER_BLOCK)
-        launch("figure", "corners", (blocks, 1), threads_per_map(size), "arena")
-    widths = _outputs(taps, 2), _outputs(taps, 1), COLUMNS  # of tiles of centre levels 2, 3, 4
-    block = threads_per_map(size)
-    if features:
-        rows, _, _ = _tiles(plan.map_shape, widths[0], features * frames)
-        tiles = sum(_ceil(plan.map_shape[0], rows) * _ceil(plan.map_shape[1], n) for n in widths)
-        given = "tables", "arena", np.int32(rows)
-        launch("centre_surround", "centre_surround", (tiles, features), COLUMNS, *given)
-        launch("normalise", "normalise", (SLOTS, features), block, "tables", "arena")
-    parts = _ceil(size, ADDED_PER_BLOCK)
-    joined = parts, features + whitened
-    launch("combine", "combine", joined, block, "tables", "call", "arena")
-    return tuple(launches)
+    def pyramid(self) -> Iterator[Launch]:
+        """The coarser levels, by two steps of tiles, or alone where little is left."""
+        plan, level, finish = self.plan, self.plan.finest_level, False
+        while not finish:
+            rest = plan.level_shape(level + 2)
+            finish = level + 2 >= plan.top_level or rest[0] * rest[1] <= ALONE
+            # Tiles of two steps have to cover the level between them too, to its last odd row.
+            height, width = plan.level_shape(level + 1)
+            halved = _ceil(height, 2), _ceil(width, 2)
+            for kernel, taps in self._pyramids("pyramid"):
+                count, first = self.pixel_planes, 0
+                if taps == 9:
+                    count, first = 1, self._plane("orientation_pyramid")
+                copies, width = count * self.frames, _outputs(taps, 2)
+                high, down, across = _tiles(halved, width, copies, most=MAX_ROWS)
+                grid, numbers = (down * across, count), (first, level, finish, high)
+                yield self._launch("pyramid", kernel, grid, COLUMNS, *numbers)
+            level += 2
+
+    def orientation(self) -> Iterator[Launch]:
+        """Oriented energies of every level."""
+        source = "orientation_pyramid" if self.config.has_orientation_pyramid else "intensity"
+        planes = self._plane(source), self._first_plane("orientation")
+        yield self._launch("orientation", "orientation", self.all_tiles, COLUMNS, *planes)
+
+    def motion(self) -> Iterator[Launch]:
+        """Responses of every level."""
+        yield self._launch("motion", "motion", self.all_tiles, COLUMNS, self._first_plane("motion"))
+
+    def whiten(self) -> Iterator[Launch]:
+        """The decorrelated planes, and the channel that they make."""
+        plan, geometry = self.plan, self.layout.geometry
+        measuring = min(MEASURE_BLOCKS, _ceil(self.size, 2 * THREADS))
+        yield self._launch("whiten", "plane_statistics", measuring, THREADS)
+        levels = [level for level, first in enumerate(geometry["whitened"]) if first >= 0]
+        largest = max(math.prod(plan.level_shape(level)) for level in levels)
+        yield self._launch("whiten", "whiten", _ceil(largest, THREADS), THREADS)
+        if self.config.has(Channel.WHITENED):
+            energies, finest = self.whitened_planes * len(ORIENTATIONS), plan.finest_level
+            tiles = int(geometry["first_tile"][finest + SCALES]), self.whitened_planes
+            yield self._launch("whiten", "orientation", tiles, COLUMNS, -1, -1)
+            yield self._resample("whiten", "resample_energies", finest, energies * SCALES)
+            yield self._launch("whiten", "energy_statistics", (measuring, energies), THREADS)
+            number = plan.sums.index(f"conspicuity/{Channel.WHITENED}")
+            yield self._launch("whiten", "mahalanobis", _ceil(self.size, THREADS), THREADS, number)
+
+    def figure(self) -> Iterator[Launch]:
+        """Surroundedness and corners."""
+        level, oriented = self.plan.corner_level, self._first_plane("orientation")
+        block = threads_per_map(math.prod(self.plan.level_shape(level + 1)))
+        yield self._launch("figure", "reconstruct", 2 * self.whitened_planes, block)
+        yield self._resample("figure", "resample_figure", level, CORNERS, oriented)
+        yield self._launch("figure", "corners", self.parts, threads_per_map(self.size))
+
+    def centre_surround(self) -> Iterator[Launch]:
+        """Tiles of the maps of all features and centre levels."""
+        plan, levels = self.plan, self.plan.centre_levels
+        widths = [_outputs(self.config.reduction_taps, plan.map_level - c) for c in levels]
+        high, down, _ = _tiles(plan.map_shape, widths[0], self.features * self.frames)
+        tiles = sum(down * _ceil(plan.map_shape[1], width) for width in widths)
+        grid = tiles, self.features
+        yield self._launch("centre_surround", "centre_surround", grid, COLUMNS, high)
+
+    def normalise(self) -> Iterator[Launch]:
+        """One block per map."""
+        grid = SLOTS, self.features
+        yield self._launch("normalise", "normalise", grid, threads_per_map(self.size))
+
+    def combine(self) -> Iterator[Launch]:
+        """A few blocks per feature."""
+        grid = self.parts, len(self.rows)
+        yield self._launch("combine", "combine", grid, threads_per_map(self.size), "call")
+
+    def upsample(self) -> Launch:
+        """The map at the frame's size: no stage, since few want it."""
+        height, width = self.plan.shape
+        grid = _ceil(width, THREADS), min(height, MOST_DOWN)
+        return self._launch("upsample", "upsample", grid, THREADS, "maps", "out")
+
+    def _pyramids(self, kernel: str) -> list[tuple[str, int]]:
+        """A kernel's names for the pyramids that there are, and their taps."""
+        both = [(kernel, 5), (f"{kernel}_orientation", 9)]
+        return both[: 1 + self.config.has_orientation_pyramid]
+
+    def _plane(self, name: str) -> int:
+        return self.plan.planes.index(name)
+
+    def _first_plane(self, stage: str) -> int:
+        """Number of the first of the planes that a stage makes."""
+        return self._plane(next(feature.name for feature in FEATURES if feature.stage == stage))
+
+    def _resample(self, stage: str, kernel: str, finest: int, maps: int, *numbers: int) -> Launch:
+        """Maps of levels from the finest on to the map's: tiles are widest for the coarsest."""
+        steps = max(self.plan.map_level - finest, 0)
+        width = _outputs(self.config.reduction_taps, steps)
+        high, down, across = _tiles(self.plan.map_shape, width, maps * self.frames)
+        return self._launch(stage, kernel, (down * across, maps), COLUMNS, high, *numbers)
+
+    def _launch(
+        self, stage: str, kernel: str, grid: int | tuple[int, int], block: int, *given: str | int
+    ) -> Launch:
+        across, down = grid if isinstance(grid, tuple) else (grid, 1)
+        others = (each if isinstance(each, str) else np.int32(each) for each in given)
+        arguments = ("geometry", "tables", "arena", *others)
+        return Launch(stage, kernel, (across, down, self.frames), block, arguments)
 
 
 def threads_per_map(size: int) -> int:
@@ -139,13 +195,8 @@ def threads_per_map(size: int) -> int:
     return 1024
 
 
-def enlarge_grid(shape: tuple[int, int], frames: int) -> tuple[int, int, int]:
-    """Blocks of `enlarge` for maps at the frames' size."""
-    return _ceil(shape[1], THREADS), min(shape[0], MOST_DOWN), frames
-
-
 def _outputs(taps: int, steps: int) -> int:
-    """Outputs across that a block makes of its columns in one or two halvings."""
+    """Outputs across that a block makes of its columns in up to two steps."""
     width = COLUMNS
     for _ in range(steps):
         width = (width - taps + 1) // 2
@@ -157,10 +208,10 @@ def _tiles(
 ) -> tuple[int, int, int]:
     """Rows of a tile that is `width` wide, and how many tiles cover a shape, down and across."""
     across = _ceil(shape[1], width)
-    for rows in (n for n in ROWS if n <= most):
-        if _ceil(shape[0], rows) * across * copies >= ENOUGH:
+    for high in (n for n in ROWS if n <= most):
+        if _ceil(shape[0], high) * across * copies >= ENOUGH:
             break
-    return rows, _ceil(shape[0], rows), across
+    return high, _ceil(shape[0], high), across
 
 
 def _ceil(a: int, b: int) -> int:

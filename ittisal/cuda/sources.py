@@ -1,28 +1,34 @@
-"""The text of the CUDA kernels: where it is found, and how it is joined."""
+"""The text of the CUDA kernels: where it is found, and what is compiled together.
+
+Each `kernels/*.cu` is compiled by itself. What it includes is joined to it here, because CuPy's
+cache of compiled kernels does not see what an `#include` brings in.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..config import Channel, Config
 from ..pipeline import BackendError
+from . import structs
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 HEADER = "common.cuh"
-# What is compiled together; the groups at the same time, on several threads.
-GROUPS = (
-    ("opponency.cu", "pyramid.cu"),
-    ("orientation.cu", "motion.cu", "centre_surround.cu", "whiten.cu", "figure.cu"),
-    ("normalise.cu", "combine.cu", "enlarge.cu"),  # combine calls N
-)
-FILES = tuple(name for group in GROUPS for name in group)
 _KERNEL = re.compile(r'extern "C" __global__ void\s+__launch_bounds__\([^)]*\)\s+(\w+)\(')
+_INCLUDE = re.compile(r'#include "(.+)"')
+
+
+class Unit(NamedTuple):
+    """What is compiled at once."""
+
+    text: str
+    kernels: tuple[str, ...]  # those that are wanted of it
 
 
 def directory() -> Traversable:
@@ -50,38 +56,36 @@ def directory() -> Traversable:
 
 @lru_cache(maxsize=1)
 def read() -> dict[str, str]:
-    """Text by file name, the header first."""
-    folder = directory()
-    return {name: (folder / name).read_text(encoding="utf-8") for name in (HEADER, *FILES)}
+    """Text by file name."""
+    found = (file for file in directory().iterdir() if file.name.endswith((".cu", ".cuh")))
+    return {file.name: file.read_text(encoding="utf-8") for file in found}
 
 
-def joined(files: dict[str, str] | None = None) -> str:
-    """All files as one translation unit, in which errors still name file and line.
+def joined(name: str, files: dict[str, str] | None = None) -> str:
+    """A file with all that it includes, each once. Errors still name file and line."""
+    texts, seen = {structs.GENERATED: structs.text(), **(files or read())}, set()
 
-    Joined rather than included, because CuPy's cache of compiled kernels does not see what an
-    `#include` brings in.
-    """
-    files = files or read()
-    return "".join(f'#line 1 "{name}"\n{text}' for name, text in files.items())
+    def whole(name: str) -> str:
+        seen.add(name)
+        lines = [f'#line 1 "{name}"']
+        for number, line in enumerate(texts[name].splitlines(), 1):
+            included = _INCLUDE.match(line)
+            if included is None:
+                lines.append(line)
+            elif included[1] not in seen:
+                lines += [whole(included[1]), f'#line {number + 1} "{name}"']
+            else:
+                lines.append("")
+        return "\n".join(lines)
+
+    return whole(name) + "\n"
 
 
-def groups(files: dict[str, str]) -> list[str]:
-    """The files as a few translation units, each with the header."""
-    return [joined({name: files[name] for name in (HEADER, *group)}) for group in GROUPS]
-
-
-def kernel_names(source: str, config: Config) -> tuple[str, ...]:
-    """Names of the kernels in a source but for those that a config has no use for."""
-
-    def is_there(name: str) -> bool:
-        if name.endswith("_own"):
-            return config.own_pyramid
-        if name in ("plane_statistics", "whiten"):
-            return config.whitens
-        if name in ("bring_scales", "scale_statistics", "unlikeness"):
-            return config.has(Channel.WHITENED)
-        if name in ("flood", "bring_figures", "corners"):
-            return config.figure
-        return name != "motion" or config.has(Channel.MOTION)
-
-    return tuple(filter(is_there, _KERNEL.findall(source)))
+def units(kernels: Iterable[str], files: dict[str, str] | None = None) -> list[Unit]:
+    """The units that hold the kernels of these names."""
+    wanted, found = set(kernels), []
+    for name, text in (files or read()).items():
+        its_own = tuple(kernel for kernel in _KERNEL.findall(text) if kernel in wanted)
+        if its_own:
+            found.append(Unit(joined(name, files), its_own))
+    return found

@@ -1,76 +1,104 @@
-"""What has to be known when the kernels are compiled, as `-D` options: no kernel chooses."""
+"""What the kernels are compiled for, as `-D` options: no kernel chooses a constant."""
 
 from __future__ import annotations
 
-from ..config import (
-    Channel,
-    Config,
-    Contrast,
-    HueReference,
-    Normalisation,
-    Opponency,
-    PeakMean,
-    Phase,
-    Smoothing,
-    Upsampling,
-)
-from .layout import CALL_BYTES, GEOMETRY
+import re
+from dataclasses import fields
 
-OPPONENCIES = {
-    Opponency.ITTI: "ITTI",
-    Opponency.INVT: "INVT",
-    Opponency.WALTHER: "WALTHER",
-    Opponency.LINEAR: "UNDIVIDED",  # LINEAR is another option's name
-}
-OPERATORS = {
-    Normalisation.MAXNORM: "MAXNORM",
-    Normalisation.ITERATIVE: "ITERATIVE",
-    Normalisation.NONE: "NONE",
-}
+import numpy as np
+
+from .. import plan as model
+from ..config import DELTAS, Channel, Choice, Phase
+from ..features import FEATURES, ORIENTATIONS
+from ..pipeline import FrameFormat
+from ..plan import BINOMIAL_5, BINOMIAL_9, Plan, downsampling_weights
+from . import layout
+from .sources import Unit
+from .structs import SIZES
+
+THREADS = 256  # of a block that streams samples
+COLUMNS = 128  # of a block that downsamples: one column of samples each
+MAX_ROWS = 8  # that a tile of the pyramid has
+SHARED_SAMPLES = 11 << 10  # of a marker, where it fits in shared memory
 BITS = {"uint8": 8, "uint16": 16, "float32": 32}
+PIXEL_PLANES = ("intensity", "flicker", "red_green", "blue_yellow")
 # No product is fused with a sum but where the text says fmaf: the same bits everywhere.
 COMPILER = ("-std=c++17", "--fmad=false")  # spelt so that CuPy sees it, and adds no other
 
 
-def has_colour(config: Config, channels: int) -> bool:
-    """Whether colour is computed for frames of so many channels."""
-    return channels == 3 and config.sees_colour
+def fixed_point(plan: Plan, format_: FrameFormat) -> bool:
+    """Whether flicker's background is kept in 16-bit fixed point."""
+    return format_ == ("uint8", 3) and not plan.config.linear
 
 
-def definitions(config: Config, order: str, dtype: str, channels: int) -> dict[str, int | str]:
-    """Names and values for a config and a kind of frame; kernels/common.cuh says what they mean."""
+def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int | str]:
+    """Names and values for a plan and a format of frames.
+
+    With the numbers that modules here name in capitals, and the config's fields: PHASE_EVEN is
+    whether `phase` is EVEN, and so on.
+    """
+    config, colour = plan.config, format_.colour
+    planes = plan.pixel_planes(colour=colour)
+    numbers: dict[str, int | float] = {}
+    for module in (vars(model), vars(layout), globals()):
+        numbers |= {name: value for name, value in module.items() if name.isupper()}
+    for field in fields(config):
+        name, value = field.name.upper(), getattr(config, field.name)
+        if isinstance(value, Choice):
+            numbers |= {f"{name}_{each.name}": int(each is value) for each in type(value)}
+        elif isinstance(value, int):
+            numbers[name] = int(value)
     return {
-        "PIXEL_BITS": BITS[dtype],
-        "CHANNELS": channels,
+        **{name: value for name, value in numbers.items() if isinstance(value, int)},
+        **{name: _float(value) for name, value in numbers.items() if isinstance(value, float)},
+        "RIDGE": repr(model.RIDGE),  # a double
+        **SIZES,
+        "FINEST_LEVEL": plan.finest_level,
+        "MAP_LEVEL": plan.map_level,
+        "NEAR": DELTAS[0],  # surround less centre level
+        "FAR": DELTAS[1],
+        "ORIENTATIONS": len(ORIENTATIONS),
+        "MOST_FEATURES": max(sum(f.channel is each for f in FEATURES) for each in Channel),
+        # The frame.
+        "PIXEL_BITS": BITS[format_.dtype],  # integers, or 32: float
+        "PIXEL_CHANNELS": format_.channels,
         "BGR": int(order == "bgr"),
-        "LINEAR": int(config.linear),
-        "PLANES": 3 if has_colour(config, channels) else 1,
-        "OPPONENCY": OPPONENCIES[config.opponency],
-        "EVEN": int(config.phase is Phase.EVEN),
-        "REPLICATE": int(config.upsampling is Upsampling.REPLICATE),
-        "RECTIFIED": int(config.orientation_contrast is Contrast.RECTIFIED),
-        "SPLIT": int(config.split_cs),
-        "REDUCTION_TAPS": config.reduction_taps,
-        "OWN_PYRAMID": int(config.own_pyramid),
-        "HAS_FLICKER": int(config.has(Channel.FLICKER)),
-        "HAS_MOTION": int(config.has(Channel.MOTION)),
+        "FIXED_POINT": int(fixed_point(plan, format_)),
+        # Planes made from pixels: how many, and their numbers, or -1.
+        "PIXEL_PLANES": len(planes),
+        **{
+            f"PLANE_{name.upper()}": planes.index(name) if name in planes else -1
+            for name in PIXEL_PLANES
+        },
+        "WHITENED_PLANES": len(plan.whitened_planes(colour=colour)),
+        "HAS_ORIENTATION_PYRAMID": int(config.has_orientation_pyramid),
         "HAS_WHITENED": int(config.has(Channel.WHITENED)),
-        "WHITENS": int(config.whitens),
-        "FIGURES": int(config.figure),
         "AVERAGES": int(config.averages),
-        "SMOOTHED": int(config.smoothing is not Smoothing.NONE),
-        "OPERATOR": OPERATORS[config.normalisation],
-        "ALL_PEAKS": int(config.peak_mean is PeakMean.ALL),
-        "ITERATIONS": config.iterations,
-        "NORM_OPPONENTS": int(config.normalise_opponents),
-        "NORM_SALIENCY": int(config.normalise_saliency),
-        "FIXED_HUE": int(config.hue_reference is HueReference.FIXED),
-        "GEOMETRY_BYTES": GEOMETRY.itemsize,
-        "CALL_BYTES": CALL_BYTES,
+        # Filters.
+        "INTERIOR_5(k)": _interior(BINOMIAL_5, config.phase),
+        "INTERIOR_9(k)": _interior(BINOMIAL_9, config.phase),
+        "BINOMIAL_9": "{" + ",".join(_float(tap) for tap in BINOMIAL_9) + "}",
     }
 
 
-def options(config: Config, order: str, dtype: str, channels: int) -> tuple[str, ...]:
-    """The compiler's options."""
-    defined = definitions(config, order, dtype, channels)
-    return (*COMPILER, *(f"-D{name}={value}" for name, value in defined.items()))
+def options(unit: Unit, defined: dict[str, int | str]) -> tuple[str, ...]:
+    """The compiler's options for a unit: of the definitions, those that its text mentions.
+
+    So what does not depend on a frame's format, or on the config, is compiled once.
+    """
+    words = set(re.findall(r"\w+", unit.text))
+    named = ((name, name.partition("(")[0]) for name in defined)
+    return (*COMPILER, *(f"-D{name}={defined[name]}" for name, word in named if word in words))
+
+
+def _float(value: float) -> str:
+    return f"{float(value)!r}f"
+
+
+def _interior(taps: np.ndarray, phase: Phase) -> str:
+    """The weight of sample k in an output far from the borders: as a choice, which compilers fold
+    where k is known, and not as an array, which costs registers.
+    """
+    weights = downsampling_weights(8 * len(taps), taps, phase)[2 * len(taps)]
+    choices = [f"k=={k}?{_float(weight)}:" for k, weight in enumerate(weights[:-1])]
+    return f"({''.join(choices)}{_float(weights[-1])})"

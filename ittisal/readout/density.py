@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..config import ITTI_1998, Config
-from ..maps import enlarge
+from ..maps import upsample
 
 FLOOR = 1e-3  # of the map's mean: what a sample of 0 counts as, since its logarithm is needed
 NO_BLUR = 0.1  # samples: a Gaussian narrower than that is a single one
@@ -112,7 +112,7 @@ class Readout:
                 "finite and not negative; give what `Saliency` computes"
             )
         evidence = self.power * log_evidence(raw[None], self.blur_percent)[0]
-        log_p = enlarge(evidence.astype(np.float32), shape, config).astype(np.float64)
+        log_p = upsample(evidence.astype(np.float32), shape, config).astype(np.float64)
         across, down = positions(shape[1]), positions(shape[0])
         log_p -= (across / self.centre_width) ** 2 / 2
         log_p -= ((down - self.centre_height) / self.centre_width)[:, None] ** 2 / 2

@@ -11,7 +11,7 @@ import numpy as np
 from ..config import ITTI_1998, MAP_LEVEL, Config, Phase
 from ..datasets import DataSet
 from ..evaluation import Model, Scene
-from ..maps import enlarge
+from ..maps import upsample
 from ..model import Saliency
 from .density import Readout, log_evidence, positions
 
@@ -68,7 +68,7 @@ class Observations:
 
         def map_of(scene: Scene) -> np.ndarray:
             self.check(scene)
-            return enlarge(self.maps[scene.index], scene.shape, self.config)
+            return upsample(self.maps[scene.index], scene.shape, self.config)
 
         return Model(name, map_of)
 

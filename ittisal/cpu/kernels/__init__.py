@@ -1,0 +1,1 @@
+"""The kernels, one module per stage. Each is a function of (task, worker, context, facts)."""

@@ -1,0 +1,140 @@
+"""|centre - surround| of one feature at one centre level, downsampled to the map's level as it is
+made.
+
+The surround is upsampled two rows at a time, the difference is taken in registers and handed to
+the downsampling step, so no map is stored at its own size. The border's fade is part of the first
+step's weights.
+"""
+
+from __future__ import annotations
+
+from ...config import DELTAS
+from .. import rows as r
+from .. import simd
+from ..simd import F32, LANES, Context, Record, Value, column
+from .downsample import clear, downsample, downsample_rows, unit
+from .task import scratch_of, task_record
+
+
+def upsample(
+    context: Context, row: Record, scratch: Value, plane: Value, delta: int, grid: str
+) -> None:
+    """Write the code for one row `delta` levels finer, at the finer level's width.
+
+    Between two samples the result is linear, or (grid "replicate") the left one. Beyond the
+    outer samples, half a step out on a centred grid, it is constant.
+    """
+    arena, size = context.arena, 1 << delta
+    source, last = plane + row[r.SOURCE], row[r.LAST]
+    centred = grid == "centred"
+    steps = [0.0 if grid == "replicate" else (k + 0.5 * centred) / size for k in range(size)]
+    t = simd.constants(arena, steps)
+    output = scratch + row[r.UPSAMPLED]
+    start = output - size // 2 if centred else output
+    low = simd.Carry(arena[source])
+    for j in simd.span(0, last + 3, 1):  # from before the first sample, or from it
+        after = j if centred else j + 1
+        high = arena[source + simd.select(after < last, after, last)]
+        left = low.get()
+        arena.store(start + j * size, left.splat(size) + (high - left).splat(size) * t)
+        low.set(high)
+
+
+@simd.function()
+def upsample_near(context, row, scratch, plane, facts):
+    """A row of the nearer surround at its centre's width."""
+    upsample(context, Record(row), scratch, plane, DELTAS[0], facts.grid)
+
+
+@simd.function()
+def upsample_far(context, row, scratch, plane, facts):
+    """The same of the farther one."""
+    upsample(context, Record(row), scratch, plane, DELTAS[1], facts.grid)
+
+
+def contrast(centre: Value, surround: Value, sign: str, negative: Value) -> list[Value]:
+    """What is kept of a difference: its size ("absolute"), or its two halves ("split"), or
+    ("mixed") its size for features whose `negative` is -1 and its positive half where it is 0.
+    """
+    difference = centre - surround
+    if sign == "split":
+        return [simd.maximum(difference, 0.0), simd.maximum(surround - centre, 0.0)]
+    if sign == "mixed":
+        return [simd.maximum(difference, difference * negative)]
+    return [simd.absolute(difference)]
+
+
+@simd.function()
+def downsample_contrast(context, row, scratch, plane, target, negative, facts):
+    """A pair of rows of the centre against both surrounds, one step.
+
+    A surround lies between two upsampled rows A and B; it is A + t (B - A), with a t for either
+    row of the centre.
+    """
+    arena, row = context.arena, Record(row)
+    even, odd = (arena.at(plane + row[k]) for k in (r.EVEN, r.ODD))
+    negative = negative.to(F32)
+    surrounds = [
+        (
+            [arena.at(scratch + row[rows + k]) for k in (0, 1)],
+            [row.number(ts + k).splat() for k in (0, 1)],
+        )
+        for rows, ts in ((r.NEAR, r.NEAR_T), (r.FAR, r.FAR_T))
+    ]
+
+    def source(x):
+        for at in (x, x + LANES):
+            maps = []
+            centre = even.load(at), odd.load(at)
+            for (first, second), ts in surrounds:
+                a = first.load(at)
+                rise = second.load(at) - a
+                rows = [
+                    contrast(c, a + rise * t, facts.sign, negative)
+                    for c, t in zip(centre, ts, strict=True)
+                ]
+                maps += zip(*rows, strict=True)
+            yield maps
+
+    scales = [unit(facts.weights)] * facts.planes
+    downsample(source, context, row, scratch, target, facts.weights, scales)
+
+
+@simd.function()
+def contrast_row(context, row, scratch, plane, target, negative, facts):
+    """One row at the map's level: nothing to downsample, only the fade."""
+    arena, row = context.arena, Record(row)
+    first, second = (arena.at(scratch + row[k]) for k in (r.ABOVE, r.BELOW))
+    centre, output = arena.at(plane + row[r.CENTRE]), arena.at(target + row[r.RESULT])
+    columns, row_fade = arena.at(context.map_fade), arena[row[r.ROW_FADE]]
+    negative, t = negative.to(F32), row.number(r.BETWEEN_T)
+    for x in simd.span(0, context.map_width, LANES):
+        a = first.load(x)
+        between = a + (second.load(x) - a) * t
+        scale = columns.load(x) * row_fade
+        for half, value in enumerate(contrast(centre.load(x), between, facts.sign, negative)):
+            output.store(context.map_stride * half + x, value * scale)
+
+
+def centre_surround(task, worker, context, facts):
+    """The maps of one feature at one centre level: of the near surround, then of the far one."""
+    scratch = scratch_of(context, worker)
+    record = task_record(context, task, facts)
+    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
+    plane, maps = column(record, r.PLANE), column(record, r.OUTPUT_BASE)
+    negative = column(record, r.EXTRA)
+    while row < last:
+        operation = column(row, r.OPERATION)
+        if operation == r.CLEAR:
+            clear(context, row, scratch)
+        elif operation == r.UPSAMPLE_NEAR:
+            upsample_near(context, row, scratch, plane, facts)
+        elif operation == r.UPSAMPLE_FAR:
+            upsample_far(context, row, scratch, plane, facts)
+        elif operation == r.CONTRAST:
+            contrast_row(context, row, scratch, plane, maps, negative, facts)
+        elif operation == r.DOWNSAMPLE_CONTRAST:
+            downsample_contrast(context, row, scratch, plane, maps, negative, facts)
+        else:
+            downsample_rows(context, row, scratch, scratch, maps, facts)
+        row += r.ROW_BYTES

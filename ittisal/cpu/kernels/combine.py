@@ -1,0 +1,78 @@
+"""Weighted sums of normalised maps, and the saliency map that is handed out (P98, eqs. 5-8)."""
+
+from __future__ import annotations
+
+from ...plan import PROMOTION
+from .. import rows as r
+from .. import simd
+from ..simd import LANES, Record, column
+from .task import task_record
+
+BLOCK = 4  # vectors at a time
+
+
+@simd.function()
+def weighted_sum(context, first, last, output):
+    """The sum of maps, each scaled and shifted by its own two numbers."""
+    arena = context.arena
+    shift = simd.Carry(simd.zeros(arena, 1))
+    for source in simd.span(first, last, r.SOURCE_BYTES):
+        shift.set(shift.get() + arena[Record(source)[r.SOURCE_AFFINE] + 1])
+    offset = shift.get().splat()
+    size = context.map_height * context.map_pitch
+    blocks = simd.Carry(size - size)
+    for x in simd.span(0, size - (BLOCK * LANES - 1), BLOCK * LANES):
+        sum_block(arena, first, last, output, offset, x, BLOCK)
+        blocks.set(x + BLOCK * LANES)
+    for x in simd.span(blocks.get(), size, LANES):
+        sum_block(arena, first, last, output, offset, x, 1)
+
+
+def sum_block(arena, first, last, output, offset, x, count):
+    """Write the code for `count` vectors of the sum, from sample x on."""
+    totals = [simd.Carry(offset) for _ in range(count)]
+    for source in simd.span(first, last, r.SOURCE_BYTES):
+        record = Record(source)
+        scale, start = arena[record[r.SOURCE_AFFINE]].splat(), record[r.SOURCE_MAP] + x
+        for k, total in enumerate(totals):
+            total.set(total.get() + arena.load(start + k * LANES) * scale)
+    for k, total in enumerate(totals):
+        arena.store(output + x + k * LANES, total.get())
+
+
+def combine(task, worker, context, facts):
+    """One sum: a feature's maps, a channel's features, or the channels."""
+    record = task_record(context, task, facts)
+    first, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
+    weighted_sum(context, first, last, column(record, r.OUTPUT_BASE))
+
+
+@simd.function()
+def write_rows(context, facts):
+    """The normalised sum to the caller's array: as what promotes figures, and smoothed over time,
+    where the config asks.
+    """
+    arena, out, affine = context.arena, context.out, context.saliency_affine
+    scale, offset = arena[affine], arena[affine + 1]
+    factor, width = context.smoothing_factor.to(simd.F32), context.map_width
+    for y in simd.span(0, context.map_height, 1):
+        row = arena.at(context.saliency + y * context.map_pitch)
+        figures = arena.at(context.figures + y * context.map_pitch)
+        for x in simd.span(0, width, 1):
+            at = y * width + x
+            # The lowest value times its scale may round to just under its offset.
+            value = simd.maximum(row[x] * scale + offset, 0.0)
+            if facts.figure:
+                figure = figures[x] * figures[context.map_stride + x]
+                value = figure + figure * value * (1 / PROMOTION)
+            if facts.smoothed:
+                before = context.previous_map[at]
+                smooth = before + (value - before) * factor
+                value = simd.select(factor < 1.0, smooth, value)
+                context.next_map.store(at, value)
+            out.store(at, value)
+
+
+def write_map(task, worker, context, facts):
+    """The saliency map to the caller's array."""
+    write_rows(context, facts)

@@ -1,0 +1,177 @@
+"""One step of a pyramid, streamed: every downsampling in the model is this function.
+
+A step is separable: each output is a weighted sum of 2x2 blocks ("pairs" of rows and of columns)
+of its neighbourhood (`plan.scatter_weights`). Rows come in pairs; what each adds to the outputs
+still open is kept in `state`, and the one row that it completes is downsampled horizontally at
+once, in registers. So a plane passes through once, and only the smaller plane reaches memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .. import rows as r
+from .. import simd
+from ..simd import LANES, Context, Memory, Record, Value
+
+Weights = tuple[tuple[int, int], ...]  # per output that a pair reaches: of its even and odd sample
+Samples = Iterator[list[tuple[Value, Value]]]
+
+
+def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int) -> Value:
+    """Row + w_even even + w_odd odd, with as few multiplications as whole weights allow."""
+    terms = [(even, w_even), (odd, w_odd)]
+    if w_even == w_odd:
+        terms = [(even + odd, w_even)]
+    products = [s if w == 1 else s * w for s, w in sorted(terms, key=lambda t: -t[1]) if w]
+    return sum(products[1:], products[0]) if row is None else sum(products, row)
+
+
+def unit(weights: Weights) -> float:
+    """The factor that undoes whole weights along both axes."""
+    return 1 / sum(map(sum, weights)) ** 2
+
+
+def downsample(
+    source: Callable[[Value], Samples],
+    context: Context,
+    row: Record,
+    scratch: Value,
+    target: Value,
+    weights: Weights,
+    scales: list[Value | float],
+    split: bool = False,
+) -> None:
+    """Write the code that takes a pair of rows of some planes one step.
+
+    `source(x)` yields the 2 LANES columns from x in two halves, each a list with the even and
+    the odd row's samples per plane. The halves follow each other, or (`split`) are the even and
+    the odd columns. The row's output is in scratch, or relative to `target`.
+
+    `weights` are the interior weights, whole numbers known when compiling, which most rows and
+    columns have; the step's tables hold each one's own, and whether they are these. `scales`, one
+    per plane, undoes the factor of whole weights along both axes.
+    """
+    arena, step = context.arena, row.record(r.STEP)
+    rows, columns = arena.at(row[r.WEIGHTS]), arena.at(step[r.COLUMN_WEIGHTS])
+    state = arena.at(scratch + step[r.STATE])
+    column_stride, state_stride = step[r.COLUMN_STRIDE], step[r.STATE_STRIDE]
+    base = simd.select(row[r.IN_SCRATCH] > 0, scratch, target)
+    output, output_stride = base + row[r.OUTPUT], row[r.OUTPUT_STRIDE]
+    planes = len(scales)
+    parts = len(weights)
+    reach = parts // 2
+    interior = rows[2 * parts] > 0.0
+    zero = simd.zeros(arena)
+    open_block = [simd.Carry(zero) for _ in range(planes)]
+    before = [[simd.Carry(zero) for _ in range(parts)] for _ in range(planes)]
+
+    for x in simd.span(0, step[r.PAIRS], LANES):
+        complete: list[list[Value]] = [[] for _ in range(planes)]
+        for half, samples in enumerate(source(x * 2)):
+            column = x * 2 + half * LANES
+            at = [
+                [column + state_stride * (plane * (parts - 1) + k) for k in range(parts - 1)]
+                for plane in range(planes)
+            ]
+            open_rows = [[state.load(a) for a in plane] for plane in at]
+
+            def vertical(weigh, samples=samples, open_rows=open_rows):
+                sums = []
+                for (even, odd), partial in zip(samples, open_rows, strict=True):
+                    for i, opened in enumerate([*partial, None]):
+                        sums.append(weigh(opened, even, odd, i))
+                return sums
+
+            def border_weights(opened, even, odd, i):
+                even, odd = even * rows[2 * i], odd * rows[2 * i + 1]
+                return (even if opened is None else opened + even) + odd
+
+            def interior_weights(opened, even, odd, i):
+                return weighted(opened, even, odd, *weights[i])
+
+            sums = simd.either(
+                interior, lambda: vertical(interior_weights), lambda: vertical(border_weights)
+            )
+            for plane in range(planes):
+                first, *others = sums[plane * parts : (plane + 1) * parts]
+                complete[plane].append(first)
+                for a, partial in zip(at[plane], others, strict=True):
+                    state.store(a, partial)
+        both = [complete[p] if split else simd.even_odd(*complete[p]) for p in range(planes)]
+
+        def inner_columns(both=both):
+            return [weighted(None, *pair, *w) for pair in both for w in weights]
+
+        def outer_columns(both=both, x=x):
+            table = [columns.load(x + column_stride * k) for k in range(2 * parts)]
+            return [e * table[2 * i] + o * table[2 * i + 1] for e, o in both for i in range(parts)]
+
+        inner = columns[x + column_stride * (2 * parts)] > 0.0
+        scattered = simd.either(inner, inner_columns, outer_columns)
+        for plane in range(planes):
+            parts_of = scattered[plane * parts : (plane + 1) * parts]
+            finished = open_block[plane].get()
+            opened = parts_of[reach]
+            for d in range(1, reach + 1):
+                left, right = parts_of[reach - d], parts_of[reach + d]
+                finished += simd.shifted_left(before[plane][reach - d].get(), left, d)
+                opened += simd.shifted_right(before[plane][reach + d].get(), right, d)
+                before[plane][reach - d].set(left)
+                before[plane][reach + d].set(right)
+            open_block[plane].set(opened)
+            arena.store(output + output_stride * plane + x - LANES, finished * scales[plane])
+    for plane in range(planes):
+        finished = open_block[plane].get()
+        for d in range(1, reach + 1):
+            finished += simd.shifted_left(before[plane][reach - d].get(), zero, d)
+        arena.store(output + output_stride * plane + x - LANES, finished * scales[plane])
+
+
+def arena_rows(
+    arena: Memory, even: Value, odd: Value, plane_stride: Value, planes: int
+) -> Callable[[Value], Samples]:
+    """A source for `downsample`: two rows of planes so many `plane_stride` apart in the arena."""
+
+    def source(x: Value) -> Samples:
+        for column in (x, x + LANES):
+            at = [column + plane_stride * plane for plane in range(planes)]
+            yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
+
+    return source
+
+
+def downsample_planes(
+    context: Context,
+    row: Record,
+    scratch: Value,
+    source: Value,
+    target: Value,
+    weights: Weights,
+    scales: list[Value | float],
+) -> None:
+    """Write the code for a pair of rows in the arena, relative to `source`."""
+    rows = arena_rows(
+        context.arena,
+        source + row[r.EVEN],
+        source + row[r.ODD],
+        row.record(r.STEP)[r.SOURCE_STRIDE],
+        len(scales),
+    )
+    downsample(rows, context, row, scratch, target, weights, scales)
+
+
+@simd.function()
+def downsample_rows(context, row, scratch, source, target, facts):
+    """A pair of rows of `facts.planes` planes."""
+    scales = [unit(facts.weights)] * facts.planes
+    downsample_planes(context, Record(row), scratch, source, target, facts.weights, scales)
+
+
+@simd.function()
+def clear(context, row, scratch):
+    """Zero a range of scratch, rounded up to whole vectors."""
+    arena, row = context.arena, Record(row)
+    start = scratch + row[r.START]
+    for x in simd.span(0, row[r.SIZE], LANES):
+        arena.store(start + x, simd.zeros(arena))

@@ -1,0 +1,233 @@
+"""What makes a figure of a place: surroundedness, and contours of all orientations that meet.
+
+Both are found on small maps, whatever the frame's size (`Plan.corner_level`), and are resampled
+to the map's level.
+"""
+
+from __future__ import annotations
+
+from ...features import ORIENTATIONS
+from ...plan import DARK, FLAT, SOFT
+from .. import rows as r
+from .. import simd
+from ..simd import F32, I32, LANES, Record, Value, column, field
+from .downsample import clear, downsample_rows
+from .task import scratch_of, task_record
+from .whiten import COLUMNS, matrix_row
+
+# Masks side by side at each place, so that one vector serves them all: three planes and their
+# negatives, in halves of four.
+RECONSTRUCTIONS = 8
+HALF = RECONSTRUCTIONS // 2
+NOT_REACHED = 3e38  # marker of places that the border has not reached
+
+
+# --- surroundedness ----------------------------------------------------------------------------
+
+
+@simd.function()
+def fill_masks(context, facts):
+    """Masks and markers of the reconstructions, side by side at each place.
+
+    The masks are the decorrelated planes and their negatives. The markers equal the masks on the
+    border and are high inside.
+    """
+    arena, planes = context.arena, context.figure_planes
+    height, width, pitch = context.figure_height, context.figure_width, context.figure_pitch
+    mask = context.reconstructions
+    marker = mask + height * width * RECONSTRUCTIONS
+    count = len(facts.maps)
+    matrix = [matrix_row(context, 0, k, k + 1) for k in range(count)]
+    nothing, high = simd.zeros(arena, 1), simd.constants(arena, [NOT_REACHED] * RECONSTRUCTIONS)
+    for y in simd.span(0, height, 1):
+        for x in simd.span(0, width, 1):
+            samples = [
+                arena[planes + context.plane_stride * number + y * pitch + x]
+                for number in facts.maps
+            ]
+            values = []
+            for scales, offset in matrix:
+                z = offset[0]
+                for scale, sample in zip(scales, samples, strict=False):
+                    z = z + sample * scale[0]
+                values.append(z)
+            values += [nothing] * (HALF - count)
+            both = simd.vector([*values, *(0.0 - z for z in values)])
+            place = (y * width + x) * RECONSTRUCTIONS
+            arena.store(mask + place, both)
+            inside = (y > 0) & (y < height - 1) & (x > 0) & (x < width - 1)
+            arena.store(marker + place, simd.select(inside, high, both))
+
+
+@simd.function(simd.types.float32)
+def sweep(context, mask, marker, last, step, row, neighbour):
+    """One pass over a row's places 1 to `last` - 1, `step` apart: each marker falls to its lower
+    neighbour, of those already passed, but not below its mask. 0 where none did.
+    """
+    arena, lanes = context.arena, RECONSTRUCTIONS
+    changed = simd.Carry(simd.zeros(arena, lanes))
+    for i in simd.span(1, last, 1):
+        at = i * step
+        before = arena.load(marker + at, lanes)
+        lower = simd.minimum(
+            arena.load(marker + (at + row), lanes), arena.load(marker + (at + neighbour), lanes)
+        )
+        now = simd.maximum(simd.minimum(before, lower), arena.load(mask + at, lanes))
+        arena.store(marker + at, now)
+        changed.set(simd.select(now < before, 1.0, changed.get()))
+    return simd.extreme(changed.get(), simd.maximum)
+
+
+@simd.function()
+def deepest(context, mask, marker, places, output):
+    """The largest difference of each marker from its mask."""
+    arena, lanes = context.arena, RECONSTRUCTIONS
+    most = simd.Carry(simd.zeros(arena, lanes))
+    for at in simd.span(0, places * lanes, lanes):
+        depth = arena.load(marker + at, lanes) - arena.load(mask + at, lanes)
+        most.set(simd.maximum(depth, most.get()))
+    arena.store(output, most.get())
+
+
+@simd.function()
+def mark_depths(context, depths, facts):
+    """Largest differences to 1, or to 0 where they are flat next to the plane's signal."""
+    depths = context.arena.at(depths)
+    for k, plane in ((k, k % HALF) for k in range(RECONSTRUCTIONS) if k % HALF < len(facts.maps)):
+        least = context.whitening[plane * COLUMNS + plane] * FLAT
+        if plane == 0:
+            least = least * simd.maximum(context.brightest, DARK)
+        depths.store(k, simd.select(depths[k] > least.to(F32), simd.zeros(depths, 1) + 1.0, 0.0))
+
+
+@simd.function()
+def depth_rows(context, mask, marker, counted):
+    """The soft roots of how far each mask lies below its reconstruction, summed at every place.
+    `counted` holds 1 or 0 for each.
+    """
+    arena, lanes = context.arena, RECONSTRUCTIONS
+    height, width, pitch = context.figure_height, context.figure_width, context.figure_pitch
+    counted = arena.load(counted, lanes)
+    for y in simd.span(0, height, 1):
+        for x in simd.span(0, width, 1):
+            at = (y * width + x) * lanes
+            depth = (arena.load(marker + at, lanes) - arena.load(mask + at, lanes)) * counted
+            total = simd.total(simd.root(depth + SOFT) - SOFT**0.5)
+            arena.store(context.surroundedness + y * pitch + x, total)
+
+
+def surroundedness(task, worker, context, facts):
+    """How surrounded each place is in the decorrelated planes: morphological reconstruction by
+    erosion from the border, less the plane (`reference.surroundedness`). Depths that are flat
+    next to the plane's signal do not count.
+    """
+    scratch, lanes = scratch_of(context, worker), RECONSTRUCTIONS
+    height, width = field(context, "figure_height"), field(context, "figure_width")
+    mask = field(context, "reconstructions")
+    marker = mask + lanes * height * width
+    fill_masks(context, facts)
+    changed = True
+    while changed:  # down and right, then up and left, until nothing falls
+        changed = False
+        for y in range(1, height - 1):
+            row = lanes * (y * width)
+            fell = sweep(
+                context, mask + row, marker + row, width - 1, lanes, -lanes * width, -lanes
+            )
+            changed = changed or fell > 0
+        for y in range(height - 2, 0, -1):
+            row = lanes * (y * width + width - 1)
+            fell = sweep(context, mask + row, marker + row, width - 1, -lanes, lanes * width, lanes)
+            changed = changed or fell > 0
+    deepest(context, mask, marker, height * width, scratch)
+    mark_depths(context, scratch, facts)
+    depth_rows(context, mask, marker, scratch)
+
+
+# --- corners -----------------------------------------------------------------------------------
+
+
+@simd.function()
+def second_least(context, energies, output):
+    """The energy that three of the four orientations reach, at every place; nowhere if the
+    highest is flat next to the signal.
+    """
+    arena, stride, width = context.arena, context.map_stride, context.map_width
+    highest = simd.Carry(simd.zeros(arena))
+    for y in simd.span(0, context.map_height, 1):
+        row = y * context.map_pitch
+        for x in simd.span(0, width, LANES):
+            a, b, c, d = (
+                arena.load(energies + row + stride * k + x) for k in range(len(ORIENTATIONS))
+            )
+            low = simd.minimum(a, b), simd.minimum(c, d)
+            high = simd.maximum(a, b), simd.maximum(c, d)
+            second = simd.minimum(simd.maximum(*low), simd.minimum(*high))
+            arena.store(output + row + x, second)
+            inside = simd.ramp(x) < width
+            best = simd.maximum(second, highest.get())
+            highest.set(simd.select(inside, best, highest.get()))
+    least = (simd.maximum(context.brightest, DARK) * FLAT).to(F32)
+    with simd.when(simd.extreme(highest.get(), simd.maximum) <= least):
+        for x in simd.span(0, context.map_height * context.map_pitch, LANES):
+            arena.store(output + x, simd.zeros(arena))
+
+
+def corners(task, worker, context, facts):
+    """Where contours of all orientations meet."""
+    stride = field(context, "map_stride")
+    output = field(context, "figures") + stride
+    second_least(context, output + stride, output)
+
+
+# --- to the map's level ------------------------------------------------------------------------
+
+
+def between(position: Value, levels: Value, size: Value, grid: str) -> tuple[Value, Value, Value]:
+    """The two samples of an axis so many levels up on either side of a position, and how far
+    between them it lies.
+    """
+    b = position.b
+    factor = Value(b, b.shl((position - position + 1).v, levels.v))
+    if grid == "replicate":
+        low = Value(b, b.sdiv(position.v, factor.v))
+        low = simd.select(low < size - 1, low, size - 1)
+        return low, low, simd.zeros(position, 1)
+    at = position.to(F32)
+    at = (at + 0.5) / factor.to(F32) - 0.5 if grid == "centred" else at / factor.to(F32)
+    at = simd.maximum(simd.minimum(at, (size - 1).to(F32)), 0.0)
+    low = at.to(I32).to(simd.I64)
+    high = simd.select(low + 1 < size - 1, low + 1, size - 1)
+    return low, high, at - low.to(F32)
+
+
+@simd.function()
+def upsample_map(context, row, facts):
+    """A whole map of the map's level or a coarser one, on the pyramid's own grid."""
+    arena, row = context.arena, Record(row)
+    source, output, levels = row[r.UP_SOURCE], row[r.UP_OUTPUT], row[r.UP_LEVELS]
+    height, width, pitch = row[r.UP_HEIGHT], row[r.UP_WIDTH], row[r.UP_PITCH]
+    for y in simd.span(0, context.map_height, 1):
+        above, below, down = between(y, levels, height, facts.grid)
+        above, below = arena.at(source + above * pitch), arena.at(source + below * pitch)
+        for x in simd.span(0, context.map_width, 1):
+            left, right, across = between(x, levels, width, facts.grid)
+            a = above[left] + (below[left] - above[left]) * down
+            b = above[right] + (below[right] - above[right]) * down
+            arena.store(output + y * context.map_pitch + x, a + (b - a) * across)
+
+
+def resample(task, worker, context, facts):
+    """Some maps at the map's level: downsampled from a finer one, upsampled from a coarser."""
+    scratch = scratch_of(context, worker)
+    record = task_record(context, task, facts)
+    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
+    while row < last:
+        operation = column(row, r.OPERATION)
+        if operation == r.CLEAR:
+            clear(context, row, scratch)
+        elif operation == r.UPSAMPLE_MAP:
+            upsample_map(context, row, facts)
+        else:
+            downsample_rows(context, row, scratch, 0, 0, facts)
+        row += r.ROW_BYTES

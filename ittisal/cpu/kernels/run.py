@@ -1,0 +1,159 @@
+"""The frame loop: workers draw the tasks of a list of launches. It knows no stage.
+
+Tickets are drawn from one counter; a launch owns a range of them. A task of a launch waits until
+all tasks before the launch's barrier are done. A worker that comes late finds fewer tickets, and
+the frame does not wait for one that does not come: the frame has a number, and worker 0 closes it
+when its last task is done. Waiting spins briefly, then yields the processor.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .. import simd
+from ..simd import column, field
+
+# A launch: its kernel, one to run after it in the same task or 0, number of its first task, first
+# ticket, ticket behind its last, how many tasks have to be done before, and how many more than the
+# first kernel's the fused one's task numbers are.
+KERNEL, FUSED, FIRST_TASK, FIRST_TICKET, END_TICKET, BARRIER, FUSED_SHIFT = range(7)
+LAUNCH_COLUMNS = 8
+LAUNCH_BYTES = 8 * LAUNCH_COLUMNS
+# Counters, each on a cache line of its own.
+LINE = 64
+FRAME, LEFT, DRAWN, DONE = 0, LINE, 2 * LINE, 3 * LINE
+COUNTER_BYTES = 4 * LINE
+FRAME_SHIFT = 32  # FRAME holds the frame's number above, and how many workers entered below
+SPINS = 2000  # about 20 microseconds
+
+
+def _counter(builder, address):
+    return builder.inttoptr(address, simd.I64.as_pointer())
+
+
+@intrinsic
+def call_kernel(context, address, task, worker, record):
+    """Run one task of the kernel at an address."""
+
+    def generate(context, builder, _signature, args):
+        kind = ir.FunctionType(ir.VoidType(), [simd.I64] * 3)
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, record), generate
+
+
+@intrinsic
+def atomic_add(context, address, value):
+    """Add, and return the value before."""
+    return types.int64(types.int64, types.int64), lambda _c, b, _s, args: b.atomic_rmw(
+        "add", _counter(b, args[0]), args[1], "seq_cst"
+    )
+
+
+@intrinsic
+def atomic_exchange(context, address, value):
+    """Replace, and return the value before."""
+    return types.int64(types.int64, types.int64), lambda _c, b, _s, args: b.atomic_rmw(
+        "xchg", _counter(b, args[0]), args[1], "seq_cst"
+    )
+
+
+@intrinsic
+def atomic_load(context, address):
+    """The value."""
+    return types.int64(types.int64), lambda _c, b, _s, args: b.load_atomic(
+        _counter(b, args[0]), "seq_cst", 8
+    )
+
+
+@intrinsic
+def atomic_swap_if(context, address, expected, value):
+    """Replace if it is as expected; whether it was."""
+    return types.boolean(
+        types.int64, types.int64, types.int64
+    ), lambda _c, b, _s, args: b.extract_value(
+        b.cmpxchg(_counter(b, args[0]), args[1], args[2], "seq_cst", "seq_cst"), 1
+    )
+
+
+@intrinsic
+def yield_processor(context):
+    """Let another thread run."""
+
+    def generate(context, builder, _signature, _args):
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def run_alone(launches, count, context, facts):
+    """All tasks of all launches in order, by the caller alone."""
+    for index in range(count):
+        launch = launches + index * LAUNCH_BYTES
+        kernel, fused, task = (
+            column(launch, KERNEL),
+            column(launch, FUSED),
+            column(launch, FIRST_TASK),
+        )
+        end = task + column(launch, END_TICKET) - column(launch, FIRST_TICKET)
+        while task < end and field(context, "bad_values") == 0:
+            call_kernel(kernel, task, 0, context)
+            if fused != 0:
+                call_kernel(fused, task + column(launch, FUSED_SHIFT), 0, context)
+            task += 1
+
+
+def run_shared(worker, frame, counters, launches, count, context, facts):
+    """One worker's part in a frame. Worker 0 opens and closes it."""
+    if worker == 0:
+        for counter in (LEFT, DRAWN, DONE):
+            atomic_exchange(counters + counter, 0)
+        atomic_exchange(counters + FRAME, frame << FRAME_SHIFT)
+    else:
+        while True:
+            seen = atomic_load(counters + FRAME)
+            if seen >> FRAME_SHIFT != frame:
+                return
+            if atomic_swap_if(counters + FRAME, seen, seen + 1):
+                break
+    tickets = column(launches + (count - 1) * LAUNCH_BYTES, END_TICKET)
+    launch = launches
+    ticket = atomic_add(counters + DRAWN, 1)
+    while ticket < tickets:
+        while ticket >= column(launch, END_TICKET):
+            launch += LAUNCH_BYTES
+        barrier, spins = column(launch, BARRIER), 0
+        while atomic_load(counters + DONE) < barrier:
+            spins += 1
+            if spins > SPINS:
+                yield_processor()
+        task = column(launch, FIRST_TASK) + ticket - column(launch, FIRST_TICKET)
+        if field(context, "bad_values") == 0:
+            call_kernel(column(launch, KERNEL), task, worker, context)
+            if column(launch, FUSED) != 0:
+                task += column(launch, FUSED_SHIFT)
+                call_kernel(column(launch, FUSED), task, worker, context)
+        atomic_add(counters + DONE, 1)
+        ticket = atomic_add(counters + DRAWN, 1)
+    if worker != 0:
+        atomic_add(counters + LEFT, 1)
+        return
+    spins = 0
+    while atomic_load(counters + DONE) < tickets:
+        spins += 1
+        if spins > SPINS:
+            yield_processor()
+    entered = atomic_exchange(counters + FRAME, 0) & ((1 << FRAME_SHIFT) - 1)
+    spins = 0
+    while atomic_load(counters + LEFT) < entered:
+        spins += 1
+        if spins > SPINS:
+            yield_processor()

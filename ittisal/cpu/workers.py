@@ -1,0 +1,93 @@
+"""Threads that share one frame.
+
+A frame costs well under a millisecond, too little for a thread pool's hand-over per stage. So
+workers enter the compiled frame loop once per frame and draw tasks there (see kernels/run.py).
+Between frames they sleep in the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .library import Kernel, addresses
+
+COUNTERS = 40  # 64-bit words: four cache lines, as in kernels/run.py, and room to align them
+
+
+class _Worker:
+    """A thread and its mailbox, which holds one job: the newest."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.job: tuple[Any, ...] | None = None
+        self.stopping = False
+        self.signal = threading.Lock()
+        self.signal.acquire()
+
+    def wake(self) -> None:
+        """Wake the thread; if it has not woken since the last call, that one will do."""
+        if self.signal.locked():
+            self.signal.release()
+
+    def live(self) -> None:
+        """Do the jobs in the mailbox, and sleep when there is none."""
+        while True:
+            self.signal.acquire()
+            if self.stopping:
+                return
+            job, self.job = self.job, None
+            if job is not None:
+                work, frame, arguments, counters = job
+                work(self.number, frame, *arguments)
+                del job, counters  # kept alive for one who came too late for the frame
+
+
+def _stop(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.stopping = True
+        worker.wake()
+    workers.clear()
+
+
+class WorkerPool:
+    """Runs lists of launches, with the caller as worker 0.
+
+    The threads end with the pool, whether it is closed or forgotten.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.counters = np.zeros(COUNTERS, np.int64)
+        start = -self.counters.ctypes.data % 64
+        self.counter_address = self.counters.ctypes.data + start
+        self.frame = 0
+        self.shared = size > 1
+        self.kernel = Kernel("run", "run_shared" if self.shared else "run_alone")
+        self.loop: Callable[..., None] | None = None
+        self.workers = [_Worker(number) for number in range(1, size)]
+        for worker in self.workers:
+            threading.Thread(
+                target=worker.live, name=f"ittisal-{worker.number}", daemon=True
+            ).start()
+        self.close = weakref.finalize(self, _stop, self.workers)
+
+    def run(self, launches: int, count: int, context: int) -> None:
+        """Run `count` launches at an address on the context at another, to the end."""
+        if self.loop is None:
+            signature = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * (6 if self.shared else 3))
+            self.loop = signature(addresses([self.kernel])[self.kernel])
+        if not self.shared:
+            self.loop(launches, count, context)
+            return
+        self.frame = self.frame % 0x7FFFFFFF + 1
+        arguments = self.counter_address, launches, count, context
+        for worker in self.workers:
+            worker.job = (self.loop, self.frame, arguments, self.counters)
+            worker.wake()
+        self.loop(0, self.frame, *arguments)
+
