@@ -19,7 +19,7 @@ from typing import Any
 from .report import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
-TOLD = 6000  # characters of what a failed process said that are kept: its end
+LOG_TAIL = 6000  # characters kept of a failed process's output: its end
 
 
 class PartError(RuntimeError):
@@ -40,12 +40,12 @@ def call(command: list[str], limit: float) -> Any:
     """
     with tempfile.TemporaryDirectory() as folder:
         path, log = Path(folder, "found.json"), Path(folder, "log")
-        with log.open("wb") as said:
+        with log.open("wb") as output:
             child = subprocess.Popen(
                 [*command, str(path)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own, to be killed as one
             )
@@ -58,7 +58,7 @@ def call(command: list[str], limit: float) -> Any:
         found = json.loads(path.read_text("utf-8")) if path.exists() else None
         if status == 0 and path.exists():
             return found
-        text = log.read_text("utf-8", "replace")[-TOLD:].strip()
+        text = log.read_text("utf-8", "replace")[-LOG_TAIL:].strip()
         how = status if isinstance(status, str) else f"exit status {status}"
         raise PartError(f"{how}\n{text}".strip(), found)
 

@@ -46,7 +46,7 @@ class Process:
     params = (settings.sizes,)
 
     def setup(self, size: str) -> None:
-        """Fill the kernel cache, so that only `compiling` compiles."""
+        """Fill the store of kernels, so that only `compiling` compiles."""
         fresh.call("model_memory", "64x64", 1)
 
     def peakmem_numpy_and_frame(self, size: str) -> None:
@@ -54,7 +54,7 @@ class Process:
         fresh.noise(size)
 
     def peakmem_cached(self, size: str) -> None:
-        """One map made, kernels from the cache."""
+        """One map made, kernels from the store."""
         fresh.make_model(size)(fresh.noise(size))
 
     def peakmem_compiling(self, size: str) -> None:

@@ -52,7 +52,7 @@ class OpenCV:
         self.model(self.frame, self.raw)
 
     def time_ittisal_full_size(self, *params: object) -> None:
-        """The same, scaled to [0, 1] and enlarged to the frame's size."""
+        """The same, scaled to [0, 1] and upsampled to the frame's size."""
         self.model(self.frame, self.raw)
         peak = self.raw.max()
         if peak > 0:

@@ -36,8 +36,8 @@ GENERATED = f"generated-{LARGE}"
 def sequence(size: str) -> list[np.ndarray]:
     """A camera that pans over the photograph, and back: BGR uint8, a cycle without a jump."""
     height, width = shape_of(size)
-    room = f"{width + STEP[1] * FRAMES}x{height + STEP[0] * FRAMES}"
-    whole = photograph(room)
+    size_of_whole = f"{width + STEP[1] * FRAMES}x{height + STEP[0] * FRAMES}"
+    whole = photograph(size_of_whole)
     places = [*range(FRAMES), *range(FRAMES - 2, 0, -1)]
     return [
         np.ascontiguousarray(whole[STEP[0] * k :, STEP[1] * k :][:height, :width]) for k in places
@@ -201,9 +201,9 @@ class EndToEnd:
             for frame in frames_ahead(path):
                 if encode:
                     target = target or writing(folder, frame.shape[:2], RATE)
-                    room = target.room()
-                    np.copyto(room, frame)
-                    target.write(room, count, count / RATE)
+                    buffer = target.buffer()
+                    np.copyto(buffer, frame)
+                    target.write(buffer, count, count / RATE)
                 count += 1
             if target is not None:
                 target.finish()
@@ -218,7 +218,7 @@ class EndToEnd:
             paint, count, start = ittisal.video.Painter(stream), 0, time.perf_counter()
             for result in stream:
                 if target is not None:
-                    target.write(paint(result, target.room()), result.index, result.time)
+                    target.write(paint(result, target.buffer()), result.index, result.time)
                 count += 1
             if target is not None:
                 target.finish()

@@ -48,7 +48,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
 INTERFACES = (257, 403), 9  # shape and number of the frames
-USUAL = ((480, 640), (485, 643), (1080, 1920))
+TYPICAL = ((480, 640), (485, 643), (1080, 1920))
 
 
 class Case(NamedTuple):
@@ -76,7 +76,7 @@ def config_of(reading: str) -> ittisal.Config:
 
 
 def small() -> list[Case]:
-    """Odd, thin and tiny sizes for the presets; every option and every kind of frame once."""
+    """Odd, thin and tiny sizes for the presets; every option and every frame format once."""
     presets = "itti1998", "invt", "video", "whitened", "gaze"
     found = [Case(reading, shape) for reading in presets for shape in ODD]
     found += [Case(reading, (129, 203)) for reading in OPTIONS]
@@ -92,7 +92,7 @@ def small() -> list[Case]:
 def large() -> list[Case]:
     """The sizes of cameras, for the presets; one of them for every option."""
     found = [Case("itti1998", (2160, 3840))]  # first: its reference takes longest
-    found += [Case(reading, shape) for reading in ("itti1998", "invt") for shape in USUAL[::-1]]
+    found += [Case(reading, shape) for reading in ("itti1998", "invt") for shape in TYPICAL[::-1]]
     found += [Case(reading, (1080, 1920)) for reading in ("whitened", "gaze")]
     return found + [Case(reading, (480, 640)) for reading in list(OPTIONS)[2:]]
 
@@ -286,7 +286,7 @@ TOOLS = {  # options, and the frame: racecheck is the slowest
 
 
 def sanitizer(seconds: float = 110) -> Iterator[tuple[str, Any]]:
-    """compute-sanitizer over a small frame, if there is one: its last words."""
+    """compute-sanitizer over a small frame, if there is one: its last lines."""
     tool = find_sanitizer()
     if tool is None:
         yield "missing", "compute-sanitizer is not here"

@@ -110,7 +110,7 @@ def from_host(size: str, seconds: float) -> Iterator[tuple[str, Any]]:
             each[:] = frame
         out = np.empty(model.map_shape, np.float32)
         maps = np.empty((len(batch), *model.map_shape), np.float32)
-        usual = {}  # microseconds
+        typical = {}  # microseconds
         for name, source in (("pinned", pinned[0]), ("pageable", frame)):
             taken, end = [], time.perf_counter() + seconds
             while time.perf_counter() < end:
@@ -118,10 +118,10 @@ def from_host(size: str, seconds: float) -> Iterator[tuple[str, Any]]:
                 model(source, out=out)
                 taken.append((time.perf_counter() - start) * 1e6)
             found = percentiles(taken)
-            usual[name] = found["p50"]
+            typical[name] = found["p50"]
             yield f"{name}_call_us", found
         for name, sources in (("pinned", pinned), ("pageable", [frame] * 3)):
-            count = max(int(seconds * 1e6 / usual[name]), 10)
+            count = max(int(seconds * 1e6 / typical[name]), 10)
             start = time.perf_counter()
             for _ in model.stream(sources[k % 3] for k in range(count)):
                 pass

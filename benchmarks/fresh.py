@@ -67,8 +67,9 @@ def first_map(size: str, preset: str, order: str, dtype: str, channels: int, che
     first = time.perf_counter()
     model(frame)
     second = time.perf_counter()
-    if not ittisal.__file__.startswith(checkout):
-        raise RuntimeError(f"{ittisal.__file__} is not of {checkout}")
+    source = sys.modules["ittisal"].__file__ or ""
+    if not source.startswith(checkout):
+        raise RuntimeError(f"{source} is not of {checkout}")
     return {"first": first - start, "second": second - first}
 
 

@@ -48,12 +48,13 @@ class Border:
 
 
 def fade(shape: tuple[int, int], width: int) -> np.ndarray:
-    """The border attenuation as a plane of factors: k/(width+1) for the k-th row or column."""
-    ramps = []
-    for n in shape:
-        b = min(width, n // 2)
-        ramp = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) / (b + 1)
-        ramps.append(np.minimum(ramp, 1) if b else np.ones(n))
+    """The border attenuation as a plane of factors: k/(b+1) for the k-th row or column.
+
+    b is the width, limited by half the shorter side.
+    """
+    b = min(width, *(n // 2 for n in shape))
+    nearest = (np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) for n in shape)
+    ramps = [np.minimum(k / (b + 1), 1) for k in nearest]
     return np.float32(np.outer(*ramps))
 
 
@@ -72,7 +73,7 @@ class Handwritten:
         rows = max(1, min(shape[0], BAND_PIXELS // shape[1]))
         self.total = np.empty(shape, np.int16)
         self.bytes = [np.empty((rows, shape[1]), np.uint8) for _ in range(4)]
-        self.words = [np.empty((rows, shape[1]), np.int16) for _ in range(2)]
+        self.shorts = [np.empty((rows, shape[1]), np.int16) for _ in range(2)]
         self.factor = _empty((rows, shape[1]))
 
         n = np.arange(-4, 5)
@@ -136,7 +137,7 @@ class Handwritten:
         """Levels 1 and up of the three planes."""
         for levels in self.planes:
             for k in range(1, len(levels)):
-                self._halve(levels[k - 1], k - 1, levels[k])
+                self._downsample(levels[k - 1], k - 1, levels[k])
 
     def orientation(self) -> None:
         """Quadrature energy for 0, 45, 90, 135 degrees on intensity levels 2 and up.
@@ -171,15 +172,15 @@ class Handwritten:
             features.append([None, None, *(e[theta] for e in self.energies.values())])
         for f, levels in enumerate(features):
             for p, (c, s) in enumerate(self.pairs):
-                up = self._enlarge(levels[s], (c, s))
+                up = self._upsample(levels[s], (c, s))
                 out = self.stack[f, p]
                 x = out if c == 4 else _shaped(self.difference, self.shapes[c])
                 cv2.absdiff(levels[c], up, dst=x)
                 cv2.multiply(x, self.fades[c], dst=x)
                 if c == 2:
-                    x = self._halve(x, 2, self.parts[3][0])
+                    x = self._downsample(x, 2, self.parts[3][0])
                 if c < 4:
-                    self._halve(x, 3, out)
+                    self._downsample(x, 3, out)
 
     def combine(self, brightest: float) -> np.ndarray:
         """N on the 42 maps, sums over scales, N on orientations, N on the three channels."""
@@ -198,9 +199,9 @@ class Handwritten:
             n = band.stop - start
             views = [x[:n] for x in self.bytes]
             cv2.split(frame[band], views[:3])
-            yield band, views, [x[:n] for x in self.words], self.factor[:n]
+            yield band, views, [x[:n] for x in self.shorts], self.factor[:n]
 
-    def _halve(self, x: np.ndarray, level: int, out: np.ndarray) -> np.ndarray:
+    def _downsample(self, x: np.ndarray, level: int, out: np.ndarray) -> np.ndarray:
         """One pyramid step: 5-tap low-pass over the level, then 2x2 means (an odd row is left)."""
         low = _separable(x, TAPS_5, TAPS_5, _shaped(self.low, x.shape))
         self.border[level](low)
@@ -216,7 +217,7 @@ class Handwritten:
         shape = [(m + k) * factor for m, k in zip(self.shapes[s], more, strict=True)]
         return more[0], more[1], _empty(shape)
 
-    def _enlarge(self, x: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
+    def _upsample(self, x: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
         """Bilinear, by exactly 2^(s-c), cut to the centre's size."""
         rows, columns, out = self.surrounds[pair]
         if rows or columns:
@@ -270,13 +271,13 @@ def normalise(maps: np.ndarray, scales: np.ndarray | float) -> np.ndarray:
     values, of = maps.reshape(-1)[at], at // (height * width)
     counted = values >= low[of] + (high - low)[of] / 10
     at, values, of = at[counted], values[counted], of[counted]
-    share = np.ones(len(at), np.float32)  # neighbours that close share a count
+    weight = np.ones(len(at), np.float32)  # close neighbours count as one peak
     for step in (1, width):
         close = [maps.reshape(-1)[at + s] >= values - near[of] for s in (step, -step)]
-        share /= 1.0 + close[0] + close[1]
-    count = np.bincount(of, share, minlength=n)
-    total = np.bincount(of, share * (values - low[of]), minlength=n)
-    gone = np.minimum(np.bincount(of, share * (values >= (high - near)[of]), minlength=n), 1)
+        weight /= 1.0 + close[0] + close[1]
+    count = np.bincount(of, weight, minlength=n)
+    total = np.bincount(of, weight * (values - low[of]), minlength=n)
+    gone = np.minimum(np.bincount(of, weight * (values >= (high - near)[of]), minlength=n), 1)
     count = count - gone
     total = total - gone * (high - low)
     mean = np.where(count > 0.5, total / np.maximum(count, 0.5) * scale, 0)

@@ -49,7 +49,7 @@ def load() -> float | None:
 
 
 def vectors(machine: dict[str, object]) -> str | None:
-    """The kind of vectors that kernels are compiled for, where a gate depends on it."""
+    """The vectors that kernels are compiled for, where a gate depends on it."""
     if machine["compiled_for"] == "haswell":
         return "avx2"
     if machine["compiled_for"] != "this CPU":

@@ -1,7 +1,7 @@
 """`itti1998` in plain CuPy: what an able user writes in a day, whole arrays at a time.
 
 `xp` is CuPy and `ndimage` its `cupyx.scipy.ndimage`; with NumPy and SciPy in their place the same
-lines are held against the reference. Every intermediate is an array in memory, every operation a
+lines are tested against the reference. Every intermediate is an array in memory, every operation a
 kernel or two of its own; nothing is read back before the end. Imports nothing from ittisal, so that
 it also checks the answer that is timed. BGR frames, both sides at least 256.
 """
@@ -71,7 +71,7 @@ class PlainCupy:
             x = self.ndimage.correlate1d(x, self.taps[taps], axis, mode="constant")
         return x * self.inside(x.shape, taps)
 
-    def halve(self, x: Any) -> Any:
+    def downsample(self, x: Any) -> Any:
         """The 5-tap, then every 2x2 block's mean."""
         x = self.low_pass(x, 5)
         h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
@@ -82,18 +82,16 @@ class PlainCupy:
         """Levels 0 to 8."""
         levels = [plane]
         for _ in range(8):
-            levels.append(self.halve(levels[-1]))
+            levels.append(self.downsample(levels[-1]))
         return levels
 
     def fade(self, shape: tuple[int, int], width: int) -> Any:
         """The border attenuation."""
         key = ("fade", shape, width)
         if key not in self.kept:
-            ramps = []
-            for n in shape:
-                b = min(width, n // 2)
-                ramp = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) / (b + 1)
-                ramps.append(np.minimum(ramp, 1) if b else np.ones(n))
+            b = min(width, *(n // 2 for n in shape))
+            nearest = (np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) for n in shape)
+            ramps = [np.minimum(k / (b + 1), 1) for k in nearest]
             self.kept[key] = self.xp.asarray(np.float32(np.outer(*ramps)))
         return self.kept[key]
 
@@ -142,12 +140,12 @@ class PlainCupy:
             x = self.xp.abs(centre - self.upsample(levels[s], centre.shape, s - c))
             x = x * self.fade(x.shape, max(x.shape) // 20)
             for _ in range(c, 4):
-                x = self.halve(x)
+                x = self.downsample(x)
             total = total + self.normalise(x, signal)
         return total
 
     def normalise(self, x: Any, signal: Any) -> Any:
-        """N: (M - mean of the other local maxima)^2 times the map, brought to [0, M]."""
+        """N: (M - mean of the other local maxima)^2 times the map, scaled to [0, M]."""
         xp = self.xp
         low, high = x.min(), x.max()
         spread = high - low
@@ -159,11 +157,11 @@ class PlainCupy:
         peak = inner >= RANGE / 10
         for neighbour in (*across, *down):
             peak &= inner + near >= neighbour
-        share = peak.astype(xp.float32)
+        weight = peak.astype(xp.float32)
         for pair in (across, down):
             tied = sum((neighbour >= inner - near).astype(xp.float32) for neighbour in pair)
-            share /= 1 + tied
-        at_top = xp.minimum((share * (inner >= RANGE - near)).sum(), 1)
-        total, count = (inner * share).sum() - RANGE * at_top, share.sum() - at_top
+            weight /= 1 + tied
+        at_top = xp.minimum((weight * (inner >= RANGE - near)).sum(), 1)
+        total, count = (inner * weight).sum() - RANGE * at_top, weight.sum() - at_top
         mean = xp.where(count > 0.5, total / xp.maximum(count, 0.5), 0).clip(0, RANGE)
         return x * (RANGE - mean) ** 2

@@ -1,7 +1,7 @@
 """ittisal: visual saliency for Python, after Itti, Koch & Niebur (1998).
 
 `saliency_map(image)` is for single images; `Saliency((H, W))` for many frames of one size.
-Importing this loads NumPy and nothing heavier: Numba comes with the first model.
+Importing this loads NumPy and nothing heavier. Numba is loaded only where kernels are compiled.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -97,9 +97,9 @@ class PeakMean(Choice):
 
 
 class Smoothing(Choice):
-    """How the map follows the frames: at once, by a fixed share per frame, or by time.
+    """How the map follows the frames: at once, or by a smoothing factor, fixed or by time.
 
-    `ema`: V <- V + rate (S - V) per frame (iNVT). `leaky`: the same with a share of
+    `ema`: V <- V + rate (S - V) per frame (iNVT). `leaky`: the same with a rate of
     1 - exp(-dt / seconds), a leaky integrator (P98's saliency map).
     """
 
@@ -150,7 +150,7 @@ class Config:
     border_attenuation : bool
         Fade oriented levels and centre-surround maps towards the frame's border (iNVT).
     reduction_taps : 5 or 9
-        Low-pass before each halving of a centre-surround map on its way to level 4.
+        Low-pass before each downsampling of a centre-surround map to level 4.
     normalise_before_reduction : bool
         N at the map's own scale, as P98 writes it, rather than at level 4 as its authors' codes do.
     normalisation : Normalisation
@@ -167,12 +167,13 @@ class Config:
     motion_threshold : float in [0, 1)
         Reichardt responses below it are none; in squared intensities of 0 to 1 (iNVT: 3 of 255^2).
     figure : bool
-        Multiply the map by what makes a figure of a place: that it is enclosed, and that contours
-        of all directions meet there (`reference.enclosed`, `reference.corners`). Then what is in
-        the sum over channels promotes places among those. Needs a weight of orientation.
+        Multiply the map by surroundedness, how far a place stands out of what surrounds it, and by
+        corners, where contours of several orientations meet (`reference.surroundedness`,
+        `reference.corners`). The sum over channels then promotes places among those. Needs a
+        weight of orientation.
     whitening_seconds : float >= 0
-        The statistics of whitening are each frame's own (0), or the average of the frames before
-        over about so many seconds, so that no frame waits for its own.
+        The statistics of whitening are each frame's own (0), or running ones: averages over about
+        so many seconds of the frames before, so that no frame waits for its own.
     smoothing, smoothing_rate, smoothing_seconds : Smoothing, float in (0, 1], float > 0
         Of the map over time. The rate is `ema`'s (iNVT: 0.1), the seconds are `leaky`'s (P98's
         saliency map: 0.5).
@@ -268,7 +269,7 @@ class Config:
 
     @property
     def has_orientation_pyramid(self) -> bool:
-        """Whether orientation is computed, and on a pyramid of its own."""
+        """Whether orientation is computed, and on a pyramid apart from intensity's."""
         laplacian = self.orientation_pyramid is OrientationPyramid.LAPLACIAN
         return laplacian and self.has(Channel.ORIENTATION)
 
@@ -279,7 +280,7 @@ class Config:
 
     @property
     def averages(self) -> bool:
-        """Whether those statistics are of the frames before."""
+        """Whether those statistics are running ones, of the frames before."""
         return self.whitens and self.whitening_seconds > 0
 
     @property
@@ -384,7 +385,7 @@ class Config:
             raise ValueError(f"{path}: {error}") from error
 
 
-_RANGES = {  # field -> (holds, what the limit is)
+_RANGES = {  # field -> (accepts, what the limit is)
     "hue_threshold": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "wavenumber": (lambda v: 0 < v <= math.pi, "above 0 and at most pi"),
     "reduction_taps": (lambda v: v in (5, 9), "5 or 9"),
@@ -420,8 +421,8 @@ def _checked(name: str, default: Any, value: Any) -> Any:
     if isinstance(default, int) and not as_float.is_integer():
         raise TypeError(f"{name}={value!r} must be a whole number")
     value = type(default)(as_float)
-    holds, limit = _RANGES[name]
-    if not holds(value):
+    accepts, limit = _RANGES[name]
+    if not accepts(value):
         raise ValueError(f"{name}={value!r} must be {limit}")
     return value
 
@@ -483,8 +484,9 @@ WHITENED = Config(
     opponency=Opponency.LINEAR,
     normalisation=Normalisation.NONE,
 )
-"""Adaptive whitening (after AWS, Garcia-Diaz et al. 2012): how unlike the rest of the frame the
-decorrelated oriented energies of a place are. Predicts fixations better than `itti1998`."""
+"""Adaptive whitening (after AWS, Garcia-Diaz et al. 2012): the squared Mahalanobis
+distance of oriented energies of decorrelated planes from the frame's mean. Predicts fixations
+better than `itti1998`."""
 
 GAZE = Config(opponency=Opponency.LINEAR, figure=True)
 """Where people look in photographs: corners on figures, those promoted that pop out. See

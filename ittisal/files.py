@@ -45,5 +45,5 @@ def is_special(path: Path) -> bool:
 
 def temporary(directory: Path) -> Path:
     """A new name in a directory that a search for images leaves out."""
-    # Not tempfile: its files are private to the user, ours have the usual permissions.
+    # Not tempfile: its files are private to the user, ours have the default permissions.
     return directory / f".ittisal-{secrets.token_hex(6)}.tmp"

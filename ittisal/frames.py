@@ -41,7 +41,7 @@ def check_shape(shape: Any) -> tuple[int, int]:
     if min(height, width) < MIN_SIDE:
         raise ValueError(
             f"frame is {width}x{height} pixels; both sides must be at least {MIN_SIDE}, for the "
-            "first centre-surround pair. Enlarge it first"
+            "first centre-surround pair. Upsample it first"
         )
     if max(height, width) > MAX_SIDE:
         raise ValueError(
@@ -169,7 +169,7 @@ def check_values(low: float, high: float) -> None:
 def composite(image: np.ndarray) -> np.ndarray:
     """(H, W, 4) or (H, W, 2) with straight alpha, over white; others pass.
 
-    White is the ground that browsers, papers and `skimage.color.rgba2rgb` put under a picture.
+    White is the background that browsers, papers and `skimage.color.rgba2rgb` put under a picture.
     An opaque image keeps its type; else float32 in [0, 1].
     """
     if image.ndim != 3 or image.shape[2] not in (2, 4) or image.size == 0:

@@ -16,7 +16,7 @@ def upsample(
     """Bilinear upsampling of a level-4 map.
 
     Map sample i lies at pixel (i + 1/2) 16 - 1/2 (at 16 i with `phase="even"`); beyond the
-    outer samples the map is held constant.
+    outer samples the map is constant.
 
     Parameters
     ----------

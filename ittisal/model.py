@@ -155,9 +155,8 @@ class Saliency:
             C-contiguous; receives the map. On the GPU if the frame is.
         time : float, or N of them, optional
             When the frame is shown, in seconds from any start: what flicker, smoothing and
-            averaged statistics go by.
-            Frames without are taken to be 1/30 s apart. Has to grow until `reset()`. Models that
-            remember nothing do not look at it.
+            running statistics go by. Frames without are taken to be 1/30 s apart. Has to grow until
+            `reset()`. Models that remember nothing do not look at it.
 
         Returns
         -------
@@ -380,8 +379,8 @@ class Saliency:
     def timings(self, frame: Any) -> dict[str, float]:
         """Milliseconds that each stage took for this frame, once; on a GPU by its own clock.
 
-        What the last frame left is put in place in the first of them. The past is forgotten, as
-        by `reset()`.
+        The first stage includes that the state which the last frame left is committed. The past is
+        forgotten, as by `reset()`.
         """
         frame = self._one(frame)
         with self._alone() as backend:
@@ -439,7 +438,7 @@ class Saliency:
         try:
             yield timings
         except (Exception, KeyboardInterrupt):
-            alone = count is None and format_ == before[0]  # else the buffers hold others' past
+            alone = count is None and format_ == before[0]  # else others' past is in the buffers
             self._format, self._time = before if alone else (None, None)
             self._refused = True
             raise

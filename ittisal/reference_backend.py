@@ -24,7 +24,7 @@ def supports(config: Config) -> tuple[bool, str]:
 
 
 class ReferenceBackend(OneByOne):
-    """Runs `reference.trace`; holds no buffers but what a frame leaves for the next."""
+    """Runs `reference.trace`; keeps nothing but the state that a frame leaves for the next."""
 
     name = "reference"
     threads = 1

@@ -14,8 +14,7 @@ struct SurroundColumn {
     int low;  // of the two rows at hand
     float above, below;
 
-    __device__ __forceinline__ SurroundColumn(const Geometry& g, const float* plane, int level,
-                                              int x, int y)
+    INLINE SurroundColumn(const Geometry& g, const float* plane, int level, int x, int y)
         : height(g.height[level]), pitch(g.width[level]) {
         const Interpolation at = interpolation(x, DELTA);
         left = plane + clamp(at.low, pitch);
@@ -25,13 +24,13 @@ struct SurroundColumn {
         above = sample(low);
         below = sample(low + 1);
     }
-    __device__ __forceinline__ float sample(int row) const {
+    INLINE float sample(int row) const {
         const int at = clamp(row, height) * pitch;
         const float a = __ldg(left + at), b = __ldg(right + at);
         return fmaf(b - a, across, a);
     }
     // At rows y and y + 1, y even, so that both lie between the same two. Pairs come in order.
-    __device__ __forceinline__ void at(int y, float& even, float& odd) {
+    INLINE void at(int y, float& even, float& odd) {
         const Interpolation down = interpolation(y, DELTA);
         if (down.low != low) {
             low = down.low;
@@ -45,7 +44,7 @@ struct SurroundColumn {
 };
 
 // What is kept of a difference: its size, its two halves, or the positive one.
-__device__ __forceinline__ void contrast(float difference, bool rectified, float* value) {
+INLINE void contrast(float difference, bool rectified, float* value) {
     if constexpr (HALVES == 2) {
         value[0] = fmaxf(difference, 0.0f);
         value[1] = fmaxf(-difference, 0.0f);
@@ -64,11 +63,8 @@ struct ContrastColumn {
     SurroundColumn<FAR> far;
     bool rectified;
 
-    __device__ __forceinline__ float fetch(int y) const {
-        return __ldg(column + clamp(y, height) * pitch);
-    }
-    __device__ __forceinline__ void values(float even, float odd, int y, float (&a)[CONTRASTS],
-                                           float (&b)[CONTRASTS]) {
+    INLINE float fetch(int y) const { return __ldg(column + clamp(y, height) * pitch); }
+    INLINE void values(float even, float odd, int y, float (&a)[CONTRASTS], float (&b)[CONTRASTS]) {
         float above, below;
         near.at(y, above, below);
         contrast(even - above, rectified, a);
@@ -80,8 +76,8 @@ struct ContrastColumn {
 };
 // The column of centre level `level`, of a row's feature. Where the far surround does not exist the
 // near one stands in, and what comes of it is not used.
-__device__ __forceinline__ ContrastColumn contrast_column(const Geometry& g, const float* arena,
-                                                          int row, int level, int x, int y) {
+INLINE ContrastColumn contrast_column(const Geometry& g, const float* arena, int row, int level,
+                                      int x, int y) {
     const int plane = g.plane[row], near = level + NEAR, far = min(level + FAR, g.top_level);
     return {arena + plane_at(g, plane, level) + clamp(x, g.width[level]),
             g.height[level],
@@ -96,7 +92,7 @@ struct Maps {
     float* first;
     int height, width;
     bool far_exists;
-    __device__ __forceinline__ void write(int c, int y, int x, float value) const {
+    INLINE void write(int c, int y, int x, float value) const {
         if (y < height && x < width && (c < HALVES || far_exists))
             first[(c * height + y) * width + x] = value;
     }
@@ -104,9 +100,8 @@ struct Maps {
 
 // `rows` rows of a tile of the maps, STEPS_TAKEN steps from their centre.
 template <int STEPS_TAKEN>
-__device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tables,
-                                            const float* arena, const Maps& maps, int row, int y,
-                                            int x, int rows) {
+INLINE void reduce_tile(const Geometry& g, const float* tables, const float* arena,
+                        const Maps& maps, int row, int y, int x, int rows) {
     enum { CENTRE = MAP_LEVEL - STEPS_TAKEN };
     typedef Shape<REDUCTION_TAPS, STEPS_TAKEN> S;
     __shared__ Tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN> tile;
@@ -115,15 +110,14 @@ __device__ __forceinline__ void reduce_tile(const Geometry& g, const float* tabl
         contrast_column(g, arena, row, CENTRE, S::first(x) + int(threadIdx.x), S::first(y));
     const int faded = max(height, width) / 20;  // the fade is in the table
     downsample_tile<REDUCTION_TAPS, CONTRASTS, STEPS_TAKEN>(
-        tile, source, Steps(g, tables, FADED_MAP_STEP, MAP_STEP, CENTRE), y, x, rows, height,
-        width, faded, ignore,
+        tile, source, Steps(g, tables, FADED_MAP_STEP, MAP_STEP, CENTRE), y, x, rows, height, width,
+        faded, ignore,
         [&](int c, int to_y, int to_x, float value) { maps.write(c, to_y, to_x, value); });
 }
 
 // At the map's level there is nothing to downsample: only the fade.
-__device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables,
-                                          const float* arena, const Maps& maps, int row, int y,
-                                          int x, int rows) {
+INLINE void fade_tile(const Geometry& g, const float* tables, const float* arena, const Maps& maps,
+                      int row, int y, int x, int rows) {
     x += threadIdx.x;
     if (x >= maps.width) return;
     ContrastColumn source = contrast_column(g, arena, row, MAP_LEVEL, x, y);
@@ -139,9 +133,7 @@ __device__ __forceinline__ void fade_tile(const Geometry& g, const float* tables
 }
 
 // A list of the tiles of every centre level, the most work, and so the finest, first.
-extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
-    centre_surround(const __grid_constant__ Geometry g, const float* tables, float* arena,
-                    int rows) {
+extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT) centre_surround(MODEL, int rows) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
     const int down = ceil_div(height, rows);
     int block = blockIdx.x, level = FINEST_LEVEL, across = ceil_div(width, map_tile_width(level));

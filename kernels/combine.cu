@@ -7,12 +7,11 @@
 #include "normalise.cuh"
 
 // Sums lie raw, for the trace, and, where `iterative` rewrites them, once more.
-__device__ __forceinline__ float* sum_at(const Geometry& g, float* arena, int index,
-                                         bool normalised) {
+INLINE float* sum_at(const Geometry& g, float* arena, int index, bool normalised) {
     const int copies = normalised && NORMALISATION_ITERATIVE ? g.saliency + 1 : 0;
     return arena + g.sums + (index + copies) * map_size(g);
 }
-__device__ __forceinline__ Affine* sum_affine(const Geometry& g, float* arena, int index) {
+INLINE Affine* sum_affine(const Geometry& g, float* arena, int index) {
     return reinterpret_cast<Affine*>(arena + g.sum_affines) + index;
 }
 
@@ -79,9 +78,7 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(1024)
-    combine(const __grid_constant__ Geometry g, const float* tables, float* arena,
-            const Call* call) {
+extern "C" __global__ void __launch_bounds__(1024) combine(MODEL, const Call* call) {
     const int row = blockIdx.y, feature = g.feature[row], channel = g.channel[row],
               size = map_size(g);
     arena += size_t(blockIdx.z) * g.frame;

@@ -9,6 +9,10 @@
 
 #include "structs.cuh"
 
+#define INLINE __device__ __forceinline__
+// What every kernel is handed first. Blocks with the same blockIdx.z work on the same frame.
+#define MODEL const __grid_constant__ Geometry g, const float *tables, float *arena
+
 // FAULT(name) is 0, and costs nothing. It is 1 under -DFAULT_name=1: the tests plant one fault at a
 // time and see that it is noticed.
 #define FAULT_SECOND(first, second, ...) second
@@ -20,12 +24,12 @@
 
 enum { HALVES = SPLIT_CS ? 2 : 1 };
 
-__device__ __forceinline__ int clamp(int i, int n) { return min(max(i, 0), n - 1); }
-__device__ __forceinline__ int ceil_div(int a, int b) { return (a + b - 1) / b; }
+INLINE int clamp(int i, int n) { return min(max(i, 0), n - 1); }
+INLINE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // 1 / x and the square root, without the branches that serve infinite, tiny and zero x: a GPU's
 // approximation and one Newton step. The root of x up to 1e-30 is 0.
-__device__ __forceinline__ float reciprocal(float x) {
+INLINE float reciprocal(float x) {
 #ifdef __CUDA_ARCH__
     float r;
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
@@ -34,7 +38,7 @@ __device__ __forceinline__ float reciprocal(float x) {
 #endif
     return fmaf(r, fmaf(-x, r, 1.0f), r);
 }
-__device__ __forceinline__ float root(float x) {
+INLINE float root(float x) {
 #ifdef __CUDA_ARCH__
     float r;
     asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
@@ -47,30 +51,26 @@ __device__ __forceinline__ float root(float x) {
 
 // --- the arena -----------------------------------------------------------------------------------
 
-__device__ __forceinline__ int plane_at(const Geometry& g, int plane, int level) {
+INLINE int plane_at(const Geometry& g, int plane, int level) {
     return g.planes[level] + plane * g.height[level] * g.width[level];
 }
-__device__ __forceinline__ int map_size(const Geometry& g) {
-    return g.height[MAP_LEVEL] * g.width[MAP_LEVEL];
-}
-__device__ __forceinline__ int map_number(int feature, int slot) {
-    return (feature * SLOTS + slot) * HALVES;
-}
-__device__ __forceinline__ Found& found_in(const Geometry& g, float* arena) {
+INLINE int map_size(const Geometry& g) { return g.height[MAP_LEVEL] * g.width[MAP_LEVEL]; }
+INLINE int map_number(int feature, int slot) { return (feature * SLOTS + slot) * HALVES; }
+INLINE Found& found_in(const Geometry& g, float* arena) {
     return *reinterpret_cast<Found*>(arena + g.found);
 }
-__device__ __forceinline__ Counters& counters_in(const Geometry& g, float* arena) {
+INLINE Counters& counters_in(const Geometry& g, float* arena) {
     return *reinterpret_cast<Counters*>(arena + g.counters);
 }
 // The largest value that a signal could have.
-__device__ __forceinline__ float size_of(int signal, const Found& found) {
+INLINE float size_of(int signal, const Found& found) {
     return signal == SIGNAL_ONE                 ? 1.0f
            : signal == SIGNAL_BRIGHTEST_SQUARED ? found.brightest * found.brightest
            : signal == SIGNAL_FLICKER           ? found.flicker_signal
                                                 : found.brightest;
 }
 // The level of a block's tile, in the list of all levels' tiles.
-__device__ __forceinline__ int level_of(const Geometry& g, int block) {
+INLINE int level_of(const Geometry& g, int block) {
     int level = FINEST_LEVEL;
     while (block >= g.first_tile[level + 1]) ++level;
     return level;
@@ -79,7 +79,7 @@ __device__ __forceinline__ int level_of(const Geometry& g, int block) {
 // Samples `x` to `x + COUNT - 1` of a row that starts on a 16-byte boundary; `x` is a multiple
 // of 4.
 template <int COUNT>
-__device__ __forceinline__ void load_row(const float* row, int x, float (&out)[COUNT]) {
+INLINE void load_row(const float* row, int x, float (&out)[COUNT]) {
 #pragma unroll
     for (int i = 0; i < COUNT; i += 4) {
         const float4 four = *reinterpret_cast<const float4*>(row + x + i);

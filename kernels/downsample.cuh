@@ -13,7 +13,7 @@ template <int TAPS, bool INTERIOR>
 struct Weights {
     const float* table;
     int n;
-    __device__ __forceinline__ float operator()(int i, int k) const {
+    INLINE float operator()(int i, int k) const {
         if (FAULT(wrong_weight)) k = k / 2 * 2;
         if (INTERIOR) return TAPS == 5 ? INTERIOR_5(k) : INTERIOR_9(k);
         return __ldg(table + clamp(i, n) * (TAPS + 1) + k);
@@ -24,12 +24,12 @@ struct Axis {
     const float* tables[2];
     int sizes[2];
     template <int TAPS, bool INTERIOR>
-    __device__ __forceinline__ Weights<TAPS, INTERIOR> weights(int step) const {
+    INLINE Weights<TAPS, INTERIOR> weights(int step) const {
         return {tables[step], sizes[step]};
     }
 };
-__device__ __forceinline__ Axis axis_steps(const Geometry& g, const float* tables, int axis,
-                                           int first, int second, int level) {
+INLINE Axis axis_steps(const Geometry& g, const float* tables, int axis, int first, int second,
+                       int level) {
     const int last = min(level + 1, LEVELS - 2), *sizes = axis ? g.width : g.height;
     return {{tables + g.steps[first][level][axis], tables + g.steps[second][last][axis]},
             {sizes[level + 1], sizes[last + 1]}};
@@ -48,10 +48,8 @@ struct Shape {
         PITCH_1 = (X2 + RUN - 1) / RUN * 2 * RUN - 2 * RUN + SAMPLES
     };
     // The first sample of a tile whose first output is `i`, and how many so many outputs need.
-    static __device__ __forceinline__ int first(int i) {
-        return STEPS_TAKEN == 2 ? 4 * i - 3 * REACH : 2 * i - REACH;
-    }
-    static __device__ __forceinline__ int samples(int outputs) {
+    static INLINE int first(int i) { return STEPS_TAKEN == 2 ? 4 * i - 3 * REACH : 2 * i - REACH; }
+    static INLINE int samples(int outputs) {
         return STEPS_TAKEN == 2 ? 4 * outputs + 3 * (TAPS - 1) : 2 * outputs + TAPS - 1;
     }
 };
@@ -64,10 +62,8 @@ struct ColumnStep {
 
     // Adds pair `p`, counted from the one that output `first` begins with; gives output p - REACH.
     template <bool INTERIOR>
-    __device__ __forceinline__ void add(int p, int first, const float (&even)[COUNT],
-                                        const float (&odd)[COUNT],
-                                        const Weights<TAPS, INTERIOR>& weight,
-                                        float (&done)[COUNT]) {
+    INLINE void add(int p, int first, const float (&even)[COUNT], const float (&odd)[COUNT],
+                    const Weights<TAPS, INTERIOR>& weight, float (&done)[COUNT]) {
 #pragma unroll
         for (int j = 0; j <= REACH; ++j) {
             const int i = first + p - REACH + j;
@@ -99,8 +95,7 @@ struct ColumnStream {
     ColumnStep<TAPS, COUNT> one, two;
     Fetched ahead[2][2];  // two pairs of rows, to hide the memory's latency
 
-    __device__ __forceinline__ ColumnStream(const Source& from, int first)
-        : source(from), y(first) {
+    INLINE ColumnStream(const Source& from, int first) : source(from), y(first) {
         y1 = STEPS_TAKEN == 2 ? 2 * y - REACH + FAULT(missed_halo_row) : y;
         y0 = 2 * y1 - REACH;
 #pragma unroll
@@ -108,8 +103,7 @@ struct ColumnStream {
     }
     // The first step, by pairs that alternate between the two fetched ahead.
     template <int PAIR, bool INTERIOR>
-    __device__ __forceinline__ void step(const Weights<TAPS, INTERIOR>& weight,
-                                         float (&out)[COUNT]) {
+    INLINE void step(const Weights<TAPS, INTERIOR>& weight, float (&out)[COUNT]) {
         const Fetched even = ahead[PAIR][0], odd = ahead[PAIR][1];
         const int at = y0 + 2 * pairs;
         ahead[PAIR][0] = source.fetch(at + 4);
@@ -121,8 +115,7 @@ struct ColumnStream {
     // The next `rows` outputs, an even number, to `store(row, value)`, row from 0; with two steps,
     // what lies between them, from 2 REACH rows before, to `between(row, value)`.
     template <bool INTERIOR, class Between, class Store>
-    __device__ __forceinline__ void run(int rows, const Axis& axis, const Between& between,
-                                        const Store& store) {
+    INLINE void run(int rows, const Axis& axis, const Between& between, const Store& store) {
         const auto weight1 = axis.weights<TAPS, INTERIOR>(0),
                    weight2 = axis.weights<TAPS, INTERIOR>(1);
         float a[COUNT], b[COUNT], out[COUNT];
@@ -153,8 +146,7 @@ struct ColumnStream {
 // A source of one value per sample; `Self` fetches it.
 struct OneValue {
     typedef float Fetched;
-    static __device__ __forceinline__ void values(float even, float odd, int, float (&a)[1],
-                                                  float (&b)[1]) {
+    static INLINE void values(float even, float odd, int, float (&a)[1], float (&b)[1]) {
         a[0] = even, b[0] = odd;
     }
 };
@@ -162,18 +154,16 @@ struct OneValue {
 struct LevelColumn : OneValue {
     const float* column;
     int height, pitch;
-    __device__ __forceinline__ LevelColumn(const float* from, int height_, int pitch_)
+    INLINE LevelColumn(const float* from, int height_, int pitch_)
         : column(from), height(height_), pitch(pitch_) {}
-    __device__ __forceinline__ float fetch(int y) const { return column[clamp(y, height) * pitch]; }
+    INLINE float fetch(int y) const { return column[clamp(y, height) * pitch]; }
 };
 
 // One step along x of lines of samples, RUN outputs at a time, the first being output `first`:
 // `store(line, x, values)`, x from 0.
 template <int TAPS, bool INTERIOR, int PITCH, class Store>
-__device__ __forceinline__ void downsample_lines(const float (*lines)[PITCH], int count,
-                                                 int outputs, int first,
-                                                 const Weights<TAPS, INTERIOR>& weight,
-                                                 const Store& store) {
+INLINE void downsample_lines(const float (*lines)[PITCH], int count, int outputs, int first,
+                             const Weights<TAPS, INTERIOR>& weight, const Store& store) {
     const int runs = (outputs + RUN - 1) / RUN;
     for (int item = threadIdx.x; item < count * runs; item += COLUMNS) {
         const int line = item / runs, x = (item - line * runs) * RUN;
@@ -197,8 +187,7 @@ struct __align__(16) Tile {
 
 // One step or two along x of a tile's lines; results to `store(line, x, values)`.
 template <int TAPS, int STEPS_TAKEN, bool INTERIOR, class T, class Store>
-__device__ __forceinline__ void downsample_across(T& tile, int count, int x, const Axis& axis,
-                                                  const Store& store) {
+INLINE void downsample_across(T& tile, int count, int x, const Axis& axis, const Store& store) {
     typedef Shape<TAPS, STEPS_TAKEN> S;
     const auto weight1 = axis.weights<TAPS, INTERIOR>(0), weight2 = axis.weights<TAPS, INTERIOR>(1);
     if constexpr (STEPS_TAKEN == 1) {
@@ -217,21 +206,19 @@ __device__ __forceinline__ void downsample_across(T& tile, int count, int x, con
 // The weights of a tile's steps from a level, by their kinds.
 struct Steps {
     Axis down, across;
-    __device__ __forceinline__ Steps(const Geometry& g, const float* tables, int first, int second,
-                                     int level)
+    INLINE Steps(const Geometry& g, const float* tables, int first, int second, int level)
         : down(axis_steps(g, tables, 0, first, second, level)),
           across(axis_steps(g, tables, 1, first, second, level)) {}
 };
 
-__device__ __forceinline__ void ignore(int, const float*) {}
+INLINE void ignore(int, const float*) {}
 
 // A whole tile, whose first output is (y, x) and has `rows` rows: down, then across, MAX_ROWS rows
 // at a time. Tiles that keep off the borders, and `faded` samples more, have interior weights.
 template <int TAPS, int COUNT, int STEPS_TAKEN, class T, class Source, class Between, class Store>
-__device__ __forceinline__ void downsample_tile(T& tile, const Source& source, const Steps& steps,
-                                                int y, int x, int rows, int height, int width,
-                                                int faded, const Between& between,
-                                                const Store& store) {
+INLINE void downsample_tile(T& tile, const Source& source, const Steps& steps, int y, int x,
+                            int rows, int height, int width, int faded, const Between& between,
+                            const Store& store) {
     typedef Shape<TAPS, STEPS_TAKEN> S;
     const int y0 = S::first(y), x0 = S::first(x), least = FAULT(borders_as_interior) ? -99 : faded;
     const bool interior_down = y0 >= least && y0 + S::samples(rows) + faded <= height;

@@ -13,9 +13,7 @@ const float UNREACHED = 3.0e38f;  // of the marker: higher than any sample of th
 // marker)): between two limits. Several samples in a row are two limits again.
 struct Limits {
     float low, high;
-    __device__ __forceinline__ float operator()(float c) const {
-        return fminf(fmaxf(c, low), high);
-    }
+    INLINE float operator()(float c) const { return fminf(fmaxf(c, low), high); }
 };
 
 // Erodes the marker along each line of a map, from its one end and from the other: a warp has a
@@ -78,8 +76,7 @@ __device__ bool erode_down(const float* mask, float sign, float* marker, int hei
 
 // Surroundedness of a plane, and of its negative: the depth of what reconstruction from the border
 // fills. One block has one reconstruction, whose result is the same in whatever order it erodes.
-extern "C" __global__ void __launch_bounds__(1024, 1)
-    reconstruct(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(1024, 1) reconstruct(MODEL) {
     __shared__ float shared_marker[SHARED_SAMPLES];
     arena += size_t(blockIdx.z) * g.frame;
     const int level = g.corner_level + 1, height = g.height[level], width = g.width[level];
@@ -113,7 +110,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
 // A column of the sum over planes, by a root that does not enlarge the smallest values.
 struct RootsColumn : LevelColumn {
     using LevelColumn::LevelColumn;
-    __device__ __forceinline__ float fetch(int y) const {
+    INLINE float fetch(int y) const {
         const float* at = column + clamp(y, height) * pitch;
         const float least = root(SOFT);
         float sum = 0.0f;
@@ -128,8 +125,7 @@ struct RootsColumn : LevelColumn {
 
 // Energies of the planes from number `oriented` on, and surroundedness.
 extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
-    resample_figure(const __grid_constant__ Geometry g, const float* tables, float* arena, int rows,
-                    int oriented) {
+    resample_figure(MODEL, int rows, int oriented) {
     arena += size_t(blockIdx.z) * g.frame;
     const int map = blockIdx.y, level = g.corner_level + (map == SURROUNDEDNESS);
     float* to = arena + g.figure_maps + map * map_size(g);
@@ -144,8 +140,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
 
 // Where three of the four orientations have energy: the second least. Flat next to the frame's
 // brightest, there are none.
-extern "C" __global__ void __launch_bounds__(1024)
-    corners(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(1024) corners(MODEL) {
     arena += size_t(blockIdx.z) * g.frame;
     const int size = map_size(g);
     const float* energies = arena + g.figure_maps;

@@ -4,8 +4,7 @@
 
 #include "common.cuh"
 
-extern "C" __global__ void __launch_bounds__(COLUMNS)
-    motion(const __grid_constant__ Geometry g, const float* tables, float* arena, int target) {
+extern "C" __global__ void __launch_bounds__(COLUMNS) motion(MODEL, int target) {
     const int level = level_of(g, blockIdx.x), block = blockIdx.x - g.first_tile[level];
     const int height = g.height[level], width = g.width[level], size = height * width;
     const int tiles = ceil_div(width, TILE_COLUMNS);

@@ -3,8 +3,7 @@
 #include "common.cuh"
 #include "normalise.cuh"
 
-extern "C" __global__ void __launch_bounds__(1024)
-    normalise(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(1024) normalise(MODEL) {
     const int slot = blockIdx.x, row = blockIdx.y;
     if (!(g.pairs >> slot & 1)) return;
     arena += size_t(blockIdx.z) * g.frame;

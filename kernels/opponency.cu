@@ -22,7 +22,7 @@ typedef float Pixel;
 // bytes to either side, but never outside the aligned words that hold the first and last byte, and
 // one word past.
 template <int WORDS>
-__device__ __forceinline__ void load_words(const unsigned char* from, unsigned (&words)[WORDS]) {
+INLINE void load_words(const unsigned char* from, unsigned (&words)[WORDS]) {
     const size_t address = reinterpret_cast<size_t>(from);
     const unsigned* aligned = reinterpret_cast<const unsigned*>(address & ~size_t(3));
     const unsigned shift = unsigned(address & 3) * 8;
@@ -36,7 +36,7 @@ __device__ __forceinline__ void load_words(const unsigned char* from, unsigned (
 }
 
 // An element as a float: linear light if the model wants it.
-__device__ __forceinline__ float element(Pixel value, const float* linear) {
+INLINE float element(Pixel value, const float* linear) {
     if (!LINEAR) return float(value);
     if (PIXEL_BITS < 32) return __ldg(linear + int(value));
     const float v = float(value);  // IEC 61966-2-1
@@ -45,8 +45,7 @@ __device__ __forceinline__ float element(Pixel value, const float* linear) {
 
 // Both opponents before they are divided by brightness, written with differences first so that grey
 // gives exactly 0; all but for the factor COLOUR_SCALE. Returns the brightness. `sum` is r + g + b.
-__device__ __forceinline__ float opponents(float r, float g, float b, float sum, float& red_green,
-                                           float& blue_yellow) {
+INLINE float opponents(float r, float g, float b, float sum, float& red_green, float& blue_yellow) {
     if (OPPONENCY_LINEAR) {
         red_green = r - g;
         blue_yellow = fmaf(-0.5f, r + g, b);
@@ -64,8 +63,7 @@ __device__ __forceinline__ float opponents(float r, float g, float b, float sum,
     };
     red_green = excess(r, g + b) - excess(g, r + b);
     const float spread = fmaxf(r, g) - fminf(r, g);
-    const float yellow =
-        OPPONENCY_INVT ? (r + g) - ((spread + spread) + (b + b)) : fminf(r, g) - b;
+    const float yellow = OPPONENCY_INVT ? (r + g) - ((spread + spread) + (b + b)) : fminf(r, g) - b;
     blue_yellow = fmaf(-2.0f, fmaxf(yellow, 0.0f), excess(b, r + g));
     return sum;
 }
@@ -89,20 +87,18 @@ struct BackgroundColumn {
     float decay;
     int height, pitch;
 
-    static __device__ __forceinline__ BackgroundColumn at(Background* both, int x, const Call& call,
-                                                          int height, int width) {
+    static INLINE BackgroundColumn at(Background* both, int x, const Call& call, int height,
+                                      int width) {
         Background *first = both + x, *second = first + size_t(height) * width;
         return {call.turn ? second : first, call.turn ? first : second, call.flicker_decay, height,
                 width};
     }
     typedef Background Fetched;
-    __device__ __forceinline__ Background fetch(int y) const {
-        return __ldg(was + size_t(clamp(y, height)) * pitch);
-    }
+    INLINE Background fetch(int y) const { return __ldg(was + size_t(clamp(y, height)) * pitch); }
     // |I - P| of row y; leaves P moved towards I. In fixed point what remains of a difference is
     // rounded towards 0, so that a still picture comes to rest at exactly 0. Samples that several
     // tiles see get the same from each.
-    __device__ __forceinline__ float flicker(float sum, Background before, int y) const {
+    INLINE float flicker(float sum, Background before, int y) const {
         Background after;
         float size;
         if constexpr (FRACTIONS > 1) {
@@ -123,11 +119,9 @@ struct BackgroundColumn {
 };
 template <>
 struct BackgroundColumn<false> {
-    static __device__ __forceinline__ BackgroundColumn at(Background*, int, const Call&, int, int) {
-        return {};
-    }
+    static INLINE BackgroundColumn at(Background*, int, const Call&, int, int) { return {}; }
     struct Fetched {};
-    __device__ __forceinline__ Fetched fetch(int) const { return {}; }
+    INLINE Fetched fetch(int) const { return {}; }
 };
 
 // A column of a frame as its first COUNT planes: a source.
@@ -145,7 +139,7 @@ struct PixelColumn {
         Pixel element[PIXEL_CHANNELS];
         typename BackgroundColumn<FLICKERS>::Fetched before;
     };
-    __device__ __forceinline__ Fetched fetch(int y) const {
+    INLINE Fetched fetch(int y) const {
         const Pixel* from = column + size_t(clamp(y, height)) * pitch;
         Fetched pixel;
 #pragma unroll
@@ -153,8 +147,8 @@ struct PixelColumn {
         pixel.before = background.fetch(y);
         return pixel;
     }
-    __device__ __forceinline__ void values(const Fetched& even, const Fetched& odd, int y,
-                                           float (&a)[COUNT], float (&b)[COUNT]) const {
+    INLINE void values(const Fetched& even, const Fetched& odd, int y, float (&a)[COUNT],
+                       float (&b)[COUNT]) const {
         planes(even, a);
         planes(odd, b);
         if constexpr (FLICKERS) {
@@ -162,7 +156,7 @@ struct PixelColumn {
             b[PLANE_FLICKER] = background.flicker(b[PLANE_INTENSITY], odd.before, y + 1);
         }
     }
-    __device__ __forceinline__ void planes(const Fetched& pixel, float (&value)[COUNT]) const {
+    INLINE void planes(const Fetched& pixel, float (&value)[COUNT]) const {
         if constexpr (PIXEL_CHANNELS == 1) {
             value[PLANE_INTENSITY] = element(pixel.element[0], linear);
         } else {
@@ -187,7 +181,7 @@ struct PixelColumn {
 // Highest r + g + b, lowest and highest element. `poison` is NaN if one of them was, or infinite.
 struct Extent {
     float sum, low, high, poison;
-    __device__ __forceinline__ void add(const Pixel* pixel, const float* linear) {
+    INLINE void add(const Pixel* pixel, const float* linear) {
         float total = 0;
         for (int c = 0; c < PIXEL_CHANNELS; ++c) {
             const Pixel value = __ldg(pixel + c);
@@ -205,14 +199,13 @@ struct LowerOrNan {
     __device__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
 };
 // Of all threads of a block.
-__device__ __forceinline__ Extent over_block(const Extent& of) {
+INLINE Extent over_block(const Extent& of) {
     const float sum = over_block(of.sum, Higher()), low = over_block(of.low, LowerOrNan());
     return {sum, low, over_block(of.high, Higher()), 0.0f};
 }
 
 // Commits the state that the last frame left.
-__device__ __forceinline__ void commit_state(const Geometry& g, float* arena, int thread,
-                                             int threads) {
+INLINE void commit_state(const Geometry& g, float* arena, int thread, int threads) {
     if (g.previous_intensity >= 0 && !FAULT(levels_not_committed))
         for (int level = FINEST_LEVEL; level <= g.top_level; ++level) {
             const float* now = arena + plane_at(g, PLANE_INTENSITY, level);
@@ -237,9 +230,8 @@ __device__ __forceinline__ void commit_state(const Geometry& g, float* arena, in
 // The only kernel that is told what differs from frame to frame; it leaves that for the rest.
 // `mode` is how the frame follows.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    scan(const __grid_constant__ Geometry g, const float* tables, float* arena, const Pixel* frames,
-         float* maps, Call* call, float flicker_decay, float smoothing_factor,
-         float statistics_factor, int mode) {
+    scan(MODEL, const Pixel* frames, float* maps, Call* call, float flicker_decay,
+         float smoothing_factor, float statistics_factor, int mode) {
     // A bad frame's state is not committed: the next one has the past that it had.
     const bool good = found_in(g, arena).good != 0.0f || FAULT(bad_frame_committed);
     const bool follows = mode == NEXT && good;
@@ -294,8 +286,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         if (mode == FIRST) found.past = 0.0f;
         if (follows) {
             found.past = 1.0f;
-            found.background = fmaf(found.flicker_decay, found.background - found.brightest,
-                                    found.brightest);
+            found.background =
+                fmaf(found.flicker_decay, found.background - found.brightest, found.brightest);
         }
         found.brightest = extent.sum / (g.full * PIXEL_CHANNELS);
         found.flicker_signal = fmaxf(fmaxf(found.brightest, found.background),
@@ -310,8 +302,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         }
         found.lowest = extent.low;
         found.highest = extent.high;
-        const float hue_threshold = FAULT(another_hue_threshold) ? 2.0f * g.hue_threshold
-                                                                 : g.hue_threshold;
+        const float hue_threshold =
+            FAULT(another_hue_threshold) ? 2.0f * g.hue_threshold : g.hue_threshold;
         found.hue_limit = fmaxf(hue_threshold * (HUE_REFERENCE_FIXED ? whole : most), DARK * whole);
     }
 }
@@ -320,10 +312,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // One block makes `rows` rows of a tile of the first COUNT planes, to those from number `plane` on.
 template <int TAPS, int COUNT>
-__device__ __forceinline__ void downsample_frame(const Geometry& g, const float* tables,
-                                                 float* arena, const Call* call,
-                                                 Background* background, int rows, int kind,
-                                                 int plane) {
+INLINE void downsample_frame(const Geometry& g, const float* tables, float* arena, const Call* call,
+                             Background* background, int rows, int kind, int plane) {
     typedef Shape<TAPS, FINEST_LEVEL> S;
     typedef PixelColumn<COUNT> Source;
     __shared__ Tile<TAPS, COUNT, FINEST_LEVEL> tile;
@@ -333,10 +323,10 @@ __device__ __forceinline__ void downsample_frame(const Geometry& g, const float*
         static_cast<const Pixel*>(call->frames) + blockIdx.z * (size_t(height) * pitch);
     arena += size_t(blockIdx.z) * g.frame;
     const int column = clamp(S::first(x) + int(threadIdx.x), width);
-    const auto flickers = BackgroundColumn<Source::FLICKERS>::at(background, column, *call, height,
-                                                                 width);
-    const Source source{frame + column * PIXEL_CHANNELS,   tables + g.linear, height, pitch,
-                        found_in(g, arena).hue_limit, flickers};
+    const auto flickers =
+        BackgroundColumn<Source::FLICKERS>::at(background, column, *call, height, width);
+    const Source source{frame + column * PIXEL_CHANNELS, tables + g.linear, height, pitch,
+                        found_in(g, arena).hue_limit,    flickers};
     const float grey = 1.0f / (g.full * PIXEL_CHANNELS);
     const float colour = OPPONENCY_LINEAR ? 1.0f / g.full : COLOUR_SCALE;
     const int level_height = g.height[FINEST_LEVEL], level_width = g.width[FINEST_LEVEL];
@@ -353,15 +343,13 @@ __device__ __forceinline__ void downsample_frame(const Geometry& g, const float*
 }
 
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    opponency(const __grid_constant__ Geometry g, const float* tables, float* arena,
-              const Call* call, Background* background, int rows) {
+    opponency(MODEL, const Call* call, Background* background, int rows) {
     downsample_frame<5, PIXEL_PLANES>(g, tables, arena, call, background, rows, PYRAMID_STEP, 0);
 }
 
 #if HAS_ORIENTATION_PYRAMID
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    opponency_orientation(const __grid_constant__ Geometry g, const float* tables, float* arena,
-                          const Call* call, int rows, int plane) {
+    opponency_orientation(MODEL, const Call* call, int rows, int plane) {
     downsample_frame<9, 1>(g, tables, arena, call, nullptr, rows, ORIENTATION_PYRAMID_STEP, plane);
 }
 #endif

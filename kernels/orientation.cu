@@ -17,20 +17,20 @@ enum {
 
 // The 9-tap binomial of the nine samples from `at` on, and the same with taps like a cosine, alike
 // on both sides, or like a sine, of opposite signs.
-__device__ __forceinline__ float smooth(const float* at) {
+INLINE float smooth(const float* at) {
     const float taps[] = BINOMIAL_9;
     float out = (at[2 * SPREAD] + at[0]) * taps[0];
 #pragma unroll
     for (int i = 1; i < SPREAD; ++i) out = fmaf(at[2 * SPREAD - i] + at[i], taps[i], out);
     return fmaf(at[SPREAD], taps[SPREAD], out);
 }
-__device__ __forceinline__ float cosine(const float* at, const float (&taps)[5]) {
+INLINE float cosine(const float* at, const float (&taps)[5]) {
     float out = at[4] * taps[0];
 #pragma unroll
     for (int i = 1; i <= SPREAD; ++i) out = fmaf(at[4 + i] + at[4 - i], taps[i], out);
     return out;
 }
-__device__ __forceinline__ float sine(const float* at, const float (&taps)[5]) {
+INLINE float sine(const float* at, const float (&taps)[5]) {
     float out = (at[5] - at[3]) * taps[1];
 #pragma unroll
     for (int i = 2; i <= SPREAD; ++i) out = fmaf(at[4 + i] - at[4 - i], taps[i], out);
@@ -39,9 +39,7 @@ __device__ __forceinline__ float sine(const float* at, const float (&taps)[5]) {
 
 // Of one plane, to the planes from number `target` on; or, where that is -1, of the decorrelated
 // planes, at the levels whose energies are whitened together.
-extern "C" __global__ void __launch_bounds__(COLUMNS)
-    orientation(const __grid_constant__ Geometry g, const float* tables, float* arena, int plane,
-                int target) {
+extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(MODEL, int plane, int target) {
     enum { SEGMENTS = 2, ROWS_EACH = BAND_ROWS / SEGMENTS, EACH = TILE_ROWS / SEGMENTS };
     __shared__ __align__(16) float samples[SAMPLE_ROWS][SAMPLE_X];
     __shared__ __align__(16) float low[BAND_ROWS][SAMPLE_X];  // samples low-passed down
@@ -54,8 +52,8 @@ extern "C" __global__ void __launch_bounds__(COLUMNS)
     const int x1 = block % tiles * TILE_COLUMNS, y1 = block / tiles * TILE_ROWS;
     arena += size_t(blockIdx.z) * g.frame;
     const bool whitened = target < 0;
-    const float* source = arena + (whitened ? g.whitened[level] + int(blockIdx.y) * size
-                                            : plane_at(g, plane, level));
+    const float* source =
+        arena + (whitened ? g.whitened[level] + int(blockIdx.y) * size : plane_at(g, plane, level));
     float* to = arena + (whitened ? g.energies[level] + int(blockIdx.y) * ORIENTATIONS * size
                                   : plane_at(g, target, level));
     const float *rows = tables + g.filters[level][0], *columns = tables + g.filters[level][1];

@@ -34,9 +34,8 @@ __device__ void downsample_plane(const Geometry& g, const float* tables, float* 
 
 // Two steps from `level` by tiles; with `finish` all that follow, by each plane's last block.
 template <int TAPS>
-__device__ __forceinline__ void downsample_levels(const Geometry& g, const float* tables,
-                                                  float* arena, int kind, int first_plane,
-                                                  int level, int finish, int rows) {
+INLINE void downsample_levels(const Geometry& g, const float* tables, float* arena, int kind,
+                              int first_plane, int level, int finish, int rows) {
     typedef Shape<TAPS, 2> S;
     enum { BETWEEN_ROWS = 2 * MAX_ROWS + TAPS - 1 };
     __shared__ Tile<TAPS, 1, 2> tile;
@@ -75,15 +74,13 @@ __device__ __forceinline__ void downsample_levels(const Geometry& g, const float
 }
 
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    pyramid(const __grid_constant__ Geometry g, const float* tables, float* arena, int first_plane,
-            int level, int finish, int rows) {
+    pyramid(MODEL, int first_plane, int level, int finish, int rows) {
     downsample_levels<5>(g, tables, arena, PYRAMID_STEP, first_plane, level, finish, rows);
 }
 
 #if HAS_ORIENTATION_PYRAMID
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    pyramid_orientation(const __grid_constant__ Geometry g, const float* tables, float* arena,
-                        int first_plane, int level, int finish, int rows) {
+    pyramid_orientation(MODEL, int first_plane, int level, int finish, int rows) {
     downsample_levels<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level, finish,
                          rows);
 }

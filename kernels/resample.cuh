@@ -7,7 +7,7 @@ struct Interpolation {
     int low;
     float t;
 };
-__device__ __forceinline__ Interpolation interpolation(int p, int delta) {
+INLINE Interpolation interpolation(int p, int delta) {
     const int size = 1 << delta;
     if (UPSAMPLING_REPLICATE || delta == 0) return {p >> delta, 0.0f};
     if (PHASE_EVEN) return {p >> delta, float(p & (size - 1)) * (1.0f / float(size))};
@@ -20,7 +20,7 @@ __device__ __forceinline__ Interpolation interpolation(int p, int delta) {
 enum { RESIDENT = (REDUCTION_TAPS == 5 ? 4 : 3) - SPLIT_CS };
 
 // Width of a tile of maps at their level, of samples of another one.
-__device__ __forceinline__ int map_tile_width(int level) {
+INLINE int map_tile_width(int level) {
     return level == MAP_LEVEL - 2   ? int(Shape<REDUCTION_TAPS, 2>::OUTPUTS)
            : level == MAP_LEVEL - 1 ? int(Shape<REDUCTION_TAPS, 1>::OUTPUTS)
                                     : int(COLUMNS);
@@ -33,9 +33,8 @@ struct Level {
 };
 
 template <int STEPS_TAKEN, class Column>
-__device__ __forceinline__ void downsample_to_map(const Geometry& g, const float* tables,
-                                                  const Level& from, float* to, int y, int x,
-                                                  int rows) {
+INLINE void downsample_to_map(const Geometry& g, const float* tables, const Level& from, float* to,
+                              int y, int x, int rows) {
     typedef Shape<REDUCTION_TAPS, STEPS_TAKEN> S;
     __shared__ Tile<REDUCTION_TAPS, 1, STEPS_TAKEN> tile;
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
@@ -51,8 +50,8 @@ __device__ __forceinline__ void downsample_to_map(const Geometry& g, const float
 // A tile of the map at its level of what lies at another level, FINEST or coarser. Tiles of coarser
 // levels are wider, and blocks past the last have nothing to do.
 template <class Column, int FINEST>
-__device__ __forceinline__ void resample_tile(const Geometry& g, const float* tables,
-                                              const Level& from, float* to, int rows) {
+INLINE void resample_tile(const Geometry& g, const float* tables, const Level& from, float* to,
+                          int rows) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL];
     const int tile = map_tile_width(from.level), across = ceil_div(width, tile);
     const int y = blockIdx.x / across * rows, x = blockIdx.x % across * tile;

@@ -3,8 +3,7 @@
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    upsample(const __grid_constant__ Geometry g, const float* tables, float* arena,
-             const float* maps, float* out) {
+    upsample(MODEL, const float* maps, float* out) {
     const int x = blockIdx.x * THREADS + threadIdx.x;
     const int height = g.height[0], width = g.width[0], rows = g.height[MAP_LEVEL],
               columns = g.width[MAP_LEVEL];

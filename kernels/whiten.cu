@@ -9,13 +9,13 @@
 
 // A map's mean and its row of the covariance, of COUNT maps: as in reference.statistics.
 template <int COUNT>
-__device__ __forceinline__ const double* row_of(const double* statistics, int i) {
+INLINE const double* row_of(const double* statistics, int i) {
     return statistics + i * (COUNT + 1);
 }
 
 // Whether the variance of map `i` is more than rounding, next to its signal.
 template <int COUNT>
-__device__ __forceinline__ bool varies(const double* statistics, int i, float signal) {
+INLINE bool varies(const double* statistics, int i, float signal) {
     const double flat = double(FLAT) * double(fmaxf(signal, DARK));
     return row_of<COUNT>(statistics, i)[1 + i] > flat * flat;
 }
@@ -117,14 +117,12 @@ __device__ void measure(const Geometry& g, float* arena, const float* const (&ma
 
 // --- the planes ----------------------------------------------------------------------------------
 
-__device__ __forceinline__ void plane_signals(const Geometry& g, float* arena,
-                                              float (&signals)[WHITENED_PLANES]) {
+INLINE void plane_signals(const Geometry& g, float* arena, float (&signals)[WHITENED_PLANES]) {
     for (int k = 0; k < WHITENED_PLANES; ++k)
         signals[k] = size_of(g.whitened_signal[k], found_in(g, arena));
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
-    plane_statistics(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(THREADS) plane_statistics(MODEL) {
     arena += size_t(blockIdx.z) * g.frame;
     float signals[WHITENED_PLANES];
     const float* planes[WHITENED_PLANES];
@@ -135,8 +133,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 // The decorrelated planes of every level that has some.
-extern "C" __global__ void __launch_bounds__(THREADS)
-    whiten(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(THREADS) whiten(MODEL) {
     arena += size_t(blockIdx.z) * g.frame;
     const Whitener<WHITENED_PLANES> whitener = whitener_at<WHITENED_PLANES>(g, arena, 0);
     for (int level = FINEST_LEVEL; level <= g.top_level; ++level) {
@@ -158,9 +155,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 // --- the channel ---------------------------------------------------------------------------------
 
 #if HAS_WHITENED
-extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
-    resample_energies(const __grid_constant__ Geometry g, const float* tables, float* arena,
-                      int rows) {
+extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT) resample_energies(MODEL, int rows) {
     arena += size_t(blockIdx.z) * g.frame;
     const int energy = blockIdx.y / SCALES,
               scale = blockIdx.y % (FAULT(another_scales_energies) ? SCALES - 1 : SCALES),
@@ -171,8 +166,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
         arena + g.scales + blockIdx.y * map_size(g), rows);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
-    energy_statistics(const __grid_constant__ Geometry g, const float* tables, float* arena) {
+extern "C" __global__ void __launch_bounds__(THREADS) energy_statistics(MODEL) {
     arena += size_t(blockIdx.z) * g.frame;
     const int energy = blockIdx.y;
     float signals[SCALES];
@@ -186,8 +180,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // The conspicuity map, sum number `sum`: squared Mahalanobis distances of the energies, over the
 // scales of each plane and orientation, from their means, faded towards the border.
-extern "C" __global__ void __launch_bounds__(THREADS)
-    mahalanobis(const __grid_constant__ Geometry g, const float* tables, float* arena, int sum) {
+extern "C" __global__ void __launch_bounds__(THREADS) mahalanobis(MODEL, int sum) {
     arena += size_t(blockIdx.z) * g.frame;
     const int size = map_size(g), width = g.width[MAP_LEVEL];
     const int i = blockIdx.x * THREADS + threadIdx.x;
@@ -210,8 +203,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         total += distance;
     }
     const int y = i / width, x = i - y * width;
-    const float fade = __ldg(tables + g.whitened_fade[0] + y) *
-                       __ldg(tables + g.whitened_fade[1] + x);
+    const float fade =
+        __ldg(tables + g.whitened_fade[0] + y) * __ldg(tables + g.whitened_fade[1] + x);
     arena[g.sums + sum * size + i] = total * (FAULT(no_fade) ? 1.0f : fade);
 }
 #endif

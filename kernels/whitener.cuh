@@ -8,7 +8,7 @@ template <int COUNT>
 struct Whitener {
     float mean[COUNT], inverse[COUNT * (COUNT + 1) / 2];
     // Of the samples at one place, x: written over by z.
-    __device__ __forceinline__ void apply(float (&x)[COUNT]) const {
+    INLINE void apply(float (&x)[COUNT]) const {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) x[i] -= mean[i];
 #pragma unroll
@@ -21,8 +21,7 @@ struct Whitener {
     }
 };
 template <int COUNT>
-__device__ __forceinline__ Whitener<COUNT>& whitener_at(const Geometry& g, float* arena,
-                                                        int number) {
+INLINE Whitener<COUNT>& whitener_at(const Geometry& g, float* arena, int number) {
     static_assert(sizeof(Whitener<SCALES>) == WHITENER_SIZE * sizeof(float) && COUNT <= SCALES, "");
     return *reinterpret_cast<Whitener<COUNT>*>(arena + g.whiteners + number * WHITENER_SIZE);
 }

@@ -17,7 +17,7 @@ LENGTH, BREADTH = 34, 10  # px, the bars
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 BAR = (0.8, 0.8, 0.8)
 RED, GREEN, BLUE = (0.8, 0.0, 0.0), (0.0, 0.8, 0.0), (0.0, 0.0, 0.8)
-GREY, GROUND = (0.6, 0.6, 0.6), (0.3, 0.3, 0.3)
+GREY, BACKGROUND = (0.6, 0.6, 0.6), (0.3, 0.3, 0.3)
 
 
 def canvas(colour=BLACK, height=HEIGHT, width=WIDTH):
@@ -72,9 +72,9 @@ def places(count, seed):
     return found
 
 
-def _singleton(target, others, count, seed, ground=BLACK):
+def _singleton(target, others, count, seed, background=BLACK):
     """One bar among `count` - 1; `target` and `others` are (angle, colour)."""
-    image = canvas(ground)
+    image = canvas(background)
     first, *rest = places(count, seed)
     bar(image, first, *target)
     for place in rest:
@@ -94,11 +94,11 @@ def horizontal_among_vertical(count, seed):
 
 def white_among_grey(count, seed):
     """Singleton in intensity, on darker grey."""
-    return _singleton((90, WHITE), (90, GREY), count, seed, ground=GROUND)
+    return _singleton((90, WHITE), (90, GREY), count, seed, background=BACKGROUND)
 
 
 def red_among_green(count, seed):
-    """Singleton of the opponent colour: on neutral ground both drive |RG| alike."""
+    """Singleton of the opponent colour: on a neutral background both drive |RG| alike."""
     return _singleton((90, RED), (90, GREEN), count, seed)
 
 

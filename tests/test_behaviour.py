@@ -98,7 +98,7 @@ def test_without_n_orientation_singletons_are_lost(backend):
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_red_among_green_needs_split_halves(backend, count):
-    """|RG| is the same for both on neutral ground: the plain model must not find it."""
+    """|RG| is the same for both on a neutral background: the plain model must not find it."""
     assert hit_rate(backend, stimuli.red_among_green, count) <= 0.5
     assert hit_rate(backend, stimuli.red_among_green, count, SPLIT) == 1
 

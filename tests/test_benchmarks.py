@@ -418,7 +418,7 @@ def test_parts_of_gaze_are_scored(small_dataset, capsys, tmp_path):
     made = {name: row(image) for name, row in fixations.rows().items()}
     assert all(saliency.shape == shape for saliency in made.values())
     wanted = ittisal.Saliency(image.shape[:2], ittisal.GAZE, backend="reference")(image)
-    within("enlarged", made["gaze"], wanted)
+    within("upsampled", made["gaze"], wanted)
     within("order", made["gaze"], made["figure x corners"] * fixations.promotion(traced(image)))
 
 

@@ -769,7 +769,7 @@ sys.exit(main(["video", "noise.avi", *ARGUMENTS]))
 
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory):
-    """A folder with a clip whose pictures take room."""
+    """A folder with a clip whose pictures take space."""
     made = tmp_path_factory.mktemp("noisy")
     writer = cv2.VideoWriter(
         str(made / "noise.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64)

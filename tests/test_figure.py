@@ -1,4 +1,4 @@
-"""Whitening and figures in the reference: arithmetic by hand, and what must hold of them."""
+"""Whitening and figures in the reference: arithmetic by hand, and properties of them."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_contributions_of_gaze_add_up_to_the_map(photo):
     }
     within("order", sum(parts.values()), traced["saliency"])
     added = Saliency(photo.shape[:2], GAZE, backend="reference")
-    within("enlarged", sum(contributions(added, photo).values()), added(photo))
+    within("upsampled", sum(contributions(added, photo).values()), added(photo))
 
 
 def contributions(model, frame):

@@ -389,7 +389,7 @@ def test_upsample_is_the_packages_own(shape, reading):
     full = np.empty(shape, np.float32)
     backend.run_device(frame, raw)
     backend.upsample_device(raw, full)
-    within("enlarged", full, upsample(raw / raw.max(), shape, config))
+    within("upsampled", full, upsample(raw / raw.max(), shape, config))
     backend.run_device(np.zeros_like(frame), raw)
     backend.upsample_device(raw, full)
     assert not full.any()

@@ -1,4 +1,4 @@
-"""The contract of the two doors, of frames, and of the choice of backend."""
+"""The contract of `Saliency` and `saliency_map`, of frames, and of the choice of backend."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ittisal import (
     BackendError,
     Config,
     Saliency,
-    upsample,
     reference,
     saliency_map,
+    upsample,
 )
 from ittisal.backends import available, choose
 from ittisal.frames import MAX_SIDE, check_frame, composite
@@ -46,7 +46,7 @@ def run(backend):
     return model(backend, SHAPE)
 
 
-# --- kinds of frame ----------------------------------------------------------------------------
+# --- frame formats -----------------------------------------------------------------------------
 
 
 def test_integers_are_divided_by_their_full_scale(run, small):
@@ -61,7 +61,7 @@ def test_a_uint16_frame_is_not_taken_for_bytes(run, small):
     within("scaled_input", run(twelve), run(small / np.float32(255)))
 
 
-def test_float_kinds(run, small):
+def test_float_types(run, small):
     single = small / np.float32(255)
     assert np.array_equal(run(single.astype(np.float64)), run(single))
     half = single.astype(np.float16)
@@ -168,12 +168,12 @@ def test_bad_frames_are_refused_with_a_way_out(run, case, how):
         assert words in str(caught.value), str(caught.value)
 
 
-# The easy door takes any size, and composites what has alpha.
-EASY = ("other size", "2 channels", "4 channels")
+# `saliency_map` takes any size, and composites what has alpha.
+TAKEN = ("other size", "2 channels", "4 channels")
 
 
-@pytest.mark.parametrize("case", [case for case in BAD_FRAMES if case not in EASY])
-def test_the_easy_door_refuses_the_same(backend, case):
+@pytest.mark.parametrize("case", [case for case in BAD_FRAMES if case not in TAKEN])
+def test_saliency_map_refuses_the_same(backend, case):
     frame, error, _ = BAD_FRAMES[case]
     with pytest.raises(error):
         saliency_map(frame, backend=backend)
@@ -212,8 +212,8 @@ BAD_SHAPES = {
     "None": (None, TypeError, ["None", "(height, width)"]),
     "endless": ((float("inf"), 640), TypeError, ["inf", "(height, width)"]),
     "not a number": ((float("nan"), 640), TypeError, ["nan", "(height, width)"]),
-    "low": ((31, 640), ValueError, ["640x31", "at least 32", "Enlarge"]),
-    "narrow": ((640, 31), ValueError, ["31x640", "at least 32", "Enlarge"]),
+    "low": ((31, 640), ValueError, ["640x31", "at least 32", "Upsample"]),
+    "narrow": ((640, 31), ValueError, ["31x640", "at least 32", "Upsample"]),
     "negative": ((-480, 640), ValueError, ["640x-480", "at least 32"]),
     "huge": ((MAX_SIDE + 1, 64), ValueError, ["64x65537", "65536", "Shrink"]),
 }
@@ -230,12 +230,12 @@ def test_bad_shapes(backend, case):
 
 @pytest.mark.parametrize("bad", ["RGB", "brg", None, 3])
 def test_bad_channel_order(backend, bad, small):
-    for door in (
+    for function in (
         lambda: Saliency(SHAPE, backend=backend, channel_order=bad),
         lambda: saliency_map(small, backend=backend, channel_order=bad),
     ):
         with pytest.raises(ValueError, match=f"channel_order={bad!r} is not 'rgb' or 'bgr'"):
-            door()
+            function()
 
 
 @pytest.mark.parametrize("bad", [None, "itti1998", {"split_cs": True}, Config])
@@ -403,7 +403,7 @@ def test_trace_has_the_references_names(backend, photo, config):
 
 
 @pytest.mark.parametrize("reading", ["itti1998", "split", "iterative", "none"])
-def test_trace_holds_the_references_values(backend, photo, reading):
+def test_trace_has_the_references_values(backend, photo, reading):
     """Sums and maps as the reference has them; the stages' own tests look at the rest."""
     config = {
         "itti1998": ITTI_1998,
@@ -545,12 +545,12 @@ def test_the_environment_forces_a_backend(monkeypatch, backend, small):
     with Saliency(SHAPE) as run:
         assert run.backend == backend
         forbid_the_reference(monkeypatch)
-        for door in (run, saliency_map):
+        for function in (run, saliency_map):
             if backend == "reference":
                 with pytest.raises(AssertionError, match="the reference ran"):
-                    door(small)
+                    function(small)
             else:
-                assert door(small).max() > 0
+                assert function(small).max() > 0
 
 
 def test_a_named_backend_beats_the_environment(monkeypatch):
@@ -560,9 +560,12 @@ def test_a_named_backend_beats_the_environment(monkeypatch):
 
 @pytest.mark.parametrize("bad", ["gpu", "", "CPU", None])
 def test_unknown_backends(bad, small):
-    for door in (lambda: Saliency(SHAPE, backend=bad), lambda: saliency_map(small, backend=bad)):
+    for function in (
+        lambda: Saliency(SHAPE, backend=bad),
+        lambda: saliency_map(small, backend=bad),
+    ):
         with pytest.raises(BackendError) as caught:
-            door()
+            function()
         assert str(caught.value) == f"backend={bad!r} is not one of: auto, cuda, cpu, reference"
 
 
@@ -601,11 +604,11 @@ def test_a_named_backend_never_falls_back(monkeypatch, small):
     assert issubclass(BackendError, RuntimeError)
 
 
-# --- the easy door -----------------------------------------------------------------------------
+# --- saliency_map ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", [ITTI_1998, INVT, EVEN], ids=["itti1998", "invt", "even"])
-def test_saliency_map_is_the_raw_map_over_its_maximum_enlarged(backend, photo, config):
+def test_saliency_map_is_the_raw_map_over_its_maximum_upsampled(backend, photo, config):
     frame = photo[:150, :203]
     raw = model(backend, (150, 203), config)(frame)
     shown = saliency_map(frame, config, backend=backend)
@@ -613,7 +616,7 @@ def test_saliency_map_is_the_raw_map_over_its_maximum_enlarged(backend, photo, c
     assert shown.dtype == np.float32
     assert shown.min() >= 0
     assert shown.max() <= 1
-    within("enlarged", shown, upsample(raw / raw.max(), (150, 203), config))
+    within("upsampled", shown, upsample(raw / raw.max(), (150, 203), config))
 
 
 def test_saliency_map_of_nothing_is_zero(backend):
@@ -641,8 +644,8 @@ def test_alpha_is_composited_over_white(backend, small, dtype):
     )
     alpha[:, :64] = full // 3 if full > 1 else 1 / 3
     alpha[:, 64:80] = 0
-    share = alpha / np.float64(full)
-    blend = (colour / np.float64(full) * share + (1 - share)).astype(np.float32)
+    opacity = alpha / np.float64(full)
+    blend = (colour / np.float64(full) * opacity + (1 - opacity)).astype(np.float32)
     clear = np.concatenate([colour, alpha], 2)
     before = clear.copy()
     np.testing.assert_allclose(composite(clear), blend, atol=1e-6)
@@ -765,7 +768,7 @@ def test_the_cache_is_per_thread(built):
 
 
 def test_two_threads_at_once_give_the_same_maps(backend, photo):
-    """Each on its own frames, of one size, through both doors."""
+    """Each on its own frames, of one size, with both functions."""
     frames = [photo[:128, :160], photo[100:228, 60:220], photo[64:192, 128:288]]
     wanted = [saliency_map(frame, backend=backend) for frame in frames]
     raw = [model(backend, (128, 160))(frame) for frame in frames]
@@ -784,7 +787,7 @@ def test_two_threads_at_once_give_the_same_maps(backend, photo):
             future.result()
 
 
-# --- enlarging ---------------------------------------------------------------------------------
+# --- upsampling --------------------------------------------------------------------------------
 
 
 def test_peak_is_where_the_map_is_highest(rng):
@@ -799,17 +802,17 @@ def test_peak_is_where_the_map_is_highest(rng):
 
 @pytest.mark.parametrize("config", [ITTI_1998, EVEN], ids=["centred", "even"])
 @pytest.mark.parametrize("shape", [(32, 32), (47, 63), (100, 131), (33, 2000), (240, 320)])
-def test_enlarge_is_the_references_interpolation(shape, config, rng):
+def test_upsample_is_the_references_interpolation(shape, config, rng):
     small = rng.random((shape[0] // 16, shape[1] // 16)).astype(np.float32)
     got = upsample(small, shape, config)
     assert got.shape == shape
     assert got.dtype == np.float32
-    within("enlarged", got, reference.upsample(small.astype(float), shape, 4, config))
+    within("upsampled", got, reference.upsample(small.astype(float), shape, 4, config))
     assert got.min() >= small.min() - 1e-6
     assert got.max() <= small.max() + 1e-6
 
 
-def test_enlarge_puts_samples_where_the_pyramid_has_them():
+def test_upsample_puts_samples_where_the_pyramid_has_them():
     """Sample i lies at (i + 1/2) 16 - 1/2: halfway between pixels 16i + 7 and 16i + 8."""
     ramp = np.tile(np.arange(4, dtype=np.float32), (3, 1))
     centred = upsample(ramp, (48, 64))
@@ -824,14 +827,14 @@ def test_enlarge_puts_samples_where_the_pyramid_has_them():
     assert np.array_equal(upsample(ramp.T.copy(), (64, 48)), centred.T)
 
 
-def test_enlarge_into_out_and_of_one_sample():
+def test_upsample_into_out_and_of_one_sample():
     out = np.full((40, 50), np.nan, np.float32)
     assert upsample(np.float32([[0.25, 0.5, 0.75], [0, 0, 0]]), (40, 50), out=out) is out
     assert np.isfinite(out).all()
     assert (upsample(np.float32([[0.7]]), (31, 17)) == np.float32(0.7)).all()
 
 
-def test_enlarge_takes_other_float_types():
+def test_upsample_takes_other_float_types():
     small = np.arange(6.0).reshape(2, 3)
     assert np.array_equal(upsample(small, (32, 48)), upsample(small.astype(np.float32), (32, 48)))
 
@@ -849,7 +852,7 @@ def test_byte_order_changes_nothing(dtype, rng):
     )
 
 
-def test_enlarge_names_the_shape_that_fits():
+def test_upsample_names_the_shape_that_fits():
     with pytest.raises(ValueError, match=r"\(3, 3\).*640x480.*\(30, 40\)"):
         upsample(np.zeros((3, 3)), (480, 640))
     with pytest.raises(ValueError, match="out is uint8"):

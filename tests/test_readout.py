@@ -94,7 +94,7 @@ def test_densities_sum_to_one(rng, shape, given):
 
 
 def test_the_formula(rng):
-    """Pixel by pixel, on samples' own pixels where the enlarged map is the map."""
+    """Pixel by pixel, on samples' own pixels where the upsampled map is the map."""
     shape = (96, 160)
     raw = raw_map(rng, shape).astype(np.float64)
     even = replace(ITTI_1998, phase="even")  # samples lie on pixels 0, 16, 32, ...
@@ -203,7 +203,7 @@ def test_people_who_look_away_from_what_stands_out(rng):
 
 @pytest.mark.parametrize("config", [ITTI_1998, INVT], ids=["centred", "even"])
 def test_a_fixation_counts_at_the_nearest_sample(config):
-    """Where an enlarged map with one sample is highest, that sample is nearest."""
+    """Where an upsampled map with one sample is highest, that sample is nearest."""
     shape = (101, 170)
     for at in [(0, 0), (2, 3), (5, 9), (5, 0)]:
         small = np.zeros((6, 10), np.float32)

@@ -337,7 +337,7 @@ def check_stage(kind, name, shape, stage, dtype="uint8", channels=3):
                 response = reference.motion(*levels, int(direction), -np.inf)
                 within_past_threshold("stage_motion", got, response, config.motion_threshold)
             elif key == "pyramid/flicker/2" and words and stage == "opponency":
-                within("stage_flicker_words", got, wanted)
+                within("stage_flicker_fixed_point", got, wanted)
             elif key.startswith("statistics/"):
                 within("stage_statistics", got, wanted)
             else:

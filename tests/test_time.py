@@ -17,7 +17,8 @@ from test_stages import photo_like
 from tolerances import alike, correlation, within
 
 from ittisal import INVT, ITTI_1998, VIDEO, Config, Saliency, reference, saliency_map
-from ittisal.config import DIRECTIONS, TEMPORAL, Channel
+from ittisal.config import TEMPORAL, Channel
+from ittisal.features import DIRECTIONS
 
 SHAPE = (64, 96)
 FLICKER, MOTION = Config(weights={"flicker": 1}), Config(weights={"motion": 1})
@@ -100,7 +101,7 @@ def test_pitfall_16_a_moving_bar_moves_one_way(fresh, direction):
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_pitfall_16_at_levels_that_are_not_stored(direction):
-    """The same at levels 1 to 3, which the fast backends never keep all of."""
+    """The same at levels 1 to 3, which the fast backends never store whole."""
     frames = [reference.to_unit(bar(direction, place)) for place in (56, 60)]
     before, now = (reference.pyramid(reference.intensity(f), ITTI_1998) for f in frames)
     found = {
@@ -256,7 +257,7 @@ def test_flicker_is_the_step_of_intensity(fresh, before, now, step):
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [("uint8", 1), ("uint16", 3), ("float32", 3)])
-def test_flicker_of_other_kinds_of_frame(fresh, dtype, channels):
+def test_flicker_of_other_formats(fresh, dtype, channels):
     full = 1.0 if dtype == "float32" else np.iinfo(dtype).max
     frames = [uniform(full * value, dtype=dtype) for value in (0.2, 0.8)]
     frames = [frame if channels == 3 else frame[..., 0].copy() for frame in frames]
@@ -281,9 +282,9 @@ def test_flicker_lies_where_it_flickers(fresh):
     assert not got[:, 18:].any()
 
 
-# A background in words is off by less than 1 + 765 * 32 / 2^16 of its units more after each frame
-# that fades (see `stage_flicker_words`), and keeps 2/3 of what it was off: 3 times as much at most.
-WORDS = 3 * (1 + 765 * 32 / 2**16) / (765 * 32)
+# A fixed-point background gains an error of less than 1 + 765 * 32 / 2^16 units with each frame
+# that fades (see `stage_flicker_fixed_point`), and 2/3 of the error before stays: 3 times as much.
+FIXED_POINT = 3 * (1 + 765 * 32 / 2**16) / (765 * 32)
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [("uint8", 3), ("uint8", 1), ("float32", 3)])
@@ -292,7 +293,7 @@ def test_a_step_fades_geometrically_at_ten_milliseconds(fresh, dtype, channels):
     run = fresh(VIDEO, (32, 32))
     frames = [uniform(value, (32, 32), dtype) for value in (0, 0.8 if dtype == "float32" else 204)]
     dark, bright = (frame if channels == 3 else frame[..., 0].copy() for frame in frames)
-    allowed = WORDS if (dtype, channels) == ("uint8", 3) else 1e-6
+    allowed = FIXED_POINT if (dtype, channels) == ("uint8", 3) else 1e-6
     run(dark, time=5)
     for n in range(30):
         got = level_2(run, bright, 5 + 0.01 * (n + 1))
@@ -304,7 +305,7 @@ def test_a_step_fades_geometrically_at_ten_milliseconds(fresh, dtype, channels):
 
 
 def test_irregular_times(fresh):
-    """Each frame moves the background by the share of its own time."""
+    """Each frame moves the background by a factor that follows from its time."""
     run, values = fresh(FLICKER), [0, 200, 40, 255, 90, 90, 10]
     gaps = [0.003, 0.02, 0.029, 0.05, 0.001, 0.012]
     now, background = 1.0, 0.0
@@ -312,7 +313,8 @@ def test_irregular_times(fresh):
     for value, gap in zip(values[1:], gaps, strict=True):
         now += gap
         got = level_2(run, uniform(value), now)
-        assert abs(got - abs(value / 255 - background)).max() <= 10 * WORDS  # a share of 1/30
+        error = abs(got - abs(value / 255 - background)).max()
+        assert error <= 10 * FIXED_POINT  # the least factor is 1/30
         background += min(1, gap / 0.03) * (value / 255 - background)
 
 
@@ -409,7 +411,7 @@ def test_reset_forgets(fresh, reading):
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_another_kind_of_frame_starts_anew(fresh, reading):
+def test_another_format_starts_anew(fresh, reading):
     run = fresh(READINGS[reading])
     byte, real, grey = movie(2), movie(2, dtype="float32"), movie(2, channels=1)
     first = {}
@@ -505,15 +507,15 @@ def test_any_real_number_is_a_time(fresh, number):
         (3 + 0j, TypeError, ["time=(3+0j)", "number of seconds"]),
     ],
 )
-@pytest.mark.parametrize("door", ["call", "trace", "batch"])
-def test_bad_times_are_refused_and_leave_no_trace(fresh, door, time, error, says):
+@pytest.mark.parametrize("method", ["call", "trace", "batch"])
+def test_bad_times_are_refused_and_leave_no_trace(fresh, method, time, error, says):
     run, frames = fresh(READINGS["video_invt"]), movie(3)
     wanted = maps_of(run, frames, [0, 2.5, 2.51])
     maps_of(run, frames[:2], [0, 2.5])
     with pytest.raises(error) as caught:
-        if door == "call":
+        if method == "call":
             run(frames[0], time=time)
-        elif door == "trace":
+        elif method == "trace":
             run.trace(frames[0], time=time)
         else:
             run(frames[:1], time=[time])
@@ -541,7 +543,7 @@ def test_a_bad_first_time(fresh):
 
 @pytest.mark.parametrize("times", [TIMES, None], ids=["times", "none"])
 @pytest.mark.parametrize("reading", READINGS)
-def test_every_door_gives_the_same_maps(fresh, reading, times):
+def test_every_method_gives_the_same_maps(fresh, reading, times):
     """Calls, traces, batches, streams: bit for bit."""
     run, frames = fresh(READINGS[reading]), movie()
     wanted = maps_of(run, frames, times)
@@ -681,9 +683,9 @@ def test_what_is_about_the_last_frame_needs_one(fresh):
         with pytest.raises(RuntimeError, match="give one first"):
             ask()
     run(frame)
-    with pytest.raises(RuntimeError, match="none of its kind"):
+    with pytest.raises(RuntimeError, match="none of its format"):
         run.retrace(frame[..., 0])
-    with pytest.raises(RuntimeError, match="none of its kind"):
+    with pytest.raises(RuntimeError, match="none of its format"):
         run.retrace(frame / np.float32(255))
 
 
@@ -708,7 +710,7 @@ def test_after_a_refused_frame_there_is_no_last_one_to_ask_about(fresh, reading)
         assert run.contributions()
 
 
-def test_a_bad_frame_of_another_kind_starts_anew(fresh):
+def test_a_bad_frame_of_another_format_starts_anew(fresh):
     run, frames = fresh(), movie(3)
     run.reset()
     first = run(frames[2])
@@ -718,8 +720,8 @@ def test_a_bad_frame_of_another_kind_starts_anew(fresh):
     np.testing.assert_array_equal(run(frames[2]), first)
 
 
-@pytest.mark.parametrize("door", ["batch", "stream"])
-def test_a_bad_frame_among_several_starts_anew(fresh, door):
+@pytest.mark.parametrize("method", ["batch", "stream"])
+def test_a_bad_frame_among_several_starts_anew(fresh, method):
     """How far a backend got differs; what comes after does not."""
     run, frames = fresh(), movie(5, dtype="float32")
     first = run(frames[4])
@@ -727,7 +729,7 @@ def test_a_bad_frame_among_several_starts_anew(fresh, door):
     bad = frames[1:4].copy()
     bad[1, 5, 5] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        if door == "batch":
+        if method == "batch":
             run(bad, time=[2, 3, 4])
         else:
             list(run.stream(bad, times=[2, 3, 4]))
@@ -813,7 +815,7 @@ def test_ema_by_hand(fresh):
 
 
 def test_leaky_by_hand(fresh):
-    """The share grows with the time: 1 - e^(-dt / tau)."""
+    """The smoothing factor grows with the time: 1 - e^(-dt / tau)."""
     frames = movie()
     plain = maps_of(fresh(ITTI_1998), frames).astype(float)
     for seconds in (0.05, 0.5, 1e-6):
@@ -863,7 +865,7 @@ def test_timings_forget_the_past_and_never_disturb(fresh):
 
 
 def test_pictures_do_not_see_each_other(backend):
-    """The easy door is for pictures, whatever the preset."""
+    """`saliency_map` is for single images, whatever the preset."""
     frames = movie(2)
     wanted = saliency_map(frames[0], VIDEO, backend=backend)
     for frame in (frames[1], frames[0]):
@@ -920,7 +922,7 @@ def test_linear_frames_flicker_in_light(fresh):
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_maps_do_not_depend_on_threads(reading):
-    """Bands of rows overlap: whoever makes a row twice leaves the same past."""
+    """Bands of rows overlap: a row that two workers make leaves the same state."""
     shape = (517, 301)
     frames = movie(shape=shape)
     maps = []
@@ -938,7 +940,7 @@ def test_moving_frames_cost_no_allocation(config):
         out, now = np.empty(run.map_shape, np.float32), 0.0
         for frame in (*frames, *frames):
             run(frame, out, time=(now := now + 0.02))
-        held = run.nbytes
+        nbytes = run.nbytes
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(30):
@@ -946,7 +948,7 @@ def test_moving_frames_cost_no_allocation(config):
                 run(frame, out, time=(now := now + 0.02))
         after = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        assert run.nbytes == held
+        assert run.nbytes == nbytes
     assert after - before < 4096, "Python objects must not pile up, nor arrays"
 
 
@@ -992,15 +994,15 @@ def test_a_quick_camera_comes_to_rest_after_a_cut(fresh, step, to, dtype):
     assert truth[1].any() and rest > 5
 
 
-@pytest.mark.parametrize("door", ["call", "trace"])
-def test_a_bad_frame_of_another_kind_leaves_no_trace(fresh, door):
+@pytest.mark.parametrize("method", ["call", "trace"])
+def test_a_bad_frame_of_another_format_leaves_no_trace(fresh, method):
     """Nor does one that was traced: a background of NaN is never looked at again."""
     frames, others = movie(4, dtype="float32"), movie(2, channels=1)
     wanted = maps_of(fresh(), frames)
     run = fresh()
     run(frames[0])
     with pytest.raises(ValueError, match="NaN"):
-        (run.trace if door == "trace" else run)(np.full_like(frames[0], np.nan))
+        (run.trace if method == "trace" else run)(np.full_like(frames[0], np.nan))
     run(others[0]), run(others[1])
     np.testing.assert_array_equal(maps_of(run, frames), wanted)
     assert all(np.isfinite(added).all() for added in run.contributions().values())

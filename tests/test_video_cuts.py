@@ -100,7 +100,7 @@ def test_a_cut_within_motion_is_found(rng):
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("size", [(32, 32), (48, 64), (97, 131), (1080, 1920)])
-def test_kinds_of_frames(rng, dtype, grey, size):
+def test_frame_formats(rng, dtype, grey, size):
     full = {"u1": 255, "u2": 65535, "f4": 1}[dtype]
     picture = (smooth(rng, size[0] // 6, size) * full).astype(dtype)
     frame = picture if grey else np.stack([picture * 0, picture, picture * 0], -1)

@@ -123,11 +123,11 @@ def test_readers_write_into_the_room_that_they_are_given(tmp_path, reader, clock
         clips.write_video(path, frames)
     source = opened(path, reader)
     source.grab()
-    room = np.empty_like(source.retrieve(None))
+    buffer = np.empty_like(source.retrieve(None))
     for i in (1, 2, 3):
         source.grab()
-        frame = source.retrieve(room)
-        assert np.shares_memory(frame, room) and clips.number(room) == i
+        frame = source.retrieve(buffer)
+        assert np.shares_memory(frame, buffer) and clips.number(buffer) == i
     source.close()
 
 
@@ -479,8 +479,8 @@ def test_grey_and_deep_pictures_stay_what_they_are(tmp_path):
     cv2.imwrite(str(tmp_path / "1.png"), np.full((48, 64), 1000, np.uint16))
     cv2.imwrite(str(tmp_path / "2.png"), np.full((48, 64), 9, np.uint8))
     cv2.imwrite(str(tmp_path / "3.png"), np.full((48, 64, 3), (10, 20, 30), np.uint8))
-    kinds = [(r.frame.dtype, r.frame.shape, r.frame.reshape(-1)[0]) for r in stream(tmp_path)]
-    assert kinds == [
+    formats = [(r.frame.dtype, r.frame.shape, r.frame.reshape(-1)[0]) for r in stream(tmp_path)]
+    assert formats == [
         (np.uint16, (48, 64), 1000),
         (np.uint8, (48, 64), 9),
         (np.uint8, (48, 64, 3), 30),  # asked for as RGB
@@ -533,7 +533,7 @@ def test_arrays_are_not_copied():
 )
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("width", [None, 32])
-def test_kinds_of_arrays(model, frame, shape, dtype, live, width):
+def test_formats_of_arrays(model, frame, shape, dtype, live, width):
     for result in stream(iter([frame]), live=live, width=width):
         assert (result.frame.shape, result.frame.dtype) == (shape, dtype)
         assert model.made[0].shape == ((48, 64) if width is None else (32, 32))
@@ -610,9 +610,9 @@ def test_array_reader_copies_when_asked():
     frame = np.zeros((48, 64, 3), np.uint8)
     source = ArrayReader([frame, frame], "rgb", 25, copies=True)
     source.grab()
-    room = source.retrieve(None)
+    buffer = source.retrieve(None)
     source.grab()
-    assert room is not frame and source.retrieve(room) is room
+    assert buffer is not frame and source.retrieve(buffer) is buffer
 
 
 # --- raw video ----------------------------------------------------------------------------------
@@ -749,10 +749,10 @@ def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, monkeypatch):
         thread.join(30)
 
 
-# --- the door -----------------------------------------------------------------------------------
+# --- the public API -----------------------------------------------------------------------------
 
 
-def test_the_public_door(caplog):
+def test_the_public_api(caplog):
     assert ittisal.stream is stream and ittisal.VideoError is VideoError
     assert issubclass(VideoError, OSError)
     with caplog.at_level(logging.WARNING, "ittisal.video"):

@@ -158,13 +158,13 @@ def test_frames_come_in_the_order_asked_for(model):
         for asked in ("rgb", "bgr"):
             source = scripted(Script([frame] * 3, channel_order=order))
             with stream(source, channel_order=asked) as results:
-                rooms = set()
+                buffers = set()
                 for result in results:
                     assert model.made[-1].settings[2] == order
                     assert result.frame is result.frame
                     assert tuple(result.frame[0, 0]) == ((10, 20, 30), (30, 20, 10))[order != asked]
-                    rooms.add(result.frame.ctypes.data)
-            assert len(rooms) <= 3
+                    buffers.add(result.frame.ctypes.data)
+            assert len(buffers) <= 3
 
 
 def test_what_a_result_gives_on_demand_ends_with_the_next(model):
@@ -253,25 +253,25 @@ def test_times_and_results_of_the_real_model():
 
 
 def test_a_gpu_reads_the_frames_where_the_reader_puts_them(gpu_on_host, monkeypatch):
-    """Page-locked rooms go round, so that nothing is copied on the host; the maps are the CPU's."""
+    """Page-locked, so that nothing is copied on the host; the maps are the CPU's."""
     rng = np.random.default_rng(6)
     frames = [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(8)]
-    rooms, make = [], streaming.Stream._room
+    buffers, make = [], streaming.Stream._frame_buffer
 
-    def room(self, frame):
-        rooms.append(make(self, frame))
-        return rooms[-1]
+    def frame_buffer(self, frame):
+        buffers.append(make(self, frame))
+        return buffers[-1]
 
-    monkeypatch.setattr(streaming.Stream, "_room", room)
+    monkeypatch.setattr(streaming.Stream, "_frame_buffer", frame_buffer)
     maps = {}
     for backend in ("cpu", "cuda"):
-        rooms.clear()
+        buffers.clear()
         with stream(scripted(Script(frames)), backend=backend, threads=1) as results:
             maps[backend] = []
             for result in results:
-                assert any(result.frame is room for room in rooms)
+                assert any(result.frame is buffer for buffer in buffers)
                 maps[backend].append(result.saliency)
-        assert len(rooms) == 1 + 3  # the first is to compile with
+        assert len(buffers) == 1 + 3  # the first is to compile with
     difference = np.abs(np.subtract(maps["cuda"], maps["cpu"])).max()
     assert difference < 1e-4 * np.max(maps["cpu"])
 
@@ -563,12 +563,12 @@ def test_closing_while_the_reader_waits_for_room(model, monkeypatch):
     assert script.closed.is_set()
 
 
-def closed_from_elsewhere(results, moment):
+def closed_from_elsewhere(results, wait):
     """What a thread finds that goes through the results until they are closed from this one."""
     found = []
     other = threading.Thread(target=lambda: found.extend(r.index for r in results), daemon=True)
     other.start()
-    moment()
+    wait()
     results.close()
     other.join(30)
     assert not other.is_alive()
@@ -646,12 +646,12 @@ def test_closing_from_another_thread_while_an_iterable_makes_a_frame(model):
 
     results = stream(frames())
 
-    def moment():
+    def wait():
         assert within.wait(30)
         results.close()
         go.set()
 
-    closed_from_elsewhere(results, moment)
+    closed_from_elsewhere(results, wait)
     assert ended == [True] and model.made[0].closed
 
 

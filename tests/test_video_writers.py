@@ -246,7 +246,7 @@ def test_sizes_and_rates_out_of_bounds_are_told(writer, tmp_path):
 
 
 @BOTH
-def test_pictures_of_another_kind_are_told(writer, tmp_path):
+def test_pictures_of_another_format_are_told(writer, tmp_path):
     """OpenCV would leave them out without a word."""
     with open_video(tmp_path / "a.mp4", (64, 96), writer=writer, fps=25) as out:
         for i, wrong in enumerate(
@@ -566,9 +566,9 @@ class Recorder:
 
 def feed(writing, count):
     for i in range(count):
-        room = writing.room()
-        room[...] = i
-        writing.write(room, i, i / 25)
+        buffer = writing.buffer()
+        buffer[...] = i
+        writing.write(buffer, i, i / 25)
 
 
 def test_pictures_arrive_in_order_in_few_buffers():
@@ -576,10 +576,10 @@ def test_pictures_arrive_in_order_in_few_buffers():
     writing = BackgroundWriter(recorder, (2, 2))
     buffers = set()
     for i in range(50):
-        room = writing.room()
-        buffers.add(room.ctypes.data)
-        room[...] = i
-        writing.write(room, i, i / 25)
+        buffer = writing.buffer()
+        buffers.add(buffer.ctypes.data)
+        buffer[...] = i
+        writing.write(buffer, i, i / 25)
     writing.finish()
     assert recorder.written == [(i, i, i / 25) for i in range(50)] and recorder.finished
     assert len(buffers) == 4
@@ -589,8 +589,8 @@ def test_a_slow_writer_holds_up_rather_than_piles_up():
     hold = threading.Event()
     writing = BackgroundWriter(Recorder(hold=hold), (2, 2))
     for i in range(4):
-        writing.write(writing.room(), i, 0.0)
-    waiting = threading.Thread(target=writing.room, daemon=True)
+        writing.write(writing.buffer(), i, 0.0)
+    waiting = threading.Thread(target=writing.buffer, daemon=True)
     waiting.start()
     waiting.join(0.05)
     assert waiting.is_alive()  # no fifth buffer
@@ -606,7 +606,7 @@ def test_an_error_of_the_writer_comes_up_in_the_caller():
     with pytest.raises(OSError, match="No space left"):
         feed(writing, 50)
     with pytest.raises(OSError, match="No space left"):
-        writing.room()  # again, rather than waiting for ever
+        writing.buffer()  # again, rather than waiting for ever
     with pytest.raises(OSError, match="No space left"):
         writing.finish()
     assert not recorder.finished

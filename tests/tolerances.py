@@ -51,7 +51,7 @@ TOLERANCES = {
     "scaled_input": Tolerance(1e-5, 0, "uint8 against uint8 / 255: section 11.1"),
     "half_float": Tolerance(5e-3, 0, "float16 keeps 11 bits of the frame"),
     "same_maths": Tolerance(1e-5, 0, "the same sums in float32 in another order"),
-    "enlarged": Tolerance(1e-6, 1e-7, "float32 interpolation against float64"),
+    "upsampled": Tolerance(1e-6, 1e-7, "float32 interpolation against float64"),
     "golden": Tolerance(1e-6, 0, "float32 storage, and other versions of NumPy"),
     # --- backends against the reference's golden maps
     "float32": Tolerance(1e-5, 0, "float32 through some ten linear steps, then (M - m)^2"),
@@ -75,24 +75,24 @@ TOLERANCES = {
         4 * 19 * 2.0**-24,
         "products of intensities of up to 1, each off by 2e-6, or 19 times 2^-23, either way",
     ),
-    "stage_flicker_words": Tolerance(
+    "stage_flicker_fixed_point": Tolerance(
         2e-6,
         (1 + 765 * 32 / 2**16) / (765 * 32),
-        "what a background in words keeps of a difference is rounded down to 1/32 of a level of "
-        "the three bytes' sum, and the share kept to 2^-15: so much of the one frame that faded",
+        "a fixed-point background is rounded down to 1/32 of a level of the three bytes' sum, and "
+        "its decay to 2^-15: so much for the one frame that faded",
     ),
     "stage_whiten": Tolerance(
         1e-5, 1e-5, "planes of up to 1, rounded to 2^-24, less their mean, over deviations of 1/100"
     ),
     "stage_statistics": Tolerance(1e-5, 1e-9, "float64 sums of squares of such"),
-    "stage_figure": Tolerance(2e-6, 1e-6, "floods are exact; roots, two halvings or an enlarging"),
+    "stage_figure": Tolerance(2e-6, 1e-6, "reconstruction is exact; then roots, and resampling"),
     "stage_centre_surround": Tolerance(
         4e-6, 3e-7, "a difference of nearly equal numbers of up to 1, then two steps"
     ),
     "stage_normalise": Tolerance(1e-5, 1e-6, "(M - m)^2 doubles the relative error of m"),
     "stage_combine": Tolerance(1e-5, 1e-6, "N twice more on sums of such maps"),
     # --- the read-out
-    "log_density": Tolerance(1e-6, 2e-6, "float32 logarithms of some 10, enlarged in float32"),
+    "log_density": Tolerance(1e-6, 2e-6, "float32 logarithms of some 10, upsampled in float32"),
     "fitted_blur_percent": Tolerance(0, 0.02, "the search ends at steps of 0.01"),
     "fitted_power": Tolerance(0.02, 0, "it follows the blur"),
     "fitted_centre_width": Tolerance(2e-3, 0, "the same, less so"),
@@ -100,7 +100,7 @@ TOLERANCES = {
 }
 
 # How near to motion's threshold a response has to lie for float32 to take it to the other side: as
-# far as the response itself may be off. There it may be kept or not, and nowhere else.
+# far as the response itself may be off. There it may be 0 or not, and nowhere else.
 THRESHOLD_REACH = TOLERANCES["stage_motion"].absolute
 
 LIKENESS = {

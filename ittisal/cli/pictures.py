@@ -8,7 +8,7 @@ from ..imagefiles import to_bgr8
 
 CAPTION_HEIGHT = 34
 GAP = 12
-GROUND = (24, 24, 24)
+BACKGROUND = (24, 24, 24)
 INK = (235, 235, 235)
 
 
@@ -56,7 +56,7 @@ def panel(tiles: list[tuple[str, np.ndarray]], columns: int, footer: str) -> np.
     rows = -(-len(tiles) // columns)
     step_x, step_y = width + GAP, height + CAPTION_HEIGHT
     out = np.full(
-        (rows * step_y + CAPTION_HEIGHT + GAP, columns * step_x + GAP, 3), GROUND, np.uint8
+        (rows * step_y + CAPTION_HEIGHT + GAP, columns * step_x + GAP, 3), BACKGROUND, np.uint8
     )
     for i, (caption, tile) in enumerate(tiles):
         x, y = GAP + i % columns * step_x, i // columns * step_y
@@ -78,7 +78,7 @@ def fit(picture: np.ndarray, box: tuple[int, int]) -> np.ndarray:
 
     factor, left, top = _place(picture.shape, box)
     size = [max(1, round(n * factor)) for n in picture.shape[1::-1]]
-    out = np.full((box[1], box[0], 3), GROUND, np.uint8)
+    out = np.full((box[1], box[0], 3), BACKGROUND, np.uint8)
     out[top : top + size[1], left : left + size[0]] = cv2.resize(
         picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     )

@@ -11,7 +11,7 @@ stands a directory, `OUT.mp4.parts`, with finished pieces of the video, the reco
 A run that dies between two of these, by SIGKILL or with the machine, leaves a state that is older
 than the files. The next run believes the state: it removes pieces that it does not count, cuts the
 records to the length that it gives, and begins with the frame after the last one counted. Before
-that one it shows the model some frames again, so many that flicker, motion, smoothing, averaged
+that one it shows the model some frames again, so many that flicker, motion, smoothing, running
 statistics and the search for cuts are where they were; these go nowhere else. At the end the
 pieces are joined, the records take their names, and the directory goes.
 
@@ -36,9 +36,9 @@ from ..config import Config, Smoothing
 from .errors import UsageError
 
 VERSION = 2
-SHARE = 1e-7  # of what came before the frames that are shown again: below float32's precision
+FORGOTTEN = 1e-7  # weight of all before the frames shown again: below float32's precision
 FLICKER_SECONDS = 0.03  # in which flicker follows fast videos
-CUT_FRAMES = 75  # after which the search for cuts has forgotten: 0.8 ** 75 < SHARE
+CUT_FRAMES = 75  # after which the search for cuts has forgotten: 0.8 ** 75 < FORGOTTEN
 LOCK, STATE = "lock", "state.json"
 FILES = "input's files"
 
@@ -57,7 +57,7 @@ class Past:
     """
 
     def __init__(self, config: Config) -> None:
-        lag = -math.log(SHARE)
+        lag = -math.log(FORGOTTEN)
         self._seconds = lag * FLICKER_SECONDS
         self._count = CUT_FRAMES
         if config.averages:

@@ -216,7 +216,7 @@ class Outputs:
             if self._writing is None:
                 self._begin(result)
             assert self._writing is not None
-            picture = self._painter(result, self._writing.room())
+            picture = self._painter(result, self._writing.buffer())
             self._writing.write(picture, result.index, result.time)
         else:
             picture = self._painter(result)

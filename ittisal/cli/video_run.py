@@ -26,7 +26,7 @@ TOLD = (
     "dropped", "failed", "missing", "cuts", "resizes", "reconnects", "mended", "repeated",
     "left_out",
 )  # fmt: skip
-NOTABLE = 0.1  # share of frames repeated or left out that is worth a line
+NOTABLE = 0.1  # fraction of frames repeated or left out that is worth a line
 
 
 class Run:

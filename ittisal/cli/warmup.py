@@ -1,4 +1,4 @@
-"""`ittisal warmup`: compile and cache everything now rather than at the first frame."""
+"""`ittisal warmup`: compile the kernels now rather than at the first frame."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ SIZES = ((480, 640), (1080, 1920))  # one for a single thread, one for several
 DTYPES = ("uint8", "uint16", "float32")
 
 DESCRIPTION = """\
-Builds and runs the model once for each kind of frame, so that kernels are compiled and cached
-before the first real one. Worth a line in an image's build or a service's start-up.
+Builds and runs the model once for each frame format, so that the kernels that it needs are in the
+store before the first real frame. Kernels that are there already are not compiled again: presets,
+channel orders, sizes and thread counts share most of them. Worth a line in an image's build or a
+service's start-up.
 """
 
 EPILOG = """\
@@ -33,7 +35,7 @@ examples:
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
     parser = commands.add_parser(
-        "warmup", help="compile and cache the kernels", description=DESCRIPTION, epilog=EPILOG
+        "warmup", help="compile the kernels", description=DESCRIPTION, epilog=EPILOG
     )
     parser.set_defaults(run=run)
     parser.add_argument(

@@ -242,7 +242,7 @@ class Device:
         return array if convert is None else convert(array)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _compiled(device: int, unit: Unit, options: tuple[str, ...]) -> dict[str, Callable[..., None]]:
     import cupy
 

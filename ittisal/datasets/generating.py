@@ -121,9 +121,9 @@ def _looks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of one subject, all inside."""
     extent = np.array([shape[1], shape[0]], float)
-    share = rng.random((count, 1))
+    draw = rng.random((count, 1))
     near = rng.normal(target, 0.04 * extent.max(), (count, 2))
     central = rng.normal(extent / 2, 0.15 * extent.max(), (count, 2))
     anywhere = rng.random((count, 2)) * extent
-    at = np.where(share < NEAR, near, np.where(share < NEAR + CENTRAL, central, anywhere))
+    at = np.where(draw < NEAR, near, np.where(draw < NEAR + CENTRAL, central, anywhere))
     return tuple(np.clip(at, 0, extent - 1).T)  # type: ignore[return-value]

@@ -13,7 +13,7 @@ from ..datasets import DataSet
 from ..metrics import PreparedMap, fixation_map, prepare
 
 KEPT = 4  # sizes: a map of 1920x1080 has 16 MiB
-UNIFORM = 0.01  # share of a uniform density, so that no fixation is impossible
+UNIFORM = 0.01  # weight of a uniform density, so that no fixation is impossible
 
 
 class Everyone:

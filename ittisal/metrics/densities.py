@@ -90,7 +90,7 @@ def fixation_map(
 
 
 def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
-    """A map taken for a density: ln of its share of the sum, mixed with a uniform density.
+    """A map taken for a density: ln of it over its sum, mixed with a uniform density.
 
     ln((1 - uniform) s / sum(s) + uniform / (H W)), so that no fixation is impossible. It makes
     `information_gain` computable for any map, but fair only to maps that mean a probability; the
@@ -101,7 +101,7 @@ def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
     saliency : array_like of shape (H, W), or PreparedMap
         Not negative. A map of zeros counts as uniform.
     uniform : float in (0, 1]
-        Share of the uniform density.
+        Weight of the uniform density.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
     Raises
     ------
     ValueError
-        A value that is negative or not finite, or a share out of range.
+        A value that is negative or not finite, or a weight out of range.
 
     Examples
     --------

@@ -98,12 +98,12 @@ class PreparedMap:
                 f"the map is {self.minimum:g} somewhere; probabilities are not negative. Subtract "
                 "the minimum, or give exp of a log density"
             )
-        return _shares(np.asarray(self.values, np.float64))
+        return _distribution(np.asarray(self.values, np.float64))
 
     @cached_property
     def distribution_above_minimum(self) -> np.ndarray:
         """The same of the values minus the lowest: uniform where all are equal."""
-        return _shares(np.subtract(self.values, self.minimum, dtype=np.float64))
+        return _distribution(np.subtract(self.values, self.minimum, dtype=np.float64))
 
     def pixels(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Indices of fixations into the flattened map.
@@ -199,8 +199,8 @@ def pixels_of(
     return x.astype(np.intp), y.astype(np.intp)
 
 
-def _shares(values: np.ndarray) -> np.ndarray:
-    """Values that are not negative over their sum; equal shares where all are zero."""
+def _distribution(values: np.ndarray) -> np.ndarray:
+    """Values that are not negative over their sum; uniform where all are zero."""
     highest = values.max()
     if highest == 0:
         return np.full(values.shape, 1 / values.size)

@@ -102,7 +102,7 @@ def auc_judd(
     """AUC-Judd: thresholds at the fixated pixels, negatives the pixels without a fixation.
 
     Fixations become a set of pixels, repeated ones counting once. At each of their values t the
-    hit rate is the share of fixated pixels with s >= t, the false-alarm rate the share of other
+    hit rate is the fraction of fixated pixels with s >= t, the false-alarm rate that of other
     pixels with s >= t. The points are joined by straight lines from (0, 0) to (1, 1), so pixels
     between two thresholds count one half: the area is above the exact one by at most 1/(2F).
 
@@ -169,7 +169,7 @@ def auc_borji(
     """AUC-Borji: negatives are random pixels, as many as fixated ones, drawn anew for each split.
 
     The map is scaled to [0, 1]. Hit rate and false-alarm rate at the thresholds 0, step, 2 step,
-    ... up to 1 (share of values >= the threshold) are joined by straight lines from (0, 0); the
+    ... up to 1 (fraction of values >= the threshold) are joined by straight lines from (0, 0); the
     area is averaged over the splits. Fixations become a set of pixels, repeated ones counting
     once; negatives are drawn with replacement from all pixels. The coarse steps matter: a map
     whose values crowd near 0 scores low, so this one does change under monotone transforms.
@@ -237,7 +237,7 @@ def _noise(count: int, seed: int) -> np.ndarray:
 
 
 def _area(positives: np.ndarray, negatives: np.ndarray) -> float:
-    """Share of pairs in which the positive is higher, ties one half."""
+    """Fraction of pairs in which the positive is higher, ties one half."""
     below, up_to = counts(negatives, positives)
     return float((below + up_to).mean() / (2 * len(negatives)))
 

@@ -20,7 +20,7 @@ BLUR_STEP = 0.01  # percent, to which the blur is found
 # Of power, 1 / centre_width^2 and centre_height / centre_width^2: within `Readout`'s limits.
 BOUNDS = ((0.0, 100.0), (1e-4, 1e4), (-10.0, 10.0))
 START = (1.0, 1.0, 0.0)
-MOST_STEPS = 100  # of Newton's; some five are usual
+MOST_STEPS = 100  # of Newton's; some five are enough
 RIDGE = 1e-9
 SMALLEST_STEP, SMALLEST_GAIN = 1e-9, 1e-12
 
@@ -64,7 +64,7 @@ class Observations:
             raise ValueError(self.skipped[scene.index])
 
     def model(self, name: str) -> Model:
-        """The maps as they are, enlarged, for `ittisal.evaluation.evaluate` on this data set."""
+        """The maps as they are, upsampled, for `ittisal.evaluation.evaluate` on this data set."""
 
         def map_of(scene: Scene) -> np.ndarray:
             self.check(scene)
@@ -220,15 +220,15 @@ def _best(groups: list[_Group], blur: float) -> tuple[float, np.ndarray]:
 
     With steepness 1 / width^2 and tilt height / width^2, ln p is linear in all three but for its
     constant: an exponential family, whose likelihood is concave. So Newton's steps, halved until
-    they lead down, find the minimum; what lies at a limit and would leave it is held.
+    they lead down, find the minimum; a value at a limit that would leave it is fixed.
     """
     families = [_Family.of(group, blur) for group in groups]
     low, high = np.transpose(BOUNDS)
     values = np.array(START)
     loss, gradient, hessian = _sum(families, values)
     for _ in range(MOST_STEPS):
-        held = ((values <= low) & (gradient > 0)) | ((values >= high) & (gradient < 0))
-        free = np.flatnonzero(~held)
+        fixed = ((values <= low) & (gradient > 0)) | ((values >= high) & (gradient < 0))
+        free = np.flatnonzero(~fixed)
         step = np.zeros(3)
         # Maps that are all flat tell nothing of the power: the ridge keeps it where it is.
         curved = hessian[np.ix_(free, free)] + RIDGE * np.eye(len(free))

@@ -61,12 +61,12 @@ class ArrayReader:
             raise FrameError(str(error)) from error
         if not self.fills:
             return frame
-        room = out if fits(out, frame.shape, frame.dtype) else np.empty_like(frame, order="C")
-        np.copyto(room, frame)
-        return room
+        copy = out if fits(out, frame.shape, frame.dtype) else np.empty_like(frame, order="C")
+        np.copyto(copy, frame)
+        return copy
 
     def close(self) -> None:
-        """Close a generator, so that what it holds is let go of."""
+        """Close a generator, so that it releases its resources."""
         close = getattr(self._iterator, "close", None)
         if close is not None:
             close()

@@ -13,9 +13,9 @@ POINTS = 4  # samples each way that a cell is the mean of
 HISTORY = 4  # thumbnails that a frame is compared with
 FLAT = 0.02  # standard deviation below which a thumbnail shows nothing, of a full scale of 1
 CHANGE = 0.06  # least mean absolute difference of a cut
-LEAP = 2.5  # and least ratio to what has lately been usual between frames
+LEAP = 2.5  # and least ratio to the running mean of the differences
 ALIKE = 0.5  # correlation above which two thumbnails show the same shot
-MEMORY = 0.2  # share of the newest difference in the usual one
+MEMORY = 0.2  # weight of the newest difference in the running mean
 
 
 class CutDetector:
@@ -25,9 +25,9 @@ class CutDetector:
     the frame, of its green channel or grey values. A frame is a cut if both are so:
 
     - it differs from the frame before: the mean absolute difference of the thumbnails is at least
-      0.06 of the full scale, and 2.5 times what has been usual lately;
-    - it is unlike all of the last four thumbnails that show anything: their correlation with it is
-      under 0.5.
+      0.06 of the full scale, and 2.5 times their running mean;
+    - it resembles none of the last four thumbnails that show anything: their correlation with it
+      is under 0.5.
 
     So a fade or a dissolve, which changes little from frame to frame, is none. Neither is a change
     of exposure or a flash, which leave the pattern as it is, nor the frame after a flash, which is
@@ -51,13 +51,13 @@ class CutDetector:
     def __init__(self) -> None:
         self._patterns: deque[np.ndarray] = deque(maxlen=HISTORY)
         self._last: np.ndarray | None = None
-        self._usual = 0.0
+        self._running_mean = 0.0
 
     def reset(self) -> None:
         """Forget all frames, as after a change of size."""
         self._patterns.clear()
         self._last = None
-        self._usual = 0.0
+        self._running_mean = 0.0
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Whether a new shot begins with this frame; the frame is remembered.
@@ -76,12 +76,12 @@ class CutDetector:
         last, self._last = self._last, thumbnail
         change = 0.0 if last is None else float(np.abs(thumbnail - last).mean())
         cut = (
-            change >= max(CHANGE, LEAP * self._usual)
+            change >= max(CHANGE, LEAP * self._running_mean)
             and pattern is not None
             and bool(self._patterns)
             and not any(np.dot(pattern, old) >= ALIKE for old in self._patterns)
         )
-        self._usual += MEMORY * (change - self._usual)
+        self._running_mean += MEMORY * (change - self._running_mean)
         if pattern is not None:
             self._patterns.append(pattern)
         return cut

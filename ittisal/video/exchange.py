@@ -1,4 +1,4 @@
-"""Fixed buffers that go round between the thread that reads and the one that computes."""
+"""Fixed frame buffers, queued between the thread that reads and the one that computes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Silence(Exception):
 
 @dataclass(eq=False)
 class Slot:
-    """Room for one frame, used over and over.
+    """A buffer for one frame, used over and over.
 
     `frame` is the picture, and what the reader fills the next time. `dropped` is how many frames
     this one overtook.
@@ -43,9 +43,10 @@ class Slot:
 class Exchange:
     """Three slots between one reader and one consumer.
 
-    In order (`latest` False), the reader runs ahead of the consumer by what there is room for,
-    and then waits. With `latest` True the reader never waits: a frame that the consumer has not
-    taken by the time the next is there is dropped, so that what is taken is always the newest.
+    In order (`latest` False), the reader runs ahead of the consumer by as many frames as there are
+    free slots, and then waits. With `latest` True the reader never waits: a frame that the consumer
+    has not taken by the time the next is there is dropped, so that what is taken is always the
+    newest.
 
     Nobody waits here for longer than it takes to move a slot, except `vacant` (in order) for the
     consumer and `take` for the reader.
@@ -57,7 +58,7 @@ class Exchange:
         self._clock = clock
         self._vacant = deque(Slot() for _ in range(SLOTS))
         self._ready: deque[Slot] = deque()
-        self._held: Slot | None = None
+        self._taken: Slot | None = None
         self._dropped = 0
         self._lost = 0
         self._notes: deque[tuple[int, str]] = deque(maxlen=NOTES)
@@ -142,7 +143,7 @@ class Exchange:
             return None
 
     def newer(self) -> Slot | None:
-        """A slot that is ready now, in place of the one held; None if there is none."""
+        """A slot that is ready now, in place of the one taken before; None if there is none."""
         with self.changed:
             return self._pop() if self._ready else None
 
@@ -162,13 +163,13 @@ class Exchange:
 
     def _pop(self) -> Slot:
         self._release()
-        self._held = slot = self._ready.popleft()
+        self._taken = slot = self._ready.popleft()
         slot.dropped, self._dropped = self._dropped, 0
         self.changed.notify_all()
         return slot
 
     def _release(self) -> None:
-        if self._held is not None:
-            self._vacant.append(self._held)
-            self._held = None
+        if self._taken is not None:
+            self._vacant.append(self._taken)
+            self._taken = None
             self.changed.notify_all()

@@ -163,9 +163,9 @@ class Connection:
             exchange.publish(slot)
         return True
 
-    def _wait_until(self, moment: float) -> None:
+    def _wait_until(self, time: float) -> None:
         with self.exchange.changed:
-            while not self.exchange.stopped and (left := moment - self._clock.now()) > 0:
+            while not self.exchange.stopped and (left := time - self._clock.now()) > 0:
                 self._clock.wait(self.exchange.changed, left)
 
 
@@ -315,8 +315,8 @@ class Threaded:
         self._lost += count
         self._notes = (self._notes + notes)[-NOTES:]
 
-    def _sleep_until(self, moment: float) -> None:
-        while not self._interrupted and (left := moment - self._clock.now()) > 0:
+    def _sleep_until(self, time: float) -> None:
+        while not self._interrupted and (left := time - self._clock.now()) > 0:
             self._clock.sleep(min(left, SLICE))
 
     def interrupt(self) -> None:

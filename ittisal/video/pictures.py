@@ -22,7 +22,7 @@ RISE, FALL = 0.1, 5.0  # seconds in which the brightness follows the maps' peak,
 DIMMED, OPACITY = 0.8, 0.75  # of the frame under the heat; of the heat where it is highest
 BAND = 48  # rows worked on at a time: their pictures stay in the processor's cache
 
-GROUND, INK, GAP, CAPTION = 24, 235, 8, 22  # of the panel: grey levels, and pixels
+BACKGROUND, INK, GAP, CAPTION = 24, 235, 8, 22  # of the panel: grey levels, and pixels
 COLUMNS, NARROWEST, WIDEST = 4, 240, 480  # of the panel: tiles in a row, and their widths
 
 
@@ -181,7 +181,7 @@ class Painter:
         shares = channel_shares(added)
         highest = max(float(part.max()) for part in added.values())
         brightest = self.channel_brightness.follow(highest, result.time, anew=result.cut)
-        out[...] = GROUND
+        out[...] = BACKGROUND
         boxes = iter(layout.boxes)
         height, width = layout.tile
         y, x = next(boxes)
@@ -292,7 +292,7 @@ def fit(picture: np.ndarray, out: np.ndarray) -> None:
     factor = min(n / m for n, m in zip(out.shape[:2], picture.shape[:2], strict=True))
     height, width = (max(round(n * factor), 1) for n in picture.shape[:2])
     top, left = (out.shape[0] - height) // 2, (out.shape[1] - width) // 2
-    out[...] = GROUND
+    out[...] = BACKGROUND
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     out[top : top + height, left : left + width] = cv2.resize(
         picture, (width, height), interpolation=way

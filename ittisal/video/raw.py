@@ -73,7 +73,7 @@ class RawVideo:
 
 
 class RawReader:
-    """Frames read straight into room that was given before, or into a buffer and converted.
+    """Frames read straight into an array given before, or into a buffer and converted.
 
     Parameters
     ----------
@@ -135,17 +135,17 @@ class RawReader:
     def retrieve(self, out: np.ndarray | None) -> np.ndarray:
         """The picture last read. If `out` fits, it is what the next is read into."""
         native = self._dtype.newbyteorder("=")
-        room = out if fits(out, self.shape, native) else np.empty(self.shape, native)
+        picture = out if fits(out, self.shape, native) else np.empty(self.shape, native)
         if self._conversion is not None:
             import cv2
 
             code = getattr(cv2, f"COLOR_YUV2BGR_{self._conversion}")
-            cv2.cvtColor(self._buffer, code, dst=room)
+            cv2.cvtColor(self._buffer, code, dst=picture)
         elif self._dtype.isnative:
-            room, self._buffer = self._buffer, room
+            picture, self._buffer = self._buffer, picture
         else:
-            np.copyto(room, self._buffer)
-        return room
+            np.copyto(picture, self._buffer)
+        return picture
 
     def close(self) -> None:
         """Nothing: the file is the caller's."""

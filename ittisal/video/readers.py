@@ -8,7 +8,7 @@ from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
-# Share of the frames counted in a file, if no more have time to be shown: it was trimmed.
+# Fraction of the frames counted in a file, if no more have time to be shown: it was trimmed.
 TRIMMED = 0.995
 
 

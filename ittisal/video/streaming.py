@@ -26,15 +26,15 @@ from .selection import Selection, Wanted, number, whole
 from .sources import DEFAULT_FPS, resolve
 from .statistics import Statistics
 
-MOST_ROOMS = 2 * SLOTS  # a reader may keep one or two besides those that go round
-LEEWAY = 0.005  # share of a file's frames that may be missing before it counts as cut short
+MOST_BUFFERS = 2 * SLOTS  # a reader may keep one or two besides those in the queue
+LEEWAY = 0.005  # fraction of a file's frames that may be missing before it counts as cut short
 
 
 class Result:
     """The saliency of one frame.
 
     `index`, `time`, `latency`, `saliency`, `dropped` and `cut` are its own. `frame`, `peak`,
-    `trace` and `contributions` are made on demand from what the stream holds, and so only until
+    `trace` and `contributions` are made on demand from the stream's buffers, and so only until
     the next result is asked for.
 
     Parameters
@@ -330,18 +330,18 @@ class Stream:
             self._forget = True
         self._model = model
         self._size = (height, width)
-        self._rooms: list[np.ndarray] = []
+        self._frame_buffers: list[np.ndarray] = []
         self._small: np.ndarray | None = None
         self._shown: np.ndarray | None = None
         if self._detector is not None:
             self._detector.reset()
         # The first call compiles, and on a GPU the second too, which is no frame's latency.
-        room = self._room(frame)
-        model(room)
-        model(room)
+        blank = self._frame_buffer(frame)
+        model(blank)
+        model(blank)
         model.reset()
 
-    def _room(self, frame: np.ndarray) -> np.ndarray:
+    def _frame_buffer(self, frame: np.ndarray) -> np.ndarray:
         """A zeroed frame of the model's size, from which a GPU reads without a copy."""
         return self.model.pinned_frame(frame.dtype, channels=1 if frame.ndim == 2 else 3)
 
@@ -349,11 +349,11 @@ class Stream:
         """The frame at the model's size, where the model reads it best."""
         frame, model = slot.picture, self.model
         if frame.shape[:2] == model.shape:
-            ours = any(frame is room for room in self._rooms)
-            if self._feed.about.fills and not ours and len(self._rooms) < MOST_ROOMS:
-                # From now on the reader fills room that is the model's.
-                slot.frame = self._room(frame)
-                self._rooms.append(slot.frame)
+            ours = any(frame is buffer for buffer in self._frame_buffers)
+            if self._feed.about.fills and not ours and len(self._frame_buffers) < MOST_BUFFERS:
+                # From now on the reader fills a buffer that is the model's.
+                slot.frame = self._frame_buffer(frame)
+                self._frame_buffers.append(slot.frame)
                 np.copyto(slot.frame, frame)
             return slot.picture
         import cv2
@@ -363,7 +363,7 @@ class Stream:
             or self._small.dtype != frame.dtype
             or self._small.ndim != frame.ndim
         ):
-            self._small = self._room(frame)
+            self._small = self._frame_buffer(frame)
         cv2.resize(frame, model.shape[::-1], dst=self._small, interpolation=cv2.INTER_AREA)
         return self._small
 
@@ -426,9 +426,9 @@ class Stream:
         """The model, not closed meanwhile, and the frame that it has just worked on."""
         if serial != self._serial or not self._enter():
             raise RuntimeError(
-                "this result's buffers hold another frame by now, or the stream is closed; ask for "
-                "frame, peak, trace or contributions before the next result, and copy what is to "
-                "last"
+                "this result's buffers are another frame's by now, or the stream is closed; ask "
+                "for frame, peak, trace or contributions before the next result, and copy what is "
+                "to last"
             )
         try:
             yield self.model, self._slot.picture if self._small is None else self._small

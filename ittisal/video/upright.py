@@ -1,4 +1,4 @@
-"""Pictures that a phone took sideways, turned upright into room that is given."""
+"""Pictures that a phone took sideways, turned upright into an array that is given."""
 
 from __future__ import annotations
 

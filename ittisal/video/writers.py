@@ -25,7 +25,7 @@ from .errors import VideoError
 
 WRITERS = ("opencv", "pyav")
 RAW_FORMATS = ("bgr24", "rgb24", "gray")
-ROOMS = 4  # pictures between the one who draws and the one who writes
+BUFFERS = 4  # pictures between the thread that draws and the one that writes
 PATIENCE = 2.0  # seconds that `abandon` waits for a writer, whose pipe may be stuck
 LEAST_FREE = 1 << 16  # bytes on the disk under which it counts as full
 CHECKED_EVERY = 16  # pictures
@@ -100,7 +100,7 @@ class Writer(Protocol):
 
 
 class BackgroundWriter(Closing):
-    """A writer on a thread of its own, with a few pictures of room in between.
+    """A writer on a thread of its own, with a queue of a few pictures in between.
 
     What goes wrong there is raised in the caller's thread, by the next call.
 
@@ -119,7 +119,7 @@ class BackgroundWriter(Closing):
     ...     out = open_video(f"{folder}/grey.mp4", (64, 96), fps=25)
     ...     with BackgroundWriter(out, (64, 96, 3)) as writing:
     ...         for i in range(9):
-    ...             picture = writing.room()
+    ...             picture = writing.buffer()
     ...             picture[...] = 20 * i
     ...             writing.write(picture, i, i / 25)
     >>> out.counts
@@ -130,14 +130,14 @@ class BackgroundWriter(Closing):
         self.writer = writer
         self._free: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[tuple[np.ndarray, int, float] | None] = queue.SimpleQueue()
-        for _ in range(ROOMS):
+        for _ in range(BUFFERS):
             self._free.put(np.empty(shape, dtype))
         self._error: BaseException | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="ittisal writes", daemon=True)
         self._thread.start()
 
-    def room(self) -> np.ndarray:
+    def buffer(self) -> np.ndarray:
         """An array for the next picture, as soon as one is free.
 
         Raises
@@ -146,15 +146,15 @@ class BackgroundWriter(Closing):
             Writing failed.
         """
         self._raise()
-        room = self._free.get()
-        if room is None:
+        buffer = self._free.get()
+        if buffer is None:
             self._free.put(None)  # for whoever asks again
             self._raise()
-        assert room is not None
-        return room
+        assert buffer is not None
+        return buffer
 
     def write(self, picture: np.ndarray, index: int, time: float) -> None:
-        """Hand over what `room` gave."""
+        """Hand over what `buffer` gave, with the picture in it."""
         self._raise()
         self._full.put((picture, index, time))
 
@@ -201,7 +201,7 @@ class Named:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        # Not tempfile: its files are private to the user, ours have the usual permissions.
+        # Not tempfile: its files are private to the user, ours have the default permissions.
         name = f".ittisal-{secrets.token_hex(6)}.tmp{self.path.suffix}"
         self.temporary = self.path.parent / name
 
@@ -409,20 +409,20 @@ class Evened:
         self._given = size
         self.size = size[0] + size[0] % 2, size[1] + size[1] % 2
         self._odd = self.size != size
-        self._rooms = [np.empty((*self.size, 3), np.uint8) for _ in range(2 if self._odd else 0)]
+        self._buffers = [np.empty((*self.size, 3), np.uint8) for _ in range(2 if self._odd else 0)]
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The picture itself, or one in a buffer that holds until the next but one."""
+        """The picture itself, or one in a buffer that stays as it is until the next but one."""
         picture = checked(picture, self._given)
         if not self._odd:
             return picture
-        room = self._rooms.pop(0)
-        self._rooms.append(room)
+        buffer = self._buffers.pop(0)
+        self._buffers.append(buffer)
         height, width = picture.shape[:2]
-        room[:height, :width] = picture
-        room[:height, width:] = picture[:, -1:]
-        room[height:] = room[height - 1 : height]
-        return room
+        buffer[:height, :width] = picture
+        buffer[:height, width:] = picture[:, -1:]
+        buffer[height:] = buffer[height - 1 : height]
+        return buffer
 
 
 def _png(picture: np.ndarray) -> bytes:
