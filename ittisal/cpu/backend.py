@@ -171,7 +171,9 @@ class CpuBackend(OneByOne):
             "previous_map": self.smoothed[0],
             "next_map": self.smoothed[1],
             "smoothing_factor": 1.0,
+            "planes": layout.planes,
             "plane_stride": layout.plane_stride,
+            "levels": tables.levels(),
             "map_height": plan.map_shape[0],
             "map_width": plan.map_shape[1],
             "map_pitch": layout.map_pitch,
@@ -186,8 +188,6 @@ class CpuBackend(OneByOne):
         if config.has(Channel.ORIENTATION):
             own = "orientation_pyramid" if config.has_orientation_pyramid else "intensity"
             self.shared["orientation"] = tables.orientation(own)
-        if config.has(Channel.MOTION):
-            self.shared["motion"] = tables.motion()
         for name, gaussian in zip(("excitation", "inhibition"), layout.gaussians, strict=False):
             self.shared[name], self.shared[f"{name}_reach"] = gaussian
         if config.whitens:

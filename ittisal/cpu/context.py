@@ -44,6 +44,7 @@ FIELDS: dict[str, str] = {
     "arena": "*f4",
     "scratch": "i8",  # the first worker's
     "scratch_size": "i8",
+    "planes": "i8",
     "plane_stride": "i8",
     "map_height": "i8",
     "map_width": "i8",
@@ -56,7 +57,7 @@ FIELDS: dict[str, str] = {
     "pyramid": "*i8",
     "orientation_pyramid": "*i8",
     "orientation": "*i8",
-    "motion": "*i8",
+    "levels": "*i8",
     "plane_statistics": "*i8",
     "energy_statistics": "*i8",
     "whitened_energies": "*i8",

@@ -60,8 +60,9 @@ LEVEL, ROW_FACTOR, ORIENTED, ORIENTED_STRIDE, ORIENTED_IN_SCRATCH = range(1, 6)
 BAND_CENTRE, AROUND = 6, 7
 # A level's record: column factors of the low-pass and of the energies, width, two rows of scratch.
 LOW_FACTORS, ENERGY_FACTORS, LEVEL_WIDTH, LOW_ROW, BAND_ROW = range(5)
-# Motion: the row and those above and below it, now and in the frame before; output; width.
-NOW, BEFORE, MOTION_OUTPUT, MOTION_WIDTH = 1, 4, 7, 8
+# A level's row and those above and below it, in each plane, or, if negative, zeros at that place in
+# the arena; its width.
+HERE, ABOVE_HERE, BELOW_HERE, WIDTH = range(1, 5)
 
 # UPSAMPLE_MAP: source and output; levels between them; the source's size and pitch.
 UP_SOURCE, UP_OUTPUT, UP_LEVELS, UP_HEIGHT, UP_WIDTH, UP_PITCH = range(1, 7)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import Normalisation, Opponency, PeakMean, Phase, Upsampling
-from ..features import ORIENTATIONS, Channel
+from ..features import DIRECTIONS, ORIENTATIONS, Channel
 from ..pipeline import FrameFormat
 from ..plan import BINOMIAL_5, BINOMIAL_9, Plan
 from .layout import interior_weights
@@ -161,9 +161,16 @@ class Schedule:
 
     def motion(self) -> list[Launch]:
         """The same; beside orientation's other levels if there are any."""
+        number = self.plan.planes.index
+        responses = kernel(
+            "motion",
+            tasks="levels",
+            source=number("intensity"),
+            previous=number("previous_intensity"),
+            output=number(f"motion_{DIRECTIONS[0]}"),
+        )
         oriented = self.plan.config.has(Channel.ORIENTATION)
-        order = Order.BESIDE if oriented else Order.AFTER
-        return self._levels("motion", kernel("motion", tasks="motion"), order)
+        return self._levels("motion", responses, Order.BESIDE if oriented else Order.AFTER)
 
     def _levels(self, stage: str, of: Kernel, order: Order) -> list[Launch]:
         bands, coarser = self.tables.bands, len(self.plan.levels) - 1

@@ -185,27 +185,19 @@ class Tables:
             self._use(scratch)
         return self.tasks(programs)
 
-    def motion(self) -> np.ndarray:
-        """Responses to motion: bands of the finest level, then the others."""
-        plan, layout = self.plan, self.layout
-        now, before = layout.plane_at("intensity"), layout.plane_at("previous_intensity")
-        output = layout.plane_at(next(f.name for f in plan.features if f.stage == "motion"))
+    def levels(self) -> np.ndarray:
+        """Every level's rows with those above and below: bands of the finest, then the others."""
         programs = []
-        for level in plan.levels:
-            height, width = plan.level_shape(level)
-            pitch, at = layout.pitch(level), layout.levels[level]
-            each_band = self._finest_bands() if level == plan.finest_level else [(0, height)]
-            for first, last in each_band:
+        for level in self.plan.levels:
+            height, width = self.plan.level_shape(level)
+            bands_ = self._finest_bands() if level == self.plan.finest_level else [(0, height)]
+            for first, last in bands_:
                 ys = np.arange(first, last)
                 made = np.zeros((last - first, r.COLUMNS), np.int64)
-                for column, plane in ((r.NOW, now), (r.BEFORE, before)):
-                    for k, around in enumerate((ys, ys - 1, ys + 1)):
-                        inside = (around >= 0) & (around < height)
-                        made[:, column + k] = np.where(
-                            inside, plane + at + around * pitch, layout.zeros
-                        )
-                made[:, r.MOTION_OUTPUT] = output + at + ys * pitch
-                made[:, r.MOTION_WIDTH] = width
+                for column, y in ((r.HERE, ys), (r.ABOVE_HERE, ys - 1), (r.BELOW_HERE, ys + 1)):
+                    offsets = self.layout.levels[level] + y * self.layout.pitch(level)
+                    made[:, column] = np.where((y >= 0) & (y < height), offsets, -self.layout.zeros)
+                made[:, r.WIDTH] = width
                 programs.append(Program(made))
         return self.tasks(programs)
 

@@ -90,4 +90,3 @@ class WorkerPool:
             worker.job = (self.loop, self.frame, arguments, self.counters)
             worker.wake()
         self.loop(0, self.frame, *arguments)
-
