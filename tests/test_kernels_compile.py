@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -100,13 +101,15 @@ def test_kernels_compile_within_their_means(name, architecture):
 
 
 def test_every_value_of_every_option_is_compiled():
+    words = set(re.findall(r"\w+", "".join(sources.read().values())))
+
     def values(variants):
         found = {}
         for config, order, *format_ in variants:
             for key, value in definitions(config, order, FrameFormat(*format_)).items():
                 found.setdefault(key, set()).add(value)
         del found["ITERATIONS"]  # any number
-        return found
+        return {name: seen for name, seen in found.items() if name.partition("(")[0] in words}
 
     formats = [(d, n) for d in variant.BITS for n in (1, 3)]
     every = [

@@ -192,7 +192,7 @@ def test_width_is_the_models_and_not_the_frames(model):
             assert result.saliency.shape == (3, 4)
     assert results.size == (120, 160) and model.made[0].shape == (48, 64)
     with stream(frames, width=1000) as results:
-        assert results.model.shape == (120, 160)  # never enlarged
+        assert results.model.shape == (120, 160)  # never upsampled
     with stream(grey_frames(1, (32, 400)), width=40) as results:
         assert results.model.shape == (32, 40)
 

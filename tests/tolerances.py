@@ -64,6 +64,7 @@ TOLERANCES = {
     "stage_orientation": Tolerance(
         2e-6, 3e-7, "the band is a difference of nearly equal numbers of up to 1"
     ),
+    "stage_level": Tolerance(2e-6, 3e-7, "a few differences of nearly equal float32 samples"),
     "stage_motion": Tolerance(
         0,
         7 * 2.0**-24,

@@ -4,7 +4,7 @@ OpenCV and PyAV are imported inside the functions that need them.
 
 A frame goes one way: a `Source` is opened to a `Reader` (`opencv_reader`, `pyav_reader`,
 `pictures_reader`, `raw`, `arrays`); a `Selection` says which of its frames are wanted; a feed
-brings them over, with a thread of its own (`feeds`, `exchange`); a `Stream` gives them to the
+hands them over, with a thread of its own (`feeds`, `exchange`); a `Stream` gives them to the
 model and hands out `Result`s.
 """
 
