@@ -28,12 +28,6 @@ struct Axis {
         return {tables[step], sizes[step]};
     }
 };
-INLINE Axis axis_steps(const Geometry& g, const float* tables, int axis, int first, int second,
-                       int level) {
-    const int last = min(level + 1, LEVELS - 2), *sizes = axis ? g.width : g.height;
-    return {{tables + g.steps[first][level][axis], tables + g.steps[second][last][axis]},
-            {sizes[level + 1], sizes[last + 1]}};
-}
 
 // Widths, for one step or two from COLUMNS samples.
 template <int TAPS, int STEPS_TAKEN>
@@ -206,9 +200,17 @@ INLINE void downsample_across(T& tile, int count, int x, const Axis& axis, const
 // The weights of a tile's steps from a level, by their kinds.
 struct Steps {
     Axis down, across;
-    INLINE Steps(const Geometry& g, const float* tables, int first, int second, int level)
-        : down(axis_steps(g, tables, 0, first, second, level)),
-          across(axis_steps(g, tables, 1, first, second, level)) {}
+    INLINE Steps(const Geometry& g, const float* tables, int first, int second, int level) {
+        const int kinds[2] = {first, second};
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            const int at = min(level + i, LEVELS - 2);
+            down.tables[i] = tables + g.steps[kinds[i]][at][0];
+            across.tables[i] = tables + g.steps[kinds[i]][at][1];
+            down.sizes[i] = g.height[at + 1];
+            across.sizes[i] = g.width[at + 1];
+        }
+    }
 };
 
 INLINE void ignore(int, const float*) {}

@@ -71,11 +71,12 @@ def test_float_types(run, small):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 def test_grey_frames(run, small, dtype):
-    grey = small[..., 1].astype(dtype) / dtype(255 if np.dtype(dtype).kind == "f" else 1)
+    whole = small[..., 2]  # in which no two peaks of a map nearly tie: (M - m)^2 would be rounding
+    grey = whole.astype(dtype) / dtype(255 if np.dtype(dtype).kind == "f" else 1)
     grey = grey.astype(dtype)
     assert np.array_equal(run(grey[..., None]), run(grey))
     assert np.array_equal(run(np.asfortranarray(grey)), run(grey))
-    within("scaled_input", run(grey), run(small[..., 1]))
+    within("scaled_input", run(grey), run(whole))
 
 
 def test_arrays_of_other_libraries(run, small):

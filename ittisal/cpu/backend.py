@@ -93,6 +93,7 @@ class FormatState:
         self.addresses = addresses([*kernels, backend.workers.kernel])
         self.launches: dict[tuple[bool, tuple[str, ...]], tuple[np.ndarray, int]] = {}
         self.map_tables: dict[bool, dict[str, np.ndarray]] = {}
+        self.past: bool | None = None  # whose tables the context has
 
     def launch_table(self, past: bool, chosen: tuple[str, ...]) -> tuple[np.ndarray, int]:
         """The launches of some stages as a table, and how many they are."""
@@ -291,8 +292,10 @@ class CpuBackend(OneByOne):
             flicker_decay=timing.flicker_decay,
             smoothing_factor=timing.smoothing_factor,
             averages=self.plan.config.averages and timing.past,
-            **state.tables_of(timing.past),
         )
+        if state.past is not timing.past:
+            state.past = timing.past
+            state.context.set(**state.tables_of(timing.past))
 
     def _commit(self, state: FormatState) -> None:
         context, config = state.context, self.plan.config
@@ -306,13 +309,10 @@ class CpuBackend(OneByOne):
             self.change *= self.timing.statistics_factor if self.timing.past else 1.0
             running += self.change
         if config.has(Channel.FLICKER):
-            state.backgrounds.reverse()
+            context.swap("background", "next_background")
             now, decay = context.get("brightest"), context.get("flicker_decay")
-            context.set(
-                background=state.backgrounds[0],
-                next_background=state.backgrounds[1],
-                background_brightness=now + decay * (context.get("background_brightness") - now),
-            )
+            brightness = now + decay * (context.get("background_brightness") - now)
+            context.set(background_brightness=brightness)
 
     # --- stage by stage
 

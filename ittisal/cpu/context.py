@@ -100,10 +100,11 @@ class ContextRecord:
     """A context in memory. It keeps the arrays alive that its fields point to."""
 
     def __init__(self, **values: Any) -> None:
-        self.words = np.zeros(len(FIELDS), np.int64)
-        self.numbers = self.words.view(np.float64)
+        record = np.zeros(len(FIELDS), np.int64)
+        self.address = record.ctypes.data
+        # Read and written as Python's numbers, which is quicker than as NumPy's.
+        self.words, self.numbers = memoryview(record), memoryview(record.view(np.float64))
         self.arrays: dict[str, np.ndarray] = {}
-        self.address = self.words.ctypes.data
         self.set(**values)
 
     def set(self, **values: Any) -> None:
@@ -118,7 +119,12 @@ class ContextRecord:
             else:
                 self.words[index] = value
 
+    def swap(self, one: str, other: str) -> None:
+        """Let each of two fields point to what the other points to."""
+        i, j = OFFSETS[one] // 8, OFFSETS[other] // 8
+        self.words[i], self.words[j] = self.words[j], self.words[i]
+
     def get(self, name: str) -> Any:
         """A number."""
         numbers = self.numbers if FIELDS[name] == "f8" else self.words
-        return numbers[OFFSETS[name] // 8].item()
+        return numbers[OFFSETS[name] // 8]
