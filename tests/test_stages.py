@@ -94,6 +94,8 @@ EVERY = STILLS | MOVING | AVERAGING
 SUPPORTS = {"cpu": cpu.supports, "cuda": cuda.supports}
 TIMES = (0.0, 0.01, 0.022)  # seconds: so quick that flicker's background fades
 SMALL = SHAPES[:8]  # for the configs that differ in few stages
+# The same for frames in time: sizes at which no two peaks of a map nearly tie.
+MOVED = [(133, 127) if shape == (129, 127) else shape for shape in SMALL]
 # Widths and heights about the CUDA blocks' tiles: 29, 62 or 128 samples of level 4 across (26, 60
 # and 128 with nine taps), 29 or 26 of level 2, 48 of a level's energies, 4 or 8 or 16 rows down.
 TILED = [(40, 29 * 16), (71, 29 * 16 + 17), (64, 62 * 16 + 1), (47, 128 * 16 + 31), (1031, 57)]
@@ -108,7 +110,7 @@ CASES += [
     (kind, name, shape)
     for kind in KINDS
     for name in MOVING
-    for shape in (SMALL if name == "video" else [(33, 37), (47, 203), (255, 257)])
+    for shape in (MOVED if name == "video" else [(33, 37), (47, 203), (255, 257)])
     if (kind, name) != ("cpu", "video_linear")
 ]
 TILED += [(48, 520), (97, 2079)]  # wide, and too low for the far surrounds
@@ -383,7 +385,7 @@ def test_the_movies_leave_nothing_untested():
     """Every temporal map has something in it; thresholds are met from both sides, and never so
     often near by that the comparison passes over a map.
     """
-    for shape in (*SMALL, (135, 203)):
+    for shape in (*MOVED, (135, 203)):
         frames, _, past, trace = scene("video", shape)
         moved = {key: x for key, x in trace.items() if key.startswith("motion/")}
         assert all(x.any() for key, x in moved.items() if key.endswith(("/2", "/3")))

@@ -103,7 +103,7 @@ class ContextRecord:
         record = np.zeros(len(FIELDS), np.int64)
         self.address = record.ctypes.data
         # Read and written as Python's numbers, which is quicker than as NumPy's.
-        self.words, self.numbers = memoryview(record), memoryview(record.view(np.float64))
+        self.words, self.numbers = record.data, record.view(np.float64).data
         self.arrays: dict[str, np.ndarray] = {}
         self.set(**values)
 
