@@ -336,6 +336,29 @@ def test_launches_cover_each_stage_in_order(config):
         assert all(launch.tasks > 0 for launch in state.schedule(past))
 
 
+def test_an_interrupted_first_frame_leaves_the_model_usable(monkeypatch):
+    frame = photo_like((129, 127))
+    with Saliency((129, 127), backend="cpu", threads=1) as model:
+        with monkeypatch.context() as patch:
+            patch.setattr(FormatState, "tables_of", lambda *_: (_ for _ in ()).throw(MemoryError))
+            with pytest.raises(MemoryError):
+                model(frame)
+        within("float32", model(frame), reference.saliency(frame))
+
+
+def test_stages_run_apart_come_in_their_order():
+    """Launches beside or fused with others that are left out wait for all before them."""
+    backend = CpuBackend(Plan((129, 127), GAZE), "rgb", 3)
+    frame = photo_like((129, 127))
+    wanted, got = (np.empty(backend.plan.map_shape, np.float32) for _ in range(2))
+    backend.run(frame, wanted)
+    backend.run_stages(frame, got, ("opponency", "pyramid", "orientation"))
+    for chosen in (("whiten",), ("figure",), ("centre_surround",), ("normalise", "combine")):
+        backend.run_stages(frame, got, chosen)
+    backend.close()
+    np.testing.assert_array_equal(got, wanted)
+
+
 def test_forgotten_models_take_their_threads_along():
     before = threading.active_count()
     for _ in range(5):

@@ -95,15 +95,15 @@ def test_even_odd():
     np.testing.assert_array_equal(got, np.r_[A[: 2 * LANES : 2], A[1 : 2 * LANES : 2]])
 
 
-def test_even_odd_words_keep_their_signs():
-    got = run(lambda a: simd.even_odd_words(a.load(0, 2 * LANES)), WORDS, size=2 * LANES)
+def test_even_odd_int16_keep_their_signs():
+    got = run(lambda a: simd.even_odd_int16(a.load(0, 2 * LANES)), WORDS, size=2 * LANES)
     np.testing.assert_array_equal(got, np.r_[WORDS[: 2 * LANES : 2], WORDS[1 : 2 * LANES : 2]])
 
 
 def test_integer_excess_saturates():
     a, b = np.abs(WORDS), np.abs(WORDS[::-1])
     got = run(
-        lambda a, b: simd.even_odd_words(simd.excess(a.load(0, 2 * LANES), b.load(0, 2 * LANES))),
+        lambda a, b: simd.even_odd_int16(simd.excess(a.load(0, 2 * LANES), b.load(0, 2 * LANES))),
         a,
         b.copy(),
         size=2 * LANES,
@@ -141,7 +141,7 @@ def test_bytes_read_unsigned_as_pixels():
 
     def fixed_point(a):
         zero = simd.zeros(a, 1, simd.I64)
-        return [half for c in load_fixed_point(a, zero) for half in simd.even_odd_words(c)]
+        return [half for c in load_fixed_point(a, zero) for half in simd.even_odd_int16(c)]
 
     got = run(fixed_point, frame, size=6 * LANES).reshape(3, 2, LANES)
     np.testing.assert_array_equal(got, np.stack([channels[:, ::2], channels[:, 1::2]], 1))

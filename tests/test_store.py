@@ -23,15 +23,24 @@ import os
 import sys
 
 from ittisal.cpu import simd
-from ittisal.cpu.simd import constant
 from .numbers import ADDED
 
 if sys.argv[0] == "-c" and os.environ.get("TOYS_DIE"):
     os._exit(3)
 
 
+@simd.function(simd.types.int64)
+def number(task, facts):
+    return simd.number(task, facts.number)
+
+
+@simd.function(simd.types.int64)
+def absent(task, facts):
+    return simd.number(task, facts.missing)
+
+
 def add(task, worker, context, facts):
-    return task + worker + constant(facts, "number") + ADDED
+    return task + worker + number(task, facts) + ADDED
 
 
 @simd.function()
@@ -45,14 +54,8 @@ def scale(task, worker, context, facts):
     multiply(task, worker, facts)
 
 
-def choose(task, worker, context, facts):
-    if constant(facts, "order") == 3:
-        return task
-    return no_such_function(worker)
-
-
 def wrong(task, worker, context, facts):
-    return task + constant(facts, "missing")
+    return task + absent(task, facts)
 
 
 def foreign(task, worker, context, facts):
@@ -86,7 +89,8 @@ def forget() -> None:
     """As in a new process."""
     library._addresses.clear()
     library.compiled.clear()
-    store._said.clear()
+    store._unkept.clear()
+    store._warned.clear()
     for cached in (store.symbol, store._sources, store._source, store._file, store._folder):
         cached.cache_clear()
     store._environment.cache_clear()
@@ -182,14 +186,6 @@ def test_vectors_and_facts(toys, monkeypatch):
     for _ in range(2):
         call(found[half], values.ctypes.data, 64, 0)
     np.testing.assert_array_equal(values, np.arange(64) / 2)
-
-
-def test_branches_that_facts_exclude_are_not_compiled(toys, monkeypatch):
-    compile_here(monkeypatch)
-    kernel = toys.kernel("choose", order=3)
-    assert call(library.addresses([kernel])[kernel], 8, 9, 0) == 8
-    with pytest.raises(RuntimeError, match="no_such_function"):
-        library.addresses([toys.kernel("choose", order=4)])
 
 
 def test_each_kernel_is_loaded_once(toys, monkeypatch):
@@ -531,7 +527,7 @@ def test_where_the_store_is(tmp_path, monkeypatch, cache):
 HOLD = """
 import sys
 from ittisal.cpu import store
-with store.alone(lambda: False):
+with store.exclusive(lambda: False):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -553,13 +549,13 @@ def test_a_process_that_dies_leaves_no_lock(holder):
     holder.kill()
     holder.wait()
     looked = []
-    with store.alone(lambda: bool(looked.append(1))):
+    with store.exclusive(lambda: bool(looked.append(1))):
         assert not looked
 
 
 def test_what_another_process_compiles_is_waited_for(holder):
     looks = iter([False, False, True])
-    with store.alone(lambda: next(looks)):
+    with store.exclusive(lambda: next(looks)):
         assert next(looks, None) is None
 
 

@@ -43,7 +43,7 @@ def describe() -> dict[str, str]:
 
 
 def make(plan: Plan, channel_order: str, threads: int) -> CpuBackend:
-    """A backend for this plan. The first call compiles, or loads from the cache."""
+    """A backend for this plan. Kernels are compiled or loaded with a format's first frame."""
     from .backend import CpuBackend
 
     return CpuBackend(plan, channel_order, threads)

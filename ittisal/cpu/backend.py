@@ -24,16 +24,16 @@ from ..pipeline import (
     stages,
 )
 from ..plan import HUE_TOLERANCE, SCALES, Plan, linear_light
-from .context import OFFSETS, ContextRecord
+from .context import INDEX, ContextRecord
 from .layout import ENERGIES, PAD, Layout, aligned, state_stride
 from .library import addresses
-from .schedule import BACKGROUNDS, SCAN_TASKS, Launch, Order, Schedule, fixed_point
+from .rows import LAUNCH_COLUMNS, SCAN_TASKS
+from .schedule import BACKGROUNDS, Launch, Order, Schedule, fixed_point
 from .tables import Tables
 from .workers import WorkerPool
 
 GROUPS, COLUMNS = 1 + ENERGIES, 1 + SCALES  # of statistics: planes, then energies
-LAUNCH_COLUMNS = 8  # as in kernels/run.py
-FRAME, OUT, BAD_VALUES = (OFFSETS[name] // 8 for name in ("frame", "out", "bad_values"))
+FRAME, OUT, BAD_VALUES = (INDEX[name] for name in ("frame", "out", "bad_values"))
 
 
 class FormatState:
@@ -49,10 +49,10 @@ class FormatState:
         full = 1.0 if dtype == "float32" else np.iinfo(dtype).max
         pitch = state_stride((width + 1) // 2)
         background = (height * pitch + PAD) if config.has(Channel.FLICKER) else 1
-        kept = BACKGROUNDS[fixed_point(format_)]
+        background_dtype = BACKGROUNDS[fixed_point(format_)]
         planes = len(plan.pixel_planes(colour=format_.colour))
         self.edge_rows = np.zeros((backend.threads, 2, edge_size), dtype)
-        self.backgrounds = [np.zeros(background, kept) for _ in range(2)]
+        self.backgrounds = [np.zeros(background, background_dtype) for _ in range(2)]
         self.context = ContextRecord(
             **backend.shared,
             frame_size=height * row_size,
@@ -91,16 +91,15 @@ class FormatState:
         pasts = (False, True) if config.remembers else (False,)
         kernels = [launch.kernel for past in pasts for launch in self.schedule(past)]
         self.addresses = addresses([*kernels, backend.workers.kernel])
-        self.launches: dict[tuple[bool, tuple[str, ...]], tuple[np.ndarray, int]] = {}
+        self.launches: dict[tuple[bool, tuple[str, ...]], np.ndarray] = {}
         self.map_tables: dict[bool, dict[str, np.ndarray]] = {}
         self.past: bool | None = None  # whose tables the context has
 
-    def launch_table(self, past: bool, chosen: tuple[str, ...]) -> tuple[np.ndarray, int]:
-        """The launches of some stages as a table, and how many they are."""
+    def launch_table(self, past: bool, chosen: tuple[str, ...]) -> np.ndarray:
+        """The launches of some stages as a table."""
         key = past, chosen
         if key not in self.launches:
-            launches = [each for each in self.schedule(past) if each.stage in chosen]
-            self.launches[key] = launch_table(launches, self.addresses)
+            self.launches[key] = launch_table(self.schedule(past), chosen, self.addresses)
         return self.launches[key]
 
     def schedule(self, past: bool) -> tuple[Launch, ...]:
@@ -127,24 +126,30 @@ class FormatState:
         return sum(a.nbytes for a in (self.edge_rows, self.scratch, *self.backgrounds))
 
 
-def launch_table(launches: Sequence[Launch], found: dict[Any, int]) -> tuple[np.ndarray, int]:
-    """Launches as `kernels/run.py` reads them: fused ones are one, tickets count tasks."""
-    rows: list[list[int]] = []
+def launch_table(
+    launches: Sequence[Launch], chosen: Sequence[str], found: dict[Any, int]
+) -> np.ndarray:
+    """Launches of the chosen stages as `kernels/run.py` reads them: fused ones are one row.
+
+    A launch beside or fused with one that is left out comes after all before it.
+    """
+    table: list[list[int]] = []
     tickets = barrier = 0
+    follows = False  # the launch before is in the table
     for launch in launches:
-        if launch.order is Order.FUSED and rows:
-            rows[-1][1], rows[-1][6] = found[launch.kernel], launch.first - rows[-1][2]
+        order = launch.order if follows else Order.AFTER
+        follows = launch.stage in chosen
+        if not follows:
             continue
-        if launch.order is not Order.BESIDE:
+        if order is Order.FUSED and not table[-1][1]:
+            table[-1][1], table[-1][6] = found[launch.kernel], launch.first - table[-1][2]
+            continue
+        if order is not Order.BESIDE:
             barrier = tickets
-        rows.append(
-            [found[launch.kernel], 0, launch.first, tickets, tickets + launch.tasks, barrier, 0]
-        )
-        tickets += launch.tasks
-    table = np.zeros((len(rows), LAUNCH_COLUMNS), np.int64)
-    for each, row in zip(table, rows, strict=True):
-        each[: len(row)] = row
-    return table, len(rows)
+        end = tickets + launch.tasks
+        table.append([found[launch.kernel], 0, launch.first, tickets, end, barrier, 0, 0])
+        tickets = end
+    return np.array(table, np.int64).reshape(-1, LAUNCH_COLUMNS)
 
 
 class CpuBackend(OneByOne):
@@ -187,8 +192,8 @@ class CpuBackend(OneByOne):
             "saliency_affine": layout.sum_affine_at("saliency"),
         }
         if config.has(Channel.ORIENTATION):
-            own = "orientation_pyramid" if config.has_orientation_pyramid else "intensity"
-            self.shared["orientation"] = tables.orientation(own)
+            source = "orientation_pyramid" if config.has_orientation_pyramid else "intensity"
+            self.shared["orientation"] = tables.orientation(source)
         for name, gaussian in zip(("excitation", "inhibition"), layout.gaussians, strict=False):
             self.shared[name], self.shared[f"{name}_reach"] = gaussian
         if config.whitens:
@@ -209,7 +214,7 @@ class CpuBackend(OneByOne):
                 "figure_height": plan.level_shape(level)[0],
                 "figure_width": plan.level_shape(level)[1],
                 "figure_pitch": layout.pitch(level),
-                "surroundedness": layout.between,
+                "surroundedness": layout.coarse_figures,
                 "reconstructions": layout.reconstructions,
             }
         self.shared["arena"] = layout.allocate()
@@ -223,10 +228,12 @@ class CpuBackend(OneByOne):
     @property
     def nbytes(self) -> int:
         """Bytes of arena, tables, scratch and copies of frames that are not read in place."""
-        own: list[np.ndarray] = [self.smoothed, self.statistics, self.whitening, self.change]
-        own += self.staging.values()
+        arrays: list[np.ndarray] = [self.smoothed, self.statistics, self.whitening, self.change]
+        arrays += self.staging.values()
         formats = sum(state.nbytes for state in self.formats.values())
-        return self.layout.arena.nbytes + self.tables.nbytes + formats + sum(a.nbytes for a in own)
+        return (
+            self.layout.arena.nbytes + self.tables.nbytes + formats + sum(a.nbytes for a in arrays)
+        )
 
     @property
     def colour(self) -> bool:
@@ -244,14 +251,18 @@ class CpuBackend(OneByOne):
 
     def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
         """Run some stages on what the buffers hold; the last one writes the map into `out`."""
-        state = self.format_state(frame)
+        state, past = self.format_state(frame), self.timing.past
         context = state.context
-        table, count = state.launch_table(self.timing.past, tuple(chosen))
-        context.words[FRAME], context.words[OUT] = frame.ctypes.data, out.ctypes.data
-        if count:
-            self.workers.run(table.ctypes.data, count, context.address)
-        if context.words[BAD_VALUES]:
-            context.words[BAD_VALUES] = 0
+        if state.past is not past:
+            context.set(**state.tables_of(past))
+            state.past = past
+        table = state.launch_table(past, tuple(chosen))
+        integers = context.integers
+        integers[FRAME], integers[OUT] = frame.ctypes.data, out.ctypes.data
+        integers[BAD_VALUES] = 0
+        if len(table):
+            self.workers.run(table.ctypes.data, len(table), context.address)
+        if integers[BAD_VALUES]:
             check_values(context.get("lowest"), context.get("highest"))
 
     def format_state(self, frame: np.ndarray) -> FormatState:
@@ -282,20 +293,17 @@ class CpuBackend(OneByOne):
     def advance(self, frame: np.ndarray, timing: FrameTiming) -> None:
         """Commit the state that the last frame left, and set this one's timing."""
         state = self.format_state(frame)
-        if self.ran and timing.past:
+        due, self.ran = self.ran and timing.past, False
+        if due:
             self._commit(state)
-        self.ran = False
         if timing is self.timing and state is self.current:
             return
-        self.timing, self.current = timing, state
         state.context.set(
             flicker_decay=timing.flicker_decay,
             smoothing_factor=timing.smoothing_factor,
             averages=self.plan.config.averages and timing.past,
         )
-        if state.past is not timing.past:
-            state.past = timing.past
-            state.context.set(**state.tables_of(timing.past))
+        self.timing, self.current = timing, state
 
     def _commit(self, state: FormatState) -> None:
         context, config = state.context, self.plan.config

@@ -6,6 +6,7 @@ own Numba, if it has one, is left alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -59,7 +60,7 @@ def build(kernels: Sequence[Kernel]) -> dict[Kernel, bytes]:
             print(f"\r{text} [{bar}] {done}/{len(kernels)}", end="", file=stream, flush=True)
             shown = True
 
-    def look() -> bool:
+    def take_compiled() -> bool:
         """Take what another process has compiled; whether that is all."""
         for kernel in kernels:
             if kernel not in objects and (data := store.read(kernel)) is not None:
@@ -67,16 +68,16 @@ def build(kernels: Sequence[Kernel]) -> dict[Kernel, bytes]:
         show()
         return len(objects) == len(kernels)
 
-    def keep(kernel: Kernel, data: bytes) -> None:
+    def add(kernel: Kernel, data: bytes) -> None:
         objects[kernel] = data
         compiled.append(kernel)
         store.write(kernel, data)
         show()
 
     try:
-        with store.alone(look):
-            if not look():
-                _compile([kernel for kernel in kernels if kernel not in objects], keep, show)
+        with store.exclusive(take_compiled):
+            if not take_compiled():
+                _compile([kernel for kernel in kernels if kernel not in objects], add, show)
                 store.tidy()
     finally:
         if shown:
@@ -85,7 +86,7 @@ def build(kernels: Sequence[Kernel]) -> dict[Kernel, bytes]:
 
 
 def _compile(
-    kernels: Sequence[Kernel], keep: Callable[[Kernel, bytes], None], show: Callable[[], None]
+    kernels: Sequence[Kernel], add: Callable[[Kernel, bytes], None], show: Callable[[], None]
 ) -> None:
     """Compile kernels in other processes; in this one those that they leave."""
     pending = deque(kernels)
@@ -110,13 +111,15 @@ def _compile(
             elif isinstance(answer, str):
                 raise _failure(kernel, answer)
             else:
-                keep(kernel, answer)
+                add(kernel, answer)
     finally:
         for child in children:
             child.kill()
         for child, thread in zip(children, threads, strict=True):
-            thread.join()
-            child.__exit__(None, None, None)
+            if thread.ident is not None:
+                thread.join()
+            with contextlib.suppress(OSError):  # what it had not read
+                child.__exit__(None, None, None)
     for kernel in pending:
         from .compiler import compile_kernel
 
@@ -124,7 +127,7 @@ def _compile(
             data = compile_kernel(kernel)
         except Exception as error:
             raise _failure(kernel, str(error)) from error
-        keep(kernel, data)
+        add(kernel, data)
 
 
 def _failure(kernel: Kernel, why: str) -> RuntimeError:

@@ -1,7 +1,7 @@
 """The context: the record of addresses and numbers that every kernel is handed.
 
-One table says its fields, in order. Kernels read them by name (`simd.field`, `simd.array`, and as
-attributes in the SIMD layer); the backend fills them in.
+One table says its fields, in order. Kernels read them by name (`simd.field`, and as attributes in
+the SIMD layer); the backend fills them in.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ FIELDS: dict[str, str] = {
     "saliency_affine": "i8",
     "out": "*f4",
 }
-OFFSETS = {name: 8 * index for index, name in enumerate(FIELDS)}
+INDEX = {name: index for index, name in enumerate(FIELDS)}
 
 
 class ContextRecord:
@@ -103,28 +103,28 @@ class ContextRecord:
         record = np.zeros(len(FIELDS), np.int64)
         self.address = record.ctypes.data
         # Read and written as Python's numbers, which is quicker than as NumPy's.
-        self.words, self.numbers = record.data, record.view(np.float64).data
+        self.integers, self.numbers = record.data, record.view(np.float64).data
         self.arrays: dict[str, np.ndarray] = {}
         self.set(**values)
 
     def set(self, **values: Any) -> None:
         """Set fields: numbers, or the arrays that they point to."""
         for name, value in values.items():
-            index = OFFSETS[name] // 8
+            index = INDEX[name]
             if FIELDS[name].startswith("*"):
                 self.arrays[name] = value
-                self.words[index] = value.ctypes.data
+                self.integers[index] = value.ctypes.data
             elif FIELDS[name] == "f8":
                 self.numbers[index] = value
             else:
-                self.words[index] = value
+                self.integers[index] = value
 
     def swap(self, one: str, other: str) -> None:
         """Let each of two fields point to what the other points to."""
-        i, j = OFFSETS[one] // 8, OFFSETS[other] // 8
-        self.words[i], self.words[j] = self.words[j], self.words[i]
+        i, j = INDEX[one], INDEX[other]
+        self.integers[i], self.integers[j] = self.integers[j], self.integers[i]
 
     def get(self, name: str) -> Any:
         """A number."""
-        numbers = self.numbers if FIELDS[name] == "f8" else self.words
-        return numbers[OFFSETS[name] // 8]
+        numbers = self.numbers if FIELDS[name] == "f8" else self.integers
+        return numbers[INDEX[name]]

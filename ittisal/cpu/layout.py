@@ -17,9 +17,9 @@ from ..plan import (
     gaussian_tables,
     scatter_weights,
 )
+from .rows import RECONSTRUCTIONS
 
 PAD = 16  # zeros around every row: half of the widest filter, and the widest vector
-RECONSTRUCTIONS = 8  # as in kernels/figure.py
 ENERGIES = 3 * len(ORIENTATIONS)  # of decorrelated planes
 
 
@@ -40,7 +40,9 @@ def state_stride(pairs: int) -> int:
 
 
 def interior_weights(taps: np.ndarray, phase: Phase) -> tuple[tuple[int, int], ...]:
-    """A step's weights away from the borders, as whole numbers: see `downsample.Weights`."""
+    """A step's weights away from the borders, as whole numbers: per output, of the
+    even and the odd sample of a pair.
+    """
     middle = scatter_weights(downsampling_weights(64, taps, phase))[16] * weight_scale(taps, phase)
     return tuple((round(even), round(odd)) for even, odd in middle)
 
@@ -64,6 +66,10 @@ class Weights(NamedTuple):
         """Outputs to either side that a pair reaches."""
         return self.parts // 2
 
+    def row(self, pair: int) -> int:
+        """Where the weights of a pair of rows lie."""
+        return self.rows + pair * self.row_stride
+
 
 class Arena:
     """Hands out ranges of an arena whose size is not known yet, and what to fill them with."""
@@ -86,14 +92,14 @@ class Arena:
 
     def take_maps(self, count: int, stride: int) -> int:
         """Offset of maps `stride` apart, with zeros around each."""
-        offset = self.take(stride * count + 2 * PAD) + PAD
-        return offset
+        return self.take(stride * count + 2 * PAD) + PAD
 
     def allocate(self) -> np.ndarray:
         """The arena, zeroed and filled."""
         arena = aligned(self.size + PAD)
         for offset, values in self.filled:
             arena[offset : offset + values.size] = values
+        self.filled.clear()
         return arena
 
 
@@ -137,8 +143,8 @@ class Layout:
             level = plan.corner_level + 1
             height, width = plan.level_shape(level)
             self.figures = space.take_maps(FIGURE_MAPS, self.map_stride)
-            self.between_stride = height * padded(width) + PAD
-            self.between = space.take_maps(1 + len(ORIENTATIONS), self.between_stride)
+            self.coarse_figure_stride = height * padded(width) + PAD
+            self.coarse_figures = space.take_maps(1 + len(ORIENTATIONS), self.coarse_figure_stride)
             self.reconstructions = space.take(2 * RECONSTRUCTIONS * height * width)
         if config.has(Channel.WHITENED):
             level = plan.map_level + 1

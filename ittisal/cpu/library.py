@@ -5,6 +5,7 @@ Loading takes llvmlite alone; Numba is not imported.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -51,6 +52,8 @@ class Facts:
 compiled: list[Kernel] = []  # for this process, rather than loaded from the store
 _addresses: dict[Kernel, int] = {}
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a process forked while this one compiles is not locked
+    os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 _engine: Any = None
 
 
@@ -67,7 +70,8 @@ def addresses(kernels: Iterable[Kernel]) -> dict[Kernel, int]:
             objects |= build(missing)
         if objects:
             _load(objects)
-        return {kernel: _addresses[kernel] for kernel in wanted}
+    store.warn_once()
+    return {kernel: _addresses[kernel] for kernel in wanted}
 
 
 def _load(objects: dict[Kernel, bytes]) -> None:

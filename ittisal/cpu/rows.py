@@ -7,6 +7,12 @@ about borders, bands or which rows are kept.
 
 from __future__ import annotations
 
+SCAN_TASKS = 16  # parts of a frame that are scanned for its brightest pixel
+RECONSTRUCTIONS = 8  # side by side at each place: three planes and their negatives, in fours
+REACH = 4  # of the oriented filters
+PARTIALS = 5  # results of a row's horizontal filters
+LAUNCH_COLUMNS = 8
+
 COLUMNS = 16  # of every table of rows
 ROW_BYTES = 8 * COLUMNS
 
@@ -25,7 +31,7 @@ TASK_COLUMNS = 8
     UPSAMPLE_FAR,
     UPSAMPLE_NEXT,  # a row to the width of the next finer level
     CONTRAST,  # a row of the centre against a surround, at the map's level
-    BETWEEN,  # a row that lies between two upsampled ones
+    INTERPOLATE,  # a row that lies between two upsampled ones
     WHITEN,  # a row of a decorrelated plane
     BAND,  # a row of the band-pass, filtered along x
     ENERGY,  # a row of the oriented energies
@@ -49,13 +55,14 @@ STEP_COLUMNS = 8
 
 # UPSAMPLE_*: source, relative to the task's plane; index of its last sample; output in scratch.
 SOURCE, LAST, UPSAMPLED = 1, 2, 3
-# CONTRAST and BETWEEN: the two upsampled rows and how far between them (float64), the centre's
+# CONTRAST and INTERPOLATE: the two upsampled rows and how far between them (float64), the centre's
 # row, the row's fade, output.
 ABOVE, BELOW, BETWEEN_T, CENTRE, ROW_FADE, RESULT = range(1, 7)
 # WHITEN: source, output in scratch, width.
 WHITE_SOURCE, WHITE_OUTPUT, WHITE_WIDTH = range(1, 4)
-# BAND and ENERGY: the level's record; the row's factor; where the result goes; the rows around it:
-# in the kernel's own memory, or, if negative, at that place in the arena.
+# BAND and ENERGY: the level's record; the row's factor; where the result goes. The rows around it
+# are relative to the kernel's base (the arena or scratch), or, if negative, the negated offset in
+# the arena.
 LEVEL, ROW_FACTOR, ORIENTED, ORIENTED_STRIDE, ORIENTED_IN_SCRATCH = range(1, 6)
 BAND_CENTRE, AROUND = 6, 7
 # A level's record: column factors of the low-pass and of the energies, width, two rows of scratch.

@@ -14,9 +14,9 @@ from ..pipeline import FrameFormat
 from ..plan import BINOMIAL_5, BINOMIAL_9, Plan
 from .layout import interior_weights
 from .library import Kernel
+from .rows import SCAN_TASKS
 from .tables import Tables
 
-SCAN_TASKS = 16  # as in kernels/scan.py
 BACKGROUNDS = {True: "int16", False: "float32"}  # of flicker: fixed point, or not
 
 
@@ -127,14 +127,14 @@ class Schedule:
         ]
         if config.has_orientation_pyramid:
             facts |= {"order": "rgb", "opponency": "", "background": ""}
-            own = kernel(
+            oriented = kernel(
                 "opponency",
                 **facts,
                 tasks="orientation_opponency",
                 planes=("intensity",),
                 weights=self.weights(BINOMIAL_9),
             )
-            launches.append(Launch("opponency", own, self.tables.bands, Order.BESIDE))
+            launches.append(Launch("opponency", oriented, self.tables.bands, Order.BESIDE))
         return launches
 
     def pyramid(self) -> list[Launch]:
@@ -211,7 +211,7 @@ class Schedule:
         return launches
 
     def figure(self) -> list[Launch]:
-        """Surroundedness and corners, each brought to the map's level."""
+        """Surroundedness and corners, each resampled to the map's level."""
         resample = kernel(
             "figure",
             "resample",
@@ -250,7 +250,7 @@ class Schedule:
         return [Launch("normalise", self._normalise(self.plan.halves), self.map_tasks, Order.FUSED)]
 
     def combine(self) -> list[Launch]:
-        """Sums and their N: features, channels, and the saliency map, which is handed out."""
+        """Sums and their N: features, channels, and the saliency map."""
         config = self.plan.config
         sums, first, launches = kernel("combine", tasks="sums"), 0, []
         for count in (len(self.features), len(self.channels), 1):

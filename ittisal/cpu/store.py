@@ -148,13 +148,14 @@ def _base() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ittisal"
 
 
-_said: list[str] = []
+_unkept: list[str] = []  # why kernels could not be kept
+_warned: list[str] = []
 
 
-def _say_once(why: str) -> None:
-    """Warn, the first time only, that kernels are not kept."""
-    if not _said:
-        _said.append(why)
+def warn_once() -> None:
+    """Warn, the first time only, if kernels could not be kept."""
+    for why in _unkept[: 1 - len(_warned)]:
+        _warned.append(why)
         warnings.warn(
             f"compiled kernels cannot be kept, so every process compiles them anew: {why}; set "
             "ITTISAL_CACHE_DIR to a folder of your own on a disk that is not full",
@@ -206,7 +207,7 @@ def write(kernel: Kernel, data: bytes) -> None:
             raise OSError(_folder()[1])
         write_whole(path, MAGIC + _digest(kernel, data) + data)
     except OSError as error:
-        _say_once(str(error))
+        _unkept.append(str(error))
 
 
 def tidy() -> None:
@@ -233,7 +234,7 @@ def tidy() -> None:
 
 
 @contextlib.contextmanager
-def alone(found: Callable[[], bool]) -> Iterator[None]:
+def exclusive(found: Callable[[], bool]) -> Iterator[None]:
     """Wait until no other process compiles, or until `found` says that nothing is missing.
 
     The lock dies with the process that holds it. One that adds nothing for a minute is not waited

@@ -17,22 +17,24 @@ from ..config import Phase, Upsampling
 from ..features import ORIENTATIONS, Channel, Feature, Signal
 from ..plan import DELTAS, RANGE, SALIENCY_RANGE, SCALES, Plan
 from . import rows as r
-from .layout import ENERGIES, PAD, Layout, Weights, padded, state_stride
+from .layout import ENERGIES, PAD, Layout, Weights, state_stride
+from .rows import PARTIALS, REACH
 
-REACH = 4  # of the oriented filters
-AROUND = 2 * REACH + 1
-PARTIALS = 5  # as in kernels/orientation.py
+AROUND = 2 * REACH + 1  # rows that an oriented filter sees
 BAND = 64  # rows of the finest level in a task: with fewer, a band's first rows would cost too much
 WHITENED_BAND = 12  # the same of the map's level, for whitened energies
 
 
 class Program(NamedTuple):
-    """The rows of a task, and the numbers that they are relative to."""
+    """The rows of a task, and numbers that they are relative to."""
 
     rows: np.ndarray
     plane: int = 0
     output: int = 0
-    extra: int = 0
+    extra: int = 0  # gain of negative contrasts; base of energies; number of a group
+
+
+NO_ROWS = np.zeros((0, r.COLUMNS), np.int64)
 
 
 class Scratch:
@@ -91,7 +93,7 @@ class Tables:
                         steps[0],
                         even * row_size,
                         odd * row_size,
-                        first.rows + pair * first.row_stride,
+                        first.row(pair),
                         *scratch.between(row),
                         even * background_pitch,
                         odd * background_pitch,
@@ -101,7 +103,7 @@ class Tables:
                         r.DOWNSAMPLE,
                         steps[1],
                         *scratch.rows_between,
-                        second.rows + pair * second.row_stride,
+                        second.row(pair),
                         *(
                             (target + row * pitch, 0, layout.plane_stride)
                             if row >= start
@@ -149,7 +151,7 @@ class Tables:
                 r.DOWNSAMPLE,
                 step,
                 *(source[0] + min(2 * pair + k, height - 1) * source[1] for k in (0, 1)),
-                weights.rows + pair * weights.row_stride,
+                weights.row(pair),
                 *place,
             ]
 
@@ -275,7 +277,7 @@ class Tables:
                     r.DOWNSAMPLE,
                     steps[1],
                     *between.rows_between,
-                    second.rows + pair * second.row_stride,
+                    second.row(pair),
                     *final,
                 ]
                 continue
@@ -290,7 +292,7 @@ class Tables:
                 steps[0],
                 origin + even * pitch,
                 origin + odd * pitch,
-                first.rows + pair * first.row_stride,
+                first.row(pair),
                 *(between.between(row) if twice else final),
                 *operands,
             ]
@@ -375,10 +377,7 @@ class Tables:
         )
 
     def _statistics(self, groups: list[tuple[int, int, int]]) -> np.ndarray:
-        tasks = np.zeros((len(groups), r.TASK_COLUMNS), np.int64)
-        tasks[:, [r.PLANE, r.OUTPUT_BASE, r.EXTRA]] = groups
-        self._records.append(tasks)
-        return tasks
+        return self.tasks([Program(NO_ROWS, *group) for group in groups])
 
     def whitened_energies(self, planes: int) -> np.ndarray:
         """Energies of decorrelated planes at the map's level: of the finest level in bands, then
@@ -472,9 +471,7 @@ class Tables:
                     of = weights
                 else:
                     place, operands, of = final, [*between.rows_between], after
-                made.append(
-                    [r.DOWNSAMPLE, steps[step], *operands, of.rows + pair * of.row_stride, *place]
-                )
+                made.append([r.DOWNSAMPLE, steps[step], *operands, of.row(pair), *place])
                 following = next(waiting, None)
         if steps_down < 0:
             made += self._resampled_energies(level, scratch)
@@ -493,17 +490,17 @@ class Tables:
                 upsampled, above, below, t = surround.at(y)
                 yield from upsampled
                 output = index * SCALES * layout.map_stride + y * layout.map_pitch
-                yield [r.BETWEEN, above, below, bits(t), 0, 0, output]
+                yield [r.INTERPOLATE, above, below, bits(t), 0, 0, output]
 
     def resampling(self) -> np.ndarray:
         """Surroundedness to the map's level; then the energies where corners are found."""
         plan, layout = self.plan, self.layout
         level, stride = plan.corner_level, layout.map_stride
-        depth = [*self._to_map_level(level + 1, layout.between, layout.figures, 0)]
+        depth = [*self._to_map_level(level + 1, layout.coarse_figures, layout.figures, 0)]
         energies: list[list[int]] = []
         for index, theta in enumerate(ORIENTATIONS):
             source = layout.plane_at(f"orientation_{theta}") + layout.levels[level]
-            through = layout.between + (1 + index) * layout.between_stride
+            through = layout.coarse_figures + (1 + index) * layout.coarse_figure_stride
             target = layout.figures + (2 + index) * stride
             energies += self._to_map_level(level, source, target, through)
         return self.tasks([Program(table(depth)), Program(table(energies))])
@@ -569,11 +566,11 @@ class Tables:
         planes: int,
         scratch: Scratch | None = None,
         source_stride: int = 0,
-    ) -> tuple[_Between, tuple[int, int]]:
+    ) -> tuple[_TwoSteps, tuple[int, int]]:
         """Scratch and records of two steps in a row from a level."""
         scratch = scratch or Scratch()
         pairs, half_pairs = ((self.plan.level_shape(at)[1] + 1) // 2 for at in (level, level + 1))
-        between = _Between(scratch, first, second, planes, pairs, half_pairs)
+        between = _TwoSteps(scratch, first, second, planes, pairs, half_pairs)
         self._use(scratch)
         return between, (
             self._step(first, pairs, between.state, source_stride),
@@ -581,7 +578,7 @@ class Tables:
         )
 
 
-class _Between:
+class _TwoSteps:
     """Scratch of two steps in a row: both states, two rows between them of each plane, and a row
     for outputs that are dropped.
     """
@@ -770,6 +767,3 @@ def table(rows: Iterable[Sequence[int]]) -> np.ndarray:
 def bits(number: float) -> int:
     """A float64's bits as a whole number."""
     return struct.unpack("q", struct.pack("d", number))[0]
-
-
-__all__ = ["Program", "Scratch", "Tables", "padded"]

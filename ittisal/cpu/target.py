@@ -38,10 +38,10 @@ def target() -> Target:
         found = Target(triple, cpu, features, lanes, "+avx512vbmi" in listed)
     else:
         found = _probed(Target(triple, cpu, features, 4, False))
-    wish = os.environ.get("ITTISAL_LANES")
-    if wish and wish not in ("4", "8", "16"):
-        raise ValueError(f"ITTISAL_LANES={wish!r} must be 4, 8 or 16")
-    return found._replace(lanes=int(wish)) if wish else found
+    override = os.environ.get("ITTISAL_LANES")
+    if override and override not in ("4", "8", "16"):
+        raise ValueError(f"ITTISAL_LANES={override!r} must be 4, 8 or 16")
+    return found._replace(lanes=int(override)) if override else found
 
 
 def _host_features() -> str:

@@ -2,11 +2,12 @@
 
 A frame costs well under a millisecond, too little for a thread pool's hand-over per stage. So
 workers enter the compiled frame loop once per frame and draw tasks there (see kernels/run.py).
-Between frames they sleep in the kernel.
+Between frames they sleep on a lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import threading
 import weakref
@@ -17,7 +18,7 @@ import numpy as np
 
 from .library import Kernel, addresses
 
-COUNTERS = 40  # 64-bit words: four cache lines, as in kernels/run.py, and room to align them
+COUNTERS = 40  # int64: four cache lines, as in kernels/run.py, and space to align them
 
 
 class _Worker:
@@ -32,10 +33,10 @@ class _Worker:
 
     def wake(self) -> None:
         """Wake the thread; if it has not woken since the last call, that one will do."""
-        if self.signal.locked():
+        with contextlib.suppress(RuntimeError):  # it is awake
             self.signal.release()
 
-    def live(self) -> None:
+    def work_loop(self) -> None:
         """Do the jobs in the mailbox, and sleep when there is none."""
         while True:
             self.signal.acquire()
@@ -72,7 +73,7 @@ class WorkerPool:
         self.workers = [_Worker(number) for number in range(1, size)]
         for worker in self.workers:
             threading.Thread(
-                target=worker.live, name=f"ittisal-{worker.number}", daemon=True
+                target=worker.work_loop, name=f"ittisal-{worker.number}", daemon=True
             ).start()
         self.close = weakref.finalize(self, _stop, self.workers)
 

@@ -52,20 +52,20 @@ def upsample_far(context, row, scratch, plane, facts):
     upsample(context, Record(row), scratch, plane, DELTAS[1], facts.grid)
 
 
-def contrast(centre: Value, surround: Value, sign: str, negative: Value) -> list[Value]:
+def contrast(centre: Value, surround: Value, sign: str, negative_gain: Value) -> list[Value]:
     """What is kept of a difference: its size ("absolute"), or its two halves ("split"), or
-    ("mixed") its size for features whose `negative` is -1 and its positive half where it is 0.
+    ("mixed") its size where `negative_gain` is -1 and its positive half where it is 0.
     """
     difference = centre - surround
     if sign == "split":
         return [simd.maximum(difference, 0.0), simd.maximum(surround - centre, 0.0)]
     if sign == "mixed":
-        return [simd.maximum(difference, difference * negative)]
+        return [simd.maximum(difference, difference * negative_gain)]
     return [simd.absolute(difference)]
 
 
 @simd.function()
-def downsample_contrast(context, row, scratch, plane, target, negative, facts):
+def downsample_contrast(context, row, scratch, plane, target, negative_gain, facts):
     """A pair of rows of the centre against both surrounds, one step.
 
     A surround lies between two upsampled rows A and B; it is A + t (B - A), with a t for either
@@ -73,7 +73,7 @@ def downsample_contrast(context, row, scratch, plane, target, negative, facts):
     """
     arena, row = context.arena, Record(row)
     even, odd = (arena.at(plane + row[k]) for k in (r.EVEN, r.ODD))
-    negative = negative.to(F32)
+    negative_gain = negative_gain.to(F32)
     surrounds = [
         (
             [arena.at(scratch + row[rows + k]) for k in (0, 1)],
@@ -90,7 +90,7 @@ def downsample_contrast(context, row, scratch, plane, target, negative, facts):
                 a = first.load(at)
                 rise = second.load(at) - a
                 rows = [
-                    contrast(c, a + rise * t, facts.sign, negative)
+                    contrast(c, a + rise * t, facts.sign, negative_gain)
                     for c, t in zip(centre, ts, strict=True)
                 ]
                 maps += zip(*rows, strict=True)
@@ -101,18 +101,18 @@ def downsample_contrast(context, row, scratch, plane, target, negative, facts):
 
 
 @simd.function()
-def contrast_row(context, row, scratch, plane, target, negative, facts):
+def contrast_row(context, row, scratch, plane, target, negative_gain, facts):
     """One row at the map's level: nothing to downsample, only the fade."""
     arena, row = context.arena, Record(row)
     first, second = (arena.at(scratch + row[k]) for k in (r.ABOVE, r.BELOW))
     centre, output = arena.at(plane + row[r.CENTRE]), arena.at(target + row[r.RESULT])
     columns, row_fade = arena.at(context.map_fade), arena[row[r.ROW_FADE]]
-    negative, t = negative.to(F32), row.number(r.BETWEEN_T)
+    negative_gain, t = negative_gain.to(F32), row.number(r.BETWEEN_T)
     for x in simd.span(0, context.map_width, LANES):
         a = first.load(x)
         between = a + (second.load(x) - a) * t
         scale = columns.load(x) * row_fade
-        for half, value in enumerate(contrast(centre.load(x), between, facts.sign, negative)):
+        for half, value in enumerate(contrast(centre.load(x), between, facts.sign, negative_gain)):
             output.store(context.map_stride * half + x, value * scale)
 
 
@@ -122,7 +122,7 @@ def centre_surround(task, worker, context, facts):
     record = task_record(context, task, facts)
     row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
     plane, maps = column(record, r.PLANE), column(record, r.OUTPUT_BASE)
-    negative = column(record, r.EXTRA)
+    negative_gain = column(record, r.EXTRA)
     while row < last:
         operation = column(row, r.OPERATION)
         if operation == r.CLEAR:
@@ -132,9 +132,9 @@ def centre_surround(task, worker, context, facts):
         elif operation == r.UPSAMPLE_FAR:
             upsample_far(context, row, scratch, plane, facts)
         elif operation == r.CONTRAST:
-            contrast_row(context, row, scratch, plane, maps, negative, facts)
+            contrast_row(context, row, scratch, plane, maps, negative_gain, facts)
         elif operation == r.DOWNSAMPLE_CONTRAST:
-            downsample_contrast(context, row, scratch, plane, maps, negative, facts)
+            downsample_contrast(context, row, scratch, plane, maps, negative_gain, facts)
         else:
             downsample_rows(context, row, scratch, scratch, maps, facts)
         row += r.ROW_BYTES

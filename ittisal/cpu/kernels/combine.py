@@ -1,4 +1,4 @@
-"""Weighted sums of normalised maps, and the saliency map that is handed out (P98, eqs. 5-8)."""
+"""Weighted sums of normalised maps, and the saliency map in the caller's array (P98, eqs. 5-8)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from .. import rows as r
 from .. import simd
 from ..simd import LANES, Context, Memory, Record, Value
 
-Weights = tuple[tuple[int, int], ...]  # per output that a pair reaches: of its even and odd sample
+InteriorWeights = tuple[
+    tuple[int, int], ...
+]  # per output that a pair reaches: of its even and odd sample
 Samples = Iterator[list[tuple[Value, Value]]]
 
 
@@ -27,7 +29,7 @@ def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int
     return sum(products[1:], products[0]) if row is None else sum(products, row)
 
 
-def unit(weights: Weights) -> float:
+def unit(weights: InteriorWeights) -> float:
     """The factor that undoes whole weights along both axes."""
     return 1 / sum(map(sum, weights)) ** 2
 
@@ -38,7 +40,7 @@ def downsample(
     row: Record,
     scratch: Value,
     target: Value,
-    weights: Weights,
+    weights: InteriorWeights,
     scales: list[Value | float],
     split: bool = False,
 ) -> None:
@@ -147,7 +149,7 @@ def downsample_planes(
     scratch: Value,
     source: Value,
     target: Value,
-    weights: Weights,
+    weights: InteriorWeights,
     scales: list[Value | float],
 ) -> None:
     """Write the code for a pair of rows in the arena, relative to `source`."""

@@ -15,10 +15,7 @@ from .downsample import clear, downsample_rows
 from .task import scratch_of, task_record
 from .whiten import COLUMNS, matrix_row
 
-# Masks side by side at each place, so that one vector serves them all: three planes and their
-# negatives, in halves of four.
-RECONSTRUCTIONS = 8
-HALF = RECONSTRUCTIONS // 2
+HALF = r.RECONSTRUCTIONS // 2  # of one sign
 NOT_REACHED = 3e38  # marker of places that the border has not reached
 
 
@@ -35,10 +32,10 @@ def fill_masks(context, facts):
     arena, planes = context.arena, context.figure_planes
     height, width, pitch = context.figure_height, context.figure_width, context.figure_pitch
     mask = context.reconstructions
-    marker = mask + height * width * RECONSTRUCTIONS
+    marker = mask + height * width * r.RECONSTRUCTIONS
     count = len(facts.maps)
     matrix = [matrix_row(context, 0, k, k + 1) for k in range(count)]
-    nothing, high = simd.zeros(arena, 1), simd.constants(arena, [NOT_REACHED] * RECONSTRUCTIONS)
+    nothing, high = simd.zeros(arena, 1), simd.constants(arena, [NOT_REACHED] * r.RECONSTRUCTIONS)
     for y in simd.span(0, height, 1):
         for x in simd.span(0, width, 1):
             samples = [
@@ -53,7 +50,7 @@ def fill_masks(context, facts):
                 values.append(z)
             values += [nothing] * (HALF - count)
             both = simd.vector([*values, *(0.0 - z for z in values)])
-            place = (y * width + x) * RECONSTRUCTIONS
+            place = (y * width + x) * r.RECONSTRUCTIONS
             arena.store(mask + place, both)
             inside = (y > 0) & (y < height - 1) & (x > 0) & (x < width - 1)
             arena.store(marker + place, simd.select(inside, high, both))
@@ -64,7 +61,7 @@ def sweep(context, mask, marker, last, step, row, neighbour):
     """One pass over a row's places 1 to `last` - 1, `step` apart: each marker falls to its lower
     neighbour, of those already passed, but not below its mask. 0 where none did.
     """
-    arena, lanes = context.arena, RECONSTRUCTIONS
+    arena, lanes = context.arena, r.RECONSTRUCTIONS
     changed = simd.Carry(simd.zeros(arena, lanes))
     for i in simd.span(1, last, 1):
         at = i * step
@@ -81,7 +78,7 @@ def sweep(context, mask, marker, last, step, row, neighbour):
 @simd.function()
 def deepest(context, mask, marker, places, output):
     """The largest difference of each marker from its mask."""
-    arena, lanes = context.arena, RECONSTRUCTIONS
+    arena, lanes = context.arena, r.RECONSTRUCTIONS
     most = simd.Carry(simd.zeros(arena, lanes))
     for at in simd.span(0, places * lanes, lanes):
         depth = arena.load(marker + at, lanes) - arena.load(mask + at, lanes)
@@ -93,7 +90,7 @@ def deepest(context, mask, marker, places, output):
 def mark_depths(context, depths, facts):
     """Largest differences to 1, or to 0 where they are flat next to the plane's signal."""
     depths = context.arena.at(depths)
-    for k, plane in ((k, k % HALF) for k in range(RECONSTRUCTIONS) if k % HALF < len(facts.maps)):
+    for k, plane in ((k, k % HALF) for k in range(r.RECONSTRUCTIONS) if k % HALF < len(facts.maps)):
         least = context.whitening[plane * COLUMNS + plane] * FLAT
         if plane == 0:
             least = least * simd.maximum(context.brightest, DARK)
@@ -105,7 +102,7 @@ def depth_rows(context, mask, marker, counted):
     """The soft roots of how far each mask lies below its reconstruction, summed at every place.
     `counted` holds 1 or 0 for each.
     """
-    arena, lanes = context.arena, RECONSTRUCTIONS
+    arena, lanes = context.arena, r.RECONSTRUCTIONS
     height, width, pitch = context.figure_height, context.figure_width, context.figure_pitch
     counted = arena.load(counted, lanes)
     for y in simd.span(0, height, 1):
@@ -121,7 +118,7 @@ def surroundedness(task, worker, context, facts):
     erosion from the border, less the plane (`reference.surroundedness`). Depths that are flat
     next to the plane's signal do not count.
     """
-    scratch, lanes = scratch_of(context, worker), RECONSTRUCTIONS
+    scratch, lanes = scratch_of(context, worker), r.RECONSTRUCTIONS
     height, width = field(context, "figure_height"), field(context, "figure_width")
     mask = field(context, "reconstructions")
     marker = mask + lanes * height * width
@@ -183,12 +180,14 @@ def corners(task, worker, context, facts):
 # --- to the map's level ------------------------------------------------------------------------
 
 
-def between(position: Value, levels: Value, size: Value, grid: str) -> tuple[Value, Value, Value]:
+def neighbours(
+    position: Value, levels: Value, size: Value, grid: str
+) -> tuple[Value, Value, Value]:
     """The two samples of an axis so many levels up on either side of a position, and how far
     between them it lies.
     """
     b = position.b
-    factor = Value(b, b.shl((position - position + 1).v, levels.v))
+    factor = Value(b, b.shl(simd.number(position, 1).v, levels.v))
     if grid == "replicate":
         low = Value(b, b.sdiv(position.v, factor.v))
         low = simd.select(low < size - 1, low, size - 1)
@@ -208,10 +207,10 @@ def upsample_map(context, row, facts):
     source, output, levels = row[r.UP_SOURCE], row[r.UP_OUTPUT], row[r.UP_LEVELS]
     height, width, pitch = row[r.UP_HEIGHT], row[r.UP_WIDTH], row[r.UP_PITCH]
     for y in simd.span(0, context.map_height, 1):
-        above, below, down = between(y, levels, height, facts.grid)
+        above, below, down = neighbours(y, levels, height, facts.grid)
         above, below = arena.at(source + above * pitch), arena.at(source + below * pitch)
         for x in simd.span(0, context.map_width, 1):
-            left, right, across = between(x, levels, width, facts.grid)
+            left, right, across = neighbours(x, levels, width, facts.grid)
             a = above[left] + (below[left] - above[left]) * down
             b = above[right] + (below[right] - above[right]) * down
             arena.store(output + y * context.map_pitch + x, a + (b - a) * across)

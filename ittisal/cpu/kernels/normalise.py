@@ -152,7 +152,7 @@ def iterate(context: Context, scratch: Value, start: Value, iterations: int) -> 
     """Write the code of all iterations on a map in place."""
     excitation, inhibition = scratch, scratch + context.map_stride
     row = inhibition + context.map_stride
-    for _ in simd.span(0, start - start + iterations, 1):
+    for _ in simd.span(0, simd.number(start, iterations), 1):
         smooth(context, start, excitation, row, context.excitation, context.excitation_reach)
         smooth(context, start, inhibition, row, context.inhibition, context.inhibition_reach)
         _, highest = extremes(context, start)
@@ -202,10 +202,10 @@ def normalise_map(context, row, scratch, facts):
     signal = simd.maximum(context.signals[row[r.SIGNAL]], DARK)
     varies = normalised & (high - low > (signal * FLAT).to(F32))
     for half, at in enumerate(starts):
-        zero = simd.zeros(low, 1, F64)
+        zero, one = simd.number(low, 0.0, F64), simd.number(low, 1.0, F64)
         scale, offset = simd.Carry(simd.select(normalised, zero, 1.0)), simd.Carry(zero)
         with simd.when(varies):
-            top = row.double(r.TOP) if facts.maxnorm or facts.iterations else zero + 1.0
+            top = row.double(r.TOP) if facts.maxnorm or facts.iterations else one
             factor = top / (high - low).to(F64)
             if facts.maxnorm:
                 factor = factor * promotion(context, at, low, high, factor, facts)
@@ -214,11 +214,11 @@ def normalise_map(context, row, scratch, facts):
         if facts.iterations:
             with simd.when(normalised):
                 with simd.when(row[r.RESCALED] < 1):
-                    scale.set(zero + 1.0)
+                    scale.set(one)
                     offset.set(zero)
                 rescale(context, at, scale.get().to(F32), offset.get().to(F32))
                 iterate(context, scratch, at, facts.iterations)
-                scale.set(zero + 1.0)
+                scale.set(one)
                 offset.set(zero)
         affine, weight = context.arena.at(row[r.AFFINE] + 2 * half), row.double(r.WEIGHT)
         for k, value in enumerate((scale.get(), offset.get())):

@@ -184,8 +184,8 @@ def downsample_pixels(context, row, scratch, frame, even, odd, facts):
     def source(x):
         if fixed_point:
             rows = planes_of([load_fixed_point(pixels, at + x * 3) for at in (even, odd)])
-            flicker_rows = [simd.even_odd_words(value) for value in flicker_of(rows, x)]
-            halves = [[simd.even_odd_words(value) for value in each] for each in rows]
+            flicker_rows = [simd.even_odd_int16(value) for value in flicker_of(rows, x)]
+            halves = [[simd.even_odd_int16(value) for value in each] for each in rows]
             for half in (0, 1):
                 yield planes_in_order(
                     [[value[half] for value in each] for each in halves],

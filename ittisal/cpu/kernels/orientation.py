@@ -17,10 +17,8 @@ from ..simd import LANES, Context, Memory, Record, Value, column
 from .downsample import clear
 from .task import scratch_of, task_record
 
-REACH = 4
 TAPS = [70 / 256, 56 / 256, 28 / 256, 8 / 256, 1 / 256]  # the binomial, from its centre out
-PARTIALS = 5  # horizontal results kept per row: smooth, and cosine and sine at two wave numbers
-AROUND_ROWS = 2 * REACH + 1
+AROUND_ROWS = 2 * r.REACH + 1
 
 
 def wave(taps: list[float], wavenumber: float, trig) -> list[float]:
@@ -45,14 +43,14 @@ def odd_filter(taps: list[float], differences: list[Value]) -> Value:
 
 
 def windows(row: Memory, width: Value) -> Iterator[tuple[Value, Value, list[Value], list[Value]]]:
-    """Loop over a row of which only zeros lie outside: position, samples, and those up to REACH
+    """Loop over a row of which only zeros lie outside: position, samples, and those up to r.REACH
     to the left and to the right. Shifted in registers: each sample is loaded once.
     """
     here = simd.Carry(row.load(0))
     before = simd.Carry(here.get() * 0.0)
     for x in simd.span(0, width, LANES):
         left, middle, right = before.get(), here.get(), row.load(x + LANES)
-        reach = range(1, REACH + 1)
+        reach = range(1, r.REACH + 1)
         yield (
             x,
             middle,
@@ -85,8 +83,8 @@ def band_row(context, row, scratch, base, facts):
     partials, centre = arena.at(scratch + row[r.ORIENTED]), arena.at(base + row[r.BAND_CENTRE])
     for x in simd.span(0, width, LANES):
         samples = [each.load(x) for each in around]
-        sums = [samples[REACH - i] + samples[REACH + i] for i in range(1, REACH + 1)]
-        arena.store(low_row + x, even_filter(TAPS, samples[REACH], sums))
+        sums = [samples[r.REACH - i] + samples[r.REACH + i] for i in range(1, r.REACH + 1)]
+        arena.store(low_row + x, even_filter(TAPS, samples[r.REACH], sums))
     for x, low, left, right in windows(arena.at(low_row), width):
         smooth = even_filter(TAPS, low, [a + b for a, b in zip(right, left, strict=True)])
         scale = factors.load(x) * row_factor
@@ -100,7 +98,7 @@ def band_row(context, row, scratch, base, facts):
             results.append(even_filter(wave(TAPS, k, math.cos), here, sums))
             results.append(odd_filter(wave(TAPS, k, math.sin), differences))
         for p, result in enumerate(results):
-            partials.store(x * PARTIALS + p * LANES, result)
+            partials.store(x * r.PARTIALS + p * LANES, result)
 
 
 @simd.function()
@@ -117,10 +115,10 @@ def energy_row(context, row, scratch, target, facts):
     for x in simd.span(0, level[r.LEVEL_WIDTH], LANES):
 
         def vertical(p, x=x):
-            samples = [each.load(x * PARTIALS + p * LANES) for each in around]
-            ahead, behind = samples[REACH + 1 :], samples[REACH - 1 :: -1]
+            samples = [each.load(x * r.PARTIALS + p * LANES) for each in around]
+            ahead, behind = samples[r.REACH + 1 :], samples[r.REACH - 1 :: -1]
             return (
-                samples[REACH],
+                samples[r.REACH],
                 [a + b for a, b in zip(ahead, behind, strict=True)],
                 [a - b for a, b in zip(ahead, behind, strict=True)],
             )

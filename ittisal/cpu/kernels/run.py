@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .. import rows as r
 from .. import simd
 from ..simd import column, field
 
@@ -21,12 +22,10 @@ from ..simd import column, field
 # ticket, ticket behind its last, how many tasks have to be done before, and how many more than the
 # first kernel's the fused one's task numbers are.
 KERNEL, FUSED, FIRST_TASK, FIRST_TICKET, END_TICKET, BARRIER, FUSED_SHIFT = range(7)
-LAUNCH_COLUMNS = 8
-LAUNCH_BYTES = 8 * LAUNCH_COLUMNS
+LAUNCH_BYTES = 8 * r.LAUNCH_COLUMNS
 # Counters, each on a cache line of its own.
 LINE = 64
 FRAME, LEFT, DRAWN, DONE = 0, LINE, 2 * LINE, 3 * LINE
-COUNTER_BYTES = 4 * LINE
 FRAME_SHIFT = 32  # FRAME holds the frame's number above, and how many workers entered below
 SPINS = 2000  # about 20 microseconds
 
@@ -146,11 +145,6 @@ def run_shared(worker, frame, counters, launches, count, context, facts):
     if worker != 0:
         atomic_add(counters + LEFT, 1)
         return
-    spins = 0
-    while atomic_load(counters + DONE) < tickets:
-        spins += 1
-        if spins > SPINS:
-            yield_processor()
     entered = atomic_exchange(counters + FRAME, 0) & ((1 << FRAME_SHIFT) - 1)
     spins = 0
     while atomic_load(counters + LEFT) < entered:

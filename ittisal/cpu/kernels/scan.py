@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ...features import Signal
 from ...plan import DARK, FLAT, REST
+from .. import rows as r
 from .. import simd
 from ..simd import F32, F64, I8, LANES, Carry, Memory, Value
 from .opponency import load_fixed_point, load_pixels, unsigned_to_float
 
-SCAN_TASKS = 16
 BLOCK = 3 * 4096  # bytes: small enough to stay in cache between the two passes over it
 FINITE = 3e38
-OVERRUN = 16  # pixels that a vector may reach past the one it starts at
+OVERRUN = 16  # elements that a vector may reach past the one it starts at
 PARTIALS = 3  # of a task: brightest sum, lowest and highest element
 
 
@@ -57,28 +57,28 @@ def scan_part(context, task, facts):
     pixels, size = simd.memory_at(context.frame, facts.dtype), facts.channels
     total, partials = context.frame_size, context.partials.at(task * PARTIALS)
     count = total // size
-    start, stop = (count * part // SCAN_TASKS * size for part in (task, task + 1))
+    start, stop = (count * part // r.SCAN_TASKS * size for part in (task, task + 1))
     if facts.extent:
         at = start + (stop - start) // LANES * LANES
         first = unsigned_to_float(pixels.load(start))
-        low, high, poison = Carry(first), Carry(first), Carry(first * 0.0)
+        low, high, nan_sum = Carry(first), Carry(first), Carry(first * 0.0)
         for x in simd.span(start, at, LANES):
             here = unsigned_to_float(pixels.load(x))
             low.set(simd.minimum(here, low.get()))
             high.set(simd.maximum(here, high.get()))
-            poison.set(poison.get() + here * 0.0)
+            nan_sum.set(nan_sum.get() + here * 0.0)
         lowest = Carry(simd.extreme(low.get(), simd.minimum))
         highest = Carry(simd.extreme(high.get(), simd.maximum))
-        nan = Carry(simd.total(poison.get()))
+        nan = Carry(simd.total(nan_sum.get()))
         for x in simd.span(at, stop, 1):
             here = unsigned_to_float(pixels[x])
             lowest.set(simd.minimum(here, lowest.get()))
             highest.set(simd.maximum(here, highest.get()))
             nan.set(nan.get() + here * 0.0)
         infinite = (lowest.get() < -FINITE) | (highest.get() > FINITE)
-        poisoned = simd.is_nan(nan.get())  # by a NaN, or by an infinity, which is reported itself
+        nan_found = simd.is_nan(nan.get())  # or an infinity, which is reported itself
         for k, extreme in ((1, lowest.get()), (2, highest.get())):
-            value = simd.select(poisoned, simd.select(infinite, extreme, nan.get()), extreme)
+            value = simd.select(nan_found, simd.select(infinite, extreme, nan.get()), extreme)
             partials.store(k, value.to(F64))
     best, full = Carry(simd.zeros(partials, 1)), (context.full * float(size)).to(F32)
     at = Carry(start)
@@ -113,22 +113,22 @@ def join_parts(context, facts):
     """
     partials, signals = context.partials, context.signals
     best, low, high, nan = (Carry(partials[k]) for k in (0, 1, 2, 2))
-    for i in simd.span(0, context.frame_size * 0 + PARTIALS * SCAN_TASKS, PARTIALS):
+    for i in simd.span(0, simd.number(partials, PARTIALS * r.SCAN_TASKS), PARTIALS):
         raise_to(best, partials[i])
         low.set(simd.minimum(partials[i + 1], low.get()))
         raise_to(high, partials[i + 2])
         nan.set(simd.select(simd.is_nan(partials[i + 2]), partials[i + 2], nan.get()))
-    full, poisoned = context.full, simd.is_nan(nan.get())
+    full, nan_found = context.full, simd.is_nan(nan.get())
     full_sum = full * float(facts.channels)
-    best, high = best.get(), simd.select(poisoned, nan.get(), high.get())
-    low = simd.select(poisoned, nan.get(), low.get())
+    best, high = best.get(), simd.select(nan_found, nan.get(), high.get())
+    low = simd.select(nan_found, nan.get(), low.get())
     brightest = best / full_sum
     context.set("brightest", brightest)
     context.set("lowest", low)
     context.set("highest", high)
     if facts.floats:
         good = (low >= 0.0) & (high <= 1 + 1e-6)
-        context.set("bad_values", simd.select(good, context.fixed_hue * 0, 1))
+        context.set("bad_values", simd.select(good, simd.number(partials, 0), 1))
     if facts.walther:  # compares max(r, g, b), not the sum
         full_sum, best = full, high
     limit = context.hue_threshold * simd.select(context.fixed_hue > 0, full_sum, best)
@@ -136,7 +136,7 @@ def join_parts(context, facts):
     flicker = simd.maximum(context.background_brightness, brightest)
     rest = simd.maximum(flicker, REST / FLAT)  # a background that decays never quite arrives
     values = {
-        Signal.ONE: brightest * 0.0 + 1.0,
+        Signal.ONE: simd.number(partials, 1.0, F64),
         Signal.BRIGHTEST: brightest,
         Signal.BRIGHTEST_SQUARED: brightest * brightest,
         Signal.FLICKER: simd.select(context.flicker_decay > 0.0, rest, flicker),

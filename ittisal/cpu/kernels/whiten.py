@@ -101,7 +101,7 @@ def measure(context, first, stride, group, facts):
             measured.store(k * COLUMNS + 1 + j, covariances[max(k, j), min(k, j)])
 
     # A map varies if its standard deviation is not flat next to its signal.
-    one = simd.zeros(measured, 1, F64) + 1.0
+    one = simd.number(measured, 1.0, F64)
     signals = [simd.maximum(context.brightest, DARK) if facts.of_planes else one] + [one] * 3
     least = [signals[k] * signals[k] * FLAT**2 for k in order]
 
@@ -111,7 +111,7 @@ def measure(context, first, stride, group, facts):
 
     if facts.of_planes:
         varies = vary(measured)
-        context.set("planes_vary", simd.select(varies, group - group + 1, 0))
+        context.set("planes_vary", simd.select(varies, simd.number(measured, 1), 0))
     else:  # energies of planes that do not vary are at no distance from their mean
         varies = context.planes_vary > 0
     averages = (context.averages > 0) & vary(running)
@@ -136,12 +136,12 @@ def measure(context, first, stride, group, facts):
         terms = [factor[k, i] * inverse[i, j] for i in range(j, k)]
         inverse[k, j] = (0.0 - sum(terms[1:], terms[0])) / factor[k, k]
     for k in order:
-        kept = (variances[k] > least[k]) & (varies if not facts.of_planes else one > 0.0)
+        varies_here = (variances[k] > least[k]) & (varies if not facts.of_planes else one > 0.0)
         terms = [inverse[k, j] * reference(j * COLUMNS) for j in range(k + 1)]
         values = {j: inverse[k, j] for j in range(k + 1)}
         values[SCALES] = 0.0 - sum(terms[1:], terms[0])
         for j, value in values.items():
-            matrix.store(k * COLUMNS + j, simd.select(kept, value, 0.0))
+            matrix.store(k * COLUMNS + j, simd.select(varies_here, value, 0.0))
 
 
 def statistics(task, worker, context, facts):
@@ -183,7 +183,7 @@ def upsample_next(context, row, scratch, target, facts):
 
 
 @simd.function()
-def between_rows(context, row, scratch, target):
+def interpolate_row(context, row, scratch, target):
     """A row that lies between two upsampled ones."""
     arena, row = context.arena, Record(row)
     first, second = (arena.at(scratch + row[k]) for k in (r.ABOVE, r.BELOW))
@@ -220,8 +220,8 @@ def whitened_energies(task, worker, context, facts):
             downsample_rows(context, row, scratch, scratch, target, facts)
         elif operation == r.UPSAMPLE_NEXT:
             upsample_next(context, row, scratch, coarse, facts)
-        elif operation == r.BETWEEN:
-            between_rows(context, row, scratch, target)
+        elif operation == r.INTERPOLATE:
+            interpolate_row(context, row, scratch, target)
         row += r.ROW_BYTES
 
 

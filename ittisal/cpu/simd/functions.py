@@ -1,7 +1,7 @@
 """The bridge to Numba: functions written in the SIMD layer, and what scalar code reads.
 
 A function decorated with `@simd.function()` is called from a kernel that Numba compiles. Its body
-never runs on numbers: whole numbers and floats arrive as `Value`, the context as `Context`, facts
+never runs on numbers: whole numbers arrive as `Value`, the context as `Context`, facts
 as themselves.
 """
 
@@ -16,7 +16,7 @@ from numba.core import types
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-from ..context import OFFSETS
+from ..context import INDEX
 from .memory import Context
 from .values import I64, Value
 
@@ -51,19 +51,15 @@ def _wrap(context: Any, builder: ir.IRBuilder, kind: types.Type, value: ir.Value
         return kind.value
     if isinstance(kind, ContextType):
         return Context(Value(builder, value))
-    if isinstance(kind, types.StringLiteral):
-        return kind.literal_value
     if isinstance(kind, (types.Integer, types.Boolean)):
         return Value(builder, context.cast(builder, value, kind, types.int64))
-    if isinstance(kind, types.Float):
-        return Value(builder, context.cast(builder, value, kind, types.float32))
-    raise TypeError(f"simd functions take numbers, names, the context and facts, not {kind}")
+    raise TypeError(f"simd functions take whole numbers, the context and facts, not {kind}")
 
 
 def function(returns: types.Type = types.none) -> Callable[[Callable[..., Any]], Any]:
     """Make a Python function that writes vector code callable from kernels.
 
-    `returns` is the Numba type of its result: none, a scalar, or a UniTuple of one scalar type.
+    `returns` is the Numba type of its result: none, or a scalar.
     """
 
     def decorate(write: Callable[..., Any]) -> Any:
@@ -73,8 +69,6 @@ def function(returns: types.Type = types.none) -> Callable[[Callable[..., Any]],
                 result = write(*wrapped)
                 if returns is types.none:
                     return context.get_dummy_value()
-                if isinstance(returns, types.BaseTuple):
-                    return context.make_tuple(builder, returns, [r.v for r in result])
                 return result.v
 
             return returns(*kinds), generate
@@ -96,7 +90,7 @@ def function(returns: types.Type = types.none) -> Callable[[Callable[..., Any]],
 @intrinsic(prefer_literal=True)
 def field(context, record, name):
     """A whole number of the context, or the address that a field holds."""
-    offset = OFFSETS[name.literal_value]
+    offset = 8 * INDEX[name.literal_value]
 
     def generate(_context, builder, _signature, args):
         address = builder.add(args[0], ir.Constant(I64, offset))

@@ -6,7 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..context import FIELDS, OFFSETS
+from ..context import FIELDS, INDEX
 from .values import F32, F64, I8, I16, I64, LANES, Value
 
 ELEMENTS = {"u1": I8, "u2": I16, "i2": I16, "f4": F32, "f8": F64, "i8": I64}
@@ -86,7 +86,7 @@ class Context:
 
     def __getattr__(self, name: str) -> Any:
         kind = FIELDS[name]
-        column = OFFSETS[name] // 8
+        column = INDEX[name]
         if not kind.startswith("*"):
             return memory_at(self._address, kind)[column]
         address = memory_at(self._address, "i8")[column]
@@ -94,4 +94,4 @@ class Context:
 
     def set(self, name: str, value: Value) -> None:
         """Set a number."""
-        memory_at(self._address, FIELDS[name]).store(OFFSETS[name] // 8, value)
+        memory_at(self._address, FIELDS[name]).store(INDEX[name], value)

@@ -176,7 +176,7 @@ def as_type(a: Value, element: ir.Type, lanes: int) -> Value:
     return Value(a.b, a.b.bitcast(a.v, ir.VectorType(element, lanes)))
 
 
-def even_odd_words(a: Value) -> tuple[Value, Value]:
+def even_odd_int16(a: Value) -> tuple[Value, Value]:
     """The even and the odd lanes of int16, each as a vector of float32."""
     pairs = as_type(a, I32, a.lanes // 2)
     sixteen = pairs._match(16)[1].v
@@ -225,8 +225,6 @@ def total(a: Value) -> Value:
     while a.lanes > 1:
         half = a.lanes // 2
         a = shuffle(a, a, range(half)) + shuffle(a, a, range(half, 2 * half))
-        if half == 1:
-            a = a[0] if a.lanes > 1 else a
     return a
 
 
@@ -284,6 +282,11 @@ def ramp(start: Value, lanes: int = LANES) -> Value:
     """(start, start + 1, ...), as int32."""
     steps = Value(start.b, ir.Constant(ir.VectorType(I32, lanes), list(range(lanes))))
     return start.to(I32).splat(lanes) + steps
+
+
+def number(near: Value | Memory, value: float, element: ir.Type = I64) -> Value:
+    """A scalar constant; `near` is any value of the function being written."""
+    return Value(near.b, ir.Constant(element, value))
 
 
 def zeros(near: Value | Memory, lanes: int = LANES, element: ir.Type = F32) -> Value:
