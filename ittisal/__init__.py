@@ -6,16 +6,15 @@ Importing this loads NumPy and nothing heavier. Numba is loaded only where kerne
 
 from typing import TYPE_CHECKING, Any
 
-from . import metrics, video
 from ._version import __version__
 from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
 from .maps import upsample
 from .model import Saliency, saliency_map
 from .pipeline import BackendError
-from .video import VideoError, stream
 
 if TYPE_CHECKING:
-    from . import datasets, evaluation, readout
+    from . import datasets, evaluation, metrics, readout, video
+    from .video import VideoError, stream
 
 __all__ = [
     "GAZE",
@@ -40,10 +39,18 @@ __all__ = [
 ]
 
 
+_LATER = {  # name -> the module to import when it is first used
+    **{name: name for name in ("datasets", "evaluation", "metrics", "readout", "video")},
+    "VideoError": "video",
+    "stream": "video",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Import these at their first use: who maps frames needs none of them."""
-    if name in ("datasets", "evaluation", "readout"):
-        from importlib import import_module
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f".{_LATER[name]}", __name__)
+    return module if name == _LATER[name] else getattr(module, name)

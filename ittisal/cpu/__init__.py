@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def probe() -> tuple[bool, str]:
     """Whether Numba is there. It is not imported: kernels that are compiled already need none."""
-    from importlib import metadata, util
+    from importlib import util
 
     missing = [name for name in ("numba", "llvmlite") if util.find_spec(name) is None]
     if missing:
         return False, f"{missing[0]} is not installed; pip install numba"
-    return True, f"Numba {metadata.version('numba')}"
+    return True, "kernels compiled by Numba"
 
 
 def supports(config: Config) -> tuple[bool, str]:
@@ -29,11 +29,14 @@ def supports(config: Config) -> tuple[bool, str]:
 
 def describe() -> dict[str, str]:
     """What the kernels are compiled for, and where they are kept, by name."""
+    from importlib import metadata
+
     from . import store
     from .target import target
 
     found, directory = target(), store.directory()
     return {
+        "numba": metadata.version("numba"),
         "target": found.triple,
         "cpu": found.cpu,
         "lanes": f"{found.lanes} float32 ({32 * found.lanes} bits)",
