@@ -142,16 +142,20 @@ class Plan:
 
     def pixel_planes(self, *, colour: bool = True) -> tuple[str, ...]:
         """Names of the planes made from a frame's pixels; a grey frame's are the first of them."""
-        planes = ["intensity"]
-        if self.config.has(Channel.FLICKER):
-            planes.append("flicker")
-        if colour and self.config.sees_colour:
-            planes += ["red_green", "blue_yellow"]
-        return tuple(planes)
+        made = [feature for feature in FEATURES if feature.stage == "opponency"]
+        grey = [
+            feature.name
+            for feature in made
+            if not CHANNELS[feature.channel].needs_colour
+            and (feature.name == "intensity" or self.config.has(feature.channel))
+        ]
+        coloured = [f.name for f in made if CHANNELS[f.channel].needs_colour]
+        return (*grey, *(coloured if colour and self.config.sees_colour else ()))
 
     def whitened_planes(self, *, colour: bool = True) -> tuple[str, ...]:
         """Names of the planes that are decorrelated, in order."""
-        return ("intensity", "red_green", "blue_yellow") if colour else ("intensity",)
+        coloured = [f.name for f in FEATURES if CHANNELS[f.channel].needs_colour and colour]
+        return ("intensity", *coloured)
 
     @cached_property
     def planes(self) -> tuple[str, ...]:

@@ -24,13 +24,14 @@ from ..pipeline import (
     stages,
 )
 from ..plan import HUE_TOLERANCE, SCALES, Plan, linear_light
+from . import rows as r
 from .context import INDEX, ContextRecord
 from .layout import ENERGIES, PAD, Layout, aligned, state_stride
-from .library import addresses
-from .rows import LAUNCH_COLUMNS, SCAN_TASKS
+from .library import Kernel, addresses
+from .rows import SCAN_TASKS
 from .schedule import BACKGROUNDS, Launch, Order, Schedule, fixed_point
 from .tables import Tables
-from .workers import WorkerPool
+from .workers import ALONE, WorkerPool
 
 GROUPS, COLUMNS = 1 + ENERGIES, 1 + SCALES  # of statistics: planes, then energies
 FRAME, OUT, BAD_VALUES = (INDEX[name] for name in ("frame", "out", "bad_values"))
@@ -41,7 +42,7 @@ class FormatState:
 
     def __init__(self, backend: CpuBackend, format_: FrameFormat) -> None:
         self.plan, self.layout, self.tables = backend.plan, backend.layout, backend.tables
-        self.format, self.order = format_, backend.order
+        self.format, self.order, self.threads = format_, backend.order, backend.threads
         plan, layout, tables, config = self.plan, self.layout, self.tables, self.plan.config
         (height, width), (dtype, channels) = plan.shape, format_
         row_size = width * channels
@@ -90,17 +91,19 @@ class FormatState:
         # All at once, so that what has to be compiled is compiled side by side.
         pasts = (False, True) if config.remembers else (False,)
         kernels = [launch.kernel for past in pasts for launch in self.schedule(past)]
-        self.addresses = addresses([*kernels, backend.workers.kernel])
-        self.launches: dict[tuple[bool, tuple[str, ...]], np.ndarray] = {}
+        self.addresses = addresses([*kernels, *backend.workers.kernels])
+        self.launches: dict[tuple[bool, tuple[str, ...]], list[np.ndarray]] = {}
         self.map_tables: dict[bool, dict[str, np.ndarray]] = {}
         self.past: bool | None = None  # whose tables the context has
 
     def launch_table(self, past: bool, chosen: tuple[str, ...]) -> np.ndarray:
-        """The launches of some stages as a table."""
+        """The launches of some stages, and an empty row behind."""
         key = past, chosen
         if key not in self.launches:
-            self.launches[key] = launch_table(self.schedule(past), chosen, self.addresses)
-        return self.launches[key]
+            self.launches[key] = launch_tables(
+                self.schedule(past), chosen, self.addresses, self.threads
+            )
+        return self.launches[key][0]
 
     def schedule(self, past: bool) -> tuple[Launch, ...]:
         """All launches of a frame, with one before it or not."""
@@ -126,30 +129,59 @@ class FormatState:
         return sum(a.nbytes for a in (self.edge_rows, self.scratch, *self.backgrounds))
 
 
-def launch_table(
-    launches: Sequence[Launch], chosen: Sequence[str], found: dict[Any, int]
-) -> np.ndarray:
-    """Launches of the chosen stages as `kernels/run.py` reads them: fused ones are one row.
+def launch_tables(
+    launches: Sequence[Launch], chosen: Sequence[str], found: dict[Kernel, int], threads: int
+) -> list[np.ndarray]:
+    """Launches of the chosen stages as `kernels/run.py` reads them, and the lists they point to.
 
-    A launch beside or fused with one that is left out comes after all before it.
+    Fused launches are one row, serial ones a list that one worker runs. A launch whose neighbour
+    before is left out comes after all before it.
     """
-    table: list[list[int]] = []
-    tickets = barrier = 0
-    follows = False  # the launch before is in the table
+    groups: list[list[list[int]]] = []  # each the work of one ticket, or of a ticket per task
+    barriers: list[int] = []
+    newest, after = [0] * r.LAUNCH_COLUMNS, 0  # the last launch; the last group that came after
+    follows = False  # the launch before is among them
     for launch in launches:
         order = launch.order if follows else Order.AFTER
         follows = launch.stage in chosen
         if not follows:
             continue
-        if order is Order.FUSED and not table[-1][1]:
-            table[-1][1], table[-1][6] = found[launch.kernel], launch.first - table[-1][2]
+        row = [found[launch.kernel], 0, launch.first, launch.tasks, 0]
+        if order is Order.FUSED and not newest[r.FUSED]:
+            newest[r.FUSED] = row[r.KERNEL]
+            newest[r.FUSED_SHIFT] = launch.first - newest[r.FIRST_TASK]
             continue
-        if order is not Order.BESIDE:
-            barrier = tickets
-        end = tickets + launch.tasks
-        table.append([found[launch.kernel], 0, launch.first, tickets, end, barrier, 0, 0])
-        tickets = end
-    return np.array(table, np.int64).reshape(-1, LAUNCH_COLUMNS)
+        newest = row
+        if groups and (order is Order.SERIAL or threads == 1):
+            groups[after].append(row)
+        elif order is Order.BESIDE:
+            barriers.append(barriers[-1])
+            groups.append([row])
+        else:
+            barriers.append(sum(_tickets(group) for group in groups))
+            after = len(groups)
+            groups.append([row])
+    lists = [_launch_array(group) for group in groups]
+    if threads == 1:
+        return lists or [_launch_array([])]
+    rows, ticket = [], 0
+    for group, list_, barrier in zip(groups, lists, barriers, strict=True):
+        row = group[0] if len(group) == 1 else [found[ALONE], 0, list_.ctypes.data, 1, 0]
+        rows.append([*row, ticket, ticket + row[r.TASKS], barrier])
+        ticket += row[r.TASKS]
+    return [_launch_array(rows), *lists]
+
+
+def _tickets(group: Sequence[Sequence[int]]) -> int:
+    return group[0][r.TASKS] if len(group) == 1 else 1
+
+
+def _launch_array(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    """Rows as an array, with an empty one behind."""
+    array = np.zeros((len(rows) + 1, r.LAUNCH_COLUMNS), np.int64)
+    for target, row in zip(array, rows, strict=False):
+        target[: len(row)] = row
+    return array
 
 
 class CpuBackend(OneByOne):
@@ -260,8 +292,8 @@ class CpuBackend(OneByOne):
         integers = context.integers
         integers[FRAME], integers[OUT] = frame.ctypes.data, out.ctypes.data
         integers[BAD_VALUES] = 0
-        if len(table):
-            self.workers.run(table.ctypes.data, len(table), context.address)
+        if len(table) > 1:
+            self.workers.run(table.ctypes.data, len(table) - 1, context.address)
         if integers[BAD_VALUES]:
             check_values(context.get("lowest"), context.get("highest"))
 

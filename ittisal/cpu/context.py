@@ -25,6 +25,7 @@ FIELDS: dict[str, str] = {
     "fixed_hue": "i8",  # of full scale, rather than of the brightest pixel
     # What `scan` finds in the frame.
     "partials": "*f8",  # of each task
+    "scanned": "i8",  # tasks that have ended
     "brightest": "f8",  # highest intensity, 0 to 1
     "lowest": "f8",
     "highest": "f8",

@@ -11,6 +11,11 @@ SCAN_TASKS = 16  # parts of a frame that are scanned for its brightest pixel
 RECONSTRUCTIONS = 8  # side by side at each place: three planes and their negatives, in fours
 REACH = 4  # of the oriented filters
 PARTIALS = 5  # results of a row's horizontal filters
+
+# A launch: its kernel, one to run after it in the same task or 0, number of its first task, how
+# many tasks, and how much the fused kernel's task numbers are greater; first ticket, ticket behind
+# its last, and how many tickets have to be done before. A kernel of 0 ends a list.
+KERNEL, FUSED, FIRST_TASK, TASKS, FUSED_SHIFT, FIRST_TICKET, END_TICKET, BARRIER = range(8)
 LAUNCH_COLUMNS = 8
 
 COLUMNS = 16  # of every table of rows
@@ -24,7 +29,6 @@ TASK_COLUMNS = 8
 (
     CLEAR,  # zero a range of scratch
     DOWNSAMPLE_PIXELS,  # a pair of the frame's rows, through opponency
-    DOWNSAMPLE_EDGE,  # the same for rows that end too near the frame's end to be read by vectors
     DOWNSAMPLE,  # a pair of rows of some planes or maps
     DOWNSAMPLE_CONTRAST,  # a pair of rows of the centre against both surrounds
     UPSAMPLE_NEAR,  # a row of the nearer surround to the centre's width
@@ -36,7 +40,7 @@ TASK_COLUMNS = 8
     BAND,  # a row of the band-pass, filtered along x
     ENERGY,  # a row of the oriented energies
     UPSAMPLE_MAP,  # a whole map to the map's level
-) = range(14)
+) = range(13)
 OPERATION = 0
 
 # CLEAR
@@ -44,8 +48,8 @@ START, SIZE = 1, 2
 # Every downsampling: its step's record, the rows of samples, the row of weights, where the result
 # goes (in scratch, or relative to the task's output), from plane to plane.
 STEP, EVEN, ODD, WEIGHTS, OUTPUT, IN_SCRATCH, OUTPUT_STRIDE = range(1, 8)
-# Of pixels: rows of flicker's background.
-BACKGROUND_EVEN, BACKGROUND_ODD = 8, 9
+# Of pixels: rows of flicker's background; whether vectors would read past the frame's end.
+BACKGROUND_EVEN, BACKGROUND_ODD, AT_EDGE = 8, 9, 10
 # Of contrasts: two upsampled rows of either surround, and how far between them the even and the
 # odd row of the centre lie (float64).
 NEAR, NEAR_T, FAR, FAR_T = 8, 10, 12, 14

@@ -26,6 +26,7 @@ class Order(Enum):
     AFTER = 0  # when all before it are done
     BESIDE = 1  # at the same time
     FUSED = 2  # task by task, each by the same worker
+    SERIAL = 3  # behind the last launch AFTER others, by one worker that does all of both
 
 
 class Launch(NamedTuple):
@@ -98,12 +99,8 @@ class Schedule:
     def opponency(self) -> list[Launch]:
         """The frame's range; then bands of the finest level."""
         config, dtype, channels = self.plan.config, *self.format
-        walther = config.opponency is Opponency.WALTHER and self.colour
-        floats = dtype == "float32"
-        scan = kernel("scan", dtype=dtype, channels=channels, extent=int(floats or walther))
-        found = kernel(
-            "scan", "frame_range", channels=channels, floats=int(floats), walther=int(walther)
-        )
+        walther = int(config.opponency is Opponency.WALTHER and self.colour)
+        scan = kernel("scan", dtype=dtype, channels=channels, walther=walther)
         facts: dict[str, Any] = {
             "dtype": dtype,
             "channels": channels,
@@ -122,7 +119,6 @@ class Schedule:
         )
         launches = [
             Launch("opponency", scan, SCAN_TASKS),
-            Launch("opponency", found, 1),
             Launch("opponency", planes, self.tables.bands),
         ]
         if config.has_orientation_pyramid:
@@ -149,18 +145,18 @@ class Schedule:
                 1,
                 order,
             )
-            for (kind, planes, taps), order in zip(kinds, (Order.AFTER, Order.BESIDE), strict=False)
+            for (kind, planes, taps), order in zip(kinds, (Order.AFTER, Order.SERIAL), strict=False)
         ]
 
     def orientation(self) -> list[Launch]:
-        """The finest level beside the pyramid; then the other levels."""
+        """Coarse levels behind the pyramid; the finest beside it."""
         energies = kernel(
             "orientation", tasks="orientation", wavenumber=self.plan.config.wavenumber
         )
-        return self._levels("orientation", energies, Order.AFTER)
+        return self._levels("orientation", energies)
 
     def motion(self) -> list[Launch]:
-        """The same; beside orientation's other levels if there are any."""
+        """The same."""
         number = self.plan.planes.index
         responses = kernel(
             "motion",
@@ -169,14 +165,13 @@ class Schedule:
             previous=number("previous_intensity"),
             output=number(f"motion_{DIRECTIONS[0]}"),
         )
-        oriented = self.plan.config.has(Channel.ORIENTATION)
-        return self._levels("motion", responses, Order.BESIDE if oriented else Order.AFTER)
+        return self._levels("motion", responses)
 
-    def _levels(self, stage: str, of: Kernel, order: Order) -> list[Launch]:
+    def _levels(self, stage: str, of: Kernel) -> list[Launch]:
         bands, coarser = self.tables.bands, len(self.plan.levels) - 1
         return [
+            Launch(stage, of, coarser, Order.SERIAL, first=bands),
             Launch(stage, of, bands, Order.BESIDE),
-            Launch(stage, of, coarser, order, first=bands),
         ]
 
     def whiten(self) -> list[Launch]:
@@ -252,18 +247,19 @@ class Schedule:
     def combine(self) -> list[Launch]:
         """Sums and their N: features, channels, and the saliency map."""
         config = self.plan.config
-        sums, first, launches = kernel("combine", tasks="sums"), 0, []
+        sums, norm = kernel("combine", tasks="sums"), self._normalise(halves=1)
+        first, launches = 0, list[Launch]()
         for count in (len(self.features), len(self.channels), 1):
             if count:
-                norm = self._normalise(halves=1)
+                order = Order.SERIAL if launches else Order.AFTER
                 launches += [
-                    Launch("combine", sums, count, first=first),
+                    Launch("combine", sums, count, order, first),
                     Launch("combine", norm, count, Order.FUSED, self.map_tasks + first),
                 ]
             first += count
         smoothed = int(config.smoothing != "none")
         write = kernel("combine", "write_map", figure=int(config.figure), smoothed=smoothed)
-        return [*launches, Launch("combine", write, 1)]
+        return [*launches, Launch("combine", write, 1, Order.SERIAL)]
 
     @property
     def map_tasks(self) -> int:

@@ -87,9 +87,8 @@ class Tables:
             for step, pair, row in two_steps(start, stop, first.reach, plan.level_shape(1)[0]):
                 if step == 0:
                     even, odd = (min(2 * pair + k, height - 1) for k in (0, 1))
-                    edge = odd * row_size + reads > frame_size
                     yield [
-                        r.DOWNSAMPLE_EDGE if edge else r.DOWNSAMPLE_PIXELS,
+                        r.DOWNSAMPLE_PIXELS,
                         steps[0],
                         even * row_size,
                         odd * row_size,
@@ -97,6 +96,7 @@ class Tables:
                         *scratch.between(row),
                         even * background_pitch,
                         odd * background_pitch,
+                        odd * row_size + reads > frame_size,
                     ]
                 else:
                     yield [

@@ -20,6 +20,8 @@ from .library import Kernel, addresses
 
 COUNTERS = 40  # int64: four cache lines, as in kernels/run.py, and space to align them
 
+ALONE, SHARED = Kernel("run", "run_alone"), Kernel("run", "run_shared")
+
 
 class _Worker:
     """A thread and its mailbox, which holds one job: the newest."""
@@ -68,7 +70,7 @@ class WorkerPool:
         self.counter_address = self.counters.ctypes.data + start
         self.frame = 0
         self.shared = size > 1
-        self.kernel = Kernel("run", "run_shared" if self.shared else "run_alone")
+        self.kernels = [ALONE, SHARED] if self.shared else [ALONE]
         self.loop: Callable[..., None] | None = None
         self.workers = [_Worker(number) for number in range(1, size)]
         for worker in self.workers:
@@ -81,9 +83,9 @@ class WorkerPool:
         """Run `count` launches at an address on the context at another, to the end."""
         if self.loop is None:
             signature = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * (6 if self.shared else 3))
-            self.loop = signature(addresses([self.kernel])[self.kernel])
+            self.loop = signature(addresses(self.kernels)[self.kernels[-1]])
         if not self.shared:
-            self.loop(launches, count, context)
+            self.loop(launches, 0, context)
             return
         self.frame = self.frame % 0x7FFFFFFF + 1
         arguments = self.counter_address, launches, count, context

@@ -11,25 +11,23 @@ from __future__ import annotations
 from ...config import DELTAS
 from .. import rows as r
 from .. import simd
-from ..simd import F32, LANES, Context, Record, Value, column
-from .downsample import clear, downsample, downsample_rows, unit
-from .task import scratch_of, task_record
+from ..simd import F32, LANES, Record, Value
+from .downsample import clear, downsample, downsample_scratch, unit
+from .task import Task, stream
 
 
-def upsample(
-    context: Context, row: Record, scratch: Value, plane: Value, delta: int, grid: str
-) -> None:
+def upsample(task: Task, row: Record, plane: Value, delta: int) -> None:
     """Write the code for one row `delta` levels finer, at the finer level's width.
 
     Between two samples the result is linear, or (grid "replicate") the left one. Beyond the
     outer samples, half a step out on a centred grid, it is constant.
     """
-    arena, size = context.arena, 1 << delta
+    arena, grid, size = task.arena, task.facts.grid, 1 << delta
     source, last = plane + row[r.SOURCE], row[r.LAST]
     centred = grid == "centred"
     steps = [0.0 if grid == "replicate" else (k + 0.5 * centred) / size for k in range(size)]
     t = simd.constants(arena, steps)
-    output = scratch + row[r.UPSAMPLED]
+    output = task.scratch + row[r.UPSAMPLED]
     start = output - size // 2 if centred else output
     low = simd.Carry(arena[source])
     for j in simd.span(0, last + 3, 1):  # from before the first sample, or from it
@@ -38,18 +36,6 @@ def upsample(
         left = low.get()
         arena.store(start + j * size, left.splat(size) + (high - left).splat(size) * t)
         low.set(high)
-
-
-@simd.function()
-def upsample_near(context, row, scratch, plane, facts):
-    """A row of the nearer surround at its centre's width."""
-    upsample(context, Record(row), scratch, plane, DELTAS[0], facts.grid)
-
-
-@simd.function()
-def upsample_far(context, row, scratch, plane, facts):
-    """The same of the farther one."""
-    upsample(context, Record(row), scratch, plane, DELTAS[1], facts.grid)
 
 
 def contrast(centre: Value, surround: Value, sign: str, negative_gain: Value) -> list[Value]:
@@ -64,19 +50,17 @@ def contrast(centre: Value, surround: Value, sign: str, negative_gain: Value) ->
     return [simd.absolute(difference)]
 
 
-@simd.function()
-def downsample_contrast(context, row, scratch, plane, target, negative_gain, facts):
+def downsample_contrast(task: Task, row: Record) -> None:
     """A pair of rows of the centre against both surrounds, one step.
 
     A surround lies between two upsampled rows A and B; it is A + t (B - A), with a t for either
     row of the centre.
     """
-    arena, row = context.arena, Record(row)
-    even, odd = (arena.at(plane + row[k]) for k in (r.EVEN, r.ODD))
-    negative_gain = negative_gain.to(F32)
+    arena, facts, negative_gain = task.arena, task.facts, task.extra.to(F32)
+    even, odd = (arena.at(task.plane + row[k]) for k in (r.EVEN, r.ODD))
     surrounds = [
         (
-            [arena.at(scratch + row[rows + k]) for k in (0, 1)],
+            [arena.at(task.scratch + row[rows + k]) for k in (0, 1)],
             [row.number(ts + k).splat() for k in (0, 1)],
         )
         for rows, ts in ((r.NEAR, r.NEAR_T), (r.FAR, r.FAR_T))
@@ -97,44 +81,32 @@ def downsample_contrast(context, row, scratch, plane, target, negative_gain, fac
             yield maps
 
     scales = [unit(facts.weights)] * facts.planes
-    downsample(source, context, row, scratch, target, facts.weights, scales)
+    downsample(source, task, row, scales, task.output)
 
 
-@simd.function()
-def contrast_row(context, row, scratch, plane, target, negative_gain, facts):
+def contrast_row(task: Task, row: Record) -> None:
     """One row at the map's level: nothing to downsample, only the fade."""
-    arena, row = context.arena, Record(row)
-    first, second = (arena.at(scratch + row[k]) for k in (r.ABOVE, r.BELOW))
-    centre, output = arena.at(plane + row[r.CENTRE]), arena.at(target + row[r.RESULT])
+    arena, context, sign = task.arena, task.context, task.facts.sign
+    first, second = (arena.at(task.scratch + row[k]) for k in (r.ABOVE, r.BELOW))
+    centre, output = arena.at(task.plane + row[r.CENTRE]), arena.at(task.output + row[r.RESULT])
     columns, row_fade = arena.at(context.map_fade), arena[row[r.ROW_FADE]]
-    negative_gain, t = negative_gain.to(F32), row.number(r.BETWEEN_T)
+    negative_gain, t = task.extra.to(F32), row.number(r.BETWEEN_T)
     for x in simd.span(0, context.map_width, LANES):
         a = first.load(x)
         between = a + (second.load(x) - a) * t
         scale = columns.load(x) * row_fade
-        for half, value in enumerate(contrast(centre.load(x), between, facts.sign, negative_gain)):
+        for half, value in enumerate(contrast(centre.load(x), between, sign, negative_gain)):
             output.store(context.map_stride * half + x, value * scale)
 
 
-def centre_surround(task, worker, context, facts):
-    """The maps of one feature at one centre level: of the near surround, then of the far one."""
-    scratch = scratch_of(context, worker)
-    record = task_record(context, task, facts)
-    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    plane, maps = column(record, r.PLANE), column(record, r.OUTPUT_BASE)
-    negative_gain = column(record, r.EXTRA)
-    while row < last:
-        operation = column(row, r.OPERATION)
-        if operation == r.CLEAR:
-            clear(context, row, scratch)
-        elif operation == r.UPSAMPLE_NEAR:
-            upsample_near(context, row, scratch, plane, facts)
-        elif operation == r.UPSAMPLE_FAR:
-            upsample_far(context, row, scratch, plane, facts)
-        elif operation == r.CONTRAST:
-            contrast_row(context, row, scratch, plane, maps, negative_gain, facts)
-        elif operation == r.DOWNSAMPLE_CONTRAST:
-            downsample_contrast(context, row, scratch, plane, maps, negative_gain, facts)
-        else:
-            downsample_rows(context, row, scratch, scratch, maps, facts)
-        row += r.ROW_BYTES
+# The maps of one feature at one centre level: of the near surround, then of the far one.
+centre_surround = stream(
+    {
+        r.CLEAR: clear,
+        r.UPSAMPLE_NEAR: lambda task, row: upsample(task, row, task.plane, DELTAS[0]),
+        r.UPSAMPLE_FAR: lambda task, row: upsample(task, row, task.plane, DELTAS[1]),
+        r.DOWNSAMPLE_CONTRAST: downsample_contrast,
+        r.DOWNSAMPLE: downsample_scratch,
+        r.CONTRAST: contrast_row,
+    }
+)

@@ -5,22 +5,25 @@ from __future__ import annotations
 from ...plan import PROMOTION
 from .. import rows as r
 from .. import simd
-from ..simd import LANES, Record, column
-from .task import task_record
+from ..simd import LANES, Record
+from .task import Task
 
 BLOCK = 4  # vectors at a time
 
 
-@simd.function()
-def weighted_sum(context, first, last, output):
-    """The sum of maps, each scaled and shifted by its own two numbers."""
-    arena = context.arena
+@simd.kernel
+def combine(task, worker, context, facts):
+    """One sum of maps, each scaled and shifted by its own two numbers: a feature's maps, a
+    channel's features, or the channels.
+    """
+    task, arena = Task(task, worker, context, facts), context.arena
+    first, last, output = task.record[r.FIRST_ROW], task.record[r.END_ROW], task.output
     shift = simd.Carry(simd.zeros(arena, 1))
     for source in simd.span(first, last, r.SOURCE_BYTES):
         shift.set(shift.get() + arena[Record(source)[r.SOURCE_AFFINE] + 1])
     offset = shift.get().splat()
     size = context.map_height * context.map_pitch
-    blocks = simd.Carry(size - size)
+    blocks = simd.Carry(simd.number(arena, 0))
     for x in simd.span(0, size - (BLOCK * LANES - 1), BLOCK * LANES):
         sum_block(arena, first, last, output, offset, x, BLOCK)
         blocks.set(x + BLOCK * LANES)
@@ -40,15 +43,8 @@ def sum_block(arena, first, last, output, offset, x, count):
         arena.store(output + x + k * LANES, total.get())
 
 
-def combine(task, worker, context, facts):
-    """One sum: a feature's maps, a channel's features, or the channels."""
-    record = task_record(context, task, facts)
-    first, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    weighted_sum(context, first, last, column(record, r.OUTPUT_BASE))
-
-
-@simd.function()
-def write_rows(context, facts):
+@simd.kernel
+def write_map(task, worker, context, facts):
     """The normalised sum to the caller's array: as what promotes figures, and smoothed over time,
     where the config asks.
     """
@@ -71,8 +67,3 @@ def write_rows(context, facts):
                 value = simd.select(factor < 1.0, smooth, value)
                 context.next_map.store(at, value)
             out.store(at, value)
-
-
-def write_map(task, worker, context, facts):
-    """The saliency map to the caller's array."""
-    write_rows(context, facts)

@@ -8,11 +8,12 @@ once, in registers. So a plane passes through once, and only the smaller plane r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from .. import rows as r
 from .. import simd
-from ..simd import LANES, Context, Memory, Record, Value
+from ..simd import LANES, Record, Value
+from .task import Task
 
 InteriorWeights = tuple[
     tuple[int, int], ...
@@ -36,12 +37,10 @@ def unit(weights: InteriorWeights) -> float:
 
 def downsample(
     source: Callable[[Value], Samples],
-    context: Context,
+    task: Task,
     row: Record,
-    scratch: Value,
-    target: Value,
-    weights: InteriorWeights,
-    scales: list[Value | float],
+    scales: Sequence[Value | float],
+    target: Value | int,
     split: bool = False,
 ) -> None:
     """Write the code that takes a pair of rows of some planes one step.
@@ -50,15 +49,15 @@ def downsample(
     the odd row's samples per plane. The halves follow each other, or (`split`) are the even and
     the odd columns. The row's output is in scratch, or relative to `target`.
 
-    `weights` are the interior weights, whole numbers known when compiling, which most rows and
-    columns have; the step's tables hold each one's own, and whether they are these. `scales`, one
-    per plane, undoes the factor of whole weights along both axes.
+    The fact `weights` holds the interior weights, whole numbers, which most rows and columns have;
+    the step's tables hold each one's own, and whether they are these. `scales`, one per plane,
+    undoes the factor of whole weights along both axes.
     """
-    arena, step = context.arena, row.record(r.STEP)
+    arena, step, weights = task.arena, row.record(r.STEP), task.facts.weights
     rows, columns = arena.at(row[r.WEIGHTS]), arena.at(step[r.COLUMN_WEIGHTS])
-    state = arena.at(scratch + step[r.STATE])
+    state = arena.at(task.scratch + step[r.STATE])
     column_stride, state_stride = step[r.COLUMN_STRIDE], step[r.STATE_STRIDE]
-    base = simd.select(row[r.IN_SCRATCH] > 0, scratch, target)
+    base = simd.select(row[r.IN_SCRATCH] > 0, task.scratch, target)
     output, output_stride = base + row[r.OUTPUT], row[r.OUTPUT_STRIDE]
     planes = len(scales)
     parts = len(weights)
@@ -130,50 +129,38 @@ def downsample(
         arena.store(output + output_stride * plane + x - LANES, finished * scales[plane])
 
 
-def arena_rows(
-    arena: Memory, even: Value, odd: Value, plane_stride: Value, planes: int
-) -> Callable[[Value], Samples]:
-    """A source for `downsample`: two rows of planes so many `plane_stride` apart in the arena."""
-
-    def source(x: Value) -> Samples:
-        for column in (x, x + LANES):
-            at = [column + plane_stride * plane for plane in range(planes)]
-            yield [(arena.load(even + a), arena.load(odd + a)) for a in at]
-
-    return source
-
-
-def downsample_planes(
-    context: Context,
+def downsample_rows(
+    task: Task,
     row: Record,
-    scratch: Value,
-    source: Value,
-    target: Value,
-    weights: InteriorWeights,
-    scales: list[Value | float],
+    scales: Sequence[Value | float],
+    source: Value | int,
+    target: Value | int,
 ) -> None:
-    """Write the code for a pair of rows in the arena, relative to `source`."""
-    rows = arena_rows(
-        context.arena,
-        source + row[r.EVEN],
-        source + row[r.ODD],
-        row.record(r.STEP)[r.SOURCE_STRIDE],
-        len(scales),
-    )
-    downsample(rows, context, row, scratch, target, weights, scales)
+    """Write the code for a pair of rows of planes in the arena, relative to `source`."""
+    even, odd = (row[k] + source for k in (r.EVEN, r.ODD))
+    stride = row.record(r.STEP)[r.SOURCE_STRIDE]
+
+    def samples(x: Value) -> Samples:
+        for column in (x, x + LANES):
+            at = [column + stride * plane for plane in range(len(scales))]
+            yield [(task.arena.load(even + a), task.arena.load(odd + a)) for a in at]
+
+    downsample(samples, task, row, scales, target)
 
 
-@simd.function()
-def downsample_rows(context, row, scratch, source, target, facts):
-    """A pair of rows of `facts.planes` planes."""
-    scales = [unit(facts.weights)] * facts.planes
-    downsample_planes(context, Record(row), scratch, source, target, facts.weights, scales)
+def downsample_arena(task: Task, row: Record) -> None:
+    """A pair of rows of `facts.planes` planes, wherever the row says."""
+    downsample_rows(task, row, [unit(task.facts.weights)] * task.facts.planes, 0, 0)
 
 
-@simd.function()
-def clear(context, row, scratch):
+def downsample_scratch(task: Task, row: Record) -> None:
+    """The same from scratch, relative to the task's output."""
+    scales = [unit(task.facts.weights)] * task.facts.planes
+    downsample_rows(task, row, scales, task.scratch, task.output)
+
+
+def clear(task: Task, row: Record) -> None:
     """Zero a range of scratch, rounded up to whole vectors."""
-    arena, row = context.arena, Record(row)
-    start = scratch + row[r.START]
+    start = task.scratch + row[r.START]
     for x in simd.span(0, row[r.SIZE], LANES):
-        arena.store(start + x, simd.zeros(arena))
+        task.arena.store(start + x, simd.zeros(task.arena))

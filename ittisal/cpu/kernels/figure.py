@@ -10,9 +10,9 @@ from ...features import ORIENTATIONS
 from ...plan import DARK, FLAT, SOFT
 from .. import rows as r
 from .. import simd
-from ..simd import F32, I32, LANES, Record, Value, column, field
-from .downsample import clear, downsample_rows
-from .task import scratch_of, task_record
+from ..simd import F32, I32, LANES, Record, Value, field
+from .downsample import clear, downsample_arena
+from .task import Task, stream
 from .whiten import COLUMNS, matrix_row
 
 HALF = r.RECONSTRUCTIONS // 2  # of one sign
@@ -118,7 +118,8 @@ def surroundedness(task, worker, context, facts):
     erosion from the border, less the plane (`reference.surroundedness`). Depths that are flat
     next to the plane's signal do not count.
     """
-    scratch, lanes = scratch_of(context, worker), r.RECONSTRUCTIONS
+    lanes = r.RECONSTRUCTIONS
+    scratch = field(context, "scratch") + worker * field(context, "scratch_size")
     height, width = field(context, "figure_height"), field(context, "figure_width")
     mask = field(context, "reconstructions")
     marker = mask + lanes * height * width
@@ -144,12 +145,14 @@ def surroundedness(task, worker, context, facts):
 # --- corners -----------------------------------------------------------------------------------
 
 
-@simd.function()
-def second_least(context, energies, output):
-    """The energy that three of the four orientations reach, at every place; nowhere if the
-    highest is flat next to the signal.
+@simd.kernel
+def corners(task, worker, context, facts):
+    """Where contours of all orientations meet: the energy that three of the four orientations
+    reach, at every place; nowhere if the highest is flat next to the signal.
     """
     arena, stride, width = context.arena, context.map_stride, context.map_width
+    output = context.figures + stride
+    energies = output + stride
     highest = simd.Carry(simd.zeros(arena))
     for y in simd.span(0, context.map_height, 1):
         row = y * context.map_pitch
@@ -168,13 +171,6 @@ def second_least(context, energies, output):
     with simd.when(simd.extreme(highest.get(), simd.maximum) <= least):
         for x in simd.span(0, context.map_height * context.map_pitch, LANES):
             arena.store(output + x, simd.zeros(arena))
-
-
-def corners(task, worker, context, facts):
-    """Where contours of all orientations meet."""
-    stride = field(context, "map_stride")
-    output = field(context, "figures") + stride
-    second_least(context, output + stride, output)
 
 
 # --- to the map's level ------------------------------------------------------------------------
@@ -200,10 +196,9 @@ def neighbours(
     return low, high, at - low.to(F32)
 
 
-@simd.function()
-def upsample_map(context, row, facts):
+def upsample_map(task: Task, row: Record) -> None:
     """A whole map of the map's level or a coarser one, on the pyramid's own grid."""
-    arena, row = context.arena, Record(row)
+    arena, context, facts = task.arena, task.context, task.facts
     source, output, levels = row[r.UP_SOURCE], row[r.UP_OUTPUT], row[r.UP_LEVELS]
     height, width, pitch = row[r.UP_HEIGHT], row[r.UP_WIDTH], row[r.UP_PITCH]
     for y in simd.span(0, context.map_height, 1):
@@ -216,17 +211,5 @@ def upsample_map(context, row, facts):
             arena.store(output + y * context.map_pitch + x, a + (b - a) * across)
 
 
-def resample(task, worker, context, facts):
-    """Some maps at the map's level: downsampled from a finer one, upsampled from a coarser."""
-    scratch = scratch_of(context, worker)
-    record = task_record(context, task, facts)
-    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    while row < last:
-        operation = column(row, r.OPERATION)
-        if operation == r.CLEAR:
-            clear(context, row, scratch)
-        elif operation == r.UPSAMPLE_MAP:
-            upsample_map(context, row, facts)
-        else:
-            downsample_rows(context, row, scratch, 0, 0, facts)
-        row += r.ROW_BYTES
+# Some maps at the map's level: downsampled from a finer one, upsampled from a coarser.
+resample = stream({r.CLEAR: clear, r.DOWNSAMPLE: downsample_arena, r.UPSAMPLE_MAP: upsample_map})

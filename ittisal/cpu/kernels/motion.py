@@ -9,14 +9,13 @@ from __future__ import annotations
 from ...features import DIRECTIONS
 from .. import rows as r
 from .. import simd
-from ..simd import F32, LANES, Record, column
-from .task import plane_row, task_record
+from ..simd import F32, LANES, Record
+from .task import Task, plane_row, stream
 
 
-@simd.function()
-def motion_row(context, row, facts):
+def motion_row(task: Task, row: Record) -> None:
     """One row of all four responses."""
-    row = Record(row)
+    context, facts = task.context, task.facts
     here, above, below = range(r.HERE, r.BELOW_HERE + 1)
     now, before = (
         [plane_row(context, plane, row[column]) for column in (here, above, below)]
@@ -37,10 +36,4 @@ def motion_row(context, row, facts):
             output.store(x, simd.select(response >= threshold, response, 0.0))
 
 
-def motion(task, worker, context, facts):
-    """A band of rows of the four responses of one level."""
-    record = task_record(context, task, facts)
-    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    while row < last:
-        motion_row(context, row, facts)
-        row += r.ROW_BYTES
+motion = stream(motion_row)

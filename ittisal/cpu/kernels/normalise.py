@@ -10,8 +10,8 @@ from ...plan import DARK, FLAT, HALF_A_PEAK, INHIBITION, PLATEAU, THRESHOLD
 from .. import rows as r
 from .. import simd
 from ..library import Facts
-from ..simd import F32, F64, LANES, Context, Record, Value, column
-from .task import scratch_of, task_record
+from ..simd import F32, F64, LANES, Context, Record, Value
+from .task import Task, stream
 
 
 def extremes(context: Context, start: Value) -> tuple[Value, Value]:
@@ -187,10 +187,9 @@ def promotion(
     return factor
 
 
-@simd.function()
-def normalise_map(context, row, scratch, facts):
+def normalise_map(task: Task, row: Record) -> None:
     """N of one map, or of both halves of a split one, which share a range."""
-    row = Record(row)
+    context, facts = task.context, task.facts
     start, normalised = row[r.MAP], row[r.NORMALISED] > 0
     with simd.when(row[r.COPIED] >= 0):
         copy_map(context, row[r.COPIED], start)
@@ -217,7 +216,7 @@ def normalise_map(context, row, scratch, facts):
                     scale.set(one)
                     offset.set(zero)
                 rescale(context, at, scale.get().to(F32), offset.get().to(F32))
-                iterate(context, scratch, at, facts.iterations)
+                iterate(context, task.scratch, at, facts.iterations)
                 scale.set(one)
                 offset.set(zero)
         affine, weight = context.arena.at(row[r.AFFINE] + 2 * half), row.double(r.WEIGHT)
@@ -225,11 +224,4 @@ def normalise_map(context, row, scratch, facts):
             affine.store(k, (value.to(F32).to(F64) * weight).to(F32))
 
 
-def normalise(task, worker, context, facts):
-    """N of a few maps: scale and offset of each go to its place."""
-    scratch = scratch_of(context, worker)
-    record = task_record(context, task, facts)
-    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    while row < last:
-        normalise_map(context, row, scratch, facts)
-        row += r.ROW_BYTES
+normalise = stream(normalise_map)

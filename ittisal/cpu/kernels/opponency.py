@@ -12,9 +12,9 @@ from llvmlite import ir
 
 from .. import rows as r
 from .. import simd
-from ..simd import F32, I8, I16, I32, LANES, Memory, Record, Value, column, field
-from .downsample import clear, downsample, downsample_planes, unit
-from .task import scratch_of, task_record
+from ..simd import F32, I8, I16, I32, LANES, Memory, Record, Value
+from .downsample import clear, downsample, downsample_rows, unit
+from .task import Task, stream
 
 # --- pixels ------------------------------------------------------------------------------------
 
@@ -145,10 +145,19 @@ def flicker(total: Value, background: Memory, updated: Memory, at: Value, decay:
     return size
 
 
-@simd.function()
-def downsample_pixels(context, row, scratch, frame, even, odd, facts):
-    """A pair of the frame's rows, through opponency, one step; whole weights not undone."""
-    pixels, row, channels = simd.memory_at(frame, facts.dtype), Record(row), facts.channels
+def downsample_pixels(task: Task, row: Record) -> None:
+    """A pair of the frame's rows, through opponency, one step; whole weights not undone.
+
+    Rows that vectors would read past are copied to the worker's own first.
+    """
+    context, facts, channels = task.context, task.facts, task.facts.channels
+    variables = [simd.Carry(each) for each in (context.frame, row[r.EVEN], row[r.ODD])]
+    with simd.when(row[r.AT_EDGE] > 0):
+        copied = copy_edge(task, row), simd.number(row.address, 0), context.edge_size
+        for variable, value in zip(variables, copied, strict=True):
+            variable.set(value)
+    frame, even, odd = (variable.get() for variable in variables)
+    pixels = simd.memory_at(frame, facts.dtype)
     fixed_point = channels == 3 and pixels.element == I8
     colour, flickers = "red_green" in facts.planes, "flicker" in facts.planes
     threshold = context.hue_limit.to(F32)
@@ -194,16 +203,16 @@ def downsample_pixels(context, row, scratch, frame, even, odd, facts):
         else:
             for start in (x, x + LANES):
                 at = start * channels
-                rows = planes_of([load_pixels(pixels, r + at, channels) for r in (even, odd)])
+                rows = planes_of([load_pixels(pixels, each + at, channels) for each in (even, odd)])
                 yield planes_in_order(rows, flicker_of(rows, start))
 
     scales = [1.0] * len(facts.planes)
-    downsample(source, context, row, scratch, scratch, facts.weights, scales, split=fixed_point)
+    downsample(source, task, row, scales, task.scratch, split=fixed_point)
 
 
-@simd.function()
-def downsample_level_1(context, row, scratch, target, facts):
+def downsample_level_1(task: Task, row: Record) -> None:
     """A pair of rows of level 1 one step, into the units of the model."""
+    context, facts = task.context, task.facts
     undo = unit(facts.weights) ** 2
     grey = context.grey_scale.to(F32)
     fraction = FRACTION if facts.background == "int16" else 1
@@ -214,47 +223,22 @@ def downsample_level_1(context, row, scratch, target, facts):
             scales[name] = grey * (factor * undo)
         else:
             scales[name] = simd.constants(context.arena, [factor * undo] * LANES)
-    downsample_planes(
-        context,
-        Record(row),
-        scratch,
-        scratch,
-        target,
-        facts.weights,
-        [scales[name].splat() for name in facts.planes],
-    )
+    in_order = [scales[name].splat() for name in facts.planes]
+    downsample_rows(task, row, in_order, task.scratch, task.output)
 
 
-def opponency(task, worker, context, facts):
-    """A band of rows of the finest level."""
-    scratch = scratch_of(context, worker)
-    record = task_record(context, task, facts)
-    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    target = column(record, r.OUTPUT_BASE)
-    while row < last:
-        operation = column(row, r.OPERATION)
-        if operation == r.CLEAR:
-            clear(context, row, scratch)
-        elif operation in (r.DOWNSAMPLE_PIXELS, r.DOWNSAMPLE_EDGE):
-            frame, even, odd = field(context, "frame"), column(row, r.EVEN), column(row, r.ODD)
-            if operation == r.DOWNSAMPLE_EDGE:
-                size = field(context, "edge_size")
-                frame = copy_edge(context, worker, frame, even, odd, facts)
-                even, odd = 0, size
-            downsample_pixels(context, row, scratch, frame, even, odd, facts)
-        else:
-            downsample_level_1(context, row, scratch, target, facts)
-        row += r.ROW_BYTES
-
-
-@simd.function(simd.types.int64)
-def copy_edge(context, worker, frame, even, odd, facts):
-    """Copy a pair of rows to the worker's own, where vectors may read past their ends."""
-    pixels = simd.memory_at(frame, facts.dtype)
-    size = context.edge_size
-    address = context.edge_rows + worker * (size * (2 * simd.bytes_of(facts.dtype)))
-    copies = simd.memory_at(address, facts.dtype)
+def copy_edge(task: Task, row: Record) -> Value:
+    """Write the code that copies a pair of rows; where the copies are."""
+    context, dtype = task.context, task.facts.dtype
+    pixels, size = simd.memory_at(context.frame, dtype), context.edge_size
+    address = context.edge_rows + task.worker * (size * (2 * simd.bytes_of(dtype)))
+    copies = simd.memory_at(address, dtype)
     for x in simd.span(0, context.row_size, 1):
-        copies.store(x, pixels[even + x])
-        copies.store(size + x, pixels[odd + x])
+        copies.store(x, pixels[row[r.EVEN] + x])
+        copies.store(size + x, pixels[row[r.ODD] + x])
     return address
+
+
+opponency = stream(
+    {r.CLEAR: clear, r.DOWNSAMPLE_PIXELS: downsample_pixels, r.DOWNSAMPLE: downsample_level_1}
+)

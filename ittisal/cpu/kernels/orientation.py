@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 from .. import rows as r
 from .. import simd
-from ..simd import LANES, Context, Memory, Record, Value, column
+from ..simd import LANES, Memory, Record, Value
 from .downsample import clear
-from .task import scratch_of, task_record
+from .task import Task, stream
 
 TAPS = [70 / 256, 56 / 256, 28 / 256, 8 / 256, 1 / 256]  # the binomial, from its centre out
 AROUND_ROWS = 2 * r.REACH + 1
@@ -61,26 +61,25 @@ def windows(row: Memory, width: Value) -> Iterator[tuple[Value, Value, list[Valu
         here.set(right)
 
 
-def rows_around(context: Context, row: Record, base: Value) -> list[Memory]:
+def rows_around(task: Task, row: Record, base: Value | int) -> list[Memory]:
     """The nine rows around a row's: relative to `base`, or absolute where negative."""
     offsets = [row[r.AROUND + k] for k in range(AROUND_ROWS)]
-    return [context.arena.at(simd.select(at < 0, 0 - at, at + base)) for at in offsets]
+    return [task.arena.at(simd.select(at < 0, 0 - at, at + base)) for at in offsets]
 
 
-@simd.function()
-def band_row(context, row, scratch, base, facts):
-    """One row of the band I - LP9(I), filtered along x into its five partial results, which lie
-    side by side, a vector of each in turn. Its source rows are relative to `base`.
+def band_row(task: Task, row: Record, base: Value | int) -> None:
+    """Write the code for one row of the band I - LP9(I), filtered along x into its five partial
+    results, which lie side by side, a vector of each in turn. Its sources are relative to `base`.
     """
-    arena, row = context.arena, Record(row)
-    level, around = row.record(r.LEVEL), rows_around(context, row, base)
+    arena, scratch, facts = task.arena, task.scratch, task.facts
+    level, around = row.record(r.LEVEL), rows_around(task, row, base)
     width, low_row, band = (
         level[r.LEVEL_WIDTH],
         scratch + level[r.LOW_ROW],
         scratch + level[r.BAND_ROW],
     )
     factors, row_factor = arena.at(level[r.LOW_FACTORS]), arena[row[r.ROW_FACTOR]]
-    partials, centre = arena.at(scratch + row[r.ORIENTED]), arena.at(base + row[r.BAND_CENTRE])
+    partials, centre = arena.at(scratch + row[r.ORIENTED]), arena.at(row[r.BAND_CENTRE] + base)
     for x in simd.span(0, width, LANES):
         samples = [each.load(x) for each in around]
         sums = [samples[r.REACH - i] + samples[r.REACH + i] for i in range(1, r.REACH + 1)]
@@ -101,15 +100,14 @@ def band_row(context, row, scratch, base, facts):
             partials.store(x * r.PARTIALS + p * LANES, result)
 
 
-@simd.function()
-def energy_row(context, row, scratch, target, facts):
+def energy_row(task: Task, row: Record) -> None:
     """The energies of one row from the partial results of the nine rows around it. The result
-    is relative to `target`, or in scratch.
+    is in scratch, or relative to the number that the task holds.
     """
-    arena, row = context.arena, Record(row)
-    level, around = row.record(r.LEVEL), rows_around(context, row, scratch)
+    arena, facts = task.arena, task.facts
+    level, around = row.record(r.LEVEL), rows_around(task, row, task.scratch)
     factors, row_factor = arena.at(level[r.ENERGY_FACTORS]), arena[row[r.ROW_FACTOR]]
-    target = simd.select(row[r.ORIENTED_IN_SCRATCH] > 0, scratch, target)
+    target = simd.select(row[r.ORIENTED_IN_SCRATCH] > 0, task.scratch, task.extra)
     output, plane_stride = arena.at(target + row[r.ORIENTED]), row[r.ORIENTED_STRIDE]
     wavenumber, diagonal = facts.wavenumber, facts.wavenumber / math.sqrt(2)
     for x in simd.span(0, level[r.LEVEL_WIDTH], LANES):
@@ -148,17 +146,6 @@ def energy_row(context, row, scratch, target, facts):
         write(3, cos_cos - sin_sin, cos_sin + sin_cos)
 
 
-def orientation(task, worker, context, facts):
-    """A band of rows of the four energies of one level."""
-    scratch = scratch_of(context, worker)
-    record = task_record(context, task, facts)
-    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    while row < last:
-        operation = column(row, r.OPERATION)
-        if operation == r.CLEAR:
-            clear(context, row, scratch)
-        elif operation == r.BAND:
-            band_row(context, row, scratch, 0, facts)
-        else:
-            energy_row(context, row, scratch, 0, facts)
-        row += r.ROW_BYTES
+orientation = stream(
+    {r.CLEAR: clear, r.BAND: lambda task, row: band_row(task, row, 0), r.ENERGY: energy_row}
+)

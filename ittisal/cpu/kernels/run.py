@@ -18,10 +18,6 @@ from .. import rows as r
 from .. import simd
 from ..simd import column, field
 
-# A launch: its kernel, one to run after it in the same task or 0, number of its first task, first
-# ticket, ticket behind its last, how many tasks have to be done before, and how many more than the
-# first kernel's the fused one's task numbers are.
-KERNEL, FUSED, FIRST_TASK, FIRST_TICKET, END_TICKET, BARRIER, FUSED_SHIFT = range(7)
 LAUNCH_BYTES = 8 * r.LAUNCH_COLUMNS
 # Counters, each on a cache line of its own.
 LINE = 64
@@ -93,21 +89,18 @@ def yield_processor(context):
     return types.void(), generate
 
 
-def run_alone(launches, count, context, facts):
-    """All tasks of all launches in order, by the caller alone."""
-    for index in range(count):
-        launch = launches + index * LAUNCH_BYTES
-        kernel, fused, task = (
-            column(launch, KERNEL),
-            column(launch, FUSED),
-            column(launch, FIRST_TASK),
-        )
-        end = task + column(launch, END_TICKET) - column(launch, FIRST_TICKET)
+def run_alone(launches, worker, context, facts):
+    """All tasks of a list of launches in order, by one worker."""
+    launch = launches
+    while column(launch, r.KERNEL) != 0:
+        task, shift = column(launch, r.FIRST_TASK), column(launch, r.FUSED_SHIFT)
+        end = task + column(launch, r.TASKS)
         while task < end and field(context, "bad_values") == 0:
-            call_kernel(kernel, task, 0, context)
-            if fused != 0:
-                call_kernel(fused, task + column(launch, FUSED_SHIFT), 0, context)
+            call_kernel(column(launch, r.KERNEL), task, worker, context)
+            if column(launch, r.FUSED) != 0:
+                call_kernel(column(launch, r.FUSED), task + shift, worker, context)
             task += 1
+        launch += LAUNCH_BYTES
 
 
 def run_shared(worker, frame, counters, launches, count, context, facts):
@@ -123,23 +116,23 @@ def run_shared(worker, frame, counters, launches, count, context, facts):
                 return
             if atomic_swap_if(counters + FRAME, seen, seen + 1):
                 break
-    tickets = column(launches + (count - 1) * LAUNCH_BYTES, END_TICKET)
+    tickets = column(launches + (count - 1) * LAUNCH_BYTES, r.END_TICKET)
     launch = launches
     ticket = atomic_add(counters + DRAWN, 1)
     while ticket < tickets:
-        while ticket >= column(launch, END_TICKET):
+        while ticket >= column(launch, r.END_TICKET):
             launch += LAUNCH_BYTES
-        barrier, spins = column(launch, BARRIER), 0
+        barrier, spins = column(launch, r.BARRIER), 0
         while atomic_load(counters + DONE) < barrier:
             spins += 1
             if spins > SPINS:
                 yield_processor()
-        task = column(launch, FIRST_TASK) + ticket - column(launch, FIRST_TICKET)
+        task = column(launch, r.FIRST_TASK) + ticket - column(launch, r.FIRST_TICKET)
         if field(context, "bad_values") == 0:
-            call_kernel(column(launch, KERNEL), task, worker, context)
-            if column(launch, FUSED) != 0:
-                task += column(launch, FUSED_SHIFT)
-                call_kernel(column(launch, FUSED), task, worker, context)
+            call_kernel(column(launch, r.KERNEL), task, worker, context)
+            if column(launch, r.FUSED) != 0:
+                task += column(launch, r.FUSED_SHIFT)
+                call_kernel(column(launch, r.FUSED), task, worker, context)
         atomic_add(counters + DONE, 1)
         ticket = atomic_add(counters + DRAWN, 1)
     if worker != 0:

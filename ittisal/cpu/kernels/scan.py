@@ -6,7 +6,8 @@ from ...features import Signal
 from ...plan import DARK, FLAT, REST
 from .. import rows as r
 from .. import simd
-from ..simd import F32, F64, I8, LANES, Carry, Memory, Value
+from ..library import Facts
+from ..simd import F32, F64, I8, LANES, Carry, Context, Memory, Value
 from .opponency import load_fixed_point, load_pixels, unsigned_to_float
 
 BLOCK = 3 * 4096  # bytes: small enough to stay in cache between the two passes over it
@@ -46,10 +47,10 @@ def raise_to_sums(best: Carry, pixels: Memory, start: Value, stop: Value, channe
         raise_to(best, simd.extreme(highest.get(), simd.maximum).to(F32))
 
 
-@simd.function()
-def scan_part(context, task, facts):
+@simd.kernel
+def scan(task, worker, context, facts):
     """Brightest sum of one part of the frame and, of a float one, lowest and highest element: NaN
-    both if there is one.
+    both if there is one. The last task to end joins what all have found.
 
     In bytes a block whose highest could not beat the best sum so far is passed over, and a white
     pixel ends the search.
@@ -58,7 +59,7 @@ def scan_part(context, task, facts):
     total, partials = context.frame_size, context.partials.at(task * PARTIALS)
     count = total // size
     start, stop = (count * part // r.SCAN_TASKS * size for part in (task, task + 1))
-    if facts.extent:
+    if facts.walther or facts.dtype == "float32":
         at = start + (stop - start) // LANES * LANES
         first = unsigned_to_float(pixels.load(start))
         low, high, nan_sum = Carry(first), Carry(first), Carry(first * 0.0)
@@ -99,34 +100,31 @@ def scan_part(context, task, facts):
             values = [unsigned_to_float(pixels[x + c]) for c in range(size)]
             raise_to(best, sum(values[1:], values[0]))
     partials.store(0, best.get().to(F64))
+    with simd.when(simd.equal(context.count("scanned"), r.SCAN_TASKS - 1)):
+        join_parts(context, facts)
+        context.set("scanned", simd.number(partials, 0))
 
 
-def scan(task, worker, context, facts):
-    """One part of the frame."""
-    scan_part(context, task, facts)
-
-
-@simd.function()
-def join_parts(context, facts):
-    """What the parts say of the frame: hue limit, signals, and whether a float one's values are
-    good.
+def join_parts(context: Context, facts: Facts) -> None:
+    """Write the code for what the parts say of the frame: hue limit, signals, and whether a
+    float one's values are good.
     """
     partials, signals = context.partials, context.signals
-    best, low, high, nan = (Carry(partials[k]) for k in (0, 1, 2, 2))
+    brightest_sum, lowest, highest, nan = (Carry(partials[k]) for k in (0, 1, 2, 2))
     for i in simd.span(0, simd.number(partials, PARTIALS * r.SCAN_TASKS), PARTIALS):
-        raise_to(best, partials[i])
-        low.set(simd.minimum(partials[i + 1], low.get()))
-        raise_to(high, partials[i + 2])
+        raise_to(brightest_sum, partials[i])
+        lowest.set(simd.minimum(partials[i + 1], lowest.get()))
+        raise_to(highest, partials[i + 2])
         nan.set(simd.select(simd.is_nan(partials[i + 2]), partials[i + 2], nan.get()))
     full, nan_found = context.full, simd.is_nan(nan.get())
     full_sum = full * float(facts.channels)
-    best, high = best.get(), simd.select(nan_found, nan.get(), high.get())
-    low = simd.select(nan_found, nan.get(), low.get())
+    best, high = brightest_sum.get(), simd.select(nan_found, nan.get(), highest.get())
+    low = simd.select(nan_found, nan.get(), lowest.get())
     brightest = best / full_sum
     context.set("brightest", brightest)
     context.set("lowest", low)
     context.set("highest", high)
-    if facts.floats:
+    if facts.dtype == "float32":
         good = (low >= 0.0) & (high <= 1 + 1e-6)
         context.set("bad_values", simd.select(good, simd.number(partials, 0), 1))
     if facts.walther:  # compares max(r, g, b), not the sum
@@ -143,8 +141,3 @@ def join_parts(context, facts):
     }
     for signal, value in values.items():
         signals.store(signal.value, value)
-
-
-def frame_range(task, worker, context, facts):
-    """The frame's range from its parts."""
-    join_parts(context, facts)

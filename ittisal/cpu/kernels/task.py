@@ -1,23 +1,46 @@
-"""What streaming kernels share: their worker's scratch, their task's record, rows of planes."""
+"""What kernels share: the task at hand, the walk over its rows, rows of planes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from .. import rows as r
 from .. import simd
-from ..simd import Context, Memory, Value
+from ..library import Facts
+from ..simd import Context, Memory, Record, Value
 
 
-@simd.function(simd.types.int64)
-def scratch_of(context, worker):
-    """Offset in the arena of a worker's scratch."""
-    return context.scratch + worker * context.scratch_size
+class Task:
+    """A task in the code being written: its record, its worker's scratch, context and facts."""
+
+    def __init__(self, task: Value, worker: Value, context: Context, facts: Facts) -> None:
+        self.context, self.facts, self.arena, self.worker = context, facts, context.arena, worker
+        self.scratch = context.scratch + worker * context.scratch_size
+        address = Value(task.b, task.b.ptrtoint(getattr(context, facts.tasks).data, simd.I64))
+        self.record = Record(address + task * (8 * r.TASK_COLUMNS))
+        self.plane, self.output = self.record[r.PLANE], self.record[r.OUTPUT_BASE]
+        self.extra = self.record[r.EXTRA]
 
 
-@simd.function(simd.types.int64)
-def task_record(context, task, facts):
-    """Address of a task's record in the table that the fact `tasks` names."""
-    tasks = getattr(context, facts.tasks)
-    return Value(tasks.b, tasks.b.ptrtoint(tasks.at(task * r.TASK_COLUMNS).data, simd.I64))
+Operation = Callable[[Task, Record], None]
+
+
+def stream(operations: dict[int, Operation] | Operation) -> Callable[..., None]:
+    """A kernel that walks its task's rows; each says by its first column which operation it is."""
+
+    def write(task: Value, worker: Value, context: Context, facts: Any) -> None:
+        work = Task(task, worker, context, facts)
+        for address in simd.span(work.record[r.FIRST_ROW], work.record[r.END_ROW], r.ROW_BYTES):
+            row = Record(address)
+            if callable(operations):
+                operations(work, row)
+                continue
+            for number, operation in operations.items():
+                with simd.when(simd.equal(row[r.OPERATION], number)):
+                    operation(work, row)
+
+    return simd.kernel(write)
 
 
 def plane_row(context: Context, plane: int, offset: Value) -> Memory:

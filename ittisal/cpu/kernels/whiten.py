@@ -15,11 +15,11 @@ from llvmlite import ir
 from ...plan import DARK, FLAT, RIDGE, SCALES
 from .. import rows as r
 from .. import simd
-from ..simd import F64, LANES, Context, Memory, Record, Value, column, field
+from ..simd import F64, LANES, Context, Memory, Record, Value
 from .centre_surround import upsample
-from .downsample import clear, downsample_rows
+from .downsample import clear, downsample_scratch
 from .orientation import band_row, energy_row
-from .task import scratch_of, task_record
+from .task import Task, stream
 
 COLUMNS = 1 + SCALES  # of a group's statistics; of its whitening matrix, behind which its offset
 GROUP = SCALES * COLUMNS  # numbers of a group
@@ -80,16 +80,17 @@ def covariances_of(
     return {pair: totals[pair].get() / samples for pair in pairs}
 
 
-@simd.function()
-def measure(context, first, stride, group, facts):
-    """Mean and covariance of one group of maps, and its whitening matrix.
+@simd.kernel
+def statistics(task, worker, context, facts):
+    """Mean and covariance of one group of maps (`reference.statistics`), and its whitening matrix.
 
     The matrix W is the inverse of the covariance's Cholesky factor: z = W x + offset. It comes
     from the running statistics of the frames before where the config asks, unless nothing varied
     in them.
     """
-    order = range(len(facts.maps))
-    starts = [first + stride * number for number in facts.maps]
+    task = Task(task, worker, context, facts)
+    order, group = range(len(facts.maps)), task.extra
+    starts = [task.plane + task.output * number for number in facts.maps]
     means = means_of(context, starts)
     covariances = covariances_of(context, starts, means)
     measured = context.statistics.at(group * GROUP)
@@ -144,13 +145,6 @@ def measure(context, first, stride, group, facts):
             matrix.store(k * COLUMNS + j, simd.select(varies_here, value, 0.0))
 
 
-def statistics(task, worker, context, facts):
-    """Statistics of one group of maps (`reference.statistics`)."""
-    record = task_record(context, task, facts)
-    group = column(record, r.EXTRA)
-    measure(context, column(record, r.PLANE), column(record, r.OUTPUT_BASE), group, facts)
-
-
 # --- decorrelated planes and their energies ----------------------------------------------------
 
 
@@ -163,12 +157,12 @@ def matrix_row(
     return numbers[:-1], numbers[-1]
 
 
-@simd.function()
-def whiten_row(context, row, scratch, plane, facts):
+def whiten_row(task: Task, row: Record) -> None:
     """One row of one decorrelated plane, with zeros behind it."""
-    arena, row = context.arena, Record(row)
-    scales, offset = matrix_row(context, 0, plane, len(facts.maps))
-    source, output, width = row[r.WHITE_SOURCE], scratch + row[r.WHITE_OUTPUT], row[r.WHITE_WIDTH]
+    arena, context, facts = task.arena, task.context, task.facts
+    scales, offset = matrix_row(context, 0, task.plane, len(facts.maps))
+    source, width = row[r.WHITE_SOURCE], row[r.WHITE_WIDTH]
+    output = task.scratch + row[r.WHITE_OUTPUT]
     for x in simd.span(0, width, LANES):
         z = offset
         for number, scale in zip(facts.maps, scales, strict=True):
@@ -176,61 +170,42 @@ def whiten_row(context, row, scratch, plane, facts):
         arena.store(output + x, simd.select(simd.ramp(x) < width, z, 0.0))
 
 
-@simd.function()
-def upsample_next(context, row, scratch, target, facts):
-    """A row of the energies of the level above the map's, at the map's width."""
-    upsample(context, Record(row), scratch, target, 1, facts.grid)
-
-
-@simd.function()
-def interpolate_row(context, row, scratch, target):
+def interpolate_row(task: Task, row: Record) -> None:
     """A row that lies between two upsampled ones."""
-    arena, row = context.arena, Record(row)
-    first, second = (arena.at(scratch + row[k]) for k in (r.ABOVE, r.BELOW))
-    t, output = row.number(r.BETWEEN_T), target + row[r.RESULT]
-    for x in simd.span(0, context.map_width, LANES):
+    arena = task.arena
+    first, second = (arena.at(task.scratch + row[k]) for k in (r.ABOVE, r.BELOW))
+    t, output = row.number(r.BETWEEN_T), task.output + row[r.RESULT]
+    for x in simd.span(0, task.context.map_width, LANES):
         a = first.load(x)
         arena.store(output + x, a + (second.load(x) - a) * t)
 
 
-def whitened_energies(task, worker, context, facts):
-    """A band of the energies of one decorrelated plane at one level, at the map's level.
-
-    The plane, its energies and the levels between pass through a few rows of scratch.
-    """
-    scratch = scratch_of(context, worker)
-    record = task_record(context, task, facts)
-    row, last = column(record, r.FIRST_ROW), column(record, r.END_ROW)
-    plane, target, coarse = (
-        column(record, r.PLANE),
-        column(record, r.OUTPUT_BASE),
-        column(record, r.EXTRA),
-    )
-    while row < last:
-        operation = column(row, r.OPERATION)
-        if operation == r.CLEAR:
-            clear(context, row, scratch)
-        elif operation == r.WHITEN:
-            whiten_row(context, row, scratch, plane, facts)
-        elif operation == r.BAND:
-            band_row(context, row, scratch, scratch, facts)
-        elif operation == r.ENERGY:
-            energy_row(context, row, scratch, coarse, facts)
-        elif operation == r.DOWNSAMPLE:
-            downsample_rows(context, row, scratch, scratch, target, facts)
-        elif operation == r.UPSAMPLE_NEXT:
-            upsample_next(context, row, scratch, coarse, facts)
-        elif operation == r.INTERPOLATE:
-            interpolate_row(context, row, scratch, target)
-        row += r.ROW_BYTES
+# A band of the energies of one decorrelated plane at one level, at the map's level. The plane, its
+# energies and the levels between pass through a few rows of scratch.
+whitened_energies = stream(
+    {
+        r.CLEAR: clear,
+        r.WHITEN: whiten_row,
+        r.BAND: lambda task, row: band_row(task, row, task.scratch),
+        r.ENERGY: energy_row,
+        r.DOWNSAMPLE: downsample_scratch,
+        r.UPSAMPLE_NEXT: lambda task, row: upsample(task, row, task.extra, 1),
+        r.INTERPOLATE: interpolate_row,
+    }
+)
 
 
 # --- squared Mahalanobis distance --------------------------------------------------------------
 
 
-@simd.function()
-def mahalanobis_rows(context, first, group, output):
-    """|z|^2, z one energy's scales after whitening, at every place of the map's level."""
+@simd.kernel
+def mahalanobis(task, worker, context, facts):
+    """|z|^2 of one energy of one plane, z its scales after whitening: the squared Mahalanobis
+    distance from the frame's mean, at every place of the map's level.
+    """
+    task = Task(task, worker, context, facts)
+    first, group = task.plane, task.extra
+    output = context.mahalanobis + (group - 1) * context.map_stride
     arena, stride, width = context.arena, context.map_stride, context.map_width
     matrix = [matrix_row(context, group, k, k + 1) for k in range(SCALES)]
     for y in simd.span(0, context.map_height, 1):
@@ -247,17 +222,9 @@ def mahalanobis_rows(context, first, group, output):
             arena.store(output + row + x, simd.select(inside, total, 0.0))
 
 
-def mahalanobis(task, worker, context, facts):
-    """The squared Mahalanobis distance of one energy of one plane from the frame's mean."""
-    record = task_record(context, task, facts)
-    group = column(record, r.EXTRA)
-    output = field(context, "mahalanobis") + (group - 1) * field(context, "map_stride")
-    mahalanobis_rows(context, column(record, r.PLANE), group, output)
-
-
-@simd.function()
-def sum_rows(context, facts):
-    """The sum over the energies of all planes, faded towards the border."""
+@simd.kernel
+def sum_distances(task, worker, context, facts):
+    """The conspicuity map before N: the sum over all planes' energies, faded at the border."""
     arena, width, fade = context.arena, context.map_width, context.whitened_fade
     count, first = context.whitened_count, context.mahalanobis
     for y in simd.span(0, context.map_height, 1):
@@ -269,8 +236,3 @@ def sum_rows(context, facts):
                 total.set(total.get() + arena.load(first + row + k * context.map_stride + x))
             value = total.get() * (arena.load(fade + x) * row_fade)
             arena.store(context.whitened_sum + row + x, value)
-
-
-def sum_distances(task, worker, context, facts):
-    """The conspicuity map of what is whitened, before it is normalised."""
-    sum_rows(context, facts)

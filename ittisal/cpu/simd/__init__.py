@@ -22,6 +22,7 @@ from .functions import (
     context_type,
     field,
     function,
+    kernel,
 )
 from .memory import Context, Memory, Record, bytes_of, memory_at
 from .values import (
@@ -37,6 +38,7 @@ from .values import (
     byte_maximum,
     concatenate,
     constants,
+    equal,
     even_odd,
     even_odd_int16,
     excess,

@@ -84,6 +84,17 @@ def function(returns: types.Type = types.none) -> Callable[[Callable[..., Any]],
     return decorate
 
 
+def kernel(write: Callable[..., None]) -> Callable[..., None]:
+    """Make a whole kernel of a function (task, worker, context, facts) that writes vector code."""
+    written = function()(write)
+
+    def run(task, worker, context, facts):
+        written(task, worker, context, facts)
+
+    run.__doc__, run.__module__ = write.__doc__, write.__module__
+    return run
+
+
 # --- scalar code -------------------------------------------------------------------------------
 
 

@@ -92,6 +92,13 @@ class Context:
         address = memory_at(self._address, "i8")[column]
         return memory_at(address, kind[1:]) if kind != "*" else address
 
+    def count(self, name: str) -> Value:
+        """Add 1 to a whole number, for all workers at once; its value before."""
+        numbers = memory_at(self._address, "i8")
+        one = ir.Constant(I64, 1)
+        at = numbers.at(INDEX[name]).data
+        return Value(numbers.b, numbers.b.atomic_rmw("add", at, one, "seq_cst"))
+
     def set(self, name: str, value: Value) -> None:
         """Set a number."""
         memory_at(self._address, FIELDS[name]).store(INDEX[name], value)

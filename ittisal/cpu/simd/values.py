@@ -149,6 +149,12 @@ def select(condition: Value, yes: Any, no: Any) -> Value:
     return Value(yes.b, yes.b.select(condition.v, yes.v, no.v))
 
 
+def equal(a: Value, b: Any) -> Value:
+    """Lane-wise, of whole numbers."""
+    a, b = a._match(b)
+    return Value(a.b, a.b.icmp_signed("==", a.v, b.v))
+
+
 def is_nan(a: Value) -> Value:
     """Lane-wise."""
     return Value(a.b, a.b.fcmp_unordered("uno", a.v, a.v))
