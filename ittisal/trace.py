@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .features import Channel, Feature
+from .features import FEATURES, TEMPORAL, Channel, Feature
 from .plan import PROMOTION, Plan
 
 
@@ -36,10 +36,9 @@ def buffers(plan: Plan, views: Buffers, *, colour: bool, past: bool) -> dict[str
     """Views of the outputs of the stages up to `centre_surround`."""
     named = {}
     present = plan.features_of(colour=colour, past=past)
+    absent = {f.name for f in FEATURES if f.channel in TEMPORAL and not past}
     planes = {
-        f"pyramid/{name}": name
-        for name in plan.pixel_planes(colour=colour)
-        if past or name != "flicker"
+        f"pyramid/{name}": name for name in plan.pixel_planes(colour=colour) if name not in absent
     }
     if plan.config.has_orientation_pyramid:
         planes["orientation_pyramid"] = "orientation_pyramid"

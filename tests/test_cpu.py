@@ -27,8 +27,10 @@ from ittisal import (
     Saliency,
     reference,
 )
+from ittisal.cli.models import PARTS, parts_of
 from ittisal.cpu import describe
 from ittisal.cpu.backend import CpuBackend, FormatState
+from ittisal.features import FEATURES, TEMPORAL, Channel, Feature, Signal
 from ittisal.pipeline import STAGES, FrameFormat, stages
 from ittisal.plan import Plan
 
@@ -334,6 +336,29 @@ def test_launches_cover_each_stage_in_order(config):
         wanted = stages(backend.plan, colour=colour, past=past)
         assert tuple(dict.fromkeys(launched)) == wanted == tuple(s for s in STAGES if s in wanted)
         assert all(launch.tasks > 0 for launch in state.schedule(past))
+
+
+def test_a_feature_of_the_table_is_computed(monkeypatch):
+    """A row more in the table has maps, of a plane that nothing fills; the map is what it was."""
+    frame = photo_like((129, 127))
+    with Saliency((129, 127), backend="cpu", threads=1) as model:
+        wanted = model(frame)
+    extra = Feature("extra", Channel.ORIENTATION, "extra", "orientation", Signal.ONE)
+    monkeypatch.setattr("ittisal.plan.FEATURES", (*FEATURES, extra))
+    with Saliency((129, 127), backend="cpu", threads=1) as model:
+        trace = model.trace(frame)
+    assert not trace["feature/extra"].any() and not trace["extra/2"].any()
+    np.testing.assert_array_equal(trace["saliency"], wanted)
+
+
+def test_every_channel_has_a_name_on_the_command_line_and_a_contribution():
+    config = Config(weights=dict.fromkeys(Channel, 1))
+    assert {str(channel) for channel in Channel} <= set(PARTS)
+    assert set(parts_of(config)) == {str(c) for c in Channel if c not in TEMPORAL}
+    with Saliency((129, 127), config, backend="cpu", threads=1) as model:
+        for _ in range(2):
+            model(photo_like((129, 127)))
+        assert set(model.contributions()) == {str(channel) for channel in Channel}
 
 
 def test_an_interrupted_first_frame_leaves_the_model_usable(monkeypatch):
