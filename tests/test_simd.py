@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import numba
+import ctypes
+
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from numba.core import types
 
-from ittisal.cpu import simd
+from ittisal.cpu import compiler, simd
+from ittisal.cpu.library import Facts
 from ittisal.cpu.simd import LANES
+from ittisal.cpu.target import machine, target
 
 RNG = np.random.default_rng(5)
 A = RNG.normal(size=4 * LANES).astype(np.float32)
@@ -16,31 +19,48 @@ B = RNG.normal(size=4 * LANES).astype(np.float32)
 WORDS = RNG.integers(-3000, 3000, 4 * LANES).astype(np.int16)
 
 
-OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}}
 CODES = {"float32": "f4", "int16": "i2", "uint8": "u1"}
 
 
-def address_of(array):
-    return array.ctypes.data
+def compiled(write):
+    """Compile `write(*arguments)`; what it returns takes arrays (as addresses) and numbers."""
+
+    def kernel(task, worker, context, facts):
+        names = write.__code__.co_varnames[: write.__code__.co_argcount]
+        write(*(simd.Record(task)[i] for i in range(len(names))))
+
+    module = compiler.written(kernel, "tried", Facts(()))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target()))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(compiler.emit(module)))
+    engine.finalize_object()
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(engine.get_function_address("tried"))
+
+    def call(*arguments):
+        numbers = [getattr(each, "ctypes", None) for each in arguments]
+        record = np.array(
+            [each if at is None else at.data for each, at in zip(arguments, numbers, strict=True)],
+            np.int64,
+        )
+        function(record.ctypes.data, 0, 0)
+
+    call.engine = engine  # it holds the code
+    return call
 
 
 def run(write, *arrays, size=LANES, dtype=np.float32):
     """Compile `out[:] = write(*arrays as Memory)` and run it."""
-    names = ", ".join(f"a{i}" for i in range(len(arrays)))
     codes = [CODES[array.dtype.name] for array in arrays]
 
-    def store(out, *addresses):
-        target = simd.memory_at(out, np.dtype(dtype).str[1:])
-        memories = [simd.memory_at(a, code) for a, code in zip(addresses, codes, strict=True)]
+    def store(addresses):
+        target = simd.memory_at(simd.Record(addresses)[0], np.dtype(dtype).str[1:])
+        memories = [
+            simd.memory_at(simd.Record(addresses)[1 + i], code) for i, code in enumerate(codes)
+        ]
         for i, value in enumerate(write(*memories)):
             target.store(i * LANES, value)
 
-    scope = {"store": store}
-    exec(f"def named(out, {names}):\n    store(out, {names})\n", scope)
-    scope["stored"] = simd.function()(scope["named"])
-    exec(f"def call(out, {names}):\n    stored(out, {names})\n", scope)
     out = np.full(size, -77, dtype)
-    numba.njit(**OPTIONS)(scope["call"])(*map(address_of, (out, *arrays)))
+    compiled(store)(np.array([each.ctypes.data for each in (out, *arrays)], np.int64))
     return out
 
 
@@ -148,21 +168,41 @@ def test_bytes_read_unsigned_as_pixels():
 
 
 def test_loops_carry_values():
-    @simd.function(types.float32)
-    def summed(data, stop):
-        data = simd.memory_at(data, "f4")
+    def add_up(out, data, stop):
+        out, data = (simd.memory_at(address, "f4") for address in (out, data))
         total = simd.Carry(data.load(0) * 0.0)
         for x in simd.span(0, stop, LANES):
             total.set(total.get() + data.load(x))
-        return simd.total(total.get())
+        out.store(0, simd.total(total.get()))
 
-    call = numba.njit(**OPTIONS)(lambda data, stop: summed(data, stop))
-    assert call(address_of(A), 0) == 0
-    np.testing.assert_allclose(call(address_of(A), 4 * LANES), A.sum(), rtol=1e-5, atol=1e-5)
+    call, out = compiled(add_up), np.zeros(1, np.float32)
+    call(out, A, 0)
+    assert out[0] == 0
+    call(out, A, 4 * LANES)
+    np.testing.assert_allclose(out[0], A.sum(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_loop_repeats_while_its_condition_holds():
+    def double(out, limit):
+        out = simd.memory_at(out, "i8")
+
+        def write():
+            rounds = simd.Carry(simd.number(out, 0))  # anew in each round
+            rounds.set(rounds.get() + 1)
+            out.store(0, out[0] + out[0])
+            out.store(1, out[1] + rounds.get())
+            return out[0] < limit
+
+        simd.repeat_while(out, write)
+
+    call = compiled(double)
+    for limit, wanted in ((0, [6, 1]), (7, [12, 2]), (100, [192, 6])):
+        out = np.array([3, 0], np.int64)
+        call(out, limit)
+        assert out.tolist() == wanted
 
 
 def test_either_takes_one_way_at_run_time():
-    @simd.function()
     def pick(out, data, flag):
         out, data = (simd.memory_at(address, "f4") for address in (out, data))
         for i, value in enumerate(
@@ -174,20 +214,19 @@ def test_either_takes_one_way_at_run_time():
         ):
             out.store(i * LANES, value)
 
-    call = numba.njit(**OPTIONS)(lambda out, data, flag: pick(out, data, flag))
+    call = compiled(pick)
     data = np.ones(2 * LANES, np.float32)
     data[-1] = -1
     for flag, wanted in ((0, (1, 2)), (2 * LANES - 1, (0, 1))):
         out = np.empty(2 * LANES, np.float32)
-        call(address_of(out), address_of(data), flag)
+        call(out, data, flag)
         np.testing.assert_array_equal(out, np.repeat(np.float32(wanted), LANES))
 
 
 def test_records_hold_whole_numbers_and_float64():
     record = np.zeros(3, np.int64)
-    record[0], record.view(np.float64)[1], record[2] = 7, 2.5, address_of(record)
+    record[0], record.view(np.float64)[1], record[2] = 7, 2.5, record.ctypes.data
 
-    @simd.function()
     def read(out, record):
         out, record = simd.memory_at(out, "f4"), simd.Record(record)
         out.store(0, record[0].to(simd.F32))
@@ -195,9 +234,7 @@ def test_records_hold_whole_numbers_and_float64():
         out.store(2, record.record(2)[0].to(simd.F32))
 
     out = np.zeros(3, np.float32)
-    numba.njit(**OPTIONS)(lambda out, record: read(out, record))(
-        address_of(out), address_of(record)
-    )
+    compiled(read)(out, record)
     assert out.tolist() == [7, 2.5, 7]
 
 

@@ -16,6 +16,7 @@ import llvmlite
 import pytest
 
 from ittisal.cpu import builder, library, store, target
+from ittisal.cpu.context import ContextRecord
 from ittisal.cpu.library import Facts, Kernel
 
 KERNELS = """
@@ -28,37 +29,22 @@ if os.environ.get("TOYS_LIVE_IN", str(os.getpid())) != str(os.getpid()):
     os._exit(3)
 
 
-@simd.function(simd.types.int64)
-def number(task, facts):
-    return simd.number(task, facts.number)
-
-
-@simd.function(simd.types.int64)
-def absent(task, facts):
-    return simd.number(task, facts.missing)
-
-
 def add(task, worker, context, facts):
-    return task + worker + number(task, facts) + ADDED
-
-
-@simd.function()
-def multiply(address, stop, facts):
-    values = simd.memory_at(address, "f4")
-    for x in simd.span(0, stop, simd.LANES):
-        values.store(x, values.load(x) * facts.factor)
+    context.set("planes", task + worker + facts.number + ADDED)
 
 
 def scale(task, worker, context, facts):
-    multiply(task, worker, facts)
+    values = simd.memory_at(task, "f4")
+    for x in simd.span(0, worker, simd.LANES):
+        values.store(x, values.load(x) * facts.factor)
 
 
 def wrong(task, worker, context, facts):
-    return task + absent(task, facts)
+    context.set("planes", task + facts.missing)
 
 
-def foreign(task, worker, context, facts):
-    return len([task])
+def foreign(task, worker):
+    len([task])
 """
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes of files")
 
@@ -110,9 +96,11 @@ def toys(tmp_path, monkeypatch, cache):
     return Toys(tmp_path)
 
 
-def call(address: int, *numbers: int) -> int:
-    kinds = [ctypes.c_int64] * len(numbers)
-    return ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)(*numbers)
+def call(address: int, task: int, worker: int) -> int:
+    """Run a kernel; what it leaves in the context."""
+    context = ContextRecord()
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(address)(task, worker, context.address)
+    return context.get("planes")
 
 
 def compile_here(monkeypatch) -> list[Kernel]:
@@ -136,8 +124,12 @@ from ittisal.cpu.library import Kernel
 kernels = [Kernel({module!r}, "add", (("number", n),)) for n in range({count})]
 found = library.addresses(kernels)
 import ctypes
-add = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)
-print(len(library.compiled), "numba" in sys.modules, sum(add(found[k])(1, 2, 0) for k in kernels))
+from ittisal.cpu.context import ContextRecord
+context, total = ContextRecord(), 0
+for kernel in kernels:
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(found[kernel])(1, 2, context.address)
+    total += context.get("planes")
+print(len(library.compiled), "numba" in sys.modules, total)
 """
 
 
@@ -180,10 +172,10 @@ def test_vectors_and_facts(toys, monkeypatch):
     double, half = toys.kernel("scale", factor=2.0), toys.kernel("scale", factor=0.5)
     found = library.addresses([double, half])
     values = np.arange(64, dtype=np.float32)
-    call(found[double], values.ctypes.data, 64, 0)
+    call(found[double], values.ctypes.data, 64)
     np.testing.assert_array_equal(values, 2 * np.arange(64))
     for _ in range(2):
-        call(found[half], values.ctypes.data, 64, 0)
+        call(found[half], values.ctypes.data, 64)
     np.testing.assert_array_equal(values, np.arange(64) / 2)
 
 
@@ -193,7 +185,7 @@ def test_each_kernel_is_loaded_once(toys, monkeypatch):
     again = library.addresses([toys.add(2), toys.add(1)])
     assert again[toys.add(1)] == first[toys.add(1)]
     assert compiled == [toys.add(1), toys.add(2)]
-    assert call(again[toys.add(2)], 5, 6, 0) == 1013
+    assert call(again[toys.add(2)], 5, 6) == 1013
 
 
 def test_threads_that_ask_together(toys, monkeypatch):
@@ -216,14 +208,14 @@ def test_no_process_can_be_started(toys, monkeypatch):
         raise OSError(errno.EAGAIN, "too many processes")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    assert call(library.addresses([toys.add()])[toys.add()], 1, 2, 0) == 1004
+    assert call(library.addresses([toys.add()])[toys.add()], 1, 2) == 1004
 
 
 def test_processes_that_die(toys, monkeypatch):
     monkeypatch.setenv("TOYS_LIVE_IN", str(os.getpid()))
     wanted = [toys.add(n) for n in range(5)]
     found = library.addresses(wanted)
-    assert [call(found[kernel], 1, 2, 0) for kernel in wanted] == [1003 + n for n in range(5)]
+    assert [call(found[kernel], 1, 2) for kernel in wanted] == [1003 + n for n in range(5)]
     assert sorted(library.compiled) == wanted
 
 
@@ -233,13 +225,13 @@ def test_a_kernel_that_does_not_compile_is_named(toys, monkeypatch):
     compile_here(monkeypatch)
     with pytest.raises(RuntimeError, match=r"(?s)kernel wrong of toys\w+\.kernels .*'missing'"):
         library.addresses([toys.kernel("wrong", number=1)])
-    assert call(library.addresses([toys.add()])[toys.add()], 1, 2, 0) == 1004
+    assert call(library.addresses([toys.add()])[toys.add()], 1, 2) == 1004
 
 
 def test_an_object_that_would_need_numba_is_refused(toys, monkeypatch):
     compile_here(monkeypatch)
     with pytest.raises(RuntimeError, match=r"kernel foreign .* it calls NRT_"):
-        library.addresses([toys.kernel("foreign")])
+        library.addresses([toys.kernel("foreign")._replace(scalar=True)])
 
 
 def test_files_that_change_under_a_running_process(toys):
@@ -333,11 +325,11 @@ def test_sources_of_this_package():
 
 
 def test_names_depend_on_target_and_versions(toys, monkeypatch, tmp_path):
-    def name():
+    def name(*, scalar=False):
         forget()
-        return store.symbol(toys.add())
+        return store.symbol(toys.add()._replace(scalar=scalar))
 
-    names = [name()]
+    names = [name(), name(scalar=True)]
     here = store.target()
     for change in ({"cpu": "z80"}, {"features": "+x"}, {"lanes": 2}, {"permutes_bytes": None}):
         with monkeypatch.context() as patch:
@@ -355,7 +347,8 @@ def test_names_depend_on_target_and_versions(toys, monkeypatch, tmp_path):
         patch.setattr(
             store.importlib.util, "find_spec", lambda name: numba if name == "numba" else find(name)
         )
-        names.append(name())
+        names.append(name(scalar=True))
+        assert name() == names[0], "only scalar kernels depend on Numba"
     assert len(set(names)) == len(names)
     assert name() == names[0]
 
@@ -384,7 +377,7 @@ def test_a_damaged_object_is_compiled_again_and_replaced(toys, cache, monkeypatc
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
     forget()
-    assert call(library.addresses([toys.add()])[toys.add()], 1, 2, 0) == 1004
+    assert call(library.addresses([toys.add()])[toys.add()], 1, 2) == 1004
     assert compiled == [toys.add()]
     assert store.read(toys.add()) is not None
     assert path.read_bytes()[: len(store.MAGIC)] == store.MAGIC
@@ -412,7 +405,7 @@ def once(caught, *words: str) -> None:
 def two_kernels(toys: Toys) -> None:
     for number in (1, 2):
         kernel = toys.add(number)
-        assert call(library.addresses([kernel])[kernel], 1, 2, 0) == 1003 + number
+        assert call(library.addresses([kernel])[kernel], 1, 2) == 1003 + number
 
 
 def test_a_full_disk_costs_the_store_only(toys, cache, monkeypatch):

@@ -1,4 +1,4 @@
-"""The CPU backend: Numba kernels with explicit SIMD, one file per stage."""
+"""The CPU backend: kernels with explicit SIMD, one file per stage, compiled by LLVM and Numba."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def probe() -> tuple[bool, str]:
     missing = [name for name in ("numba", "llvmlite") if util.find_spec(name) is None]
     if missing:
         return False, f"{missing[0]} is not installed; pip install numba"
-    return True, "kernels compiled by Numba"
+    return True, "kernels compiled for this CPU"
 
 
 def supports(config: Config) -> tuple[bool, str]:

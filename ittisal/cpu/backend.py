@@ -185,7 +185,7 @@ def _launch_array(rows: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 class CpuBackend(OneByOne):
-    """Numba kernels over one arena. See `ittisal.pipeline.Backend`."""
+    """Compiled kernels over one arena. See `ittisal.pipeline.Backend`."""
 
     name = "cpu"
 

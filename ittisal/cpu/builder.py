@@ -1,8 +1,4 @@
-"""Compiles what the store lacks, in several processes at once.
-
-Those processes import Numba, the one that wants the kernels does not: it starts sooner, and its
-own Numba, if it has one, is left alone.
-"""
+"""Compiles what the store lacks, in several processes at once."""
 
 from __future__ import annotations
 
@@ -88,10 +84,16 @@ def build(kernels: Sequence[Kernel]) -> dict[Kernel, bytes]:
 def _compile(
     kernels: Sequence[Kernel], add: Callable[[Kernel, bytes], None], show: Callable[[], None]
 ) -> None:
-    """Compile kernels in other processes; in this one those that they leave."""
-    pending = deque(kernels)
+    """Compile kernels here and in other processes; scalar ones only there, if any can be started.
+
+    Those processes import Numba, this one does not: it starts sooner, and its own Numba, if it has
+    one, is left alone.
+    """
+    scalar = any(kernel.scalar for kernel in kernels)
+    # Others take them from the left, this process from the right.
+    pending = deque(sorted(kernels, key=lambda kernel: not kernel.scalar))
     results: queue.Queue[Any] = queue.Queue()
-    children = _start(min(_processors(), -(-len(kernels) // PER_PROCESS)))
+    children = _start(max(min(_processors() - 1, len(kernels) // PER_PROCESS), scalar))
     threads = [
         threading.Thread(target=_drive, args=(child, pending, results), daemon=True)
         for child in children
@@ -100,18 +102,18 @@ def _compile(
         for thread in threads:
             thread.start()
         working = len(threads)
-        while working:
-            try:
-                kernel, answer = results.get(timeout=0.2)
-            except queue.Empty:
-                show()
-                continue
-            if kernel is None:
-                working -= 1
-            elif isinstance(answer, str):
-                raise _failure(kernel, answer)
-            else:
-                add(kernel, answer)
+        while working or pending:
+            show()
+            here = _next(pending, scalar=not working)
+            if here is not None:
+                _take(here, _compiled_here(here), add)
+            with contextlib.suppress(queue.Empty):
+                while working:
+                    kernel, answer = results.get(timeout=0.2 if here is None else 0)
+                    if kernel is None:
+                        working -= 1
+                    else:
+                        _take(kernel, answer, add)
     finally:
         for child in children:
             child.kill()
@@ -120,18 +122,33 @@ def _compile(
                 thread.join()
             with contextlib.suppress(OSError):  # what it had not read
                 child.__exit__(None, None, None)
-    for kernel in pending:
-        from .compiler import compile_kernel
-
-        try:
-            data = compile_kernel(kernel)
-        except Exception as error:
-            raise _failure(kernel, str(error)) from error
-        add(kernel, data)
 
 
-def _failure(kernel: Kernel, why: str) -> RuntimeError:
-    return RuntimeError(f"kernel {kernel.function} of {kernel.full_module} does not compile: {why}")
+def _next(pending: deque[Kernel], *, scalar: bool) -> Kernel | None:
+    """The next kernel for this process, or None if others are about to take the rest."""
+    try:
+        return pending.pop() if scalar or not pending[-1].scalar else None
+    except IndexError:  # there is none, or another thread took it
+        return None
+
+
+def _compiled_here(kernel: Kernel) -> bytes | str:
+    """A kernel's object, or why there is none."""
+    from .compiler import compile_kernel
+
+    try:
+        return compile_kernel(kernel, store.symbol(kernel))
+    except Exception as error:
+        return str(error) or repr(error)
+
+
+def _take(kernel: Kernel, answer: bytes | str, add: Callable[[Kernel, bytes], None]) -> None:
+    """Add an object; raise RuntimeError where the answer is a text."""
+    if isinstance(answer, str):
+        raise RuntimeError(
+            f"kernel {kernel.function} of {kernel.full_module} does not compile: {answer}"
+        )
+    add(kernel, answer)
 
 
 def _processors() -> int:

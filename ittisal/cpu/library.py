@@ -22,6 +22,7 @@ class Kernel(NamedTuple):
     module: str  # "opponency": ittisal/cpu/kernels/opponency.py; with a dot, the full name
     function: str
     facts: tuple[tuple[str, Any], ...] = ()  # sorted names with plain values
+    scalar: bool = False  # written for Numba, rather than for the SIMD layer; it has no facts
 
     @property
     def full_module(self) -> str:

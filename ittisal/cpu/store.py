@@ -40,21 +40,23 @@ PATIENCE = 60  # seconds without a new object after which nobody waits for anoth
 @cache
 def symbol(kernel: Kernel) -> str:
     """Name of the kernel's C function and of its file: a digest of all that it depends on."""
-    depends = (tuple(kernel), _environment(), _sources(kernel.full_module))
+    depends = (tuple(kernel), _environment(kernel.scalar), _sources(kernel.full_module))
     return f"ittisal_{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}"
 
 
 @cache
-def _environment() -> tuple[object, ...]:
+def _environment(scalar: bool) -> tuple[object, ...]:
     """Target, versions, and how the compiler is called. Numba is not imported for its version."""
+    found = (*target(), __version__, llvmlite.__version__, _source(f"{__package__}.compiler")[0])
+    if not scalar:
+        return found
     numba = importlib.util.find_spec("numba")
     version = b""
     if numba is not None and numba.origin:
         with contextlib.suppress(OSError):
             version = Path(numba.origin).with_name("_version.py").read_bytes()
     python = sys.version_info[:2]  # Numba reads its bytecode
-    options = _source(f"{__package__}.compiler")[0]
-    return (*target(), __version__, llvmlite.__version__, version, python, options)
+    return (*found, version, python, _source(f"{__package__}.scalar")[0])
 
 
 @cache
@@ -66,6 +68,12 @@ def _sources(module: str) -> list[tuple[str, str]]:
         found |= added
         new += added
     return [(each, _source(each)[0]) for each in sorted(found)]
+
+
+def changed(kernel: Kernel) -> bool:
+    """Whether a file that the kernel depends on has changed since its digest was taken."""
+    sources = _sources(kernel.full_module)
+    return any(digest != _source.__wrapped__(module)[0] for module, digest in sources)
 
 
 IMPORT = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n(]*)", re.M)

@@ -20,7 +20,7 @@ from .library import Kernel, addresses
 
 COUNTERS = 40  # int64: four cache lines, as in kernels/run.py, and space to align them
 
-ALONE, SHARED = Kernel("run", "run_alone"), Kernel("run", "run_shared")
+ALONE, SHARED = (Kernel("run", name, scalar=True) for name in ("run_alone", "run_shared"))
 
 
 class _Worker:

@@ -11,7 +11,6 @@ from .task import Task
 BLOCK = 4  # vectors at a time
 
 
-@simd.kernel
 def combine(task, worker, context, facts):
     """One sum of maps, each scaled and shifted by its own two numbers: a feature's maps, a
     channel's features, or the channels.
@@ -43,7 +42,6 @@ def sum_block(arena, first, last, output, offset, x, count):
         arena.store(output + x + k * LANES, total.get())
 
 
-@simd.kernel
 def write_map(task, worker, context, facts):
     """The normalised sum to the caller's array: as what promotes figures, and smoothed over time,
     where the config asks.

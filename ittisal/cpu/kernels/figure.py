@@ -10,32 +10,31 @@ from ...features import ORIENTATIONS
 from ...plan import DARK, FLAT, SOFT
 from .. import rows as r
 from .. import simd
-from ..simd import F32, I32, LANES, Record, Value, field
+from ..library import Facts
+from ..simd import F32, I32, LANES, Context, Memory, Record, Value
 from .downsample import clear, downsample_arena
 from .task import Task, stream
 from .whiten import COLUMNS, matrix_row
 
-HALF = r.RECONSTRUCTIONS // 2  # of one sign
+SIDE = r.RECONSTRUCTIONS  # lanes: reconstructions side by side
+HALF = SIDE // 2  # of one sign
 NOT_REACHED = 3e38  # marker of places that the border has not reached
 
 
 # --- surroundedness ----------------------------------------------------------------------------
 
 
-@simd.function()
-def fill_masks(context, facts):
-    """Masks and markers of the reconstructions, side by side at each place.
+def fill_masks(context: Context, facts: Facts, mask: Memory, marker: Memory) -> None:
+    """Write the code for masks and markers of the reconstructions, side by side at each place.
 
     The masks are the decorrelated planes and their negatives. The markers equal the masks on the
     border and are high inside.
     """
     arena, planes = context.arena, context.figure_planes
     height, width, pitch = context.figure_height, context.figure_width, context.figure_pitch
-    mask = context.reconstructions
-    marker = mask + height * width * r.RECONSTRUCTIONS
     count = len(facts.maps)
     matrix = [matrix_row(context, 0, k, k + 1) for k in range(count)]
-    nothing, high = simd.zeros(arena, 1), simd.constants(arena, [NOT_REACHED] * r.RECONSTRUCTIONS)
+    nothing, high = simd.zeros(arena, 1), simd.constants(arena, [NOT_REACHED] * SIDE)
     for y in simd.span(0, height, 1):
         for x in simd.span(0, width, 1):
             samples = [
@@ -50,102 +49,77 @@ def fill_masks(context, facts):
                 values.append(z)
             values += [nothing] * (HALF - count)
             both = simd.vector([*values, *(0.0 - z for z in values)])
-            place = (y * width + x) * r.RECONSTRUCTIONS
-            arena.store(mask + place, both)
+            place = (y * width + x) * SIDE
+            mask.store(place, both)
             inside = (y > 0) & (y < height - 1) & (x > 0) & (x < width - 1)
-            arena.store(marker + place, simd.select(inside, high, both))
+            marker.store(place, simd.select(inside, high, both))
 
 
-@simd.function(simd.types.float32)
-def sweep(context, mask, marker, last, step, row, neighbour):
-    """One pass over a row's places 1 to `last` - 1, `step` apart: each marker falls to its lower
-    neighbour, of those already passed, but not below its mask. 0 where none did.
+def reconstruct(context: Context, mask: Memory, marker: Memory) -> None:
+    """Write the code for the reconstruction by erosion: markers fall to their lower neighbours, but
+    not below their masks, in sweeps down and right, then up and left, until nothing falls.
     """
-    arena, lanes = context.arena, r.RECONSTRUCTIONS
-    changed = simd.Carry(simd.zeros(arena, lanes))
-    for i in simd.span(1, last, 1):
-        at = i * step
-        before = arena.load(marker + at, lanes)
-        lower = simd.minimum(
-            arena.load(marker + (at + row), lanes), arena.load(marker + (at + neighbour), lanes)
-        )
-        now = simd.maximum(simd.minimum(before, lower), arena.load(mask + at, lanes))
-        arena.store(marker + at, now)
-        changed.set(simd.select(now < before, 1.0, changed.get()))
-    return simd.extreme(changed.get(), simd.maximum)
+    height, width = context.figure_height, context.figure_width
+    row = width * SIDE
 
+    def sweeps() -> Value:
+        fell = simd.Carry(simd.zeros(mask, SIDE))
+        for sign in (1, -1):
+            for y in simd.span(1, height - 1, 1):
+                start = y * row if sign == 1 else (height - y) * row - SIDE
+                for x in simd.span(1, width - 1, 1):
+                    at = start + x * (sign * SIDE)
+                    before = marker.load(at, SIDE)
+                    lower = simd.minimum(
+                        marker.load(at - row * sign, SIDE),
+                        marker.load(at - sign * SIDE, SIDE),
+                    )
+                    now = simd.maximum(simd.minimum(before, lower), mask.load(at, SIDE))
+                    marker.store(at, now)
+                    fell.set(simd.select(now < before, 1.0, fell.get()))
+        return simd.extreme(fell.get(), simd.maximum) > 0.0
 
-@simd.function()
-def deepest(context, mask, marker, places, output):
-    """The largest difference of each marker from its mask."""
-    arena, lanes = context.arena, r.RECONSTRUCTIONS
-    most = simd.Carry(simd.zeros(arena, lanes))
-    for at in simd.span(0, places * lanes, lanes):
-        depth = arena.load(marker + at, lanes) - arena.load(mask + at, lanes)
-        most.set(simd.maximum(depth, most.get()))
-    arena.store(output, most.get())
-
-
-@simd.function()
-def mark_depths(context, depths, facts):
-    """Largest differences to 1, or to 0 where they are flat next to the plane's signal."""
-    depths = context.arena.at(depths)
-    for k, plane in ((k, k % HALF) for k in range(r.RECONSTRUCTIONS) if k % HALF < len(facts.maps)):
-        least = context.whitening[plane * COLUMNS + plane] * FLAT
-        if plane == 0:
-            least = least * simd.maximum(context.brightest, DARK)
-        depths.store(k, simd.select(depths[k] > least.to(F32), simd.zeros(depths, 1) + 1.0, 0.0))
-
-
-@simd.function()
-def depth_rows(context, mask, marker, counted):
-    """The soft roots of how far each mask lies below its reconstruction, summed at every place.
-    `counted` holds 1 or 0 for each.
-    """
-    arena, lanes = context.arena, r.RECONSTRUCTIONS
-    height, width, pitch = context.figure_height, context.figure_width, context.figure_pitch
-    counted = arena.load(counted, lanes)
-    for y in simd.span(0, height, 1):
-        for x in simd.span(0, width, 1):
-            at = (y * width + x) * lanes
-            depth = (arena.load(marker + at, lanes) - arena.load(mask + at, lanes)) * counted
-            total = simd.total(simd.root(depth + SOFT) - SOFT**0.5)
-            arena.store(context.surroundedness + y * pitch + x, total)
+    simd.repeat_while(mask, sweeps)
 
 
 def surroundedness(task, worker, context, facts):
     """How surrounded each place is in the decorrelated planes: morphological reconstruction by
-    erosion from the border, less the plane (`reference.surroundedness`). Depths that are flat
-    next to the plane's signal do not count.
+    erosion from the border, less the plane (`reference.surroundedness`), as the sum of soft roots.
+    Depths that are flat next to the plane's signal do not count.
     """
-    lanes = r.RECONSTRUCTIONS
-    scratch = field(context, "scratch") + worker * field(context, "scratch_size")
-    height, width = field(context, "figure_height"), field(context, "figure_width")
-    mask = field(context, "reconstructions")
-    marker = mask + lanes * height * width
-    fill_masks(context, facts)
-    changed = True
-    while changed:  # down and right, then up and left, until nothing falls
-        changed = False
-        for y in range(1, height - 1):
-            row = lanes * (y * width)
-            fell = sweep(
-                context, mask + row, marker + row, width - 1, lanes, -lanes * width, -lanes
-            )
-            changed = changed or fell > 0
-        for y in range(height - 2, 0, -1):
-            row = lanes * (y * width + width - 1)
-            fell = sweep(context, mask + row, marker + row, width - 1, -lanes, lanes * width, lanes)
-            changed = changed or fell > 0
-    deepest(context, mask, marker, height * width, scratch)
-    mark_depths(context, scratch, facts)
-    depth_rows(context, mask, marker, scratch)
+    arena = context.arena
+    height, width, pitch = context.figure_height, context.figure_width, context.figure_pitch
+    size = height * width * SIDE
+    mask = arena.at(context.reconstructions)
+    marker = mask.at(size)
+    fill_masks(context, facts, mask, marker)
+    reconstruct(context, mask, marker)
+    deepest = simd.Carry(simd.zeros(arena, SIDE))
+    for at in simd.span(0, size, SIDE):
+        depth = marker.load(at, SIDE) - mask.load(at, SIDE)
+        deepest.set(simd.maximum(depth, deepest.get()))
+    nothing, depths, counts = simd.zeros(arena, 1), deepest.get(), []
+    for k in range(SIDE):
+        plane = k % HALF
+        if plane >= len(facts.maps):
+            counts.append(nothing)
+            continue
+        least = context.whitening[plane * COLUMNS + plane] * FLAT
+        if plane == 0:
+            least = least * simd.maximum(context.brightest, DARK)
+        counts.append(simd.select(depths[k] > least.to(F32), nothing + 1.0, nothing))
+    counted = simd.vector(counts)
+    for y in simd.span(0, height, 1):
+        for x in simd.span(0, width, 1):
+            at = (y * width + x) * SIDE
+            depth = (marker.load(at, SIDE) - mask.load(at, SIDE)) * counted
+            total = simd.total(simd.root(depth + SOFT) - SOFT**0.5)
+            arena.store(context.surroundedness + y * pitch + x, total)
 
 
 # --- corners -----------------------------------------------------------------------------------
 
 
-@simd.kernel
 def corners(task, worker, context, facts):
     """Where contours of all orientations meet: the energy that three of the four orientations
     reach, at every place; nowhere if the highest is flat next to the signal.

@@ -47,7 +47,6 @@ def raise_to_sums(best: Carry, pixels: Memory, start: Value, stop: Value, channe
         raise_to(best, simd.extreme(highest.get(), simd.maximum).to(F32))
 
 
-@simd.kernel
 def scan(task, worker, context, facts):
     """Brightest sum of one part of the frame and, of a float one, lowest and highest element: NaN
     both if there is one. The last task to end joins what all have found.

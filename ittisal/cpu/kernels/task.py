@@ -40,7 +40,7 @@ def stream(operations: dict[int, Operation] | Operation) -> Callable[..., None]:
                 with simd.when(simd.equal(row[r.OPERATION], number)):
                     operation(work, row)
 
-    return simd.kernel(write)
+    return write
 
 
 def plane_row(context: Context, plane: int, offset: Value) -> Memory:

@@ -80,7 +80,6 @@ def covariances_of(
     return {pair: totals[pair].get() / samples for pair in pairs}
 
 
-@simd.kernel
 def statistics(task, worker, context, facts):
     """Mean and covariance of one group of maps (`reference.statistics`), and its whitening matrix.
 
@@ -198,7 +197,6 @@ whitened_energies = stream(
 # --- squared Mahalanobis distance --------------------------------------------------------------
 
 
-@simd.kernel
 def mahalanobis(task, worker, context, facts):
     """|z|^2 of one energy of one plane, z its scales after whitening: the squared Mahalanobis
     distance from the frame's mean, at every place of the map's level.
@@ -222,7 +220,6 @@ def mahalanobis(task, worker, context, facts):
             arena.store(output + row + x, simd.select(inside, total, 0.0))
 
 
-@simd.kernel
 def sum_distances(task, worker, context, facts):
     """The conspicuity map before N: the sum over all planes' energies, faded at the border."""
     arena, width, fade = context.arena, context.map_width, context.whitened_fade

@@ -1,29 +1,21 @@
-"""SIMD values for Numba: Python that runs once, at compile time, and writes vector code.
+"""SIMD values: Python that runs once, at compile time, and writes LLVM's vector code.
 
 Every operator on a `Value` writes one LLVM instruction on `LANES` float32 at a time. Loops over
 `span` are loops in the compiled code; ordinary Python loops are unrolled. So a kernel reads like
 its equation, needs no type inference, and runs on whatever vectors the CPU has: LLVM lowers the
 same instructions to AVX-512, AVX2, SSE or NEON.
 
-    @simd.function()
-    def scale(context, start, stop, factor):
-        arena = context.arena
-        for x in simd.span(start, stop, simd.LANES):
-            arena.store(x, arena.load(x) * factor)
+    def scale(task, worker, context, facts):
+        arena, start = context.arena, context.map_stride * task
+        for x in simd.span(start, start + context.map_stride, simd.LANES):
+            arena.store(x, arena.load(x) * facts.factor)
+
+A kernel is such a function: its body never runs on numbers. Task and worker arrive as `Value`, the
+context as `Context`, facts as themselves.
 """
 
-from numba.core import types
-
 from ..target import LANES, PERMUTES_BYTES
-from .control import Carry, either, span, when, where_any
-from .functions import (
-    Static,
-    column,
-    context_type,
-    field,
-    function,
-    kernel,
-)
+from .control import Carry, either, repeat_while, span, when, where_any
 from .memory import Context, Memory, Record, bytes_of, memory_at
 from .values import (
     F32,

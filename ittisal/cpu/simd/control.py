@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
 
+from .memory import Memory
 from .values import I64, Value
 
 
@@ -17,7 +17,9 @@ class Carry:
 
     def __init__(self, first: Value) -> None:
         self.b = first.b
-        self.slot = cgutils.alloca_once_value(first.b, first.v)
+        with first.b.goto_entry_block():
+            self.slot = first.b.alloca(first.v.type)
+        self.set(first)
 
     def get(self) -> Value:
         """Its value here."""
@@ -43,6 +45,18 @@ def span(start: Any, stop: Value, step: int) -> Iterator[Value]:
     yield Value(b, x)
     x.add_incoming(b.add(x, ir.Constant(I64, step), flags=("nsw",)), b.block)
     b.branch(head)
+    b.position_at_end(after)
+
+
+def repeat_while(near: Value | Memory, write: Callable[[], Value]) -> None:
+    """`do ... while` in the code being written; `write` returns the condition. `near` is any value
+    of the function being written.
+    """
+    b = near.b
+    body, after = (b.append_basic_block(f"repeat.{n}") for n in ("body", "after"))
+    b.branch(body)
+    b.position_at_end(body)
+    b.cbranch(write().v, body, after)
     b.position_at_end(after)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from ..target import LANES
 
@@ -211,7 +210,8 @@ def _call(name: str, *args: Value, result: ir.Type | None = None, fast: bool = T
     if last.lanes > 1:
         suffix = f"v{last.lanes}{suffix}"
     kind = ir.FunctionType(result, [a.v.type for a in args])
-    called = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.{suffix}")
+    name = f"llvm.{name}.{suffix}"
+    called = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     flags = {"fastmath": FAST} if fast else {}
     return Value(builder, builder.call(called, [a.v for a in args], **flags))
 
