@@ -224,7 +224,7 @@ def tidy() -> None:
     if folder is None:
         return
     found = []
-    for path in folder.glob("*.o"):
+    for path in folder.glob("[!.]*.o"):
         with contextlib.suppress(OSError):
             state = path.stat()
             found.append((state.st_mtime, state.st_size, path))
@@ -235,7 +235,7 @@ def tidy() -> None:
         with contextlib.suppress(OSError):
             path.unlink()
             excess -= size
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(".*.tmp*"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > DAY:
                 path.unlink()
