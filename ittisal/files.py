@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 
-class atomic:  # noqa: N801 (used as a function: `with atomic(path) as temporary:`)
+class atomic:
     """Write a file, or a folder, under a temporary name, which takes its own name when it is whole.
 
     In a `with` block it is published at the end, or discarded if an exception ends the block, an
