@@ -12,6 +12,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import ittisal
+from ittisal import backends
+
 from . import machine as machines
 from . import report
 from .settings import SIZES, Settings, shape_of
@@ -47,6 +50,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         )
     if not options.what or "all" in options.what:
         options.what = list(SUITES)
+    if options.backend == "auto":
+        options.backend, _ = backends.choose("auto", ittisal.ITTI_1998)
+        if options.backend == "reference":
+            parser.error("only the reference can run here; install numba, or --backend reference")
     return options
 
 
