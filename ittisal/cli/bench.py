@@ -11,8 +11,8 @@ import numpy as np
 
 from ..config import Config
 from ..model import Saliency
-from . import images, machine, options
-from .samples import PHOTOGRAPHS, photograph
+from . import common, info
+from .demo import PHOTOGRAPHS, photograph
 
 SIZES = ((240, 320), (480, 640), (720, 1280), (1080, 1920))
 LEAST_FRAMES = 5
@@ -35,16 +35,14 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "bench", help="latency on this machine", description=DESCRIPTION, epilog=EPILOG
-    )
+    parser = commands.add_parser("bench", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     add = parser.add_argument
     add(
         "--size",
         metavar="WxH",
         nargs="+",
-        type=options.size,
+        type=common.size,
         default=list(SIZES),
         help="frame sizes (default: 320x240 640x480 1280x720 1920x1080)",
     )
@@ -52,26 +50,32 @@ def add_parser(commands: Any) -> None:
         "--threads",
         metavar="N",
         nargs="+",
-        type=options.count,
+        type=common.number(1, 256, whole=True),
         default=[None],
         help="CPU threads per frame; several are compared (default: by the frame's size)",
     )
-    add("--seconds", metavar="S", type=options.seconds, default=2.0, help="per row (default: 2)")
+    add(
+        "--seconds",
+        metavar="S",
+        type=common.number(0, 3600, above=True),
+        default=2.0,
+        help="per row (default: 2)",
+    )
     add("--grey", action="store_true", help="grey frames rather than colour")
     add("--json", action="store_true", help="one JSON object instead of tables")
-    options.add_model_options(parser, threads=False)
+    common.add_model_options(parser, threads=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    config = options.read_config(args)
-    images.require_opencv()
+    config = common.read_config(args)
+    common.require_opencv()
     for threads in args.threads:
-        options.check_backend(args.backend, config, threads)
+        common.check_backend(args.backend, config, threads)
     picture = photograph(PHOTOGRAPHS[0])
     rows = []
     if not args.json:
-        cpu = machine.cpu()
+        cpu = info.cpu()
         print(f"{cpu['name']}, {cpu['threads']} threads; {'grey' if args.grey else 'colour'} uint8")
         print(
             f"{'size':>11}{'threads':>9}{'backend':>11}{'first':>10}{'frames':>8}"
@@ -86,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             if not args.json:
                 print(_line(row), flush=True)
     if args.json:
-        print(json.dumps({"machine": machine.facts(), "config": config.to_dict(), "rows": rows}))
+        print(json.dumps({"machine": info.facts(), "config": config.to_dict(), "rows": rows}))
         return 0
     print("times in milliseconds; first: building the model and one call\n")
     _print_stages(rows)

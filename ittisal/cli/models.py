@@ -1,8 +1,9 @@
-"""Running the model from the command line: models by size, and what is told of a map."""
+"""Models by frame size, and what is reported of a map."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from ..features import TEMPORAL, Channel
 from ..maps import peak, upsample
 from ..model import Saliency
 
-KEPT = 4
-PARTS = {  # what maps are made of, by the name that a file takes: where the trace has it
+MODELS = 4
+PARTS = {  # of a map, by the name that a file takes -> where the trace has it
     **{str(channel): f"conspicuity/{channel}" for channel in Channel},
     "figure": "figure",
     "corners": "corners",
@@ -20,24 +21,20 @@ PARTS = {  # what maps are made of, by the name that a file takes: where the tra
 
 
 class Models:
-    """One `Saliency` per frame size, the last few kept: folders tend to hold a few sizes."""
+    """One `Saliency` for each of the last few frame sizes: folders tend to hold a few sizes."""
 
     def __init__(self, config: Config, backend: str, threads: int | None) -> None:
         self.config = config
-        self._backend, self._threads = backend, threads
+        self._build = partial(
+            Saliency, config=config, backend=backend, channel_order="bgr", threads=threads
+        )
         self._models: OrderedDict[tuple[int, int], Saliency] = OrderedDict()
 
     def get(self, shape: tuple[int, int]) -> Saliency:
-        """The model for pictures of this (height, width): it has seen none before."""
+        """The model for pictures of this (height, width), reset: it has seen no frame."""
         if shape not in self._models:
-            model = Saliency(
-                shape,
-                self.config,
-                backend=self._backend,
-                channel_order="bgr",
-                threads=self._threads,
-            )
-            while len(self._models) >= KEPT:
+            model = self._build(shape)
+            while len(self._models) >= MODELS:
                 self._models.popitem(last=False)[1].close()
             self._models[shape] = model
         self._models.move_to_end(shape)
@@ -50,8 +47,8 @@ class Models:
             self._models.popitem()[1].close()
 
 
-def conspicuities(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
-    """Raw float32 maps by name: `saliency` and the parts that this frame has."""
+def with_parts(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
+    """Raw float32 maps by name: `saliency` and those of `PARTS` that this frame has."""
     trace = model.trace(frame)
     names = {"saliency": "saliency", **PARTS}
     return {name: np.asarray(trace[key], np.float32) for name, key in names.items() if key in trace}
@@ -60,8 +57,7 @@ def conspicuities(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
 def parts_of(config: Config) -> tuple[str, ...]:
     """Which of `PARTS` the model makes of a still colour picture."""
     made = [str(c) for c, weight in config.weights if weight > 0 and c not in TEMPORAL]
-    figure = ["figure", "corners"] if config.figure else []
-    return (*made, *figure)
+    return (*made, *(["figure", "corners"] if config.figure else []))
 
 
 def full_size(raw: np.ndarray, shape: tuple[int, int], config: Config) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..frames import CHANNEL_ORDERS
 from ..model import Saliency
-from . import machine, options
+from . import common, info
 
 SIZES = ((480, 640), (1080, 1920))  # one for a single thread, one for several
 DTYPES = ("uint8", "uint16", "float32")
@@ -34,15 +34,13 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "warmup", help="compile the kernels", description=DESCRIPTION, epilog=EPILOG
-    )
+    parser = commands.add_parser("warmup", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     parser.add_argument(
         "--size",
         metavar="WxH",
         nargs="+",
-        type=options.size,
+        type=common.size,
         default=list(SIZES),
         help="frame sizes (default: 640x480 1920x1080)",
     )
@@ -53,13 +51,13 @@ def add_parser(commands: Any) -> None:
         default=["uint8"],
         help="types of pixels (default: uint8)",
     )
-    options.add_model_options(parser)
+    common.add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, run, and say how long it took."""
-    config = options.read_config(args)
-    options.check_backend(args.backend, config, args.threads)
+    config = common.read_config(args)
+    common.check_backend(args.backend, config, args.threads)
     start = time.perf_counter()
     backend = ""
     for shape, dtype, order in itertools.product(args.size, args.dtype, (*CHANNEL_ORDERS, "grey")):
@@ -85,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if backend == "reference":
         print("the reference backend compiles nothing")
     else:
-        for name, value in machine.caches().items():
+        for name, value in info.caches().items():
             if name.startswith(backend):
                 print(f"{name}: {value}")
     return 0
