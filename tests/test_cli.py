@@ -17,7 +17,7 @@ import pytest
 from test_imagefiles import array, encoded, exif, photo, with_exif
 
 import ittisal
-from ittisal import cli, reference_backend
+from ittisal import cli, cpu, reference_backend
 from ittisal.cli import common, info, pictures
 from ittisal.imagefiles import ImageError
 
@@ -736,6 +736,17 @@ def test_faults_of_ours_are_told_on_one_line(tmp_path, monkeypatch):
     assert "Traceback" in run_here("info", cwd=tmp_path, ITTISAL_DEBUG="1").err
 
 
+def test_warnings_take_a_line(tmp_path):
+    script = """
+import warnings
+from ittisal.cli import info, main
+info.facts = lambda: warnings.warn("no disk", RuntimeWarning)
+warnings.simplefilter("always")
+main(["info"])
+"""
+    assert run_script(script, tmp_path).err.startswith("ittisal: no disk\nittisal info: ")
+
+
 def test_a_missing_opencv_is_told(tmp_path, monkeypatch):
     save(tmp_path / "a.png")
     monkeypatch.setitem(sys.modules, "cv2", None)
@@ -786,7 +797,7 @@ def test_info(tmp_path):
 
 def test_info_tells_what_the_cpu_backend_says(tmp_path, monkeypatch):
     says = {"lanes": "16 float32", "cache directory": "/somewhere"}
-    monkeypatch.setattr(ittisal.cpu, "describe", lambda: says)
+    monkeypatch.setattr(cpu, "describe", lambda: says)
     out = run_here("info", cwd=tmp_path).out
     assert "16 float32" in out and "/somewhere" in out
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from importlib import import_module
 
 from .._version import __version__
@@ -145,10 +146,11 @@ def _fail(name: str, error: Exception) -> int:
 def _prepare_process() -> None:
     """What `main` relies on, whoever starts it.
 
-    All three standard streams are there, file names of any bytes can be printed, and SIGTERM and
-    SIGHUP unwind, so that temporary files go.
+    All three standard streams are there, file names of any bytes can be printed, warnings take a
+    line, and SIGTERM and SIGHUP unwind, so that temporary files go.
     """
     _open_standard_streams()
+    warnings.formatwarning = lambda message, *_, **__: f"ittisal: {message}\n"
     if hasattr(sys.stdout, "reconfigure"):
         utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -220,10 +221,13 @@ def packages() -> dict[str, str]:
 
 
 def caches() -> dict[str, str]:
-    """Where compiled kernels are kept, by backend."""
-    return {
-        f"{name} {key}": value
-        for name in backends.MODULES
-        for key, value in describe_backend(name).items()
-        if key == "cache directory"
-    }
+    """Where compiled kernels are kept, by backend, and whether more can be written there."""
+    found = {}
+    for name in backends.MODULES:
+        place = describe_backend(name).get("cache directory")
+        if place and os.path.isdir(place):
+            free = f"{shutil.disk_usage(place).free >> 20} MiB free"
+            place += f" ({free if os.access(place, os.W_OK) else 'read only'})"
+        if place:
+            found[f"{name} cache directory"] = place
+    return found
