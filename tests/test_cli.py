@@ -778,7 +778,7 @@ def test_demo_of_ones_own_grey_image(tmp_path):
 
 
 def test_every_bundled_photograph_is_there(tmp_path):
-    from ittisal.cli.demo import PHOTOGRAPHS, photograph
+    from ittisal.cli.models import PHOTOGRAPHS, photograph
 
     for name in PHOTOGRAPHS:
         assert min(photograph(name).shape[:2]) >= 256

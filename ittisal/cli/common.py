@@ -107,6 +107,21 @@ def size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def add_sizes(
+    parser: argparse.ArgumentParser, default: Sequence[tuple[int, int]], what: str
+) -> None:
+    """`--size` for one or more frame sizes, (height, width)."""
+    shown = " ".join(f"{width}x{height}" for height, width in default)
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        nargs="+",
+        type=size,
+        default=list(default),
+        help=f"{what} (default: {shown})" if shown else what,
+    )
+
+
 # --- the model ---------------------------------------------------------------------------------
 
 

@@ -18,9 +18,6 @@ from ..model import Saliency
 from . import common, models, pictures
 from .common import UsageError
 
-# Each is in `skimage/data` of every release from 0.22, no download. The rocket comes first because
-# all three channels respond: to the lit hull, the orange lamps, the star bursts.
-PHOTOGRAPHS = ("rocket", "chelsea", "coffee", "astronaut", "camera")
 FILE = "ittisal-demo.png"
 TILE_WIDTH = 480  # three make a picture that a laptop shows whole
 STEADY_SECONDS = 0.5
@@ -34,7 +31,7 @@ the map took. Nothing is downloaded.
 
 EPILOG = f"""\
 photographs, from scikit-image:
-  {", ".join(PHOTOGRAPHS)}
+  {", ".join(models.PHOTOGRAPHS)}
 
 examples:
   ittisal demo
@@ -50,8 +47,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--image",
         metavar="NAME",
-        default=PHOTOGRAPHS[0],
-        help=f"a bundled photograph, or an image file (default: {PHOTOGRAPHS[0]})",
+        default=models.PHOTOGRAPHS[0],
+        help=f"a bundled photograph, or an image file (default: {models.PHOTOGRAPHS[0]})",
     )
     parser.add_argument(
         "-o",
@@ -85,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         raise UsageError(f"{args.image}: {error}") from error
     first = time.perf_counter() - start
-    steady = _steady(model, frame)
+    steady = float(np.median(models.latencies(model, [frame], STEADY_SECONDS)))
     peak = models.peak_of(raw, frame.shape[:2], config)
     model.reset()
     maps = models.with_parts(model, frame)
@@ -119,46 +116,12 @@ def _target(output: str) -> Path:
 
 def _frame(name: str) -> np.ndarray:
     """A bundled photograph by name, else an image file."""
-    if name in PHOTOGRAPHS:
-        return photograph(name)
-    if not os.path.isfile(name):
-        raise UsageError(
-            f"no photograph {name!r}; there are {', '.join(PHOTOGRAPHS)}, or give an image file"
-        )
+    if name in models.PHOTOGRAPHS or not os.path.isfile(name):
+        return models.photograph(name)
     try:
         return imagefiles.read(Path(name))
     except (ImageError, TypeError, ValueError) as error:
         raise UsageError(f"{name}: {error}") from error
-
-
-def photograph(name: str) -> np.ndarray:
-    """A photograph of `PHOTOGRAPHS` from scikit-image, in BGR or grey.
-
-    Raises
-    ------
-    UsageError
-        scikit-image is not installed.
-    """
-    try:
-        from skimage import data
-    except ImportError:
-        raise UsageError(
-            "the photographs come with scikit-image, which is not installed; "
-            "pip install scikit-image"
-        ) from None
-    image = getattr(data, name)()
-    return np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image)
-
-
-def _steady(model: Saliency, frame: np.ndarray) -> float:
-    """Median seconds of a call, over half a second of them and at least three."""
-    out = np.empty(model.map_shape, np.float32)
-    times: list[float] = []
-    while len(times) < 3 or (sum(times) < STEADY_SECONDS and len(times) < 1000):
-        start = time.perf_counter()
-        model(frame, out)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
 
 
 def _model_name(args: argparse.Namespace) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import json
@@ -21,21 +22,12 @@ from ..model import Saliency
 from ..pipeline import BackendError
 from . import common
 
-PACKAGES = (
-    "numpy",
-    "numba",
-    "llvmlite",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-    "opencv-python",
-    "opencv-python-headless",
-    "scikit-image",
-    "tqdm",
-    "av",
-    "cupy-cuda12x",
-    "cupy-cuda13x",
-)
 NEEDED = ("numpy", "numba", "scikit-image")
+OPTIONAL = ("llvmlite", "tqdm", "av", "cupy-cuda12x", "cupy-cuda13x")
+OPENCV = tuple(  # any of these
+    f"opencv-{name}{kind}" for name in ("contrib-python", "python") for kind in ("", "-headless")
+)
+VECTORS = ("sse4.1", "avx", "fma", "neon", "sve")
 VARIABLES = ("ITTISAL_", "NUMBA_", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 DESCRIPTION = """\
@@ -55,14 +47,7 @@ def add_parser(commands: Any) -> None:
     """Add this subcommand."""
     parser = commands.add_parser("info", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        nargs="+",
-        type=common.size,
-        default=[],
-        help="also levels, pairs and map of frames of these sizes",
-    )
+    common.add_sizes(parser, (), "also levels, pairs and map of frames of these sizes")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     common.add_model_options(parser)
 
@@ -89,12 +74,8 @@ def run(args: argparse.Namespace) -> int:
 def _differences(config: Config) -> str:
     """The fields in which a preset is not the default."""
     default = Config().to_dict()
-    return (
-        ", ".join(
-            f"{name}={value}" for name, value in config.to_dict().items() if value != default[name]
-        )
-        or "the default"
-    )
+    changed = {name: value for name, value in config.to_dict().items() if value != default[name]}
+    return ", ".join(f"{name}={value}" for name, value in changed.items()) or "the default"
 
 
 def _geometry(shape: tuple[int, int], config: Config, threads: int | None) -> dict[str, Any]:
@@ -111,11 +92,15 @@ def _geometry(shape: tuple[int, int], config: Config, threads: int | None) -> di
         }
 
 
-# --- facts, all text ---------------------------------------------------------------------------
-
-
 def facts() -> dict[str, dict[str, str]]:
-    """Facts about the machine and the installation, by section and name."""
+    """Facts about the machine and the installation, all text, by section and name."""
+    try:
+        automatic = backends.choose("auto", ITTI_1998)[0]
+    except BackendError as error:
+        automatic = str(error)
+    variables = {
+        name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)
+    }
     return {
         "ittisal": {
             "version": __version__,
@@ -127,107 +112,80 @@ def facts() -> dict[str, dict[str, str]]:
             name: f"{'usable' if usable else 'not usable'}: {why}"
             for name, (usable, why) in backends.available().items()
         },
-        "auto": {"takes": auto_takes()},
-        "cuda": describe_backend("cuda") or {"none": "see backends"},
+        "auto": {"takes": automatic},
+        "cuda": _describe("cuda") or {"none": "see backends"},
         "gpus": gpus(),
         "packages": packages(),
         "caches": caches(),
-        "environment": {
-            name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)
-        }
-        or {"none set": ", ".join(f"{name}*" for name in VARIABLES[:2])},
+        "environment": variables or {"none set": ", ".join(f"{name}*" for name in VARIABLES[:2])},
     }
 
 
 def cpu() -> dict[str, str]:
     """Name, usable threads, vector features, and what the CPU backend makes of them."""
+    name = platform.processor() or platform.machine() or "unknown"
+    with contextlib.suppress(OSError):  # no Linux
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n")
+        models = (line for line in lines if line.startswith(("model name", "Model")))
+        name = next(models, f":{name}").partition(":")[2].strip()
     try:
         usable = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         usable = os.cpu_count() or 1
-    found = {
-        "name": _cpu_name(),
-        "threads": f"{usable} usable of {os.cpu_count()}",
-    }
     try:
         import llvmlite.binding as llvm
 
-        features = llvm.get_host_cpu_features()
-    except Exception:  # facts are told as far as they can be had
-        features = {}
-    vectors = ("sse4.1", "avx", "fma", "avx2", "avx512", "neon", "sve")
-    names = [name for name in sorted(features) if features[name] and name.startswith(vectors)]
-    if names:
-        found["features"] = " ".join(names)
-    return {**found, **describe_backend("cpu")}
-
-
-def auto_takes() -> str:
-    """Which backend `auto` takes here, or why it takes none."""
-    try:
-        return backends.choose("auto", ITTI_1998)[0]
-    except BackendError as error:
-        return str(error)
-
-
-def describe_backend(name: str) -> dict[str, str]:
-    """What a backend says of itself, if it does."""
-    try:
-        module = importlib.import_module(backends.MODULES[name])
-        return {str(key): str(value) for key, value in module.describe().items()}
-    except Exception:  # its library is missing or broken, or there is no GPU: `backends` says why
-        return {}
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n"):
-            if line.startswith(("model name", "Model")):
-                return line.partition(":")[2].strip()
-    except OSError:  # not Linux
-        pass
-    return platform.processor() or platform.machine() or "unknown"
+        features = [name for name, there in llvm.get_host_cpu_features().items() if there]
+    except Exception:  # the other facts are still worth having
+        features = []
+    return {
+        "name": name,
+        "threads": f"{usable} usable of {os.cpu_count()}",
+        "features": " ".join(sorted(each for each in features if each.startswith(VECTORS))),
+        **_describe("cpu"),
+    }
 
 
 def gpus() -> dict[str, str]:
     """NVIDIA GPUs by index, or why none is listed."""
-    command = [
-        "nvidia-smi",
-        "--query-gpu=name,memory.total,driver_version",
-        "--format=csv,noheader",
-    ]
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
     except FileNotFoundError:
-        return {"none found": "nvidia-smi is not here"}
+        return {"none found": "nvidia-smi is not installed"}
     except (OSError, subprocess.SubprocessError) as error:
-        return {"none found": f"nvidia-smi failed: {' '.join(str(error).split())}"}
-    lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+        return {"none found": f"nvidia-smi failed: {common.reason(error)}"}
+    lines = answer.stdout.strip().splitlines()
     return {str(i): line for i, line in enumerate(lines)} or {"none found": "nvidia-smi lists none"}
 
 
 def packages() -> dict[str, str]:
     """Versions of what is installed; what is needed and missing is said."""
     found = {}
-    for name in PACKAGES:
-        try:
+    for name in (*NEEDED, *OPTIONAL, *OPENCV):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            if name in NEEDED:
-                found[name] = "not installed"
-    if not any(name.startswith("opencv") for name in found):
-        found["opencv-contrib-python"] = "not installed"
-    return found
+    needed = NEEDED if set(OPENCV) & set(found) else (*NEEDED, OPENCV[0])
+    return {**dict.fromkeys(needed, "not installed"), **found}
 
 
 def caches() -> dict[str, str]:
-    """Where compiled kernels are kept, by backend, and whether more can be written there."""
+    """Where compiled kernels are stored, by backend, and whether more can be written there."""
     found = {}
     for name in backends.MODULES:
-        place = describe_backend(name).get("cache directory")
+        place = _describe(name).get("cache directory")
         if place and os.path.isdir(place):
             free = f"{shutil.disk_usage(place).free >> 20} MiB free"
             place += f" ({free if os.access(place, os.W_OK) else 'read only'})"
         if place:
             found[f"{name} cache directory"] = place
     return found
+
+
+def _describe(backend: str) -> dict[str, str]:
+    """What a backend says of itself, if it does."""
+    try:
+        module = importlib.import_module(backends.MODULES[backend])
+        return {str(key): str(value) for key, value in module.describe().items()}
+    except Exception:  # its library is missing or broken, or there is no GPU: `backends` says why
+        return {}

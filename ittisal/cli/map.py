@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from .. import imagefiles
-from ..config import Config
 from ..imagefiles import FORMATS, SUFFIXES, WRITTEN_SUFFIXES
 from ..pipeline import BackendError
 from . import common, models, pictures
@@ -28,6 +27,8 @@ Saliency maps of images. photo.jpg becomes photo.saliency.png, beside it or in t
 given by -o: 8-bit grey, the photograph's size, white where it stands out most. The paths of what
 was written are printed on standard output, everything else on standard error.
 """
+
+STEPS = ("read", "setup", "model", "write")
 
 EPILOG = """\
 inputs:
@@ -89,31 +90,6 @@ def add_parser(commands: Any) -> None:
     common.add_model_options(parser)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to make of each image."""
-
-    format: str
-    small: bool  # at the map's size rather than the image's
-    raw: bool
-    overlay: bool
-    parts: tuple[str, ...]
-    no_clobber: bool
-
-    @property
-    def extensions(self) -> dict[str, str]:
-        """File suffix of each kind of result."""
-        plain = FORMATS[self.format][0]
-        overlay = {"overlay": ".png"} if self.overlay else {}
-        return {"saliency": plain, **overlay, **dict.fromkeys(self.parts, plain)}
-
-    def scaled(self, raw: np.ndarray, shape: tuple[int, int], config: Config) -> np.ndarray:
-        """A raw map as it is written, for a frame of this shape."""
-        if self.raw:
-            return raw
-        return models.unit(raw) if self.small else models.full_size(raw, shape, config)
-
-
 def run(args: argparse.Namespace) -> int:
     """Map every image; 1 if some failed."""
     config = common.read_config(args)
@@ -121,7 +97,10 @@ def run(args: argparse.Namespace) -> int:
     common.check_backend(args.backend, config, args.threads)
     file = _output_file(args)
     directory = Path(args.output) if args.output and not file else None
-    request = _request(args, file, config)
+    args.format = _format(args, file)
+    plain = FORMATS[args.format][0]
+    extensions = {"saliency": plain, **({"overlay": ".png"} if args.overlay else {})}
+    extensions |= dict.fromkeys(models.parts_of(config) if args.channels else (), plain)
     sources = find(args.images, recursive=args.recursive, output=directory)
     if STDIO in args.images:
         if args.images.count(STDIO) > 1:
@@ -129,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         common.check_stdin("an image")
     leftovers = _leftovers(sources)
     sources = [source for source in sources if source not in leftovers]
-    planned = _plan(args, sources, request, file, directory)
+    planned = _plan(args, sources, extensions, file, directory)
 
     failed = 0
     by_size = models.Models(config, args.backend, args.threads)
@@ -139,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         for source, paths in zip(sources, planned, strict=True):
             entry: dict[str, Any] = {"input": source.label}
             try:
-                entry |= _map(source, paths, request, by_size)
+                entry |= _map(source, paths, args, by_size)
             except (BackendError, BrokenPipeError):
                 raise  # no other image would fare better
             except Exception as error:
@@ -179,8 +158,8 @@ def _output_file(args: argparse.Namespace) -> str | None:
     return None
 
 
-def _request(args: argparse.Namespace, file: str | None, config: Config) -> Request:
-    """The options in one piece, contradictions refused."""
+def _format(args: argparse.Namespace, file: str | None) -> str:
+    """The format of maps by --format, --raw and the name of the one file, which must agree."""
     name = args.format
     if args.raw:
         if name not in (None, "npy"):
@@ -194,20 +173,13 @@ def _request(args: argparse.Namespace, file: str | None, config: Config) -> Requ
         if name not in (None, *fitting):
             raise UsageError(f"-o {file} does not end in {FORMATS[name][0]}, as {name} does")
         name = name or fitting[0]
-    return Request(
-        format=name or "png",
-        small=args.size == "map",
-        raw=args.raw,
-        overlay=args.overlay,
-        parts=models.parts_of(config) if args.channels else (),
-        no_clobber=args.no_clobber,
-    )
+    return name or "png"
 
 
 def _plan(
     args: argparse.Namespace,
     sources: list[Source],
-    request: Request,
+    extensions: dict[str, str],
     file: str | None,
     directory: Path | None,
 ) -> list[dict[str, Path]]:
@@ -215,14 +187,14 @@ def _plan(
     if file is None:
         if directory is None and STDIO in args.images:
             raise UsageError("where should the map of standard input go? Give a directory with -o")
-        planned = targets(sources, request.extensions, directory)
+        planned = targets(sources, extensions, directory)
         folders = {path.parent for paths in planned for path in paths.values()}
         for folder in {directory} if directory else folders:
             common.probe_directory(folder, create=directory is not None)
         return planned
     if len(sources) > 1:
         raise UsageError(f"-o {file} takes one image, not {len(sources)}; give a directory")
-    if len(request.extensions) > 1:
+    if len(extensions) > 1:
         raise UsageError(
             f"-o {file} takes one map; for --overlay and --channels give a directory with -o"
         )
@@ -236,36 +208,38 @@ def _plan(
 
 
 def _map(
-    source: Source, paths: dict[str, Path], request: Request, by_size: models.Models
+    source: Source, paths: dict[str, Path], args: argparse.Namespace, by_size: models.Models
 ) -> dict[str, Any]:
     """Read, map and write one image; what `--json` says of it."""
     if source.problem:
         raise imagefiles.ImageError(source.problem)
-    skipped = [str(path) for path in paths.values() if request.no_clobber and path.exists()]
+    skipped = [str(path) for path in paths.values() if args.no_clobber and path.exists()]
     paths = {kind: path for kind, path in paths.items() if str(path) not in skipped}
     entry: dict[str, Any] = {"outputs": {}, **({"skipped": skipped} if skipped else {})}
     if not paths:
         return entry
-    clock = _Clock()
+    times = [time.perf_counter()]
     if source.path is None:
         frame = imagefiles.decode(sys.stdin.buffer.read())
     else:
         frame = imagefiles.read(source.path)
     shape = frame.shape[:2]
-    clock.lap("read")
+    times.append(time.perf_counter())
     model = by_size.get(shape)
-    clock.lap("setup")
-    maps = models.with_parts(model, frame) if request.parts else {"saliency": model(frame)}
-    clock.lap("model")
+    times.append(time.perf_counter())
+    maps = models.with_parts(model, frame) if args.channels else {"saliency": model(frame)}
+    times.append(time.perf_counter())
     data = {}  # all encoded before the first is written
     for kind in paths:
         if kind == "overlay":
             full = models.full_size(maps["saliency"], shape, by_size.config)
             data[kind] = imagefiles.encode(pictures.overlay(frame, full), "png")
         elif kind in maps:  # a grey frame has no colour
-            data[kind] = imagefiles.encode(
-                request.scaled(maps[kind], shape, by_size.config), request.format
-            )
+            raw = maps[kind]
+            if not args.raw:
+                small = args.size == "map"
+                raw = models.unit(raw) if small else models.full_size(raw, shape, by_size.config)
+            data[kind] = imagefiles.encode(raw, args.format)
     for kind, encoded in data.items():
         if str(paths[kind]) == STDIO:
             common.write_stdout(encoded)
@@ -273,17 +247,17 @@ def _map(
             paths[kind].parent.mkdir(parents=True, exist_ok=True)
             common.write(paths[kind], encoded)
         entry["outputs"][kind] = str(paths[kind])
-    clock.lap("write")
+    times.append(time.perf_counter())
     saliency = maps.pop("saliency")
     entry |= {
         "width": shape[1],
         "height": shape[0],
         "backend": model.backend,
-        "milliseconds": clock.laps,
+        "milliseconds": dict(zip(STEPS, (np.diff(times) * 1e3).round(3), strict=True)),
         "peak": models.peak_of(saliency, shape, by_size.config),
         "maximum": float(saliency.max()),
     }
-    if request.parts:
+    if args.channels:
         entry["channel_maxima"] = {name: float(raw.max()) for name, raw in maps.items()}
     return entry
 
@@ -303,20 +277,6 @@ def _report(entry: dict[str, Any], progress: common.Progress, args: argparse.Nam
     for path in entry["outputs"].values():
         if not args.json and path != STDIO:
             progress.say(path, sys.stdout)
-
-
-class _Clock:
-    """Milliseconds between laps."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """The time since the last lap goes to `name`."""
-        now = time.perf_counter()
-        self.laps[name] = round((now - self._last) * 1e3, 3)
-        self._last = now
 
 
 # --- inputs, and where their results go --------------------------------------------------------

@@ -1,8 +1,9 @@
-"""Models by frame size, and what is reported of a map."""
+"""Models by frame size, their latency, what is reported of a map, and photographs to try."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import time
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -11,8 +12,13 @@ from ..config import Config
 from ..features import TEMPORAL, Channel
 from ..maps import peak, upsample
 from ..model import Saliency
+from .common import UsageError
 
+# Each is in `skimage/data` of every release from 0.22, no download. The rocket comes first because
+# all three channels respond: to the lit hull, the orange lamps, the star bursts.
+PHOTOGRAPHS = ("rocket", "chelsea", "coffee", "astronaut", "camera")
 MODELS = 4
+LEAST_FRAMES = 5
 PARTS = {  # of a map, by the name that a file takes -> where the trace has it
     **{str(channel): f"conspicuity/{channel}" for channel in Channel},
     "figure": "figure",
@@ -28,18 +34,16 @@ class Models:
         self._build = partial(
             Saliency, config=config, backend=backend, channel_order="bgr", threads=threads
         )
-        self._models: OrderedDict[tuple[int, int], Saliency] = OrderedDict()
+        self._models: dict[tuple[int, int], Saliency] = {}  # the last used is the last
 
     def get(self, shape: tuple[int, int]) -> Saliency:
         """The model for pictures of this (height, width), reset: it has seen no frame."""
-        if shape not in self._models:
-            model = self._build(shape)
-            while len(self._models) >= MODELS:
-                self._models.popitem(last=False)[1].close()
-            self._models[shape] = model
-        self._models.move_to_end(shape)
-        self._models[shape].reset()
-        return self._models[shape]
+        model = self._models.pop(shape, None) or self._build(shape)
+        while len(self._models) >= MODELS:
+            self._models.pop(next(iter(self._models))).close()
+        self._models[shape] = model
+        model.reset()
+        return model
 
     def close(self) -> None:
         """Close every model."""
@@ -75,3 +79,39 @@ def peak_of(raw: np.ndarray, shape: tuple[int, int], config: Config) -> dict[str
     """The frame's pixel under the highest sample, or None where nothing stands out."""
     at = peak(raw, shape, config)
     return at and {"x": at[0], "y": at[1]}
+
+
+def latencies(model: Saliency, frames: Sequence[np.ndarray], seconds: float) -> list[float]:
+    """Seconds of each call on the frames in turn, for about so long in all."""
+    out = np.empty(model.map_shape, np.float32)
+    times: list[float] = []
+    spent = 0.0
+    while len(times) < LEAST_FRAMES or spent < seconds:
+        start = time.perf_counter()
+        model(frames[len(times) % len(frames)], out)
+        times.append(time.perf_counter() - start)
+        spent += times[-1]
+    return times
+
+
+def photograph(name: str) -> np.ndarray:
+    """A photograph of `PHOTOGRAPHS` from scikit-image, in BGR or grey.
+
+    Raises
+    ------
+    UsageError
+        No such photograph, or scikit-image is not installed.
+    """
+    if name not in PHOTOGRAPHS:
+        raise UsageError(
+            f"no photograph {name!r}; there are {', '.join(PHOTOGRAPHS)}, or give an image file"
+        )
+    try:
+        from skimage import data
+    except ImportError:
+        raise UsageError(
+            "the photographs come with scikit-image, which is not installed; "
+            "pip install scikit-image"
+        ) from None
+    image = getattr(data, name)()
+    return np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image)

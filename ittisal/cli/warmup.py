@@ -36,14 +36,7 @@ def add_parser(commands: Any) -> None:
     """Add this subcommand."""
     parser = commands.add_parser("warmup", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        nargs="+",
-        type=common.size,
-        default=list(SIZES),
-        help="frame sizes (default: 640x480 1920x1080)",
-    )
+    common.add_sizes(parser, SIZES, "frame sizes")
     parser.add_argument(
         "--dtype",
         nargs="+",
