@@ -32,11 +32,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX streams, signals an
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "ittisal", *map(os.fspath, map(text, arguments))]
-
-
-def text(argument: object) -> str | os.PathLike[str]:
-    return argument if isinstance(argument, os.PathLike) else str(argument)
+    return [sys.executable, "-W", "error", "-m", "ittisal", *map(str, arguments)]
 
 
 class Ran:
@@ -44,9 +40,9 @@ class Ran:
 
     def __init__(self, process: subprocess.CompletedProcess[bytes]) -> None:
         self.status = process.returncode
-        self.raw = process.stdout
-        self.out = process.stdout.decode("utf-8", "surrogateescape")
-        self.err = process.stderr.decode("utf-8", "surrogateescape")
+        self.raw = process.stdout or b""
+        self.out = self.raw.decode("utf-8", "surrogateescape")
+        self.err = (process.stderr or b"").decode("utf-8", "surrogateescape")
 
     @property
     def rows(self) -> list[dict]:
@@ -54,17 +50,19 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+def finished(words: list[str], cwd: Path, environment: dict[str, str], **streams) -> Ran:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    environment = {**ENVIRONMENT, **environment}
+    return Ran(subprocess.run(words, cwd=cwd, env=environment, timeout=120, **streams))
+
+
 def run(*arguments: object, cwd: Path, stdin: bytes = b"", **environment: str) -> Ran:
-    process = subprocess.run(
-        command(*arguments),
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        env={**ENVIRONMENT, **environment},
-        timeout=120,
-        check=False,
-    )
-    return Ran(process)
+    return finished(command(*arguments), cwd, environment, input=stdin)
+
+
+def run_script(script: str, cwd: Path, **environment: str) -> Ran:
+    """A process that arranges something first, then calls `main`."""
+    return finished([sys.executable, "-W", "error", "-c", script], cwd, environment)
 
 
 def run_here(*arguments: object, cwd: Path, stdin: bytes = b"", **environment: str) -> Ran:
@@ -86,19 +84,6 @@ def run_here(*arguments: object, cwd: Path, stdin: bytes = b"", **environment: s
         stream.flush()
         written.append(stream.buffer.getvalue())
     return Ran(subprocess.CompletedProcess(arguments, status, *written))
-
-
-def run_script(script: str, cwd: Path, **environment: str) -> Ran:
-    """A process that arranges something first, then calls `main`."""
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        cwd=cwd,
-        capture_output=True,
-        env={**ENVIRONMENT, **environment},
-        timeout=120,
-        check=False,
-    )
-    return Ran(process)
 
 
 def save(path: Path, picture: np.ndarray | None = None) -> Path:
@@ -541,21 +526,11 @@ def test_no_picture_on_a_terminal(tmp_path):
     master, terminal = pty.openpty()
     try:
         for arguments, stdin, message in (
-            (["a.png", "-o", "-"], subprocess.DEVNULL, b"which is a terminal; redirect"),
-            (["-", "-o", "out"], terminal, b"which is a terminal; pipe"),
+            (["a.png", "-o", "-"], subprocess.DEVNULL, "which is a terminal; redirect"),
+            (["-", "-o", "out"], terminal, "which is a terminal; pipe"),
         ):
-            process = subprocess.run(
-                command("map", *arguments),
-                cwd=tmp_path,
-                stdin=stdin,
-                stdout=terminal,
-                stderr=subprocess.PIPE,
-                env=ENVIRONMENT,
-                timeout=120,
-                check=False,
-            )
-            assert process.returncode == 2
-            assert message in process.stderr
+            ran = finished(command("map", *arguments), tmp_path, {}, stdin=stdin, stdout=terminal)
+            assert ran.status == 2 and message in ran.err
     finally:
         os.close(master)
         os.close(terminal)
@@ -574,15 +549,7 @@ def test_progress_on_a_terminal_only(options, shown, tmp_path):
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     try:
-        process = subprocess.run(
-            command("map", "a.png", "b.png", *options),
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=terminal,
-            env=ENVIRONMENT,
-            timeout=120,
-            check=True,
-        )
+        ran = finished(command("map", "a.png", "b.png", *options), tmp_path, {}, stderr=terminal)
         os.write(terminal, b"end\n")
         seen = b""
         while b"end" not in seen:
@@ -591,7 +558,7 @@ def test_progress_on_a_terminal_only(options, shown, tmp_path):
         os.close(master)
         os.close(terminal)
     assert (b"2/2" in seen) is shown
-    assert process.stdout == (b"a.saliency.png\nb.saliency.png\n" if shown else b"")
+    assert ran.status == 0 and ran.out == ("a.saliency.png\nb.saliency.png\n" if shown else "")
 
 
 @pytest.fixture
@@ -657,18 +624,10 @@ def test_broken_pipe_is_quiet(many, tmp_path):
 def test_full_stdout(arguments, tmp_path):
     save(tmp_path / "a.png")
     with open("/dev/full", "wb") as full:
-        process = subprocess.run(
-            command(*arguments),
-            cwd=tmp_path,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=ENVIRONMENT,
-            timeout=120,
-            check=False,
-        )
-    assert process.returncode == 1
-    assert b"No space left on device" in process.stderr
-    assert b"Traceback" not in process.stderr and b"Exception" not in process.stderr
+        ran = finished(command(*arguments), tmp_path, {}, stdout=full)
+    assert ran.status == 1
+    assert "No space left on device" in ran.err
+    assert "Traceback" not in ran.err and "Exception" not in ran.err
 
 
 @POSIX

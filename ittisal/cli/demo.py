@@ -14,7 +14,6 @@ from .. import imagefiles
 from .._version import __version__
 from ..config import Config
 from ..imagefiles import ImageError
-from ..model import Saliency
 from . import common, models, pictures
 from .common import UsageError
 
@@ -70,25 +69,21 @@ def run(args: argparse.Namespace) -> int:
     height, width = frame.shape[:2]
 
     start = time.perf_counter()
+    by_size = models.Models(config, args.backend, args.threads)
     try:
-        model = Saliency(
-            (height, width),
-            config,
-            backend=args.backend,
-            channel_order="bgr",
-            threads=args.threads,
-        )
-        raw = model(frame)
+        model = by_size.get((height, width))
+        model(frame)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{args.image}: {error}") from error
     first = time.perf_counter() - start
     steady = float(np.median(models.latencies(model, [frame], STEADY_SECONDS)))
-    peak = models.peak_of(raw, frame.shape[:2], config)
     model.reset()
     maps = models.with_parts(model, frame)
+    peak = models.peak_of(maps["saliency"], (height, width), config)
 
     threads = f"{model.threads} thread" + ("s" if model.threads > 1 else "")
-    name = _model_name(args)
+    name = Path(args.config).name if args.config else args.preset
+    name += " with " * bool(args.set) + ", ".join(args.set)
     footer = (
         f"ittisal {__version__}, {name}, {width}x{height}: {steady * 1e3:.3g} ms on {model.backend}"
     )
@@ -100,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"first call  {first * 1e3:.1f} ms, with building the model")
     print(f"then        {steady * 1e3:.2f} ms a frame (median), {1 / steady:.1f} frames per second")
     print(f"peak        {where}")
-    model.close()
+    by_size.close()
     return 0
 
 
@@ -122,11 +117,6 @@ def _frame(name: str) -> np.ndarray:
         return imagefiles.read(Path(name))
     except (ImageError, TypeError, ValueError) as error:
         raise UsageError(f"{name}: {error}") from error
-
-
-def _model_name(args: argparse.Namespace) -> str:
-    name = Path(args.config).name if args.config else args.preset
-    return name + (" with " + ", ".join(args.set) if args.set else "")
 
 
 def _picture(
