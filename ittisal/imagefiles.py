@@ -53,7 +53,7 @@ def read(path: Path, *, upright: bool = True) -> np.ndarray:
     ----------
     path : Path
     upright : bool
-        Turn it as its orientation says, as viewers do; else the pixels as stored.
+        Apply the orientation, as viewers do; else the pixels as stored.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def read(path: Path, *, upright: bool = True) -> np.ndarray:
 
 
 def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
-    """(height, width) of the frame in a file; JPEG and PNG tell it without being decoded.
+    """(height, width) of the frame in a file; JPEG and PNG are not decoded for it.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def check_whole(data: bytes) -> None:
 
 
 def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """The image turned and mirrored as its EXIF orientation says."""
+    """The image turned and mirrored by its EXIF orientation."""
     if orientation >= 5:
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -1,4 +1,4 @@
-"""What the bytes of an image file say before they are decoded: format, size, end, orientation."""
+"""Headers of image files: format, size, end and orientation, without decoding."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def is_half_float(data: bytes) -> bool:
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
-    """(height, width) as a PNG or JPEG header tells it, else None."""
+    """(height, width) from a PNG or JPEG header, else None."""
     kind = kind_of(data)
     if kind == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
@@ -63,7 +63,7 @@ def size_of(data: bytes) -> tuple[int, int] | None:
         # The start of a frame: 0xC0 to 0xCF but for DHT, JPG and DAC.
         if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, at + 5)
-            return (height, width) if height else None  # 0: told after the scan
+            return (height, width) if height else None  # 0: it follows the scan
     return None
 
 
@@ -97,7 +97,7 @@ def orientation(data: bytes) -> int:
 
 
 def without_orientation(data: bytes) -> bytes:
-    """A TIFF file that says it is upright; others as they are.
+    """A TIFF file with its orientation removed; other files unchanged.
 
     OpenCV turns no other format by itself, and turns TIFF wrongly where it has tiles.
     """
@@ -173,7 +173,7 @@ def _avif_orientation(data: bytes) -> int:
                 turns = data[contents.start] & 3
             elif name == b"imir":
                 mirror = data[contents.start] & 1
-    except (KeyError, IndexError, struct.error):  # damaged, or nothing is said
+    except (KeyError, IndexError, struct.error):  # damaged, or without properties
         return 1
     return _AVIF_ORIENTATIONS[mirror][turns]
 

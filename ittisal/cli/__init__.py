@@ -52,8 +52,8 @@ exit status:
   0 all went well; 1 some inputs failed; 2 wrong usage; 130 interrupted
 
 environment:
-  ITTISAL_BACKEND  stands in for --backend auto
-  ITTISAL_THREADS  stands in for --threads
+  ITTISAL_BACKEND  the backend where --backend is auto
+  ITTISAL_THREADS  the default of --threads
   ITTISAL_DEBUG=1  shows the traceback of every error
 """
 
@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"ittisal {command}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has what it wants
+    except BrokenPipeError:  # the reader, such as `head`, has ended
         _discard_stdout()
         return BROKEN_PIPE
     except Exception as error:

@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 def _frames(picture: np.ndarray, shape: tuple[int, int], *, grey: bool) -> list[np.ndarray]:
     """The picture at this size in its four mirrorings.
 
-    Several, because one frame over and over would lie in the cache, where a camera's never does.
+    Several, because one frame over and over would stay in the CPU's cache, unlike a camera's.
     """
     import cv2
 

@@ -135,7 +135,7 @@ def add_model_options(
         "--preset",
         metavar="NAME",
         default=preset,
-        help=f"reading of the model: {', '.join(PRESETS)} (default: {preset})",
+        help=f"named set of parameters: {', '.join(PRESETS)} (default: {preset})",
     )
     which.add_argument("--config", metavar="FILE", help="a .json or .toml file of config fields")
     group.add_argument(
@@ -211,7 +211,7 @@ def check_backend(name: str, config: Config, threads: int | None = None) -> None
 
 
 def require_opencv() -> None:
-    """Import OpenCV now, so that its absence is told before any work.
+    """Import OpenCV, so that its absence is reported before any work.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def write_stdout(data: bytes) -> None:
 def probe_directory(directory: Path, *, create: bool = False, option: str = "-o") -> None:
     """Make sure that files can be made in `directory`, by making one.
 
-    Permission bits do not tell: not of a read-only disk, nor of what root may do.
+    Permission bits do not show read-only disks, nor what root may do.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`ittisal demo`: a photograph, what the model makes of it, and what that took."""
+"""`ittisal demo`: a photograph and its maps in one picture, and the time that they took."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TILE_WIDTH = 480  # three make a picture that a laptop shows whole
 STEADY_SECONDS = 0.5
 
 DESCRIPTION = """\
-Writes one picture: a photograph, what its map is made of (intensity, colour and orientation, or
+Writes one picture: a photograph, the maps of its channels (intensity, colour and orientation, or
 with other presets whitened energies, figure and corners), the saliency map, and the map laid over
-the photograph, with a ring where attention would go first. Prints where the picture is and what
-the map took. Nothing is downloaded.
+the photograph, with a ring at its maximum. Prints the picture's path and the time that the map
+took. Nothing is downloaded.
 """
 
 EPILOG = f"""\
@@ -60,7 +60,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the picture, and say what it took."""
+    """Make the picture, and print the times."""
     config = common.read_config(args)
     common.require_opencv()
     common.check_backend(args.backend, config, args.threads)

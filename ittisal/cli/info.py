@@ -1,4 +1,4 @@
-"""`ittisal info`: what this machine offers and what would run on it."""
+"""`ittisal info`: this machine, and what runs on it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ VECTORS = ("sse4.1", "avx", "fma", "neon", "sve")
 VARIABLES = ("ITTISAL_", "NUMBA_", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 DESCRIPTION = """\
-CPU, threads, GPUs, backends, versions, caches and environment, as they bear on ittisal; fit to be
-pasted into a bug report. With --size also the geometry of the model for frames of that size.
+CPU, threads, GPUs, backends, versions, caches and environment variables, as a bug report needs
+them. With --size also the geometry of the model for frames of that size.
 """
 
 EPILOG = """\
@@ -136,7 +136,7 @@ def cpu() -> dict[str, str]:
         import llvmlite.binding as llvm
 
         features = [name for name, there in llvm.get_host_cpu_features().items() if there]
-    except Exception:  # the other facts are still worth having
+    except Exception:  # the other facts do not depend on it
         features = []
     return {
         "name": name,
@@ -160,7 +160,7 @@ def gpus() -> dict[str, str]:
 
 
 def packages() -> dict[str, str]:
-    """Versions of what is installed; what is needed and missing is said."""
+    """Versions of installed packages, and needed ones that are not installed."""
     found = {}
     for name in (*NEEDED, *OPTIONAL, *OPENCV):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -183,7 +183,7 @@ def caches() -> dict[str, str]:
 
 
 def _describe(backend: str) -> dict[str, str]:
-    """What a backend says of itself, if it does."""
+    """Facts about a backend, by name; none if it cannot run."""
     try:
         module = importlib.import_module(backends.MODULES[backend])
         return {str(key): str(value) for key, value in module.describe().items()}

@@ -23,9 +23,9 @@ from . import common, models, pictures
 from .common import STDIO, UsageError
 
 DESCRIPTION = """\
-Saliency maps of images. photo.jpg becomes photo.saliency.png, beside it or in the directory
-given by -o: 8-bit grey, the photograph's size, white where it stands out most. The paths of what
-was written are printed on standard output, everything else on standard error.
+Saliency maps of images. The map of photo.jpg is photo.saliency.png, beside it or in the directory
+given by -o: 8-bit grey, as large as the photograph, white at the maximum. The paths of written
+files are printed on standard output, everything else on standard error.
 """
 
 STEPS = ("read", "setup", "model", "write")
@@ -34,10 +34,9 @@ EPILOG = """\
 inputs:
   Images that OpenCV reads (8 or 16 bits, grey, colour, alpha over white, float TIFF in 0..1)
   and .npy arrays (RGB or grey). Orientations (EXIF, TIFF, AVIF) are applied, so maps lie over
-  what viewers show. Of animations and multi-page files the first picture is taken. HEIC has to
-  be converted first. A directory stands for the image files in it; .npy files have to be named.
-  Maps of earlier runs beside their photographs are left out. `-` is one encoded image on
-  standard input.
+  what viewers show. Of animations and multi-page files the first picture is read. HEIC has to be
+  converted first. A directory means the image files in it; .npy files have to be named. Maps of
+  earlier runs beside their photographs are skipped. `-` is one encoded image on standard input.
 
 examples:
   ittisal map photo.jpg                       photo.saliency.png
@@ -81,10 +80,10 @@ def add_parser(commands: Any) -> None:
     add(
         "--channels",
         action="store_true",
-        help="also what the map is made of: .intensity, .colour, .orientation, or with other "
-        "presets .whitened, .figure, .corners, each to its own scale",
+        help="also the maps that it is made of: .intensity, .colour, .orientation, or with other "
+        "presets .whitened, .figure, .corners, each scaled to its maximum",
     )
-    add("--no-clobber", action="store_true", help="leave files that exist as they are")
+    add("--no-clobber", action="store_true", help="do not overwrite existing files")
     add("--json", action="store_true", help="one JSON object per image on standard output")
     add("-q", "--quiet", action="store_true", help="no paths, notes or progress; only errors")
     common.add_model_options(parser)
@@ -104,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     sources = find(args.images, recursive=args.recursive, output=directory)
     if STDIO in args.images:
         if args.images.count(STDIO) > 1:
-            raise UsageError("- stands for one image on standard input; give it once")
+            raise UsageError("- is one image on standard input; give it once")
         common.check_stdin("an image")
     leftovers = _leftovers(sources)
     sources = [source for source in sources if source not in leftovers]
@@ -210,7 +209,7 @@ def _plan(
 def _map(
     source: Source, paths: dict[str, Path], args: argparse.Namespace, by_size: models.Models
 ) -> dict[str, Any]:
-    """Read, map and write one image; what `--json` says of it."""
+    """Read, map and write one image; its JSON object."""
     if source.problem:
         raise imagefiles.ImageError(source.problem)
     skipped = [str(path) for path in paths.values() if args.no_clobber and path.exists()]

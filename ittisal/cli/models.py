@@ -19,7 +19,7 @@ from .common import UsageError
 PHOTOGRAPHS = ("rocket", "chelsea", "coffee", "astronaut", "camera")
 MODELS = 4
 LEAST_FRAMES = 5
-PARTS = {  # of a map, by the name that a file takes -> where the trace has it
+PARTS = {  # of a map: name in files -> name in a trace
     **{str(channel): f"conspicuity/{channel}" for channel in Channel},
     "figure": "figure",
     "corners": "corners",
