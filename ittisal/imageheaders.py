@@ -80,12 +80,12 @@ def missing_end(data: bytes) -> str | None:
 def orientation(data: bytes) -> int:
     """How the stored picture is to be turned for display, 1 (not at all) to 8, as EXIF counts.
 
-    The tag of JPEG, PNG, WebP and TIFF; of AVIF the container's properties, or without such the
-    tag.
+    By the tag of JPEG, PNG, WebP and TIFF; by the container's properties of AVIF, and by its tag
+    where there are none.
     """
     kind = kind_of(data)
-    turned = _avif_orientation(data) if kind == "AVIF" else 1
-    if turned != 1:
+    turned = _avif_orientation(data) if kind == "AVIF" else None
+    if turned:
         return turned
     block = data if kind == "TIFF" else b""
     if kind in _EXIF:
@@ -97,14 +97,16 @@ def orientation(data: bytes) -> int:
 
 
 def without_orientation(data: bytes) -> bytes:
-    """A TIFF file with its orientation removed; other files unchanged.
+    """A TIFF file made upright by its tag; other files unchanged.
 
     OpenCV turns no other format by itself, and turns TIFF wrongly where it has tiles.
     """
-    found = _tags(data).get(_ORIENTATION) if kind_of(data) == "TIFF" else None
-    if found is None:
+    at, value = _tags(data).get(_ORIENTATION, (0, 1)) if kind_of(data) == "TIFF" else (0, 1)
+    if value == 1:
         return data
-    return data[: found[0]] + bytes(2) + data[found[0] + 2 :]
+    changed = bytearray(data)
+    changed[at : at + 2] = b"\1\0" if data.startswith(b"II") else b"\0\1"
+    return bytes(changed)
 
 
 def _tags(block: bytes) -> dict[int, tuple[int, int]]:
@@ -157,9 +159,9 @@ def _jpeg_scan(data: bytes) -> int:
 _AVIF_ORIENTATIONS = {None: (1, 8, 3, 6), 0: (4, 5, 2, 7), 1: (2, 7, 4, 5)}
 
 
-def _avif_orientation(data: bytes) -> int:
+def _avif_orientation(data: bytes) -> int | None:
     """The orientation by the properties `irot` and `imir` of an AVIF file's primary picture."""
-    turns, mirror = 0, None
+    turns, mirror = None, None
     try:
         meta = dict(_boxes(data, range(len(data))))[b"meta"]
         inner = dict(_boxes(data, meta[4:]))
@@ -174,8 +176,8 @@ def _avif_orientation(data: bytes) -> int:
             elif name == b"imir":
                 mirror = data[contents.start] & 1
     except (KeyError, IndexError, struct.error):  # damaged, or without properties
-        return 1
-    return _AVIF_ORIENTATIONS[mirror][turns]
+        return None
+    return None if turns is mirror is None else _AVIF_ORIENTATIONS[mirror][turns or 0]
 
 
 def _avif_properties(data: bytes, at: int) -> dict[int, list[int]]:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import warnings
+from functools import partial
 from importlib import import_module
 
 from .._version import __version__
@@ -61,10 +62,10 @@ environment:
 class Parser(argparse.ArgumentParser):
     """argparse, with errors on one line and options never abbreviated."""
 
-    def __init__(self, *args, **kwargs) -> None:
-        kwargs.setdefault("allow_abbrev", False)
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, **kwargs)
+    def __init__(self, **options) -> None:
+        # As wide as the descriptions. Asking for the terminal's width takes a tenth of `--help`.
+        wide = partial(argparse.RawDescriptionHelpFormatter, width=100)
+        super().__init__(allow_abbrev=False, formatter_class=wide, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exit with the message and where to read on."""
