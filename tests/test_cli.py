@@ -65,13 +65,16 @@ def run_script(script: str, cwd: Path, **environment: str) -> Ran:
     return finished([sys.executable, "-W", "error", "-c", script], cwd, environment)
 
 
-def run_here(*arguments: object, cwd: Path, stdin: bytes = b"", **environment: str) -> Ran:
-    """Like `run`, in this process."""
+def run_here(
+    *arguments: object, cwd: Path, stdin: bytes = b"", terminal: str = "", **environment: str
+) -> Ran:
+    """Like `run`, in this process. `terminal` names the stream that claims to be one."""
     streams = [io.TextIOWrapper(io.BytesIO(data), "utf-8") for data in (stdin, b"", b"")]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
         patch.setattr(cli, "_prepare_process", lambda: None)  # this process is pytest's
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            stream.isatty = lambda name=name: name == terminal
             patch.setattr(sys, name, stream)
         for name, value in {"ITTISAL_BACKEND": "reference", **environment}.items():
             patch.setenv(name, value)
@@ -420,7 +423,7 @@ def test_names_that_are_not_text(tmp_path):
     save(tmp_path / name)
     ran = run("map", name, cwd=tmp_path)
     assert (ran.status, ran.raw) == (0, b"caf\xe9.saliency.png\n"), ran.err
-    assert run("map", name, "--json", cwd=tmp_path).rows[0]["input"] == name
+    assert run_here("map", name, "--json", cwd=tmp_path).rows[0]["input"] == name
 
 
 # --- inputs and where results go ---------------------------------------------------------------
@@ -464,6 +467,10 @@ def test_a_second_run_leaves_the_maps_of_the_first_alone(tmp_path):
     save(tmp_path / "b/a.colour.jpg")  # no format of ours
     save(tmp_path / "b/a.png")
     assert len(run_here("map", "b", cwd=tmp_path).out.splitlines()) == 2
+    # One that is named but missing is an error.
+    ran = run_here("map", "b/a.saliency.png", "b/a.png", "none.overlay.png", cwd=tmp_path)
+    assert (ran.status, ran.out) == (1, "b/a.saliency.png\n")
+    assert "left out: 1" in ran.err and "none.overlay.png: no such file" in ran.err
     # Named alone, a map is an image like any other.
     assert run_here("map", "a.saliency.png", cwd=tmp_path).out == "a.saliency.saliency.png\n"
 
@@ -518,27 +525,18 @@ def test_stdin_to_stdout(tmp_path):
     assert ran.err == "ittisal map: -: is empty (0 bytes)\n"
 
 
-@POSIX
 def test_no_picture_on_a_terminal(tmp_path):
-    import pty
-
     save(tmp_path / "a.png")
-    master, terminal = pty.openpty()
-    try:
-        for arguments, stdin, message in (
-            (["a.png", "-o", "-"], subprocess.DEVNULL, "which is a terminal; redirect"),
-            (["-", "-o", "out"], terminal, "which is a terminal; pipe"),
-        ):
-            ran = finished(command("map", *arguments), tmp_path, {}, stdin=stdin, stdout=terminal)
-            assert ran.status == 2 and message in ran.err
-    finally:
-        os.close(master)
-        os.close(terminal)
+    for line, terminal, message in (
+        ("map a.png -o -", "stdout", "which is a terminal; redirect"),
+        ("map - -o out", "stdin", "which is a terminal; pipe"),
+    ):
+        ran = run_here(*line.split(), cwd=tmp_path, terminal=terminal)
+        assert ran.status == 2 and message in ran.err
 
 
 @POSIX
-@pytest.mark.parametrize(("options", "shown"), [([], True), (["-q"], False)])
-def test_progress_on_a_terminal_only(options, shown, tmp_path):
+def test_progress_on_a_terminal_only(tmp_path):
     import fcntl
     import pty
     import termios
@@ -549,7 +547,7 @@ def test_progress_on_a_terminal_only(options, shown, tmp_path):
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     try:
-        ran = finished(command("map", "a.png", "b.png", *options), tmp_path, {}, stderr=terminal)
+        ran = finished(command("map", "a.png", "b.png"), tmp_path, {}, stderr=terminal)
         os.write(terminal, b"end\n")
         seen = b""
         while b"end" not in seen:
@@ -557,8 +555,10 @@ def test_progress_on_a_terminal_only(options, shown, tmp_path):
     finally:
         os.close(master)
         os.close(terminal)
-    assert (b"2/2" in seen) is shown
-    assert ran.status == 0 and ran.out == ("a.saliency.png\nb.saliency.png\n" if shown else "")
+    assert b"2/2" in seen
+    assert ran.status == 0 and ran.out == "a.saliency.png\nb.saliency.png\n"
+    quiet = run_here("map", "a.png", "b.png", "-q", cwd=tmp_path, terminal="stderr")
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
 
 
 @pytest.fixture

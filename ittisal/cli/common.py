@@ -259,13 +259,6 @@ def check_stdout(options: Sequence[str], *, binary: str | None = None) -> None:
         )
 
 
-def write_stdout(data: bytes) -> None:
-    """Write bytes to standard output."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-
-
 def probe_directory(directory: Path, *, create: bool = False, option: str = "-o") -> None:
     """Make sure that files can be made in `directory`, by making one.
 
@@ -289,14 +282,20 @@ def probe_directory(directory: Path, *, create: bool = False, option: str = "-o"
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole, or not at all.
+    """Write a file whole, or not at all, and the directories that it is in; or standard output.
 
     Raises
     ------
     ImageError
         It cannot be written; nothing is left behind.
     """
+    if str(path) == STDIO:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
     except OSError as error:
         raise ImageError(f"cannot write {path}: {error.strerror}") from error

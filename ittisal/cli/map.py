@@ -240,11 +240,7 @@ def _map(
                 raw = models.unit(raw) if small else models.full_size(raw, shape, by_size.config)
             data[kind] = imagefiles.encode(raw, args.format)
     for kind, encoded in data.items():
-        if str(paths[kind]) == STDIO:
-            common.write_stdout(encoded)
-        else:
-            paths[kind].parent.mkdir(parents=True, exist_ok=True)
-            common.write(paths[kind], encoded)
+        common.write(paths[kind], encoded)
         entry["outputs"][kind] = str(paths[kind])
     times.append(time.perf_counter())
     saliency = maps.pop("saliency")
