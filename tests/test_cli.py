@@ -468,9 +468,9 @@ def test_a_second_run_leaves_the_maps_of_the_first_alone(tmp_path):
     save(tmp_path / "b/a.png")
     assert len(run_here("map", "b", cwd=tmp_path).out.splitlines()) == 2
     # One that is named but missing is an error.
-    ran = run_here("map", "b/a.saliency.png", "b/a.png", "none.overlay.png", cwd=tmp_path)
+    ran = run_here("map", "b/a.saliency.png", "b/a.png", "b/a.overlay.png", cwd=tmp_path)
     assert (ran.status, ran.out) == (1, "b/a.saliency.png\n")
-    assert "left out: 1" in ran.err and "none.overlay.png: no such file" in ran.err
+    assert "left out: 1" in ran.err and "b/a.overlay.png: no such file" in ran.err
     # Named alone, a map is an image like any other.
     assert run_here("map", "a.saliency.png", cwd=tmp_path).out == "a.saliency.saliency.png\n"
 
