@@ -106,11 +106,8 @@ def _frames(picture: np.ndarray, shape: tuple[int, int], *, grey: bool) -> list[
     frame = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     if grey:
         frame = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    return [
-        np.ascontiguousarray(mirrored[:, ::across])
-        for mirrored in (frame, frame[::-1])
-        for across in (1, -1)
-    ]
+    steps = (1, -1)
+    return [np.ascontiguousarray(frame[::down, ::across]) for down in steps for across in steps]
 
 
 def measure(
@@ -133,9 +130,7 @@ def measure(
             "bytes": model.nbytes,
             "first_ms": round(first * 1e3, 3),
             "frames": len(times),
-            **dict(
-                zip(("p50_ms", "p95_ms", "p99_ms", "max_ms"), percentiles.round(4), strict=True)
-            ),
+            **dict(zip(PERCENTILES, percentiles.round(4), strict=True)),
             "frames_per_second": round(len(times) / sum(times), 2),
             "stages_ms": _stages(model, frames, seconds),
         }
@@ -147,10 +142,8 @@ def _stages(model: Saliency, frames: list[np.ndarray], seconds: float) -> dict[s
     end = time.perf_counter() + seconds
     while not samples or (len(samples) < STAGE_FRAMES and time.perf_counter() < end):
         samples.append(model.timings(frames[len(samples) % len(frames)]))
-    return {
-        name: round(float(np.median([sample[name] for sample in samples])), 4)
-        for name in samples[0]
-    }
+    medians = {name: np.median([sample[name] for sample in samples]) for name in samples[0]}
+    return {name: round(float(median), 4) for name, median in medians.items()}
 
 
 def _print_stages(rows: list[dict[str, Any]]) -> None:

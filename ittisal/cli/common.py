@@ -1,4 +1,7 @@
-"""What subcommands share: errors, types of arguments, the model's options, outputs, progress."""
+"""What subcommands share: errors, types of arguments, the model's options, outputs, progress.
+
+Whatever is wrong with what the user gave raises `UsageError`, before any work.
+"""
 
 from __future__ import annotations
 
@@ -161,13 +164,7 @@ def add_model_options(
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The config that `--preset`, `--config` and `--set` ask for.
-
-    Raises
-    ------
-    UsageError
-        An unknown preset or field, a value out of its limits, or a file that cannot be read.
-    """
+    """The config by `--preset`, `--config` and `--set`."""
     try:
         config = Config.from_file(args.config) if args.config else preset(args.preset)
         plain = config.to_dict()
@@ -197,12 +194,7 @@ def _assign(plain: dict[str, Any], setting: str) -> None:
 
 
 def check_backend(name: str, config: Config, threads: int | None = None) -> None:
-    """Refuse a backend or thread count that cannot run, before any work.
-
-    Raises
-    ------
-    BackendError, UsageError
-    """
+    """Refuse a backend (BackendError) or thread count that cannot run."""
     backends.choose(name, config)
     try:  # the reference allocates nothing, so this checks the arguments alone
         Saliency((32, 32), config, backend="reference", threads=threads)
@@ -211,13 +203,7 @@ def check_backend(name: str, config: Config, threads: int | None = None) -> None
 
 
 def require_opencv() -> None:
-    """Import OpenCV, so that its absence is reported before any work.
-
-    Raises
-    ------
-    UsageError
-        It is not installed.
-    """
+    """Refuse to work without OpenCV."""
     try:
         import cv2  # noqa: F401
     except ImportError as error:
@@ -231,23 +217,13 @@ def require_opencv() -> None:
 
 
 def check_stdin(what: str) -> None:
-    """Refuse to read from a terminal.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse to read from a terminal."""
     if sys.stdin.isatty():
         raise UsageError(f"- reads {what} from standard input, which is a terminal; pipe it in")
 
 
 def check_stdout(options: Sequence[str], *, binary: str | None = None) -> None:
-    """Refuse two results on standard output, and what is no text (`binary`) on a terminal.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse two results on standard output, and what is no text (`binary`) on a terminal."""
     if len(options) > 1:
         raise UsageError(
             f"standard output takes one of {' and '.join(options)}; give the others a file"
@@ -260,14 +236,9 @@ def check_stdout(options: Sequence[str], *, binary: str | None = None) -> None:
 
 
 def probe_directory(directory: Path, *, create: bool = False, option: str = "-o") -> None:
-    """Make sure that files can be made in `directory`, by making one.
+    """Refuse a directory in which no file can be made, by making one.
 
     Permission bits do not show read-only disks, nor what root may do.
-
-    Raises
-    ------
-    UsageError
-        It cannot be made, is no directory, or takes no file.
     """
     probe = temporary(directory)
     try:
@@ -282,13 +253,7 @@ def probe_directory(directory: Path, *, create: bool = False, option: str = "-o"
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole, or not at all, and the directories that it is in; or standard output.
-
-    Raises
-    ------
-    ImageError
-        It cannot be written; nothing is left behind.
-    """
+    """Write standard output, or a file whole or not at all (ImageError), with its directories."""
     if str(path) == STDIO:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

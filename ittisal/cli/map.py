@@ -279,24 +279,12 @@ def _report(entry: dict[str, Any], progress: common.Progress, args: argparse.Nam
 
 @dataclass(frozen=True)
 class Source:
-    """One image to read, or an argument that leads to none.
+    """One image to read, or an argument that leads to none."""
 
-    Parameters
-    ----------
-    label : str
-        How messages name it.
-    path : Path or None
-        None for standard input.
-    folder : Path
-        Its place below the directory that was searched, and below the output directory.
-    problem : str
-        Why there is no image.
-    """
-
-    label: str
-    path: Path | None
-    folder: Path = Path()
-    problem: str = ""
+    label: str  # its name in messages
+    path: Path | None  # None for standard input
+    folder: Path = Path()  # below the directory that was searched, and below that of the output
+    problem: str = ""  # why there is no image
 
     @property
     def stem(self) -> str:
@@ -384,13 +372,7 @@ def _search(directory: str, recursive: bool, output: Path | None) -> Iterator[So
 def targets(
     sources: list[Source], extensions: dict[str, str], output: Path | None
 ) -> list[dict[str, Path]]:
-    """Where each kind of result of each source goes: beside it, or below `output`.
-
-    Raises
-    ------
-    UsageError
-        Two results would share a name, or one would take the place of an input.
-    """
+    """Where each kind of result of each source goes: beside it, or below `output`."""
     planned = [
         {
             kind: (output / source.folder if output else source.parent)

@@ -95,13 +95,7 @@ def latencies(model: Saliency, frames: Sequence[np.ndarray], seconds: float) -> 
 
 
 def photograph(name: str) -> np.ndarray:
-    """A photograph of `PHOTOGRAPHS` from scikit-image, in BGR or grey.
-
-    Raises
-    ------
-    UsageError
-        No such photograph, or scikit-image is not installed.
-    """
+    """A photograph of `PHOTOGRAPHS` from scikit-image, in BGR or grey."""
     if name not in PHOTOGRAPHS:
         raise UsageError(
             f"no photograph {name!r}; there are {', '.join(PHOTOGRAPHS)}, or give an image file"
