@@ -1,19 +1,23 @@
 """ittisal: visual saliency for Python, after Itti, Koch & Niebur (1998).
 
 `saliency_map(image)` is for single images; `Saliency((H, W))` for many frames of one size.
-Importing this loads NumPy and nothing heavier. Numba is loaded only where kernels are compiled.
+Importing this loads nothing: each name is imported at its first use. Numba is loaded only where
+kernels are compiled.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from ._version import __version__
-from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
-from .maps import upsample
-from .model import Saliency, saliency_map
-from .pipeline import BackendError
 
+TYPE_CHECKING = False  # `typing` takes as long to import as the rest of `ittisal --help`
 if TYPE_CHECKING:
+    from typing import Any
+
+    from . import backends as backends
+    from . import config as config
     from . import datasets, evaluation, metrics, readout, video
+    from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
+    from .maps import upsample
+    from .model import Saliency, saliency_map
+    from .pipeline import BackendError
     from .video import VideoError, stream
 
 __all__ = [
@@ -38,19 +42,32 @@ __all__ = [
     "video",
 ]
 
-
-_LATER = {  # name -> the module to import when it is first used
-    **{name: name for name in ("datasets", "evaluation", "metrics", "readout", "video")},
-    "VideoError": "video",
-    "stream": "video",
+_NAMES = {  # module -> names taken from it, besides the module itself
+    "backends": "",
+    "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
+    "datasets": "",
+    "evaluation": "",
+    "maps": "upsample",
+    "metrics": "",
+    "model": "Saliency saliency_map",
+    "pipeline": "BackendError",
+    "readout": "",
+    "video": "VideoError stream",
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> Any:
-    """Import these at their first use: who maps frames needs none of them."""
-    if name not in _LATER:
+def __getattr__(name: str) -> "Any":
+    """Import the name at its first use."""
+    if name not in _HOMES and name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module = import_module(f".{_LATER[name]}", __name__)
-    return module if name == _LATER[name] else getattr(module, name)
+    module = import_module(f".{_HOMES.get(name, name)}", __name__)
+    globals()[name] = module if name in _NAMES else getattr(module, name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """The public names, used or not."""
+    return sorted({*globals(), *__all__})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -295,7 +296,7 @@ class Config:
         return temporal or self.averages or self.smoothing is not Smoothing.NONE
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values by field name, ready for JSON or TOML.
+        """Plain values by field name, ready for JSON.
 
         Examples
         --------
@@ -339,30 +340,14 @@ class Config:
             raise ValueError(f"a config is a JSON object; this is a {type(values).__name__}")
         return cls.from_dict(values)
 
-    def to_toml(self) -> str:
-        """The fields as a TOML document."""
-        plain = self.to_dict()
-        weights = plain.pop("weights")
-        lines = [f"{name} = {json.dumps(value)}" for name, value in plain.items()]
-        lines += ["", "[weights]", *(f"{name} = {weight}" for name, weight in weights.items())]
-        return "\n".join(lines) + "\n"
-
     @classmethod
     def from_toml(cls, text: str) -> Config:
-        """Inverse of `to_toml`. Raises ValueError on bad TOML, unknown fields or bad values.
-
-        Needs Python 3.11 (`tomllib`), or the package tomli.
-        """
-        try:
-            import tomllib as toml
-        except ModuleNotFoundError:  # Python 3.10
-            try:
-                import tomli as toml  # type: ignore[no-redef]
-            except ModuleNotFoundError:
-                raise ValueError(
-                    "TOML needs Python 3.11 or the package tomli; install it, or use JSON"
-                ) from None
-        return cls.from_dict(toml.loads(text))
+        """The config in a TOML document. Raises ValueError as `from_json` does."""
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+        return cls.from_dict(tomllib.loads(text))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:

@@ -1,4 +1,4 @@
-"""Image files to frames: whole or refused, with errors fit for a person to read.
+"""Image files: decoded to frames, whole or refused, and maps encoded.
 
 Colour frames here are in OpenCV's order, BGR, and opaque (alpha is composited over white). Of
 files with several pictures the first is taken.
@@ -9,35 +9,36 @@ from __future__ import annotations
 import io
 import os
 import stat
-import struct
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from . import imageheaders
 from .frames import check_frame, composite
 
 # What a search in a directory takes for images. Arrays (.npy) and radiance maps (.exr, .hdr) can
-# be anything, so they have to be named.
+# be anything, so they have to be named. HEIC is refused with advice rather than left out.
 SUFFIXES = frozenset(
-    {".avif", ".bmp", ".dib", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
-    | {".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+    {".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"}
+    | {".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
+FORMATS = {  # of maps: name -> file suffixes, the first is the default
+    "png": (".png",),
+    "png16": (".png",),
+    "tiff": (".tiff", ".tif"),
+    "npy": (".npy",),
+}
+WRITTEN_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 _NPY = b"\x93NUMPY"
-_JPEG, _PNG, _WEBP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF"
-_SIGNATURES = {
-    _JPEG: "JPEG",
-    _PNG: "PNG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    _WEBP: "WebP",
-    b"\0\0\0\x0cjP": "JPEG 2000",
-    b"v/1\x01": "OpenEXR",
+_UNREAD = {  # what OpenCV lacks -> what to do
+    "HEIC": "convert it to JPEG or PNG, for example with heif-convert, or open it with the Python "
+    "package pillow-heif and save the array as .npy",
+    "OpenEXR": "some builds read it with OPENCV_IO_ENABLE_OPENEXR=1; or save it as float TIFF or "
+    ".npy",
+    "a TIFF file of 16-bit floats": "save it with 32-bit floats, or as .npy",
 }
 
 
@@ -52,8 +53,7 @@ def read(path: Path, *, upright: bool = True) -> np.ndarray:
     ----------
     path : Path
     upright : bool
-        Turn it as its EXIF orientation says, as viewers do; else the pixels as stored (but for
-        TIFF, which OpenCV turns).
+        Apply the orientation, as viewers do; else the pixels as stored.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def read(path: Path, *, upright: bool = True) -> np.ndarray:
 
 
 def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
-    """(height, width) of the frame in a file; JPEG and PNG tell it without being decoded.
+    """(height, width) of the frame in a file; JPEG and PNG are not decoded for it.
 
     Raises
     ------
@@ -72,12 +72,12 @@ def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
         As `read`, as far as it looks.
     """
     data = _contents(path)
-    header = _header_size(data)
-    if header is None:
+    size = imageheaders.size_of(data)
+    if size is None:
         height, width = decode(data, upright=upright).shape[:2]
         return height, width
     check_whole(data)
-    return header[::-1] if upright and _orientation(data) >= 5 else header
+    return size[::-1] if upright and imageheaders.orientation(data) >= 5 else size
 
 
 def _contents(path: Path) -> bytes:
@@ -108,10 +108,31 @@ def decode(data: bytes, *, upright: bool = True) -> np.ndarray:
         image = _decode_array(data)
     else:
         check_whole(data)
-        image = _decode_image(data)
+        image = _decode_image(imageheaders.without_orientation(data))
         if upright:
-            image = _upright(image, _orientation(data))
+            image = _upright(image, imageheaders.orientation(data))
     return check_frame(composite(image))
+
+
+def encode(picture: np.ndarray, format: str) -> bytes:
+    """A map in [0, 1] or an 8-bit picture in one of `FORMATS`.
+
+    `png` has 8 bits and `png16` 16, rounded; `tiff` and `npy` keep float32.
+    """
+    import cv2
+
+    if format == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, picture)
+        return buffer.getvalue()
+    if picture.dtype != np.uint8 and format != "tiff":
+        kind = np.uint16 if format == "png16" else np.uint8
+        picture = np.rint(picture * np.float32(np.iinfo(kind).max)).astype(kind)
+    with silent():
+        ok, data = cv2.imencode(FORMATS[format][0], picture)
+    if not ok:
+        raise ImageError(f"OpenCV cannot encode {picture.shape} {picture.dtype} as {format}")
+    return data.tobytes()
 
 
 def to_bgr8(frame: np.ndarray) -> np.ndarray:
@@ -138,14 +159,15 @@ def _decode_image(data: bytes) -> np.ndarray:
             image, detail = None, f" ({error.err})"
     if image is not None:
         return image
-    kind = next((name for start, name in _SIGNATURES.items() if data.startswith(start)), None)
-    if kind == "OpenEXR":
-        raise ImageError(
-            "is OpenEXR, which this OpenCV does not read (some builds do with "
-            "OPENCV_IO_ENABLE_OPENEXR=1); save it as float TIFF or .npy"
-        )
+    kind = imageheaders.kind_of(data)
+    if kind == "TIFF" and imageheaders.is_half_float(data):
+        kind = "a TIFF file of 16-bit floats"
+    if kind in _UNREAD:
+        raise ImageError(f"is {kind}, which this OpenCV does not read; {_UNREAD[kind]}")
     if kind:
-        raise ImageError(f"is a damaged or truncated {kind} file{detail}")
+        raise ImageError(
+            f"is a damaged or truncated {kind} file, or a variant that OpenCV does not read{detail}"
+        )
     raise ImageError(f"is not an image that OpenCV reads{detail}; it starts with {data[:8]!r}")
 
 
@@ -201,79 +223,16 @@ def silent() -> _Silence:
     return _SILENCE
 
 
-def _header_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) as a PNG or JPEG header tells it, else None."""
-    if data.startswith(_PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
-        width, height = struct.unpack_from(">II", data, 16)
-        return height, width
-    if not data.startswith(_JPEG):
-        return None
-    for at in _jpeg_segments(data):
-        if at + 9 > len(data):
-            return None
-        # The start of a frame: 0xC0 to 0xCF but for DHT, JPG and DAC.
-        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return (height, width) if height else None  # 0: told after the scan
-    return None
-
-
 def check_whole(data: bytes) -> None:
     """Refuse JPEG and PNG files whose end is missing: OpenCV 4 fills the rest with grey."""
-    if data.startswith(_PNG) and b"IEND" not in data[-(1 << 16) :] and b"IEND" not in data:
-        raise ImageError("is a truncated PNG file: its end (IEND) is missing")
-    if data.startswith(_JPEG) and data.find(b"\xff\xd9", _jpeg_scan(data)) < 0:
-        raise ImageError("is a truncated JPEG file: its end (EOI) is missing")
-
-
-def _jpeg_segments(data: bytes) -> Iterator[int]:
-    """Offset of each segment's marker, up to that of the first scan."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] == 0xFF:  # a fill byte
-            at += 1
-            continue
-        yield at
-        if data[at + 1] == 0xDA:
-            return
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    yield at
-
-
-def _jpeg_scan(data: bytes) -> int:
-    """Offset of the first scan. Segments before it, such as a thumbnail, have ends of their own."""
-    *_, last = _jpeg_segments(data)
-    return last
-
-
-def _orientation(data: bytes) -> int:
-    """EXIF orientation, 1 (upright) to 8. Of JPEG, PNG and WebP: OpenCV itself turns TIFF."""
-    if data.startswith(_JPEG):
-        at = data.find(b"Exif\0\0", 0, _jpeg_scan(data)) + 6
-    elif data.startswith(_PNG):
-        at = data.find(b"eXIf") + 4
-    elif data.startswith(_WEBP):
-        at = data.find(b"EXIF") + 8
-    else:
-        return 1
-    exif = data[at : at + (1 << 16)]
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:  # none found, or not what it seemed
-        return 1
-    try:
-        (start,) = struct.unpack_from(order + "I", exif, 4)
-        (entries,) = struct.unpack_from(order + "H", exif, start)
-        for i in range(entries):
-            tag, kind, _, value = struct.unpack_from(order + "HHIH", exif, start + 2 + 12 * i)
-            if (tag, kind) == (0x0112, 3):
-                return value if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
+    end = imageheaders.missing_end(data)
+    if end:
+        kind = imageheaders.kind_of(data)
+        raise ImageError(f"is a truncated {kind} file: its end ({end}) is missing")
 
 
 def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """The image turned and mirrored as its EXIF orientation says."""
+    """The image turned and mirrored by its EXIF orientation."""
     if orientation >= 5:
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

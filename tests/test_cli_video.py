@@ -260,7 +260,7 @@ def test_sound_is_carried_over(tmp_path, here):
 
 def test_help_has_examples(capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.parser().parse_args(["video", "--help"])
+        cli.parser("video").parse_args(["video", "--help"])
     out = capsys.readouterr().out
     assert stop.value.code == 0 and "examples:" in out
     assert "(default: video)" in " ".join(out.split())

@@ -18,7 +18,7 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version config datasets evaluation maps metrics model pipeline readout video",
+        "_version backends config datasets evaluation maps metrics model pipeline readout video",
         "",
     ),
     "__main__": ("cli", ""),
@@ -36,7 +36,8 @@ LAYERS = {
     "files": ("", ""),
     "frames": ("config", "numpy"),
     # OpenCV inside functions only.
-    "imagefiles": ("frames", "numpy cv2"),
+    "imagefiles": ("frames imageheaders", "numpy cv2"),
+    "imageheaders": ("", ""),
     "maps": ("config", "numpy"),
     "metrics": ("metrics", "numpy"),
     "model": ("backends config frames maps pipeline plan", "numpy"),

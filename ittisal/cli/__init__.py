@@ -1,7 +1,8 @@
-"""The command line: `ittisal` with the subcommands that `parser` lists.
+"""The command line: `ittisal` with the subcommands of `COMMANDS`.
 
-One module per subcommand, each with `add_parser` and `run`. Whatever is heavy (OpenCV,
-scikit-image, Numba) is imported inside the functions that use it, so that `--help` is quick.
+One module per subcommand, with `add_parser` and `run`; what several need is in `common` and
+`models`. Only the chosen subcommand's module is imported, and whatever is heavy (OpenCV,
+scikit-image, Numba) inside the functions that use it, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -11,19 +12,32 @@ import os
 import signal
 import sys
 import threading
-import traceback
-from typing import NoReturn
+import warnings
+from functools import partial
+from importlib import import_module
 
 from .._version import __version__
-from ..pipeline import BackendError
-from ..video import VideoError
-from . import bench, dataset, demo, evaluate, info, map, readout, video, warmup
-from .errors import UsageError, debugging, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
+
+COMMANDS = {  # module -> what it does
+    "demo": "a photograph and its maps in one picture",
+    "map": "saliency maps of image files",
+    "video": "saliency of a video or camera",
+    "dataset": "images with human fixations: list, convert, check, generate",
+    "evaluate": "scores of models on human fixations",
+    "readout": "fit a density of fixations to a preset's maps",
+    "info": "this machine, backends, versions and caches",
+    "bench": "latency on this machine",
+    "warmup": "compile the kernels",
+}
 
 EPILOG = """\
 examples:
@@ -39,8 +53,8 @@ exit status:
   0 all went well; 1 some inputs failed; 2 wrong usage; 130 interrupted
 
 environment:
-  ITTISAL_BACKEND  stands in for --backend auto
-  ITTISAL_THREADS  stands in for --threads
+  ITTISAL_BACKEND  the backend where --backend is auto
+  ITTISAL_THREADS  the default of --threads
   ITTISAL_DEBUG=1  shows the traceback of every error
 """
 
@@ -48,18 +62,18 @@ environment:
 class Parser(argparse.ArgumentParser):
     """argparse, with errors on one line and options never abbreviated."""
 
-    def __init__(self, *args, **kwargs) -> None:
-        kwargs.setdefault("allow_abbrev", False)
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, **kwargs)
+    def __init__(self, **options) -> None:
+        # As wide as the descriptions. Asking for the terminal's width takes a tenth of `--help`.
+        wide = partial(argparse.RawDescriptionHelpFormatter, width=100)
+        super().__init__(allow_abbrev=False, formatter_class=wide, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exit with the message and where to read on."""
         self.exit(USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command's parser."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of `ittisal`, with the options of one command."""
     top = Parser(
         prog="ittisal",
         description="Visual saliency after Itti, Koch & Niebur (1998).",
@@ -67,8 +81,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ittisal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, map, video, dataset, evaluate, readout, info, bench, warmup):
-        module.add_parser(commands)
+    for name, summary in COMMANDS.items():
+        if name == command:
+            import_module(f".{name}", __name__).add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary)
     return top
 
 
@@ -88,50 +105,53 @@ def main(argv: list[str] | None = None) -> int:
         `--help`, `--version` and arguments that argparse refuses raise SystemExit.
     """
     _prepare_process()
-    top = parser()
-    args = top.parse_args(argv)
-    if args.command is None:
-        top.print_help(sys.stderr)
-        return USAGE
-    name = f"ittisal {args.command}"
+    argv = sys.argv[1:] if argv is None else argv
+    command = next((each for each in argv if not each.startswith("-")), None)
     try:
+        top = parser(command)
+        args = top.parse_args(argv)
+        if args.command is None:
+            top.print_help(sys.stderr)
+            return USAGE
         status = args.run(args)
         sys.stdout.flush()
         return status
-    except (UsageError, BackendError) as error:
-        return _fail(name, error, USAGE)
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+        print(f"ittisal {command}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has what it wants
+    except BrokenPipeError:  # the reader, such as `head`, has ended
         _discard_stdout()
         return BROKEN_PIPE
-    except VideoError as error:
-        return _fail(name, error, SOME_FAILED)
-    except OSError as error:
-        if error.filename is None:  # every file's own error has been dealt with
-            _discard_stdout()
-            print(f"{name}: cannot write standard output: {error.strerror}", file=sys.stderr)
-            return SOME_FAILED
-        return _fail(name, error, SOME_FAILED)
     except Exception as error:
-        return _fail(name, error, SOME_FAILED)
+        return _fail(f"ittisal {command}", error)
 
 
-def _fail(name: str, error: Exception, status: int) -> int:
+def _fail(name: str, error: Exception) -> int:
+    """Say what went wrong; the exit status."""
+    from ..pipeline import BackendError
+    from .common import UsageError, debugging, reason
+
     if debugging():
+        import traceback
+
         traceback.print_exception(error)
-    print(f"{name}: {reason(error)}", file=sys.stderr)
-    return status
+    message = reason(error)
+    # The errors of files name the file, ours of videos have no number.
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        _discard_stdout()
+        message = f"cannot write standard output: {error.strerror}"
+    print(f"{name}: {message}", file=sys.stderr)
+    return USAGE if isinstance(error, (UsageError, BackendError)) else SOME_FAILED
 
 
 def _prepare_process() -> None:
     """What `main` relies on, whoever starts it.
 
-    All three standard streams are there, file names of any bytes can be printed, and SIGTERM and
-    SIGHUP unwind, so that temporary files go.
+    All three standard streams are there, file names of any bytes can be printed, warnings take a
+    line, and SIGTERM and SIGHUP unwind, so that temporary files go.
     """
     _open_standard_streams()
+    warnings.formatwarning = lambda message, *_, **__: f"ittisal: {message}\n"
     if hasattr(sys.stdout, "reconfigure"):
         utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")

@@ -11,13 +11,20 @@ import numpy as np
 
 from ..config import Config
 from ..model import Saliency
-from . import images, machine, options
-from .samples import PHOTOGRAPHS, photograph
+from . import common, info, models
 
 SIZES = ((240, 320), (480, 640), (720, 1280), (1080, 1920))
-LEAST_FRAMES = 5
 STAGE_FRAMES = 25
-PERCENTILES = (50, 95, 99)
+PERCENTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
+COLUMNS = {  # heading -> its width, what is below it, and how that is formatted
+    "size": (11, "size", ""),
+    "threads": (9, "threads", ""),
+    "backend": (11, "backend", ""),
+    "first": (10, "first_ms", ".1f"),
+    "frames": (8, "frames", ""),
+    **{name.removesuffix("_ms"): (9, name, ".3f") for name in PERCENTILES},
+    "frames/s": (10, "frames_per_second", ".1f"),
+}
 
 DESCRIPTION = """\
 Times the model on a photograph scaled to each size, one frame after the other, as a camera would
@@ -35,58 +42,53 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "bench", help="latency on this machine", description=DESCRIPTION, epilog=EPILOG
-    )
+    parser = commands.add_parser("bench", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add(
-        "--size",
-        metavar="WxH",
-        nargs="+",
-        type=options.size,
-        default=list(SIZES),
-        help="frame sizes (default: 320x240 640x480 1280x720 1920x1080)",
-    )
+    common.add_sizes(parser, SIZES, "frame sizes")
     add(
         "--threads",
         metavar="N",
         nargs="+",
-        type=options.count,
+        type=common.number(1, 256, whole=True),
         default=[None],
         help="CPU threads per frame; several are compared (default: by the frame's size)",
     )
-    add("--seconds", metavar="S", type=options.seconds, default=2.0, help="per row (default: 2)")
+    add(
+        "--seconds",
+        metavar="S",
+        type=common.number(0, 3600, above=True),
+        default=2.0,
+        help="per row (default: 2)",
+    )
     add("--grey", action="store_true", help="grey frames rather than colour")
     add("--json", action="store_true", help="one JSON object instead of tables")
-    options.add_model_options(parser, threads=False)
+    common.add_model_options(parser, threads=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    config = options.read_config(args)
-    images.require_opencv()
+    config = common.read_config(args)
+    common.require_opencv()
     for threads in args.threads:
-        options.check_backend(args.backend, config, threads)
-    picture = photograph(PHOTOGRAPHS[0])
+        common.check_backend(args.backend, config, threads)
+    picture = models.photograph(models.PHOTOGRAPHS[0])
     rows = []
     if not args.json:
-        cpu = machine.cpu()
+        cpu = info.cpu()
         print(f"{cpu['name']}, {cpu['threads']} threads; {'grey' if args.grey else 'colour'} uint8")
-        print(
-            f"{'size':>11}{'threads':>9}{'backend':>11}{'first':>10}{'frames':>8}"
-            f"{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}{'frames/s':>10}",
-            flush=True,
-        )
+        print("".join(f"{name:>{width}}" for name, (width, *_) in COLUMNS.items()), flush=True)
     for shape in args.size:
         frames = _frames(picture, shape, grey=args.grey)
         for threads in args.threads:
             row = measure(frames, config, args.backend, threads, args.seconds)
             rows.append(row)
             if not args.json:
-                print(_line(row), flush=True)
+                shown = {**row, "size": f"{row['width']}x{row['height']}"}
+                cells = (f"{shown[key]:>{width}{form}}" for width, key, form in COLUMNS.values())
+                print("".join(cells), flush=True)
     if args.json:
-        print(json.dumps({"machine": machine.facts(), "config": config.to_dict(), "rows": rows}))
+        print(json.dumps({"machine": info.facts(), "config": config.to_dict(), "rows": rows}))
         return 0
     print("times in milliseconds; first: building the model and one call\n")
     _print_stages(rows)
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 def _frames(picture: np.ndarray, shape: tuple[int, int], *, grey: bool) -> list[np.ndarray]:
     """The picture at this size in its four mirrorings.
 
-    Several, because one frame over and over would lie in the cache, where a camera's never does.
+    Several, because one frame over and over would stay in the CPU's cache, unlike a camera's.
     """
     import cv2
 
@@ -104,11 +106,8 @@ def _frames(picture: np.ndarray, shape: tuple[int, int], *, grey: bool) -> list[
     frame = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     if grey:
         frame = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    return [
-        np.ascontiguousarray(mirrored[:, ::across])
-        for mirrored in (frame, frame[::-1])
-        for across in (1, -1)
-    ]
+    steps = (1, -1)
+    return [np.ascontiguousarray(frame[::down, ::across]) for down in steps for across in steps]
 
 
 def measure(
@@ -118,19 +117,11 @@ def measure(
     shape = frames[0].shape[:2]
     start = time.perf_counter()
     model = Saliency(shape, config, backend=backend, channel_order="bgr", threads=threads)
-    out = np.empty(model.map_shape, np.float32)
-    model(frames[0], out)
+    model(frames[0])
     first = time.perf_counter() - start
     with model:
-        times: list[float] = []
-        spent = 0.0
-        while len(times) < LEAST_FRAMES or spent < seconds:
-            frame = frames[len(times) % len(frames)]
-            start = time.perf_counter()
-            model(frame, out)
-            times.append(time.perf_counter() - start)
-            spent += times[-1]
-        low, middle, high = np.percentile(times, PERCENTILES) * 1e3
+        times = models.latencies(model, frames, seconds)
+        percentiles = np.percentile(times, list(PERCENTILES.values())) * 1e3
         return {
             "width": shape[1],
             "height": shape[0],
@@ -139,11 +130,8 @@ def measure(
             "bytes": model.nbytes,
             "first_ms": round(first * 1e3, 3),
             "frames": len(times),
-            "p50_ms": round(low, 4),
-            "p95_ms": round(middle, 4),
-            "p99_ms": round(high, 4),
-            "max_ms": round(max(times) * 1e3, 4),
-            "frames_per_second": round(len(times) / spent, 2),
+            **dict(zip(PERCENTILES, percentiles.round(4), strict=True)),
+            "frames_per_second": round(len(times) / sum(times), 2),
             "stages_ms": _stages(model, frames, seconds),
         }
 
@@ -154,19 +142,8 @@ def _stages(model: Saliency, frames: list[np.ndarray], seconds: float) -> dict[s
     end = time.perf_counter() + seconds
     while not samples or (len(samples) < STAGE_FRAMES and time.perf_counter() < end):
         samples.append(model.timings(frames[len(samples) % len(frames)]))
-    return {
-        name: round(float(np.median([sample[name] for sample in samples])), 4)
-        for name in samples[0]
-    }
-
-
-def _line(row: dict[str, Any]) -> str:
-    return (
-        f"{row['width']}x{row['height']}".rjust(11)
-        + f"{row['threads']:>9}{row['backend']:>11}{row['first_ms']:>10.1f}{row['frames']:>8}"
-        + "".join(f"{row[name]:>9.3f}" for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms"))
-        + f"{row['frames_per_second']:>10.1f}"
-    )
+    medians = {name: np.median([sample[name] for sample in samples]) for name in samples[0]}
+    return {name: round(float(median), 4) for name, median in medians.items()}
 
 
 def _print_stages(rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""`ittisal demo`: a photograph, what the model makes of it, and what that took."""
+"""`ittisal demo`: a photograph and its maps in one picture, and the time that they took."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from .. import imagefiles
+from .._version import __version__
 from ..config import Config
-from ..model import Saliency
-from . import images, models, options, pictures
-from .errors import ImageError, UsageError
-from .samples import PHOTOGRAPHS, photograph
+from ..imagefiles import ImageError
+from . import common, models, pictures
+from .common import UsageError
 
 FILE = "ittisal-demo.png"
 TILE_WIDTH = 480  # three make a picture that a laptop shows whole
 STEADY_SECONDS = 0.5
 
 DESCRIPTION = """\
-Writes one picture: a photograph, what its map is made of (intensity, colour and orientation, or
+Writes one picture: a photograph, the maps of its channels (intensity, colour and orientation, or
 with other presets whitened energies, figure and corners), the saliency map, and the map laid over
-the photograph, with a ring where attention would go first. Prints where the picture is and what
-the map took. Nothing is downloaded.
+the photograph, with a ring at its maximum. Prints the picture's path and the time that the map
+took. Nothing is downloaded.
 """
 
 EPILOG = f"""\
 photographs, from scikit-image:
-  {", ".join(PHOTOGRAPHS)}
+  {", ".join(models.PHOTOGRAPHS)}
 
 examples:
   ittisal demo
@@ -41,18 +41,13 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "demo",
-        help="a photograph and its maps in one picture",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+    parser = commands.add_parser("demo", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     parser.add_argument(
         "--image",
         metavar="NAME",
-        default=PHOTOGRAPHS[0],
-        help=f"a bundled photograph, or an image file (default: {PHOTOGRAPHS[0]})",
+        default=models.PHOTOGRAPHS[0],
+        help=f"a bundled photograph, or an image file (default: {models.PHOTOGRAPHS[0]})",
     )
     parser.add_argument(
         "-o",
@@ -61,42 +56,38 @@ def add_parser(commands: Any) -> None:
         default=FILE,
         help=f"where the picture goes: a .png file or a directory (default: {FILE})",
     )
-    options.add_model_options(parser)
+    common.add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the picture, and say what it took."""
-    config = options.read_config(args)
-    images.require_opencv()
-    options.check_backend(args.backend, config, args.threads)
+    """Make the picture, and print the times."""
+    config = common.read_config(args)
+    common.require_opencv()
+    common.check_backend(args.backend, config, args.threads)
     path = _target(args.output)
     frame = _frame(args.image)
     height, width = frame.shape[:2]
 
     start = time.perf_counter()
+    by_size = models.Models(config, args.backend, args.threads)
     try:
-        model = Saliency(
-            (height, width),
-            config,
-            backend=args.backend,
-            channel_order="bgr",
-            threads=args.threads,
-        )
-        raw = model(frame)
+        model = by_size.get((height, width))
+        model(frame)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{args.image}: {error}") from error
     first = time.perf_counter() - start
-    steady = _steady(model, frame)
-    peak = models.peak_of(raw, frame.shape[:2], config)
+    steady = float(np.median(models.latencies(model, [frame], STEADY_SECONDS)))
     model.reset()
-    maps = models.conspicuities(model, frame)
+    maps = models.with_parts(model, frame)
+    peak = models.peak_of(maps["saliency"], (height, width), config)
 
     threads = f"{model.threads} thread" + ("s" if model.threads > 1 else "")
-    name = _model_name(args)
+    name = Path(args.config).name if args.config else args.preset
+    name += " with " * bool(args.set) + ", ".join(args.set)
     footer = (
         f"ittisal {__version__}, {name}, {width}x{height}: {steady * 1e3:.3g} ms on {model.backend}"
     )
-    images.write(path, images.encode(_picture(frame, maps, peak, config, footer), "png"))
+    common.write(path, imagefiles.encode(_picture(frame, maps, peak, config, footer), "png"))
     where = f"x {peak['x']}, y {peak['y']}" if peak else "none: nothing stands out"
     print(f"picture     {path.absolute()}")
     print(f"photograph  {args.image}, {width}x{height} pixels")
@@ -104,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"first call  {first * 1e3:.1f} ms, with building the model")
     print(f"then        {steady * 1e3:.2f} ms a frame (median), {1 / steady:.1f} frames per second")
     print(f"peak        {where}")
-    model.close()
+    by_size.close()
     return 0
 
 
@@ -114,34 +105,18 @@ def _target(output: str) -> Path:
         path = path / FILE
     if path.suffix.lower() != ".png":
         raise UsageError(f"-o {output}: the picture is a PNG; end in .png, or give a directory")
-    images.probe_directory(path.parent)
+    common.probe_directory(path.parent)
     return path
 
 
 def _frame(name: str) -> np.ndarray:
     """A bundled photograph by name, else an image file."""
-    if name in PHOTOGRAPHS or not os.path.isfile(name):
-        return photograph(name)
+    if name in models.PHOTOGRAPHS or not os.path.isfile(name):
+        return models.photograph(name)
     try:
-        return images.read(Path(name))
+        return imagefiles.read(Path(name))
     except (ImageError, TypeError, ValueError) as error:
         raise UsageError(f"{name}: {error}") from error
-
-
-def _steady(model: Saliency, frame: np.ndarray) -> float:
-    """Median seconds of a call, over half a second of them and at least three."""
-    out = np.empty(model.map_shape, np.float32)
-    times: list[float] = []
-    while len(times) < 3 or (sum(times) < STEADY_SECONDS and len(times) < 1000):
-        start = time.perf_counter()
-        model(frame, out)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def _model_name(args: argparse.Namespace) -> str:
-    name = Path(args.config).name if args.config else args.preset
-    return name + (" with " + ", ".join(args.set) if args.set else "")
 
 
 def _picture(

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import os
 import sys
 import time
 import traceback
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..config import Config
+from .. import imagefiles
+from ..imagefiles import FORMATS, SUFFIXES, WRITTEN_SUFFIXES
 from ..pipeline import BackendError
-from . import images, inputs, models, options, pictures
-from .errors import UsageError, debugging, reason
-from .progress import Progress
+from . import common, models, pictures
+from .common import STDIO, UsageError
 
 DESCRIPTION = """\
-Saliency maps of images. photo.jpg becomes photo.saliency.png, beside it or in the directory
-given by -o: 8-bit grey, the photograph's size, white where it stands out most. The paths of what
-was written are printed on standard output, everything else on standard error.
+Saliency maps of images. The map of photo.jpg is photo.saliency.png, beside it or in the directory
+given by -o: 8-bit grey, as large as the photograph, white at the maximum. The paths of written
+files are printed on standard output, everything else on standard error.
 """
+
+STEPS = ("read", "setup", "model", "write")
 
 EPILOG = """\
 inputs:
   Images that OpenCV reads (8 or 16 bits, grey, colour, alpha over white, float TIFF in 0..1)
-  and .npy arrays (RGB or grey). EXIF orientations are applied, so maps lie over what viewers
-  show. Of animations and multi-page files the first picture is taken. A directory stands for
-  the image files in it; .npy files have to be named. Maps of earlier runs beside their
-  photographs are left out. `-` is one encoded image on standard input.
+  and .npy arrays (RGB or grey). Orientations (EXIF, TIFF, AVIF) are applied, so maps lie over
+  what viewers show. Of animations and multi-page files the first picture is read. HEIC has to be
+  converted first. A directory means the image files in it; .npy files have to be named. Maps of
+  earlier runs beside their photographs are skipped. `-` is one encoded image on standard input.
 
 examples:
   ittisal map photo.jpg                       photo.saliency.png
@@ -53,9 +57,7 @@ exit status:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "map", help="saliency maps of image files", description=DESCRIPTION, epilog=EPILOG
-    )
+    parser = commands.add_parser("map", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("images", metavar="IMAGE", nargs="+", help="a file, directory, pattern, or - for stdin")
@@ -69,7 +71,7 @@ def add_parser(commands: Any) -> None:
     add("-r", "--recursive", action="store_true", help="search folders within directories too")
     add(
         "--format",
-        choices=tuple(images.FORMATS),
+        choices=tuple(FORMATS),
         help="png: 8 bits (default); png16: 16 bits; tiff, npy: float32 in 0..1",
     )
     add("--size", choices=("image", "map"), help="the image's (default), or a sixteenth of it")
@@ -78,104 +80,85 @@ def add_parser(commands: Any) -> None:
     add(
         "--channels",
         action="store_true",
-        help="also what the map is made of: .intensity, .colour, .orientation, or with other "
-        "presets .whitened, .figure, .corners, each to its own scale",
+        help="also the maps that it is made of: .intensity, .colour, .orientation, or with other "
+        "presets .whitened, .figure, .corners, each scaled to its maximum",
     )
-    add("--no-clobber", action="store_true", help="leave files that exist as they are")
+    add("--no-clobber", action="store_true", help="do not overwrite existing files")
     add("--json", action="store_true", help="one JSON object per image on standard output")
     add("-q", "--quiet", action="store_true", help="no paths, notes or progress; only errors")
-    options.add_model_options(parser)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to make of each image."""
-
-    format: str
-    small: bool  # at the map's size rather than the image's
-    raw: bool
-    overlay: bool
-    channels: tuple[str, ...]
-
-    @property
-    def extensions(self) -> dict[str, str]:
-        """File suffix of each kind of result."""
-        plain = images.FORMATS[self.format][0]
-        kinds = {"saliency": plain}
-        if self.overlay:
-            kinds["overlay"] = ".png"
-        return kinds | dict.fromkeys(self.channels, plain)
+    common.add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Map every image; 1 if some failed."""
-    config = options.read_config(args)
-    images.require_opencv()
-    options.check_backend(args.backend, config, args.threads)
-    if args.images.count(inputs.STDIN) > 1:
-        raise UsageError("- stands for one image on standard input; give it once")
-    sole = _sole_output(args)
-    directory = Path(args.output) if args.output and not sole else None
-    request = _request(args, sole, config)
-    found = inputs.expand(args.images, recursive=args.recursive, output=directory)
-    if inputs.STDIN in args.images and sys.stdin.isatty():
-        raise UsageError("- reads an image from standard input, which is a terminal; pipe one in")
-    planned = _plan(args, found.sources, request, sole, directory)
+    config = common.read_config(args)
+    common.require_opencv()
+    common.check_backend(args.backend, config, args.threads)
+    file = _output_file(args)
+    directory = Path(args.output) if args.output and not file else None
+    args.format = _format(args, file)
+    plain = FORMATS[args.format][0]
+    extensions = {"saliency": plain, **({"overlay": ".png"} if args.overlay else {})}
+    extensions |= dict.fromkeys(models.parts_of(config) if args.channels else (), plain)
+    sources = find(args.images, recursive=args.recursive, output=directory)
+    if STDIO in args.images:
+        if args.images.count(STDIO) > 1:
+            raise UsageError("- is one image on standard input; give it once")
+        common.check_stdin("an image")
+    leftovers = _leftovers(sources)
+    sources = [source for source in sources if source not in leftovers]
+    planned = _plan(args, sources, extensions, file, directory)
 
-    work = _Work(request, models.Models(config, args.backend, args.threads), args.no_clobber)
-    failed = len(found.problems)
-    with Progress(len(found.sources), wanted=not args.quiet) as progress:
-        report = _Report(progress, json=args.json, quiet=args.quiet)
-        for problem in found.problems:
-            report.entry({"input": problem.label, "error": problem.reason})
-        if found.leftovers:
-            report.note(f"maps of earlier runs left out: {len(found.leftovers)}")
-        for source, paths in zip(found.sources, planned, strict=True):
+    failed = 0
+    by_size = models.Models(config, args.backend, args.threads)
+    with common.Progress(len(sources), wanted=not args.quiet) as progress:
+        if leftovers and not args.quiet:
+            progress.say(f"ittisal map: maps of earlier runs left out: {len(leftovers)}")
+        for source, paths in zip(sources, planned, strict=True):
+            entry: dict[str, Any] = {"input": source.label}
             try:
-                entry = work.do(source, paths)
+                entry |= _map(source, paths, args, by_size)
             except (BackendError, BrokenPipeError):
                 raise  # no other image would fare better
             except Exception as error:
-                if debugging():
+                if common.debugging():
                     traceback.print_exception(error)
-                entry = {"input": source.label, "error": reason(error)}
+                entry["error"] = common.reason(error)
                 failed += 1
-            report.entry(entry)
+            _report(entry, progress, args)
             progress.step()
-    work.models.close()
-    total = len(found.sources) + len(found.problems)
-    if failed and total > 1:
-        print(f"ittisal map: {failed} of {total} inputs failed", file=sys.stderr)
+    by_size.close()
+    if failed and len(sources) > 1:
+        print(f"ittisal map: {failed} of {len(sources)} inputs failed", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _sole_output(args: argparse.Namespace) -> str | None:
+def _output_file(args: argparse.Namespace) -> str | None:
     """The one file (or `-`) that -o names, or None where it names a directory or nothing."""
     output = args.output
     if output is None:
-        return "-" if args.images == [inputs.STDIN] else None
+        return STDIO if args.images == [STDIO] else None
     if output == "":
         raise UsageError("-o is empty; give a directory, a file, or - for standard output")
-    if output == "-":
+    if output == STDIO:
         return output
     suffix = Path(output).suffix.lower()
-    known = images.WRITTEN_SUFFIXES
     if os.path.isdir(output) or output.endswith((os.sep, "/")):
         return None
-    if suffix in images.SUFFIXES - known:
+    if suffix in SUFFIXES - WRITTEN_SUFFIXES:
         raise UsageError(
-            f"-o {output}: maps are not written as {suffix}; end in {', '.join(sorted(known))}, "
-            "or give a directory"
+            f"-o {output}: maps are not written as {suffix}; end in "
+            f"{', '.join(sorted(WRITTEN_SUFFIXES))}, or give a directory"
         )
-    if suffix in known:
+    if suffix in WRITTEN_SUFFIXES:
         return output
     if os.path.exists(output):
         raise UsageError(f"-o {output}: is a file, not a directory")
     return None
 
 
-def _request(args: argparse.Namespace, sole: str | None, config: Config) -> Request:
-    """The options in one piece, contradictions refused."""
+def _format(args: argparse.Namespace, file: str | None) -> str:
+    """The format of maps by --format, --raw and the name of the one file, which must agree."""
     name = args.format
     if args.raw:
         if name not in (None, "npy"):
@@ -183,170 +166,247 @@ def _request(args: argparse.Namespace, sole: str | None, config: Config) -> Requ
         if args.size == "image":
             raise UsageError("--raw has the map's own size; leave --size image out")
         name = "npy"
-    if sole and sole != "-":
-        suffix = Path(sole).suffix.lower()
-        fitting = [key for key, suffixes in images.FORMATS.items() if suffix in suffixes]
+    if file and file != STDIO:
+        suffix = Path(file).suffix.lower()
+        fitting = [key for key, suffixes in FORMATS.items() if suffix in suffixes]
         if name not in (None, *fitting):
-            raise UsageError(f"-o {sole} does not end in {images.FORMATS[name][0]}, as {name} does")
+            raise UsageError(f"-o {file} does not end in {FORMATS[name][0]}, as {name} does")
         name = name or fitting[0]
-    small = args.raw or args.size == "map"
-    channels = models.parts_of(config) if args.channels else ()
-    return Request(name or "png", small, args.raw, args.overlay, channels)
+    return name or "png"
 
 
 def _plan(
     args: argparse.Namespace,
-    sources: list[inputs.Source],
-    request: Request,
-    sole: str | None,
+    sources: list[Source],
+    extensions: dict[str, str],
+    file: str | None,
     directory: Path | None,
 ) -> list[dict[str, Path]]:
     """Where everything goes, after checking that it can go there."""
-    if sole is None:
-        if directory is None and any(source.path is None for source in sources):
+    if file is None:
+        if directory is None and STDIO in args.images:
             raise UsageError("where should the map of standard input go? Give a directory with -o")
-        planned = inputs.targets(sources, request.extensions, directory)
-        if directory:
-            images.probe_directory(directory, create=True)
-        else:
-            for parent in {path.parent for paths in planned for path in paths.values()}:
-                images.probe_directory(parent)
+        planned = targets(sources, extensions, directory)
+        folders = {path.parent for paths in planned for path in paths.values()}
+        for folder in {directory} if directory else folders:
+            common.probe_directory(folder, create=directory is not None)
         return planned
     if len(sources) > 1:
-        raise UsageError(f"-o {sole} takes one image, not {len(sources)}; give a directory")
-    if len(request.extensions) > 1:
+        raise UsageError(f"-o {file} takes one image, not {len(sources)}; give a directory")
+    if len(extensions) > 1:
         raise UsageError(
-            f"-o {sole} takes one map; for --overlay and --channels give a directory with -o"
+            f"-o {file} takes one map; for --overlay and --channels give a directory with -o"
         )
-    if sole == "-":
-        if args.json:
-            raise UsageError("standard output takes the map or --json, not both; give another -o")
-        if sys.stdout.isatty():
-            raise UsageError(
-                "the map would go to standard output, which is a terminal; redirect it, or give "
-                "a file with -o"
-            )
-        return [{"saliency": Path("-")} for _ in sources]
-    planned = [{"saliency": Path(sole)} for _ in sources]
-    inputs.check_names(sources, planned)
-    images.probe_directory(Path(sole).parent)
+    planned = [{"saliency": Path(file)} for _ in sources]
+    if file == STDIO:
+        common.check_stdout(["-o -"] + ["--json"] * args.json, binary="the map")
+    else:
+        check_names(sources, planned)
+        common.probe_directory(Path(file).parent)
     return planned
 
 
-class _Work:
-    """Reads, maps and writes one image at a time."""
-
-    def __init__(self, request: Request, kept: models.Models, no_clobber: bool) -> None:
-        self.request, self.models, self.no_clobber = request, kept, no_clobber
-
-    def do(self, source: inputs.Source, paths: dict[str, Path]) -> dict[str, Any]:
-        """Make what is asked of one image; what `--json` says of it."""
-        skipped = []
-        if self.no_clobber:
-            skipped = [str(path) for path in paths.values() if path.exists()]
-            paths = {kind: path for kind, path in paths.items() if not path.exists()}
-            if not paths:
-                return {"input": source.label, "outputs": {}, "skipped": skipped}
-        clock = _Clock()
-        if source.path is None:
-            frame = images.decode(sys.stdin.buffer.read())
-        else:
-            frame = images.read(source.path)
-        clock.lap("read")
-        model = self.models.get(frame.shape[:2])
-        clock.lap("setup")
-        if self.request.channels:
-            maps = models.conspicuities(model, frame)
-        else:
-            maps = {"saliency": model(frame)}
-        clock.lap("model")
-        results = self._encode(frame, maps, set(paths))
-        written = {}
-        for kind, data in results.items():
-            written[kind] = str(paths[kind])
-            if written[kind] == "-":
-                images.write_stdout(data)
-            else:
-                paths[kind].parent.mkdir(parents=True, exist_ok=True)
-                images.write(paths[kind], data)
-        clock.lap("write")
-        entry = {
-            "input": source.label,
-            "outputs": written,
-            "width": frame.shape[1],
-            "height": frame.shape[0],
-            "backend": model.backend,
-            "milliseconds": clock.laps,
-            "peak": models.peak_of(maps["saliency"], frame.shape[:2], self.models.config),
-            "maximum": float(maps["saliency"].max()),
-        }
-        if self.request.channels:
-            entry["channel_maxima"] = {
-                name: float(raw.max()) for name, raw in maps.items() if name != "saliency"
-            }
-        if skipped:
-            entry["skipped"] = skipped
+def _map(
+    source: Source, paths: dict[str, Path], args: argparse.Namespace, by_size: models.Models
+) -> dict[str, Any]:
+    """Read, map and write one image; its JSON object."""
+    if source.problem:
+        raise imagefiles.ImageError(source.problem)
+    skipped = [str(path) for path in paths.values() if args.no_clobber and path.exists()]
+    paths = {kind: path for kind, path in paths.items() if str(path) not in skipped}
+    entry: dict[str, Any] = {"outputs": {}, **({"skipped": skipped} if skipped else {})}
+    if not paths:
         return entry
-
-    def _encode(
-        self, frame: np.ndarray, maps: dict[str, np.ndarray], kinds: set[str]
-    ) -> dict[str, bytes]:
-        """The files' bytes, all before the first is written."""
-        request, config = self.request, self.models.config
-        out = {}
-        for kind, raw in maps.items():
-            if kind in kinds:
-                out[kind] = images.encode(self._scaled(raw, frame.shape[:2]), request.format)
-        if "overlay" in kinds:
-            full = models.full_size(maps["saliency"], frame.shape[:2], config)
-            out["overlay"] = images.encode(pictures.overlay(frame, full), "png")
-        return out
-
-    def _scaled(self, raw: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        if self.request.raw:
-            return raw
-        if self.request.small:
-            return models.unit(raw)
-        return models.full_size(raw, shape, self.models.config)
-
-
-class _Report:
-    """Tells what became of each image: JSON or paths on stdout, errors and notes on stderr."""
-
-    def __init__(self, progress: Progress, *, json: bool, quiet: bool) -> None:
-        self.progress, self.json, self.quiet = progress, json, quiet
-
-    def entry(self, entry: dict[str, Any]) -> None:
-        """One image is done, skipped or failed."""
-        if self.json:
-            self.progress.say(json.dumps(entry), sys.stdout)
-        if "error" in entry:
-            self.progress.say(f"ittisal map: {entry['input']}: {entry['error']}")
-            return
-        for path in entry.get("skipped", ()):
-            self.note(f"{path}: exists, left as it is")
-        if entry.get("maximum") == 0:
-            self.note(f"{entry['input']}: nothing stands out; its map is all zero")
-        if not (self.json or self.quiet):
-            for path in entry["outputs"].values():
-                if path != "-":
-                    self.progress.say(path, sys.stdout)
-
-    def note(self, text: str) -> None:
-        """Something worth knowing that is no error."""
-        if not self.quiet:
-            self.progress.say(f"ittisal map: {text}")
+    times = [time.perf_counter()]
+    if source.path is None:
+        frame = imagefiles.decode(sys.stdin.buffer.read())
+    else:
+        frame = imagefiles.read(source.path)
+    shape = frame.shape[:2]
+    times.append(time.perf_counter())
+    model = by_size.get(shape)
+    times.append(time.perf_counter())
+    maps = models.with_parts(model, frame) if args.channels else {"saliency": model(frame)}
+    times.append(time.perf_counter())
+    data = {}  # all encoded before the first is written
+    for kind in paths:
+        if kind == "overlay":
+            full = models.full_size(maps["saliency"], shape, by_size.config)
+            data[kind] = imagefiles.encode(pictures.overlay(frame, full), "png")
+        elif kind in maps:  # a grey frame has no colour
+            raw = maps[kind]
+            if not args.raw:
+                small = args.size == "map"
+                raw = models.unit(raw) if small else models.full_size(raw, shape, by_size.config)
+            data[kind] = imagefiles.encode(raw, args.format)
+    for kind, encoded in data.items():
+        common.write(paths[kind], encoded)
+        entry["outputs"][kind] = str(paths[kind])
+    times.append(time.perf_counter())
+    saliency = maps.pop("saliency")
+    entry |= {
+        "width": shape[1],
+        "height": shape[0],
+        "backend": model.backend,
+        "milliseconds": dict(zip(STEPS, (np.diff(times) * 1e3).round(3), strict=True)),
+        "peak": models.peak_of(saliency, shape, by_size.config),
+        "maximum": float(saliency.max()),
+    }
+    if args.channels:
+        entry["channel_maxima"] = {name: float(raw.max()) for name, raw in maps.items()}
+    return entry
 
 
-class _Clock:
-    """Milliseconds between laps."""
+def _report(entry: dict[str, Any], progress: common.Progress, args: argparse.Namespace) -> None:
+    """Say what became of an image: JSON or paths on stdout, errors and notes on stderr."""
+    if args.json:
+        progress.say(json.dumps(entry), sys.stdout)
+    if "error" in entry:
+        progress.say(f"ittisal map: {entry['input']}: {entry['error']}")
+    if "error" in entry or args.quiet:
+        return
+    for path in entry.get("skipped", ()):
+        progress.say(f"ittisal map: {path}: exists, left as it is")
+    if entry.get("maximum") == 0:
+        progress.say(f"ittisal map: {entry['input']}: nothing stands out; its map is all zero")
+    for path in entry["outputs"].values():
+        if not args.json and path != STDIO:
+            progress.say(path, sys.stdout)
 
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
 
-    def lap(self, name: str) -> None:
-        """The time since the last lap goes to `name`."""
-        now = time.perf_counter()
-        self.laps[name] = round((now - self._last) * 1e3, 3)
-        self._last = now
+# --- inputs, and where their results go --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image to read, or an argument that leads to none."""
+
+    label: str  # its name in messages
+    path: Path | None  # None for standard input
+    folder: Path = Path()  # below the directory that was searched, and below that of the output
+    problem: str = ""  # why there is no image
+
+    @property
+    def stem(self) -> str:
+        """The name that results are called after."""
+        return self.path.stem if self.path else "stdin"
+
+    @property
+    def parent(self) -> Path:
+        """Where results go by default."""
+        return self.path.parent if self.path else Path()
+
+
+def find(arguments: Iterable[str], *, recursive: bool, output: Path | None) -> list[Source]:
+    """Files, directories and patterns to images, each once, in the order given.
+
+    Patterns are expanded here too: Windows shells leave them alone, and quoted ones arrive
+    whole. A search in a directory leaves out hidden files and the output directory.
+    """
+    found: dict[str, Source] = {}
+    for argument in arguments:
+        for source in _expand(argument, recursive, output):
+            found.setdefault(_key(source.path) if source.path else STDIO, source)
+    return list(found.values())
+
+
+def _leftovers(sources: list[Source]) -> set[Source]:
+    """Maps of earlier runs beside their photographs, as photo.saliency.png beside photo.jpg."""
+    kinds = ("saliency", "overlay", *models.PARTS)
+    images = [source for source in sources if source.path and not source.problem]
+    stems = {(source.parent, source.stem) for source in images}
+    found = set()
+    for source in images:
+        stem, _, kind = source.stem.rpartition(".")
+        written = source.path and source.path.suffix in WRITTEN_SUFFIXES
+        if written and kind in kinds and (source.parent, stem) in stems:
+            found.add(source)
+    return found
+
+
+def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Source]:
+    if argument == STDIO:
+        yield Source(STDIO, None)
+    elif os.path.isdir(argument):
+        yield from _search(argument, recursive, output)
+    elif os.path.exists(argument):
+        yield Source(argument, Path(argument))
+    elif any(sign in argument for sign in "*?["):
+        matches = sorted(glob.glob(argument, recursive=True))
+        for match in matches:
+            if os.path.isdir(match):
+                yield from _search(match, recursive, output)
+            else:
+                yield Source(match, Path(match))
+        if not matches:
+            yield Source(argument, Path(argument), problem="no file matches this pattern")
+    else:
+        yield Source(argument, Path(argument), problem="no such file")
+
+
+def _search(directory: str, recursive: bool, output: Path | None) -> Iterator[Source]:
+    # Naming the output directory itself is no mistake; finding it below is.
+    other = _key(output) if output and _key(output) != _key(Path(directory)) else None
+    found = False
+    errors: list[OSError] = []
+    for folder, folders, names in os.walk(directory, onerror=errors.append):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if recursive and not name.startswith(".") and _key(Path(folder, name)) != other
+        )
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
+                found = True
+                yield Source(str(path), path, Path(os.path.relpath(folder, directory)))
+    for error in errors:
+        problem = error.strerror or common.reason(error)
+        yield Source(str(error.filename), Path(error.filename), problem=problem)
+    if not (found or errors):
+        hint = "" if recursive else "; --recursive also searches the folders in it"
+        problem = f"no image file in this directory{hint}"
+        yield Source(directory, Path(directory), problem=problem)
+
+
+def targets(
+    sources: list[Source], extensions: dict[str, str], output: Path | None
+) -> list[dict[str, Path]]:
+    """Where each kind of result of each source goes: beside it, or below `output`."""
+    planned = [
+        {
+            kind: (output / source.folder if output else source.parent)
+            / f"{source.stem}.{kind}{extension}"
+            for kind, extension in extensions.items()
+            if not source.problem
+        }
+        for source in sources
+    ]
+    check_names(sources, planned)
+    return planned
+
+
+def check_names(sources: list[Source], planned: list[dict[str, Path]]) -> None:
+    """Refuse results that would overwrite each other or an input."""
+    inputs = {_key(source.path): source for source in sources if source.path and not source.problem}
+    owners: dict[str, Source] = {}
+    for source, paths in zip(sources, planned, strict=True):
+        for path in paths.values():
+            key = _key(path)
+            if key in inputs:
+                raise UsageError(
+                    f"{path} would overwrite the input {inputs[key].label}. Give another place "
+                    "with -o"
+                )
+            other = owners.setdefault(key, source)
+            if other is not source:
+                raise UsageError(
+                    f"{other.label} and {source.label} would both be written to {path}. Run them "
+                    "apart with a different -o, or rename one"
+                )
+
+
+def _key(path: Path) -> str:
+    """One key for every spelling of a path. A link is its own file: writing replaces it."""
+    path = Path(os.path.abspath(path))  # or `.` would have no name
+    return os.path.normcase(os.path.join(os.path.realpath(path.parent), path.name))

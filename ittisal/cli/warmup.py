@@ -11,16 +11,16 @@ import numpy as np
 
 from ..frames import CHANNEL_ORDERS
 from ..model import Saliency
-from . import machine, options
+from . import common, info
 
 SIZES = ((480, 640), (1080, 1920))  # one for a single thread, one for several
 DTYPES = ("uint8", "uint16", "float32")
 
 DESCRIPTION = """\
-Builds and runs the model once for each frame format, so that the kernels that it needs are in the
-store before the first real frame. Kernels that are there already are not compiled again: presets,
-channel orders, sizes and thread counts share most of them. Worth a line in an image's build or a
-service's start-up.
+Builds and runs the model once for each frame format, so that its kernels are compiled and cached
+before the first real frame. Cached kernels are not compiled again: presets, channel orders, sizes
+and thread counts share most of them. Useful in the build of a container image or at the start of
+a service.
 """
 
 EPILOG = """\
@@ -34,18 +34,9 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "warmup", help="compile the kernels", description=DESCRIPTION, epilog=EPILOG
-    )
+    parser = commands.add_parser("warmup", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--size",
-        metavar="WxH",
-        nargs="+",
-        type=options.size,
-        default=list(SIZES),
-        help="frame sizes (default: 640x480 1920x1080)",
-    )
+    common.add_sizes(parser, SIZES, "frame sizes")
     parser.add_argument(
         "--dtype",
         nargs="+",
@@ -53,41 +44,27 @@ def add_parser(commands: Any) -> None:
         default=["uint8"],
         help="types of pixels (default: uint8)",
     )
-    options.add_model_options(parser)
+    common.add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, run, and say how long it took."""
-    config = options.read_config(args)
-    options.check_backend(args.backend, config, args.threads)
+    config = common.read_config(args)
+    common.check_backend(args.backend, config, args.threads)
     start = time.perf_counter()
-    backend = ""
     for shape, dtype, order in itertools.product(args.size, args.dtype, (*CHANNEL_ORDERS, "grey")):
         began = time.perf_counter()
-        colour = order != "grey"
-        with Saliency(
-            shape,
-            config,
-            backend=args.backend,
-            channel_order=order if colour else CHANNEL_ORDERS[0],
-            threads=args.threads,
-        ) as model:
-            frame = _frame((*shape, 3) if colour else shape, dtype)
+        colour = {"channel_order": order} if order in CHANNEL_ORDERS else {}
+        frame = _frame((*shape, 3) if colour else shape, dtype)
+        with Saliency(shape, config, backend=args.backend, threads=args.threads, **colour) as model:
             model(frame)
             model.trace(frame)
-            backend, threads = model.backend, model.threads
-        print(
-            f"{shape[1]}x{shape[0]} {dtype} {order}, {backend}, "
-            f"threads {threads}: {time.perf_counter() - began:.2f} s",
-            flush=True,
-        )
+            ran = f"{model.backend}, threads {model.threads}"
+        seconds = time.perf_counter() - began
+        print(f"{shape[1]}x{shape[0]} {dtype} {order}, {ran}: {seconds:.2f} s", flush=True)
     print(f"in all {time.perf_counter() - start:.2f} s")
-    if backend == "reference":
-        print("the reference backend compiles nothing")
-    else:
-        for name, value in machine.caches().items():
-            if name.startswith(backend):
-                print(f"{name}: {value}")
+    cache = f"{ran.partition(',')[0]} cache directory"
+    print(f"{cache}: {info.caches().get(cache, 'none')}")
     return 0
 
 

@@ -1,0 +1,307 @@
+"""What subcommands share: errors, types of arguments, the model's options, outputs, progress.
+
+Whatever is wrong with what the user gave raises `UsageError`, before any work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from .. import backends
+from ..config import PRESETS, Config, preset
+from ..files import temporary, write_whole
+from ..frames import check_shape
+from ..imagefiles import ImageError
+from ..model import Saliency
+from ..pipeline import BackendError
+
+STDIO = "-"  # standard input or output, where a file could be named
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+class UsageError(Exception):
+    """The command cannot start as it was given: exit status 2."""
+
+
+def debugging() -> bool:
+    """Whether tracebacks are wanted."""
+    return os.environ.get("ITTISAL_DEBUG", "") not in ("", "0")
+
+
+def reason(error: BaseException) -> str:
+    """The error on one line, to be read after the name of what failed.
+
+    Examples
+    --------
+    >>> reason(FileNotFoundError(2, "No such file or directory", "a.png"))
+    'a.png: No such file or directory'
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return text or "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{os.fspath(error.filename)}: " if error.filename is not None else ""
+        return where + error.strerror
+    # These are raised with messages for users; anything else is a fault of the package.
+    if isinstance(error, (UsageError, ImageError, BackendError, OSError, ValueError, TypeError)):
+        return text
+    return (
+        f"unexpected {type(error).__name__}: {text}. This is a fault in ittisal: please report "
+        "it with the output of `ittisal info` and of this command under ITTISAL_DEBUG=1"
+    )
+
+
+# --- types of arguments ------------------------------------------------------------------------
+
+
+def number(
+    low: float, high: float = math.inf, *, whole: bool = False, above: bool = False
+) -> Callable[[str], Any]:
+    """A type for argparse: a number from `low` to `high`, or `above` the low limit.
+
+    Examples
+    --------
+    >>> number(1, 256, whole=True)("12"), number(0, 3600, above=True)("0.5")
+    (12, 0.5)
+    """
+    if above:
+        limits = f"above {low}" + f" and at most {high}" * (high < math.inf)
+    else:
+        limits = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text) if not whole else int(text) if text.isdecimal() else math.nan
+        except ValueError:
+            value = math.nan
+        if not (low < value <= high if above else low <= value <= high):  # NaN too
+            raise argparse.ArgumentTypeError(
+                f"{text!r} must be a {'whole ' * whole}number {limits}"
+            )
+        return value
+
+    return parse
+
+
+def size(text: str) -> tuple[int, int]:
+    """(height, width) from "WIDTHxHEIGHT", for argparse.
+
+    Examples
+    --------
+    >>> size("640x480")
+    (480, 640)
+    """
+    match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, as in 640x480")
+    try:
+        return check_shape((int(match[2]), int(match[1])))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_sizes(
+    parser: argparse.ArgumentParser, default: Sequence[tuple[int, int]], what: str
+) -> None:
+    """`--size` for one or more frame sizes, (height, width)."""
+    shown = " ".join(f"{width}x{height}" for height, width in default)
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        nargs="+",
+        type=size,
+        default=list(default),
+        help=f"{what} (default: {shown})" if shown else what,
+    )
+
+
+# --- the model ---------------------------------------------------------------------------------
+
+
+def add_model_options(
+    parser: argparse.ArgumentParser, *, threads: bool = True, preset: str = "itti1998"
+) -> None:
+    """`--preset` with its default, `--config`, `--set`, `--backend`, `--threads` if wanted."""
+    group = parser.add_argument_group("model")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument(
+        "--preset",
+        metavar="NAME",
+        default=preset,
+        help=f"named set of parameters: {', '.join(PRESETS)} (default: {preset})",
+    )
+    which.add_argument("--config", metavar="FILE", help="a .json or .toml file of config fields")
+    group.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change one field, as in hue_threshold=0.05 or weights.colour=2; repeatable",
+    )
+    group.add_argument(
+        "--backend",
+        metavar="NAME",
+        default="auto",
+        help=f"auto, {', '.join(backends.MODULES)} (default: auto, the fastest that can run here)",
+    )
+    if threads:
+        group.add_argument(
+            "--threads",
+            metavar="N",
+            type=number(1, 256, whole=True),
+            help="CPU threads that share one frame (default: by its size)",
+        )
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The config by `--preset`, `--config` and `--set`."""
+    try:
+        config = Config.from_file(args.config) if args.config else preset(args.preset)
+        plain = config.to_dict()
+        for setting in args.set:
+            _assign(plain, setting)
+        return Config.from_dict(plain)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(reason(error)) from error
+
+
+def _assign(plain: dict[str, Any], setting: str) -> None:
+    """Put `field=value` or `weights.channel=value` into a config's plain values."""
+    name, equals, text = setting.partition("=")
+    if not equals:
+        raise ValueError(f"--set {setting}: write FIELD=VALUE, as in hue_threshold=0.05")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text  # a bare word, as in phase=even
+    name, _, key = name.partition(".")
+    if key:
+        if name != "weights":
+            raise ValueError(f"--set {setting}: only weights has parts, as in weights.colour=2")
+        plain["weights"] = {**plain["weights"], key: value}
+    else:
+        plain[name] = value
+
+
+def check_backend(name: str, config: Config, threads: int | None = None) -> None:
+    """Refuse a backend (BackendError) or thread count that cannot run."""
+    backends.choose(name, config)
+    try:  # the reference allocates nothing, so this checks the arguments alone
+        Saliency((32, 32), config, backend="reference", threads=threads)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def require_opencv() -> None:
+    """Refuse to work without OpenCV."""
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"images need OpenCV, which cannot be imported ({error}); "
+            "pip install opencv-contrib-python"
+        ) from error
+
+
+# --- inputs and outputs ------------------------------------------------------------------------
+
+
+def check_stdin(what: str) -> None:
+    """Refuse to read from a terminal."""
+    if sys.stdin.isatty():
+        raise UsageError(f"- reads {what} from standard input, which is a terminal; pipe it in")
+
+
+def check_stdout(options: Sequence[str], *, binary: str | None = None) -> None:
+    """Refuse two results on standard output, and what is no text (`binary`) on a terminal."""
+    if len(options) > 1:
+        raise UsageError(
+            f"standard output takes one of {' and '.join(options)}; give the others a file"
+        )
+    if binary and sys.stdout.isatty():
+        raise UsageError(
+            f"{binary} would go to standard output, which is a terminal; redirect it, or give a "
+            "file with -o"
+        )
+
+
+def probe_directory(directory: Path, *, create: bool = False, option: str = "-o") -> None:
+    """Refuse a directory in which no file can be made, by making one.
+
+    Permission bits do not show read-only disks, nor what root may do.
+    """
+    probe = temporary(directory)
+    try:
+        if create:
+            directory.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {directory}: {error.strerror}. Give another place with {option}"
+        ) from error
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write standard output, or a file whole or not at all (ImageError), with its directories."""
+    if str(path) == STDIO:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    except OSError as error:
+        raise ImageError(f"cannot write {path}: {error.strerror}") from error
+
+
+class Progress:
+    """A bar on stderr if tqdm is there and stderr is a terminal; lines of text do not tear it.
+
+    `total` is None where it is unknown; `done` counts those of an earlier run.
+    """
+
+    def __init__(
+        self, total: int | None, *, wanted: bool, unit: str = "image", done: int = 0
+    ) -> None:
+        self._bar: Any = None
+        if wanted and (total is None or total > 1) and sys.stderr.isatty():
+            try:
+                from tqdm import tqdm
+            except ImportError:
+                return
+            self._bar = tqdm(
+                total=total, initial=done, unit=unit, file=sys.stderr, dynamic_ncols=True
+            )
+
+    def step(self) -> None:
+        """One more is done."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def say(self, text: str, stream: TextIO | None = None) -> None:
+        """A line on stderr, or on another stream, at once."""
+        stream = stream or sys.stderr
+        if self._bar is not None:
+            self._bar.clear()
+        print(text, file=stream, flush=True)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
