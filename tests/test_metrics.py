@@ -10,7 +10,7 @@ import pytest
 from tolerances import within
 
 from ittisal import metrics
-from ittisal.metrics.counting import counts
+from ittisal.metrics.roc import counts
 
 # 3x4 with ties and both signs, and three fixations, two of them on one pixel.
 SMALL = np.array([[0.0, 1.0, 1.0, 4.0], [2.0, -1.0, 1.0, 0.0], [2.0, 2.0, 0.0, 8.0]])
