@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from ittisal import cli, datasets, evaluation, files
-from ittisal.cli import progress, score_table
+from ittisal.cli import fixations, progress
+from ittisal.evaluation.result import CELL
 
 QUICK = ("--metric", "auc", "--metric", "nss", "--backend", "reference")
 
@@ -41,9 +42,9 @@ def here(tmp_path, monkeypatch):
 def run(capsys):
     """Arguments -> (exit status, standard output, standard error)."""
 
-    def run(*arguments):
+    def run(*arguments, command="evaluate"):
         try:
-            status = cli.main(["evaluate", *map(str, arguments)])
+            status = cli.main([command, *map(str, arguments)])
         except SystemExit as stop:  # argparse's
             status = stop.code
         out, err = capsys.readouterr()
@@ -88,7 +89,7 @@ def test_columns_are_aligned(tiny, run):
     rows = [line for line in out.splitlines()[3:] if re.search(r"\d|AUC", line)]
     assert len(rows) == 1 + 2 * (1 + 4 + 4)
     assert len({len(row) for row in rows}) == 1
-    boundary = len(rows[0]) - score_table.CELL - 1  # between the two cells
+    boundary = len(rows[0]) - CELL - 1  # between the two cells
     assert {row[boundary] for row in rows} == {" "}
     assert " " not in {row[boundary - 1] for row in rows}
 
@@ -106,7 +107,7 @@ def test_tables_of_any_width():
         skipped=(("4", "gone"),),
     )
     for width in (20, 60, 80, 200):
-        lines = score_table.table(result, width).splitlines()
+        lines = result.table(width).splitlines()
         assert lines[0] == "made up: 3 images, 1 skipped, 9 fixations"
         assert max(map(len, lines[2:])) <= max(width, 11 + 16)
         assert sum("b - a" in line for line in lines) == len(
@@ -125,7 +126,7 @@ def test_tables_have_no_minus_before_zero():
         scores=np.full((1, 1, 1), -1e-9),
         fixations=1,
     )
-    assert score_table.table(result, 80).splitlines()[-1].strip() == "[0.000 0.000]"
+    assert result.table(80).splitlines()[-1].strip() == "[0.000 0.000]"
 
 
 def test_json(tiny, run):
@@ -224,7 +225,7 @@ def test_files_are_written_where_nobody_reads_standard_output(tiny, here, run, m
     def broken(*_):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
-    monkeypatch.setattr(score_table, "table", broken)
+    monkeypatch.setattr(evaluation.Evaluation, "table", broken)
     monkeypatch.setattr(cli, "_discard_stdout", lambda: None)
     assert run(tiny, *QUICK, "--csv", "scores.csv", "--per-image", "images.csv")[0] == 141
     assert sorted(path.name for path in here.iterdir()) == ["images.csv", "scores.csv"]
@@ -275,6 +276,50 @@ def test_no_ceiling_where_observers_are_not_told_apart(tmp_path, run):
     assert status == 0 and "has one observer: no baseline `humans`" in err and "\nhumans" not in out
     status, _, err = run(tmp_path / "alone", *QUICK, "--model", "humans")
     assert status == 1 and "1 observer" in err
+
+
+@pytest.fixture
+def scaled(here):
+    """A data set of which some x were multiplied by 1.25: (folder, total, outside)."""
+
+    def make(outside, total):
+        data = datasets.generated(f"{outside} of {total}", images=2, fixations=1, subjects=1)
+        rows = [f"{data.images[0]},{150 * 1.25 if i < outside else 20},9" for i in range(total - 1)]
+        rows += [f"{data.images[1]},20,9"]
+        folder = data.root.parent
+        (folder / "fixations.npz").unlink()
+        (folder / "fixations.csv").write_text("\n".join(["image,x,y", *rows]))
+        return folder
+
+    return make
+
+
+def test_fixations_outside_are_counted(scaled, run):
+    status, out, err = run(scaled(1, 200), *QUICK)
+    assert status == 0 and out.startswith("1 of 200: 2 images, 199 fixations, 1 outside their im")
+    assert "ittisal evaluate: 1 of 200 fixations outside their image are left out\n" in err
+    assert run(scaled(1, 201), *QUICK, "-q")[2] == ""
+
+
+@pytest.mark.parametrize("command", ["evaluate", "readout"])
+def test_coordinates_of_another_resolution_are_suspected(scaled, run, command):
+    """Loudly, from 1 % on: also if quiet, and once."""
+    arguments = ["--folds", "2"] if command == "readout" else ["--model", "itti1998"]
+    status, out, err = run(scaled(5, 48), *QUICK, *arguments, "--json", "-q", command=command)
+    found = json.loads(out)
+    assert status == 0 and found["left_out"] == 5
+    (remark,) = found["remarks"]
+    assert "5 of 48 fixations (10.4 %) lie outside" in remark
+    assert "(187.5, 9) on an image of 160x120 pixels. They may be pixels of another" in remark
+    assert err == f"ittisal {command}: WARNING: {remark}\n"
+
+
+def test_progress_in_a_pipe(tiny, run, monkeypatch):
+    assert run(tiny, *QUICK)[2] == ""  # it takes less than ten seconds
+    monkeypatch.setattr(fixations, "EVERY", 0)
+    err = run(tiny, *QUICK)[2].splitlines()
+    assert err == [f"ittisal evaluate: scored {i + 1} of 4 images" for i in range(4)]
+    assert run(tiny, *QUICK, "-q")[2] == ""
 
 
 def test_remarks(tiny, here, run):

@@ -16,9 +16,9 @@ from tolerances import within
 import ittisal
 from ittisal import INVT, ITTI_1998, VIDEO, cli, datasets, evaluation, files, readout
 from ittisal.config import PRESETS
+from ittisal.evaluation.fitting import _counts
+from ittisal.evaluation.readout import log_evidence, positions
 from ittisal.readout import Observations, Readout
-from ittisal.readout.density import log_evidence, positions
-from ittisal.readout.fitting import _counts
 
 SHAPES = [(32, 32), (33, 47), (120, 160), (201, 96), (480, 640)]
 PLAIN = Readout(blur_percent=3, power=1.5, centre_width=0.6, centre_height=-0.2)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +11,12 @@ from typing import Any
 
 from .. import datasets, evaluation, readout
 from ..files import is_special
-from . import images, score_table
+from . import fixations, images
 from .errors import UsageError, reason
 from .options import count
-from .progress import Progress
 
 STDOUT = "-"
 DEFAULT_MODEL = "itti1998"
-WIDTH = 120  # of tables that go to no terminal
 
 CROSS_VALIDATED = "read-outs are cross-validated: each image under the one fitted without its fold"
 
@@ -151,15 +147,12 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
     outputs = _Outputs(args)
-    try:
-        dataset = datasets.load(Path(args.dataset))
-    except (OSError, ValueError) as error:
-        raise UsageError(reason(error)) from error
+    dataset = fixations.load(args)
     models = _without_ceiling(models, dataset, args)
     if args.readout:
         models = _with_readouts(models, dataset, args)
     total = min(len(dataset), args.limit or len(dataset))
-    with Progress(total, wanted=not args.quiet) as progress:
+    with fixations.Steps(args, "scored", total) as steps:
         try:
             result = evaluation.evaluate(
                 dataset,
@@ -169,20 +162,18 @@ def run(args: argparse.Namespace) -> int:
                 centre_bias=args.centre_bias,
                 limit=args.limit,
                 threads=args.threads,
-                progress=progress.step,
+                progress=steps.step,
             )
         except ValueError as error:
             raise images.ImageError(str(error)) from error
     if args.readout:
         result = replace(result, remarks=(*result.remarks, CROSS_VALIDATED))
-    for image, why in result.skipped:
-        print(f"ittisal evaluate: {image}: {why}", file=sys.stderr)
+    fixations.say(args, (f"{image}: {why}" for image, why in result.skipped))
     if result.skipped:
-        left = f"{len(result.skipped)} of {total} images skipped, for all models"
-        print(f"ittisal evaluate: {left}", file=sys.stderr)
-    if not args.quiet:
-        for remark in result.remarks:
-            print(f"ittisal evaluate: {remark}", file=sys.stderr)
+        skipped = f"{len(result.skipped)} of {total} images skipped, for all models"
+        fixations.say(args, [skipped])
+    if not args.quiet:  # those of the data set have been said
+        fixations.say(args, result.remarks[len(dataset.remarks) :])
     outputs.write(result, dataset, models)
     return 1 if result.skipped else 0
 
@@ -198,20 +189,20 @@ def _specs(args: argparse.Namespace) -> list[str]:
 def _without_ceiling(
     models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
 ) -> list[evaluation.Model]:
-    """The models without `humans` where nobody asked for it and it is not known who looked."""
+    """The models without `humans`, unless asked for, if it is not known who looked."""
     known = not (dataset.subject == datasets.UNKNOWN).any()
     if (known and len(dataset.subjects) > 1) or "humans" in (args.model or ()):
         return models
     if not args.quiet and any(model.name == "humans" for model in models):
         why = "has one observer" if known else "does not tell who made each fixation"
-        print(f"ittisal evaluate: {dataset.name} {why}: no baseline `humans`", file=sys.stderr)
+        fixations.say(args, [f"{dataset.name} {why}: no baseline `humans`"])
     return [model for model in models if model.name != "humans"]
 
 
 def _with_readouts(
     models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
 ) -> list[evaluation.Model]:
-    """The models, and after each of this package's own its cross-validated read-out."""
+    """The models, and after each of this package's its cross-validated read-out."""
     if all(model.config is None for model in models):
         raise UsageError("--readout is for presets and configs, and --model names none")
     found = []
@@ -219,15 +210,12 @@ def _with_readouts(
         found.append(model)
         if model.config is None:
             continue
-        with Progress(len(dataset), wanted=not args.quiet) as progress:
-            seen = readout.observe(
-                dataset, model.config, backend=args.backend, progress=progress.step
-            )
+        with fixations.Steps(args, f"{model.name}: mapped", len(dataset)) as steps:
+            seen = readout.observe(dataset, model.config, backend=args.backend, progress=steps.step)
         try:
             held_out = readout.cross_validated(seen)
         except ValueError as error:
-            for i, why in seen.skipped.items():
-                print(f"ittisal evaluate: {dataset.images[i]}: {why}", file=sys.stderr)
+            fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
             raise images.ImageError(f"--readout: {error}") from error
         found.append(held_out.model(f"{model.name} read-out"))
     return found
@@ -237,9 +225,8 @@ class _Outputs:
     """Where the result goes: all checked before any work, all written after it."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.json, self.quiet = args.json, args.quiet
-        self.csv, self.per_image, self.plot = args.csv, args.per_image, args.plot
-        on_stdout = ["--json"] * args.json
+        self.args = args
+        files, on_stdout = [], ["--json"] * args.json
         for option in ("csv", "per_image", "plot"):
             path, name = getattr(args, option), "--" + option.replace("_", "-")
             if path is None:
@@ -251,18 +238,17 @@ class _Outputs:
                 raise UsageError(f"{name} {path}: give a file")
             if not is_special(Path(path)):
                 images.probe_directory(Path(path).parent, option=name)
+            files.append(path)
         if len(on_stdout) > 1:
             raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
-        self.stdout_taken = bool(on_stdout)
-        files = [path for path in (self.csv, self.per_image, self.plot) if path not in (None, "-")]
-        files += [_pictures(Path(self.plot))] if self.plot else []
+        files += [_pictures(Path(args.plot))] if args.plot else []
         if len({os.path.realpath(path) for path in files}) < len(files):
             raise UsageError("two results would go to one file; give each its own")
-        if self.plot:
+        if args.plot:
             try:
-                evaluation.check_plot(Path(self.plot))
+                evaluation.check_plot(Path(args.plot))
             except ValueError as error:
-                raise UsageError(f"--plot {self.plot}: {error}") from error
+                raise UsageError(f"--plot {args.plot}: {error}") from error
 
     def write(
         self,
@@ -270,31 +256,27 @@ class _Outputs:
         dataset: datasets.DataSet,
         models: list[evaluation.Model],
     ) -> None:
-        """Write all that was asked for: whichever fails, the others are there."""
-        files = [(self.csv, result.to_csv), (self.per_image, result.per_image_csv)]
+        """Write all that was asked for; if one cannot be written, standard output still is."""
+        texts = {self.args.csv: result.to_csv, self.args.per_image: result.per_image_csv}
         try:
-            for path, text in files:
+            for path, text in texts.items():
                 if path and path != STDOUT:
                     self._write(Path(path), text().encode("utf-8", "surrogateescape"))
-            if self.plot:
-                plot = Path(self.plot)
+            if self.args.plot:
+                plot = Path(self.args.plot)
                 self._write(plot, evaluation.plot_scores(result, plot.suffix))
                 drawn = evaluation.plot_images(result, dataset, models, plot.suffix)
                 self._write(_pictures(plot), drawn)
         finally:
-            for path, text in files:
-                if path == STDOUT:
-                    sys.stdout.write(text())
-            if self.json:
-                print(json.dumps(result.to_dict(), indent=1))
-            elif not self.stdout_taken:
-                columns = shutil.get_terminal_size((WIDTH, 24)).columns
-                print(score_table.table(result, columns if sys.stdout.isatty() else WIDTH))
+            if STDOUT in texts:
+                sys.stdout.write(texts[STDOUT]())
+            else:
+                fixations.print_scores(self.args, result)
 
     def _write(self, path: Path, data: bytes) -> None:
         images.write(path, data)
-        if not self.quiet:
-            print(f"ittisal evaluate: wrote {path}", file=sys.stderr)
+        if not self.args.quiet:
+            fixations.say(self.args, [f"wrote {path}"])
 
 
 def _pictures(plot: Path) -> Path:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import datasets, evaluation, readout
-from . import images, options, score_table
+from .. import evaluation, readout
+from . import fixations, images, options
 from .errors import UsageError, reason
-from .progress import Progress
 
 METRICS = ("auc", "sauc", "nss", "cc", "sim", "kl", "ig")
 BASELINES = ("centre", "others")
-WIDTH = 120  # of tables that go to no terminal
 
 DESCRIPTION = """\
 Fit a read-out: the blur, the power and the centre bias that turn a preset's maps into the density
@@ -92,26 +87,25 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--folds 1 leaves nothing to fit on; give 2 or more")
     try:
         metrics = evaluation.check_metrics(args.metric or METRICS)
-        dataset = datasets.load(Path(args.dataset))
         if args.out is not None:
             _check_table(Path(args.out))
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
+    dataset = fixations.load(args)
 
     try:
-        with Progress(len(dataset), wanted=not args.quiet) as progress:
-            seen = readout.observe(dataset, config, backend=args.backend, progress=progress.step)
-        for i, why in seen.skipped.items():
-            print(f"ittisal readout: {dataset.images[i]}: {why}", file=sys.stderr)
+        with fixations.Steps(args, "mapped", len(dataset)) as steps:
+            seen = readout.observe(dataset, config, backend=args.backend, progress=steps.step)
+        fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
         fitted = readout.fit(seen)
         held_out = readout.cross_validated(seen, args.folds)
-        with Progress(len(dataset), wanted=not args.quiet) as progress:
+        with fixations.Steps(args, "scored", len(dataset)) as steps:
             scores = evaluation.evaluate(
                 dataset,
                 [seen.model(name), held_out.model(_fitted(name)), *BASELINES],
                 metrics,
                 threads=args.threads,
-                progress=progress.step,
+                progress=steps.step,
             )
     except ValueError as error:
         raise images.ImageError(str(error)) from error
@@ -122,18 +116,12 @@ def run(args: argparse.Namespace) -> int:
             text = readout.updated(args.out, name, fitted, facts)
             images.write(Path(args.out), text.encode())
             if not args.quiet:
-                print(f"ittisal readout: wrote {name} to {args.out}", file=sys.stderr)
-    finally:  # whichever fails, the other is there
-        if args.json:
-            own = {
-                "name": name,
-                "readout": asdict(fitted),
-                "by_fold": [asdict(each) for each in held_out.readouts],
-            }
-            print(json.dumps({**own, **scores.to_dict()}, indent=1))
-        else:
-            columns = shutil.get_terminal_size((WIDTH, 24)).columns
-            print(score_table.table(scores, columns if sys.stdout.isatty() else WIDTH))
+                fixations.say(args, [f"wrote {name} to {args.out}"])
+    finally:  # if the table cannot be written, standard output still is
+        by_fold = [asdict(each) for each in held_out.readouts]
+        facts = {"name": name, "readout": asdict(fitted), "by_fold": by_fold}
+        fixations.print_scores(args, scores, facts)
+        if not args.json:
             print("\n".join(_numbers(fitted, held_out)))
     return 1 if seen.skipped else 0
 

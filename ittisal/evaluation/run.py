@@ -1,4 +1,4 @@
-"""Models against fixations: one image at a time, several at once."""
+"""Models against fixations, several images at once."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def evaluate(
 ) -> Evaluation:
     """Score models, and baselines, on where people looked.
 
-    Every image is read once and scored under all models; what cannot be read, or what a model
-    cannot map, is left out for all of them, named in `skipped`.
+    Every image is read once and scored under all models; one that cannot be read, or that a model
+    cannot map, is left out for all of them and named in `skipped`.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def evaluate(
     centre_bias : bool
         Multiply models' maps by (0.3 + a Gaussian in the centre): see `centre_biased`.
     limit : int, optional
-        So many images only, spread evenly over the data set. What is shuffled are the fixations
-        of all images still.
+        So many images only, spread evenly over the data set. Shuffled AUC still uses the fixations
+        of all images.
     threads : int, optional
         Images at once; by default as many as there are CPUs. Scores do not depend on it.
     progress : callable, optional
@@ -74,7 +74,7 @@ def evaluate(
     Notes
     -----
     Information gain is over the density of other images' fixations. A map that is no density is
-    made one by `ittisal.metrics.log_density`: over its sum, with 1 % of a uniform density.
+    made one as by `ittisal.metrics.log_density`, with 1 % of a uniform density.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def evaluate(
     treatment = Treatment(float(smooth_percent), bool(centre_bias))
     everyone = Everyone(dataset)
     indices = chosen_images(len(dataset), limit)
-    # By size, so that what is kept of the last sizes (`Everyone`, models) is made once for each.
+    # By size, so that what is cached by size (`Everyone`, models) is made once for each.
     indices.sort(key=lambda i: (*dataset.sizes[i], dataset.sigma_px[i]))
 
     def score(index: int) -> tuple[int, np.ndarray] | str:
@@ -129,18 +129,19 @@ def evaluate(
             f"none of {len(indices)} images could be scored; the first, "
             f"{dataset.images[index]}: {reason}"
         )
-    kept = sorted(found)
+    scored = sorted(found)
     return Evaluation(
         dataset=dataset.name,
         models=tuple(each.name for each in chosen),
         baselines=frozenset(each.name for each in chosen if each.baseline),
         metrics=names,
-        images=tuple(str(dataset.images[index]) for index in kept),
-        scores=np.stack([found[index] for index in kept]),
+        images=tuple(str(dataset.images[index]) for index in scored),
+        scores=np.stack([found[index] for index in scored]),
         fixations=fixations,
         skipped=tuple((str(dataset.images[index]), skipped[index]) for index in sorted(skipped)),
         treatment=treatment,
-        remarks=tuple(remark for each in chosen for remark in each.remarks()),
+        remarks=(*dataset.remarks, *(remark for each in chosen for remark in each.remarks())),
+        left_out=dataset.left_out,
     )
 
 
@@ -182,13 +183,13 @@ def _in_threads(
     """Yield (item, result) of each, as they are done.
 
     Threads, not processes: what takes time here (sorting, counting, decoding, products of
-    matrices, the model) lets other threads run. Where the caller leaves, by an error or an
-    interrupt, images under way are finished and no other is begun.
+    matrices, the model) lets other threads run. If the caller stops, by an error or an interrupt,
+    images under way are finished and no other is begun.
     """
-    left = threading.Event()
+    stopped = threading.Event()
 
     def run(item: int) -> Any:
-        return None if left.is_set() else work(item)
+        return None if stopped.is_set() else work(item)
 
     with ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate") as pool:
         under_way = {pool.submit(run, item): item for item in items}
@@ -196,7 +197,7 @@ def _in_threads(
             for future in as_completed(under_way):
                 yield under_way[future], future.result()
         finally:
-            left.set()
+            stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -27,7 +27,7 @@ def fixations(gaze: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Parameters
     ----------
     gaze : ndarray of shape (n, 2)
-        x and y in pixels, 240 a second; blinks are negative, and so is then the fixation.
+        x and y in pixels, 240 a second; blinks are negative, and so is a fixation within one.
 
     Returns
     -------
