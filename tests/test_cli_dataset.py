@@ -125,7 +125,7 @@ def test_convert_a_table(tmp_path, capsys):
 def test_convert_says_what_is_wrong(tiny, tmp_path, capsys):
     status, out, err = main(capsys, "convert", "osie", tiny, tmp_path / "out")
     assert (status, out) == (1, "")
-    assert err.startswith(f"ittisal dataset: {tiny} holds no eye/fixations.mat (it holds dataset")
+    assert err.startswith(f"ittisal dataset: {tiny} holds no fixations.mat (it holds dataset")
     files = osie_files(tmp_path / "files")
     status, _, err = main(capsys, "convert", "osie", files, tmp_path, "-q")
     assert (status, len(err.splitlines())) == (1, 1)

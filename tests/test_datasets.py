@@ -791,9 +791,9 @@ def test_osie_files_that_are_not_as_published(tmp_path):
     osie_files(tmp_path, [[([1, 2], [2], [3])]], ["1001.jpg"])
     refused(r"image 1, subject 1 has 2 fix_x, 1 fix_y and 1 fix_duration")
     shutil.rmtree(tmp_path / "data/stimuli")
-    refused(r"holds eye/fixations.mat, but no folder stimuli with the images")
+    refused(r"holds no stimuli \(it holds data\); give the folder that the archives were unp")
     table.unlink()
-    refused(r"holds no eye/fixations.mat \(it holds data\); give the folder")
+    refused(r"holds no fixations.mat \(it holds data\); give the folder")
 
 
 def test_source_that_is_no_folder(tmp_path):
@@ -908,7 +908,7 @@ def test_mit1003_recordings_that_are_missing_or_wrong(tmp_path):
     with pytest.raises(DataSetError, match=r"DATA holds no folder of a subject; unpack DATA.zip"):
         read_published("mit1003", files)
     (files / "DATA").rmdir()
-    with pytest.raises(DataSetError, match=r"holds no folder DATA or ALLFIXATIONMAPS \(it holds A"):
+    with pytest.raises(DataSetError, match=r"holds no DATA or ALLFIXATIONMAPS \(it holds ALLS"):
         read_published("mit1003", files)
 
 
@@ -956,7 +956,7 @@ def test_cat2000(tmp_path):
     assert (len(data), len(data.fixations(0)), len(problems)) == (2, 0, 1)
     assert "001.mat cannot be read: No such file" in problems[0]
     shutil.rmtree(train / "FIXATIONLOCS")
-    with pytest.raises(DataSetError, match=r"holds no folder trainSet \(it holds trainSet\)"):
+    with pytest.raises(DataSetError, match=r"holds no FIXATIONLOCS \(it holds trainSet\)"):
         read_published("cat2000", tmp_path)
 
 

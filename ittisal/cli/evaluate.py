@@ -13,7 +13,6 @@ from .. import datasets, evaluation, readout
 from ..files import is_special
 from . import fixations, images
 from .errors import UsageError, reason
-from .options import count
 
 STDOUT = "-"
 DEFAULT_MODEL = "itti1998"
@@ -90,7 +89,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="a folder of images and fixations")
+    fixations.add_options(parser)
     add(
         "--model",
         metavar="MODEL",
@@ -98,12 +97,6 @@ def add_parser(commands: Any) -> None:
         help=f"what to score, see below; repeatable (default: {DEFAULT_MODEL})",
     )
     add("--no-baselines", action="store_true", help="no baselines but those given by --model")
-    add(
-        "--metric",
-        metavar="NAME",
-        action="append",
-        help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: all)",
-    )
     add(
         "--smooth",
         metavar="PERCENT",
@@ -119,7 +112,6 @@ def add_parser(commands: Any) -> None:
         type=_images,
         help="N images only, spread evenly over the data set",
     )
-    add("--json", action="store_true", help="one JSON object on standard output, no table")
     add("--csv", metavar="FILE", help="means and intervals, a row per model and score; - is stdout")
     add("--per-image", metavar="FILE", help="CSV of scores, a row per image and model; - is stdout")
     add(
@@ -129,13 +121,6 @@ def add_parser(commands: Any) -> None:
         "and worst images with fixations and map (needs matplotlib, the extra `plot`)",
     )
     add("--backend", metavar="NAME", default="auto", help="of presets and configs (default: auto)")
-    add(
-        "--threads",
-        metavar="N",
-        type=count,
-        help="images at once (default: as many as CPUs); changes no score",
-    )
-    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -146,35 +131,33 @@ def run(args: argparse.Namespace) -> int:
         models = [evaluation.model(spec, backend=args.backend) for spec in _specs(args)]
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
-    outputs = _Outputs(args)
+    _check_outputs(args)
     dataset = fixations.load(args)
     models = _without_ceiling(models, dataset, args)
     if args.readout:
         models = _with_readouts(models, dataset, args)
-    total = min(len(dataset), args.limit or len(dataset))
-    with fixations.Steps(args, "scored", total) as steps:
-        try:
-            result = evaluation.evaluate(
-                dataset,
-                models,
-                metrics,
-                smooth_percent=args.smooth,
-                centre_bias=args.centre_bias,
-                limit=args.limit,
-                threads=args.threads,
-                progress=steps.step,
-            )
-        except ValueError as error:
-            raise images.ImageError(str(error)) from error
+    try:
+        result = fixations.scored(
+            args,
+            dataset,
+            models,
+            metrics=metrics,
+            smooth_percent=args.smooth,
+            centre_bias=args.centre_bias,
+            limit=args.limit,
+        )
+    except ValueError as error:
+        raise images.ImageError(str(error)) from error
     if args.readout:
         result = replace(result, remarks=(*result.remarks, CROSS_VALIDATED))
     fixations.say(args, (f"{image}: {why}" for image, why in result.skipped))
     if result.skipped:
-        skipped = f"{len(result.skipped)} of {total} images skipped, for all models"
-        fixations.say(args, [skipped])
+        total = len(result.images) + len(result.skipped)
+        summary = f"{len(result.skipped)} of {total} images skipped, for all models"
+        fixations.say(args, [summary])
     if not args.quiet:  # those of the data set have been said
         fixations.say(args, result.remarks[len(dataset.remarks) :])
-    outputs.write(result, dataset, models)
+    _write(args, result, dataset, models)
     return 1 if result.skipped else 0
 
 
@@ -187,8 +170,8 @@ def _specs(args: argparse.Namespace) -> list[str]:
 
 
 def _without_ceiling(
-    models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
-) -> list[evaluation.Model]:
+    models: fixations.Models, dataset: datasets.DataSet, args: argparse.Namespace
+) -> fixations.Models:
     """The models without `humans`, unless asked for, if it is not known who looked."""
     known = not (dataset.subject == datasets.UNKNOWN).any()
     if (known and len(dataset.subjects) > 1) or "humans" in (args.model or ()):
@@ -200,8 +183,8 @@ def _without_ceiling(
 
 
 def _with_readouts(
-    models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
-) -> list[evaluation.Model]:
+    models: fixations.Models, dataset: datasets.DataSet, args: argparse.Namespace
+) -> fixations.Models:
     """The models, and after each of this package's its cross-validated read-out."""
     if all(model.config is None for model in models):
         raise UsageError("--readout is for presets and configs, and --model names none")
@@ -221,62 +204,60 @@ def _with_readouts(
     return found
 
 
-class _Outputs:
-    """Where the result goes: all checked before any work, all written after it."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
-        files, on_stdout = [], ["--json"] * args.json
-        for option in ("csv", "per_image", "plot"):
-            path, name = getattr(args, option), "--" + option.replace("_", "-")
-            if path is None:
-                continue
-            if path == STDOUT and option != "plot":
-                on_stdout.append(f"{name} -")
-                continue
-            if path in ("", STDOUT) or Path(path).is_dir():
-                raise UsageError(f"{name} {path}: give a file")
-            if not is_special(Path(path)):
-                images.probe_directory(Path(path).parent, option=name)
-            files.append(path)
-        if len(on_stdout) > 1:
-            raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
-        files += [_pictures(Path(args.plot))] if args.plot else []
-        if len({os.path.realpath(path) for path in files}) < len(files):
-            raise UsageError("two results would go to one file; give each its own")
-        if args.plot:
-            try:
-                evaluation.check_plot(Path(args.plot))
-            except ValueError as error:
-                raise UsageError(f"--plot {args.plot}: {error}") from error
-
-    def write(
-        self,
-        result: evaluation.Evaluation,
-        dataset: datasets.DataSet,
-        models: list[evaluation.Model],
-    ) -> None:
-        """Write all that was asked for; if one cannot be written, standard output still is."""
-        texts = {self.args.csv: result.to_csv, self.args.per_image: result.per_image_csv}
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before any work, outputs that cannot be written or that collide."""
+    files, on_stdout = [], ["--json"] * args.json
+    for option in ("csv", "per_image", "plot"):
+        path, name = getattr(args, option), "--" + option.replace("_", "-")
+        if path is None:
+            continue
+        if path == STDOUT and option != "plot":
+            on_stdout.append(f"{name} -")
+            continue
+        if path in ("", STDOUT) or Path(path).is_dir():
+            raise UsageError(f"{name} {path}: give a file")
+        if not is_special(Path(path)):
+            images.probe_directory(Path(path).parent, option=name)
+        files.append(path)
+    if len(on_stdout) > 1:
+        raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
+    files += [_pictures(Path(args.plot))] if args.plot else []
+    if len({os.path.realpath(path) for path in files}) < len(files):
+        raise UsageError("two results would go to one file; give each its own")
+    if args.plot:
         try:
-            for path, text in texts.items():
-                if path and path != STDOUT:
-                    self._write(Path(path), text().encode("utf-8", "surrogateescape"))
-            if self.args.plot:
-                plot = Path(self.args.plot)
-                self._write(plot, evaluation.plot_scores(result, plot.suffix))
-                drawn = evaluation.plot_images(result, dataset, models, plot.suffix)
-                self._write(_pictures(plot), drawn)
-        finally:
-            if STDOUT in texts:
-                sys.stdout.write(texts[STDOUT]())
-            else:
-                fixations.print_scores(self.args, result)
+            evaluation.check_plot(Path(args.plot))
+        except ValueError as error:
+            raise UsageError(f"--plot {args.plot}: {error}") from error
 
-    def _write(self, path: Path, data: bytes) -> None:
+
+def _write(
+    args: argparse.Namespace,
+    result: evaluation.Evaluation,
+    dataset: datasets.DataSet,
+    models: fixations.Models,
+) -> None:
+    """Write all that was asked for; if one cannot be written, standard output still is."""
+    texts = {args.csv: result.to_csv, args.per_image: result.per_image_csv}
+
+    def write(path: Path, data: bytes) -> None:
         images.write(path, data)
-        if not self.args.quiet:
-            fixations.say(self.args, [f"wrote {path}"])
+        if not args.quiet:
+            fixations.say(args, [f"wrote {path}"])
+
+    try:
+        for path, text in texts.items():
+            if path and path != STDOUT:
+                write(Path(path), text().encode("utf-8", "surrogateescape"))
+        if args.plot:
+            plot = Path(args.plot)
+            write(plot, evaluation.plot_scores(result, plot.suffix))
+            write(_pictures(plot), evaluation.plot_images(result, dataset, models, plot.suffix))
+    finally:
+        if STDOUT in texts:
+            sys.stdout.write(texts[STDOUT]())
+        else:
+            fixations.print_scores(args, result)
 
 
 def _pictures(plot: Path) -> Path:

@@ -13,10 +13,34 @@ from typing import Any
 
 from .. import datasets, evaluation
 from .errors import UsageError, reason
+from .options import count
 from .progress import Progress
+
+Models = list[evaluation.Model]
 
 EVERY = 10.0  # seconds between lines on progress, if standard error is no terminal
 WIDTH = 120  # of tables, if standard output is no terminal
+
+
+def add_options(parser: argparse.ArgumentParser, metrics: Iterable[str] = ()) -> None:
+    """The data set, `--metric` with its default, `--json`, `--threads` and `--quiet`."""
+    add = parser.add_argument
+    add("dataset", metavar="DATASET", help="a folder of images and fixations")
+    add(
+        "--metric",
+        metavar="NAME",
+        action="append",
+        help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: "
+        f"{', '.join(metrics) or 'all'})",
+    )
+    add("--json", action="store_true", help="one JSON object on standard output, no table")
+    add(
+        "--threads",
+        metavar="N",
+        type=count,
+        help="images scored at once (default: as many as CPUs); changes no score",
+    )
+    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
 
 
 def say(args: argparse.Namespace, lines: Iterable[str]) -> None:
@@ -70,6 +94,17 @@ def load(args: argparse.Namespace) -> datasets.DataSet:
         total = len(data.x) + data.left_out
         say(args, [f"{data.left_out} of {total} fixations outside their image are left out"])
     return data
+
+
+def scored(
+    args: argparse.Namespace, dataset: datasets.DataSet, models: Models, **options: Any
+) -> evaluation.Evaluation:
+    """`evaluation.evaluate`, with progress; options that are not given have its defaults."""
+    total = min(len(dataset), options.get("limit") or len(dataset))
+    with Steps(args, "scored", total) as steps:
+        return evaluation.evaluate(
+            dataset, models, threads=args.threads, progress=steps.step, **options
+        )
 
 
 def print_scores(

@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="a folder of images and fixations")
+    fixations.add_options(parser, METRICS)
     add(
         "--out",
         metavar="FILE",
@@ -59,21 +59,6 @@ def add_parser(commands: Any) -> None:
     )
     add("--name", metavar="NAME", help="what it is called in the table (default: the preset)")
     add("--folds", metavar="N", type=options.count, default=5, help="2 or more (default: 5)")
-    add(
-        "--metric",
-        metavar="NAME",
-        action="append",
-        help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: "
-        f"{', '.join(METRICS)})",
-    )
-    add("--json", action="store_true", help="one JSON object on standard output, no table")
-    add(
-        "--threads",
-        metavar="N",
-        type=options.count,
-        help="images scored at once (default: as many as CPUs); changes no score",
-    )
-    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
     options.add_model_options(parser, threads=False)
 
 
@@ -99,14 +84,9 @@ def run(args: argparse.Namespace) -> int:
         fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
         fitted = readout.fit(seen)
         held_out = readout.cross_validated(seen, args.folds)
-        with fixations.Steps(args, "scored", len(dataset)) as steps:
-            scores = evaluation.evaluate(
-                dataset,
-                [seen.model(name), held_out.model(_fitted(name)), *BASELINES],
-                metrics,
-                threads=args.threads,
-                progress=steps.step,
-            )
+        models = [seen.model(name), held_out.model(_fitted(name))]
+        models += [evaluation.model(baseline) for baseline in BASELINES]
+        scores = fixations.scored(args, dataset, models, metrics=metrics)
     except ValueError as error:
         raise images.ImageError(str(error)) from error
 
@@ -128,17 +108,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _name(args: argparse.Namespace) -> str:
     """What the read-out is called."""
-    if args.name is not None:
-        if not args.name:
-            raise UsageError("--name is empty; give the read-out a name")
-        return str(args.name)
-    if args.config or args.set:
-        if args.out is not None:
-            raise UsageError(
-                "--out with --config or --set needs --name: it is no preset's read-out"
-            )
-        return "changed" if args.set else Path(args.config).stem
-    return str(args.preset)
+    if args.name == "":
+        raise UsageError("--name is empty; give the read-out a name")
+    changed = args.config or args.set
+    if changed and args.out is not None and not args.name:
+        raise UsageError("--out with --config or --set needs --name: it is no preset's read-out")
+    unchanged = Path(args.config).stem if args.config else args.preset
+    return str(args.name or ("changed" if args.set else unchanged))
 
 
 def _fitted(name: str) -> str:
@@ -166,15 +142,14 @@ def _numbers(fitted: readout.Readout, held_out: readout.CrossValidation) -> list
 
 def _facts(name: str, scores: evaluation.Evaluation, folds: int) -> dict[str, Any]:
     """What the table says of the read-out besides its numbers."""
-    means = {metric: scores.score(_fitted(name), metric).mean for metric in scores.metrics}
+    means = {
+        metric: round(scores.score(_fitted(name), metric).mean, 4) for metric in scores.metrics
+    }
     return {
         "fitted_on": {
             "dataset": scores.dataset,
             "images": len(scores.images),
             "fixations": scores.fixations,
         },
-        "cross_validated": {
-            "folds": folds,
-            **{metric: round(mean, 4) for metric, mean in means.items()},
-        },
+        "cross_validated": {"folds": folds, **means},
     }

@@ -126,7 +126,7 @@ def read_published(
     sigma_px : float, optional
         In place of the data set's own.
     progress : callable, optional
-        Called with the images done and their number.
+        As of `save`.
 
     Returns
     -------

@@ -7,7 +7,7 @@ SciPy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,7 @@ def osie(source: Path, builder: Builder, progress: Progress) -> None:
 
     The positions are EyeLink's screen pixels, which count from 0: taken as they are.
     """
-    table, builder.root = _first(
-        source,
-        [("eye/fixations.mat", "stimuli"), ("fixations.mat", "stimuli"), ("fixations.mat", "")],
-        inner="data",
-    )
+    table, builder.root = _find(source, "fixations.mat"), _find(source, "stimuli")
     entries = cells(variable(table, "fixations"))
     for i, entry in enumerate(entries):
         image = builder.add_image(str(member(table, entry, "img")))
@@ -59,18 +55,18 @@ def mit1003(source: Path, builder: Builder, progress: Progress) -> None:
     Without `DATA`, the points drawn in `ALLFIXATIONMAPS/<image>_fixPts.jpg` are taken, of all
     subjects together.
     """
-    builder.root = _folder(source, "ALLSTIMULI")
+    builder.root = _find(source, "ALLSTIMULI")
     files = _image_files(builder.root)
-    if not (source / "DATA").is_dir():
-        maps = _folder(source, "ALLFIXATIONMAPS", wanted="DATA or ALLFIXATIONMAPS")
+    recordings = _find(source, "DATA", "ALLFIXATIONMAPS")
+    if recordings.name != "DATA":
         for i, file in enumerate(files):
-            drawn = maps / f"{file.stem}_fixPts.jpg"
+            drawn = recordings / f"{file.stem}_fixPts.jpg"
             _add_points(builder, builder.add_image(file.name), partial(_bright, drawn))
             progress(i + 1, len(files))
         return
-    subjects = sorted(path for path in (source / "DATA").iterdir() if path.is_dir())
+    subjects = sorted(path for path in recordings.iterdir() if path.is_dir())
     if not subjects:
-        raise DataSetError(f"{source / 'DATA'} holds no folder of a subject; unpack DATA.zip there")
+        raise DataSetError(f"{recordings} holds no folder of a subject; unpack DATA.zip there")
     missing: list[Path] = []
     for i, file in enumerate(files):
         image = builder.add_image(file.name)
@@ -110,10 +106,7 @@ def cat2000(source: Path, builder: Builder, progress: Progress) -> None:
 
     It is 1 in each pixel that anybody looked at: of all subjects together, without order.
     """
-    inner = source / "trainSet"
-    train = inner if (inner / "FIXATIONLOCS").is_dir() else source
-    locations = _folder(train, "FIXATIONLOCS", wanted="trainSet")
-    builder.root = _folder(train, "Stimuli")
+    builder.root, locations = _find(source, "Stimuli"), _find(source, "FIXATIONLOCS")
     categories = sorted(path for path in builder.root.iterdir() if path.is_dir())
     # The smoothed maps in each category's folder Output are no photographs.
     files = [file for category in categories for file in _image_files(category)]
@@ -130,14 +123,8 @@ def toronto(source: Path, builder: Builder, progress: Progress) -> None:
 
     It is 1 in each pixel that anybody looked at: of all subjects together, without order.
     """
-    table, builder.root = _first(
-        source,
-        [
-            ("fixdens/origfixdata.mat", "fixdens/Original Image Set"),
-            ("origfixdata.mat", "Original Image Set"),
-        ],
-        inner="eyetrackingdata",
-    )
+    table = _find(source, "origfixdata.mat")
+    builder.root = _find(source, "Original Image Set")
     masks = cells(variable(table, "white"))
     for i, mask in enumerate(masks):
         image = builder.add_image(f"{i + 1}.jpg")
@@ -182,33 +169,17 @@ def _image_files(folder: Path) -> list[Path]:
     )
 
 
-def _folder(source: Path, name: str, *, wanted: str = "") -> Path:
-    """A folder in `source`; an error names what is wanted."""
-    if (source / name).is_dir():
-        return source / name
-    raise _missing(source, f"folder {wanted or name}")
-
-
-def _first(source: Path, layouts: Sequence[tuple[str, str]], *, inner: str) -> tuple[Path, Path]:
-    """Table and folder of images of the first layout found, in `source` or `inner`."""
-    for base in (source, source / inner):
-        for table, folder in layouts:
-            if (base / table).is_file():
-                if (base / folder).is_dir():
-                    return base / table, base / folder
-                raise DataSetError(
-                    f"{base} holds {table}, but no folder {folder} with the images; put it there"
-                )
-    raise _missing(source, layouts[0][0])
-
-
-def _missing(source: Path, what: str) -> DataSetError:
-    names = sorted(path.name for path in source.iterdir())
-    more = ", ..." if len(names) > 4 else ""
-    holds = f"it holds {', '.join(names[:4])}{more}" if names else "it is empty"
-    return DataSetError(
-        f"{source} holds no {what} ({holds}); give the folder that the archives were unpacked to "
-        "(see `ittisal dataset list`)"
+def _find(source: Path, *names: str) -> Path:
+    """The file or folder of the first of these names in `source`, or up to three folders below."""
+    for name in names:
+        for below in ("", "*/", "*/*/", "*/*/*/"):
+            for path in sorted(source.glob(below + name)):
+                return path
+    inside = sorted(path.name for path in source.iterdir())
+    more = ", ..." if len(inside) > 4 else ""
+    raise DataSetError(
+        f"{source} holds no {' or '.join(names)} (it holds {', '.join(inside[:4]) or 'nothing'}"
+        f"{more}); give the folder that the archives were unpacked to (see `ittisal dataset list`)"
     )
 
 

@@ -109,10 +109,6 @@ def load(path: str | os.PathLike[str]) -> DataSet:
     path : path
         The folder, or a `.npz` or `.csv` file.
 
-    Returns
-    -------
-    DataSet
-
     Raises
     ------
     DataSetError

@@ -47,11 +47,6 @@ def generated(
     DataSet
         As `load` reads it.
 
-    Raises
-    ------
-    DataSetError
-        The folder is not empty, or cannot be written; a number out of its limits.
-
     Examples
     --------
     >>> import tempfile

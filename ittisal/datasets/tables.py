@@ -31,14 +31,7 @@ Progress = Callable[[int, int], None]
 def check(
     path: str | os.PathLike[str], progress: Progress | None = None
 ) -> tuple[DataSet, list[str]]:
-    """Read a data set and each of its images.
-
-    Parameters
-    ----------
-    path : path
-        As for `load`.
-    progress : callable, optional
-        Called with the images read and their number.
+    """Read a data set, as `load` does, and each of its images; `progress` as of `save`.
 
     Returns
     -------
@@ -47,11 +40,6 @@ def check(
         Problems, one line each: images that cannot be read, are too small or without fixations,
         fixations twice, 1 % or more of them outside their image, positions that count from 1,
         durations in seconds.
-
-    Raises
-    ------
-    DataSetError
-        As `load`: the table is not of the format, or cannot be right at all.
 
     Examples
     --------
@@ -86,7 +74,7 @@ def read_table(
     sigma_px : float, optional
         In place of that in `dataset.json`.
     progress : callable, optional
-        Called with the images read and their number.
+        As of `save`.
 
     Returns
     -------
@@ -94,11 +82,6 @@ def read_table(
         Of the images that can be read.
     list of str
         Problems, as of `check`.
-
-    Raises
-    ------
-    DataSetError
-        As `load`.
     """
     table = find_table(Path(path), (".npz", ".csv", ".tsv", ".txt"))
     data = load(table) if table.suffix.lower() == ".npz" else _converted(table)

@@ -83,20 +83,8 @@ def humans_scores(scene: Scene, names: Sequence[str]) -> list[float]:
     directions. Models are scored against the density of all observers, which is less noisy: a
     model can exceed this ceiling.
 
-    Parameters
-    ----------
-    scene : Scene
-    names : sequence of str
-        Keys of `METRICS`.
-
-    Returns
-    -------
-    list of float
-
-    Raises
-    ------
-    ValueError
-        Fewer than two observers, or it is not known who they are.
+    `names` are keys of `METRICS`. Raises ValueError if there are fewer than two observers, or it is
+    not known who made a fixation.
     """
     if UNKNOWN in scene.subject:
         raise ValueError("it is not known who made each fixation")

@@ -96,11 +96,6 @@ def observe(
     Observations
         Images without fixations, and those that cannot be read or are too small for the model,
         are in `skipped`.
-
-    Raises
-    ------
-    BackendError
-        The backend cannot run here.
     """
     found = Observations(dataset, config, {}, {}, {})
     model: Saliency | None = None
@@ -130,20 +125,8 @@ def fit(observations: Observations, images: Iterable[int] | None = None) -> Read
     nearest sample). For a given blur that is a concave problem of three numbers, solved by Newton's
     method within their limits; the blur is found by Brent's.
 
-    Parameters
-    ----------
-    observations : Observations
-    images : iterable of int, optional
-        Indices of the images to fit on; all by default.
-
-    Returns
-    -------
-    Readout
-
-    Raises
-    ------
-    ValueError
-        No image is left, or an index has no map.
+    `images` are the indices of those to fit on, all by default. Raises ValueError if there are
+    none, or one has no map.
 
     Examples
     --------
@@ -164,14 +147,8 @@ def fit(observations: Observations, images: Iterable[int] | None = None) -> Read
         reasons = [f": {reason}" for reason in observations.skipped.values()]
         raise ValueError("there are no images to fit a read-out on" + "".join(reasons[:1]))
     groups = _groups(observations, chosen)
-    blur = float(
-        minimize_scalar(
-            lambda blur: _best(groups, blur)[0],
-            bounds=BLURS,
-            method="bounded",
-            options={"xatol": BLUR_STEP},
-        ).x
-    )
+    search = {"bounds": BLURS, "method": "bounded", "options": {"xatol": BLUR_STEP}}
+    blur = float(minimize_scalar(lambda blur: _best(groups, blur)[0], **search).x)
     _, (power, steepness, tilt) = _best(groups, blur)
     return Readout(
         blur_percent=blur,
@@ -194,11 +171,8 @@ def _counts(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...], config: Config
     return counts
 
 
-# Maps of one shape, and the fixations at each sample: float64 arrays of shape (N, h, w).
-_Group = tuple[np.ndarray, np.ndarray]
-
-
-def _groups(observations: Observations, images: list[int]) -> list[_Group]:
+def _groups(observations: Observations, images: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Maps of one shape, and the fixations at each sample: float64 of shape (N, h, w)."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i in images:
         shapes.setdefault(observations.maps[i].shape, []).append(i)
@@ -211,7 +185,7 @@ def _groups(observations: Observations, images: list[int]) -> list[_Group]:
     ]
 
 
-def _best(groups: list[_Group], blur: float) -> tuple[float, np.ndarray]:
+def _best(groups: list[tuple[np.ndarray, np.ndarray]], blur: float) -> tuple[float, np.ndarray]:
     """The least mean negative log likelihood at this blur, and its power, steepness and tilt.
 
     With steepness 1 / width^2 and tilt height / width^2, ln p is linear in all three but for its
@@ -346,24 +320,9 @@ class CrossValidation:
 def cross_validated(
     observations: Observations, folds: int = 5, *, seed: int = 0
 ) -> CrossValidation:
-    """Assign images to folds at random, and fit a read-out without each fold.
+    """Assign images to folds at random by the seed, and fit a read-out without each fold.
 
-    Parameters
-    ----------
-    observations : Observations
-    folds : int
-        At least 2 and at most the number of images.
-    seed : int
-        Of the random assignment.
-
-    Returns
-    -------
-    CrossValidation
-
-    Raises
-    ------
-    ValueError
-        More folds than images, or fewer than 2.
+    Raises ValueError unless `folds` is at least 2 and at most the number of images.
     """
     images = observations.images
     if len(images) < 2:

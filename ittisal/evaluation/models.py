@@ -161,18 +161,16 @@ def model(spec: str, *, backend: str = "auto") -> Model:
 def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) -> list[Model]:
     """Models from names (or one), models, or named functions of an image.
 
-    Raises
-    ------
-    ValueError, OSError
-        As `model`; two of one name, or none.
-    TypeError
-        A function without a name.
+    Raises as `model`, ValueError for two of one name or none, TypeError for what has no name.
     """
     if isinstance(given, Mapping):
         models = [_of_function(name, function) for name, function in given.items()]
     else:
-        specs = [given] if isinstance(given, str) else given
-        models = [each if isinstance(each, Model) else _of_name(each) for each in specs]
+        specs = [given] if isinstance(given, str) else list(given)
+        for spec in specs:
+            if not isinstance(spec, (str, Model)):
+                raise TypeError(f"model {spec!r} is no name; give functions in a mapping, by name")
+        models = [model(spec) if isinstance(spec, str) else spec for spec in specs]
     names = [each.name for each in models]
     for name in names:
         if names.count(name) > 1:
@@ -180,12 +178,6 @@ def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) 
     if not models:
         raise ValueError(f"no model is given; give {SPECS}")
     return models
-
-
-def _of_name(spec: Any) -> Model:
-    if not isinstance(spec, str):
-        raise TypeError(f"model {spec!r} is no name; give functions in a mapping, by their names")
-    return model(spec)
 
 
 def _of_function(name: str, function: Callable[[np.ndarray], Any]) -> Model:

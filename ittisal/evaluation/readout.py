@@ -132,18 +132,9 @@ class Readout:
 def log_evidence(maps: np.ndarray, blur_percent: float) -> np.ndarray:
     """ln(s / m + 0.001) of raw maps of one size.
 
-    Parameters
-    ----------
-    maps : float64 ndarray of shape (N, h, w)
-        Not negative.
-    blur_percent : float
-        Sigma of the blur that makes s, in percent of the longer side. At the border the Gaussian's
-        part inside the map counts as the whole.
-
-    Returns
-    -------
-    float64 ndarray of shape (N, h, w)
-        m is the mean of s over each map; where it is 0, so is s / m.
+    `maps`, float64 of shape (N, h, w), are not negative. s is blurred by a Gaussian whose sigma is
+    `blur_percent` of the longer side; at the border its part inside the map counts as the whole. m
+    is the mean of s over each map; where it is 0, so is s / m. float64 of shape (N, h, w).
 
     Examples
     --------
@@ -179,25 +170,10 @@ def _blur(size: int, sigma: float) -> np.ndarray:
 
 
 def load(name: str, path: str | Path = SHIPPED) -> Readout:
-    """A fitted read-out.
+    """The read-out of a preset (see `names`), from the table that ships or from that at `path`.
 
-    Parameters
-    ----------
-    name : str
-        A preset with a read-out: see `names`.
-    path : path
-        A table that `ittisal readout --out` wrote; by default the one that ships.
-
-    Returns
-    -------
-    Readout
-
-    Raises
-    ------
-    OSError
-        The table cannot be read.
-    ValueError
-        It is no such table, or has no read-out of this name (lists those it has).
+    Raises OSError if the table cannot be read, and ValueError if it is no table as `ittisal readout
+    --out` writes it, or has no read-out of this name (lists those it has).
 
     Examples
     --------
@@ -227,20 +203,9 @@ def names(path: str | Path = SHIPPED) -> list[str]:
 def updated(path: str | Path, name: str, readout: Readout, facts: dict[str, Any]) -> str:
     """The text, in JSON, of a table to which a read-out was added, or in which it was replaced.
 
-    Parameters
-    ----------
-    path : path
-        The table as it is, if there is one. Nothing is written.
-    name : str
-    readout : Readout
-        Written with six digits.
-    facts : dict
-        What to state beside it: what it was fitted on, and its scores.
-
-    Raises
-    ------
-    OSError, ValueError
-        There is a file that cannot be read, or is no such table.
+    `path` is the table as it is, if there is one; nothing is written. The numbers have six digits;
+    `facts` are stated beside them: what the read-out was fitted on, and its scores. Raises OSError
+    or ValueError if there is a file that cannot be read, or is no such table.
     """
     path = Path(path)
     entries = _read(path) if path.exists() else {}

@@ -58,10 +58,6 @@ def evaluate(
     progress : callable, optional
         Called without arguments after each image, in the caller's thread.
 
-    Returns
-    -------
-    Evaluation
-
     Raises
     ------
     TypeError
@@ -108,19 +104,14 @@ def evaluate(
     # By size, so that what is cached by size (`Everyone`, models) is made once for each.
     indices.sort(key=lambda i: (*dataset.sizes[i], dataset.sigma_px[i]))
 
-    def score(index: int) -> tuple[int, np.ndarray] | str:
+    def score(index: int) -> np.ndarray | str:
         return _score(Scene(dataset, index, everyone), chosen, names, treatment)
 
     found: dict[int, np.ndarray] = {}
-    fixations = 0
     skipped: dict[int, str] = {}
     with closing(_in_threads(score, indices, threads or _usable_cpus())) as outcomes:
         for index, outcome in outcomes:
-            if isinstance(outcome, str):
-                skipped[index] = outcome
-            else:
-                count, found[index] = outcome
-                fixations += count
+            (skipped if isinstance(outcome, str) else found)[index] = outcome
             if progress is not None:
                 progress()
     if not found:
@@ -137,7 +128,7 @@ def evaluate(
         metrics=names,
         images=tuple(str(dataset.images[index]) for index in scored),
         scores=np.stack([found[index] for index in scored]),
-        fixations=fixations,
+        fixations=int(np.isin(dataset.image, scored).sum()),
         skipped=tuple((str(dataset.images[index]), skipped[index]) for index in sorted(skipped)),
         treatment=treatment,
         remarks=(*dataset.remarks, *(remark for each in chosen for remark in each.remarks())),
@@ -160,8 +151,8 @@ def chosen_images(count: int, limit: int | None) -> list[int]:
 
 def _score(
     scene: Scene, models: list[Model], metrics: tuple[str, ...], how: Treatment
-) -> tuple[int, np.ndarray] | str:
-    """Number of fixations, and scores of shape (models, metrics); or why the scene is left out."""
+) -> np.ndarray | str:
+    """Scores of shape (models, metrics), or why the scene is left out."""
     if len(scene.x) == 0:
         return "has no fixations"
     try:
@@ -174,7 +165,7 @@ def _score(
             rows.append(each.scores(scene, metrics, how))
         except (ValueError, OSError) as error:
             return f"{each.name}: {error}"
-    return len(scene.x), np.array(rows, np.float64)
+    return np.array(rows, np.float64)
 
 
 def _in_threads(

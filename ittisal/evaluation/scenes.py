@@ -50,14 +50,7 @@ class Everyone:
 
 
 class Scene:
-    """Image `index` of a data set.
-
-    Parameters
-    ----------
-    dataset : DataSet
-    index : int
-    everyone : Everyone, optional
-        Of the data set; scenes share it, so that its maps are made once.
+    """Image `index` of a data set; scenes may share an `Everyone`, so that its maps are made once.
 
     Attributes
     ----------
