@@ -154,17 +154,10 @@ class DataSet:
         return self.root / self.images[self._index(i)]
 
     def load_image(self, i: int) -> np.ndarray:
-        """Image `i`, 0 to len() - 1, as its observers saw it.
+        """Image `i`, as its observers saw it: uint8 RGB of shape (H, W, 3).
 
-        Returns
-        -------
-        uint8 ndarray of shape (H, W, 3)
-            RGB. Grey is repeated, alpha laid over white, and of 16 bits the upper 8 are taken.
-
-        Raises
-        ------
-        DataSetError
-            The file is missing or damaged, or not of the size that the table states.
+        Grey is repeated, alpha laid over white, and of 16 bits the upper 8 are taken. Raises
+        DataSetError if the file is missing or damaged, or not of the size that the table states.
         """
         path = self.path(i)
         try:
@@ -188,17 +181,8 @@ class DataSet:
     def others(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Where people looked on all other images, scaled to the size of image `i`.
 
-        The negatives of the shuffled AUC, and the best guess without looking at the image.
-
-        Returns
-        -------
-        x, y : float64 ndarray
-            Inside image `i`. Images of unknown size are left out.
-
-        Raises
-        ------
-        DataSetError
-            The size of image `i` is unknown, since its file could not be read.
+        x and y, float64, inside image `i`: the negatives of the shuffled AUC. Images of unknown
+        size are left out. Raises DataSetError if image `i` is one, since it could not be read.
         """
         i = self._index(i)
         if not self.sizes[i].all():

@@ -123,23 +123,16 @@ def read_published(
         One of `PUBLISHED`.
     source : path
         The folder that the files were unpacked to.
-    sigma_px : float, optional
-        In place of the data set's own.
-    progress : callable, optional
-        As of `save`.
+    sigma_px, progress
+        As of `read_table`; by default the sigma that `PUBLISHED` states.
 
     Returns
     -------
     DataSet
-        Of the images that can be read, at their place in `source`; positions are on pixels as
-        stored, whatever an EXIF orientation says, as MATLAB's imread has them.
+        Of the images that can be read, where they are in `source`; positions are on pixels as
+        stored, whatever an EXIF orientation says, as MATLAB's imread reads them.
     list of str
         Problems, one line each: what was left out and why, and what is suspicious.
-
-    Raises
-    ------
-    DataSetError
-        An unknown name, or files that are missing, damaged, or not what the authors publish.
     """
     if name not in PUBLISHED:
         raise DataSetError(f"no data set {name!r} is known; there are {', '.join(PUBLISHED)}")

@@ -29,23 +29,9 @@ def generated(
     that sizes differ. Of the fixations 60 % lie near the odd bar, 30 % near the centre, and the
     rest anywhere.
 
-    Parameters
-    ----------
-    path : path
-        A new or empty folder.
-    images : int
-        1 or more.
-    size : (int, int)
-        Height and width of the landscape images, at least 64.
-    subjects, fixations : int
-        Their number, and that of each one's fixations on each image.
-    seed : int
-        The same seed gives the same data.
-
-    Returns
-    -------
-    DataSet
-        As `load` reads it.
+    `path` is a new or empty folder; `size` is (height, width) of the landscape images, at least 64;
+    `subjects` each make so many `fixations` on each image. The same seed gives the same data. The
+    result is as `load` reads it.
 
     Examples
     --------

@@ -43,16 +43,10 @@ class Bootstrap:
 
     The images are drawn anew, with replacement, as many as there are, 2000 times (fixed seed);
     the interval holds the middle 95 % of the means. All columns see the same draws, so that the
-    difference of two is of the same images: a paired comparison.
+    difference of two is of the same images: a paired comparison. See Efron & Tibshirani, An
+    Introduction to the Bootstrap, 1993, section 13.3.
 
-    Parameters
-    ----------
-    values : ndarray of shape (N, K)
-        K scores of each of N images, all finite.
-
-    Notes
-    -----
-    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+    `values`, of shape (N, K), are K scores of each of N images, all finite.
 
     Examples
     --------

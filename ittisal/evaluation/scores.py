@@ -48,12 +48,7 @@ METRICS: dict[str, Metric] = {
 
 
 def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
-    """The names (or the one name), each once, in the order given.
-
-    Raises
-    ------
-    ValueError
-        One is unknown, or there are none.
+    """The names (or the one name), each once, in the order given; ValueError for an unknown one.
 
     Examples
     --------

@@ -31,7 +31,8 @@ Scores
 Errors
     TypeError for complex numbers, text or objects. ValueError for a map that is not two-dimensional
     or not finite (says where), for shapes that differ, for no fixations or one outside the map
-    (names it), and for an argument out of its range. Functions list only what they raise besides.
+    (names it), for a density that is zero everywhere, for negative values if the map is made a
+    density, and for an argument out of its range. Functions list only what they raise besides.
 
 References, by the short names that functions use:
 

@@ -19,7 +19,6 @@ def empirical_density(
 
     Parameters
     ----------
-    x, y : array_like of shape (F,)
     shape : (int, int)
         (H, W) of the image.
     sigma_px : float
@@ -75,7 +74,7 @@ def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
 
     Parameters
     ----------
-    saliency : array_like of shape (H, W), or PreparedMap
+    saliency
         Not negative. A map of zeros counts as uniform.
     uniform : float in (0, 1]
         Weight of the uniform density.
@@ -84,11 +83,6 @@ def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
     -------
     float64 ndarray of shape (H, W)
         Natural logarithms; |logsumexp| is below 1e-12.
-
-    Raises
-    ------
-    ValueError
-        A value is negative.
 
     Examples
     --------

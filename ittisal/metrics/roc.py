@@ -43,8 +43,6 @@ def shuffled_auc(
 
     Parameters
     ----------
-    saliency : array_like of shape (H, W), or PreparedMap
-    x, y : array_like of shape (F,)
     other_x, other_y : array_like of shape (N,)
         Fixations of all other images, already scaled to this image's size.
 
@@ -76,8 +74,6 @@ def auc_judd(
 
     Parameters
     ----------
-    saliency : array_like of shape (H, W), or PreparedMap
-    x, y : array_like of shape (F,)
     jitter : bool
         Break ties by random numbers of up to 1e-7 of the map's range. Without, equal fixations
         share one threshold.
@@ -138,8 +134,6 @@ def auc_borji(
 
     Parameters
     ----------
-    saliency : array_like of shape (H, W), or PreparedMap
-    x, y : array_like of shape (F,)
     splits : int
         Number of sets of negatives.
     step : float in (0, 1]

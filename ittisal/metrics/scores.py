@@ -42,11 +42,6 @@ def cc(saliency: MapLike, density: MapLike) -> float:
     The covariance over the product of the deviations; 0 where either is constant. An increasing
     affine transform of either changes nothing. See Bylinskii 2019.
 
-    Raises
-    ------
-    ValueError
-        The density is zero everywhere.
-
     Examples
     --------
     >>> round(cc([[0, 1], [2, 3]], [[1, 3], [5, 7]]), 12)
@@ -64,11 +59,6 @@ def sim(saliency: MapLike, density: MapLike) -> float:
 
     p and q are map and density, each minus its lowest value, over their sums; a constant map counts
     as uniform. An increasing affine transform of either changes nothing. 1 where both are equal.
-
-    Raises
-    ------
-    ValueError
-        The density is zero everywhere.
 
     Notes
     -----
@@ -92,11 +82,6 @@ def kl(saliency: MapLike, density: MapLike) -> float:
     e = 2^-52; about 0 where both are equal. Where the map is 0 and the density is not, the score is
     large, and e determines how large. A map of zeros counts as uniform. See Bylinskii 2019, eq. 6,
     with e of the MIT code.
-
-    Raises
-    ------
-    ValueError
-        A value is negative, or the density is zero everywhere.
 
     Examples
     --------
@@ -123,7 +108,6 @@ def information_gain(
     log_density, baseline_log_density : array_like of shape (H, W)
         Floats: natural logarithms of probabilities per pixel, each of which sums to 1 within 0.1 %.
         -inf, no probability, is allowed where the baseline has no fixation.
-    x, y : array_like of shape (F,)
 
     Raises
     ------
