@@ -82,13 +82,10 @@ def test_the_default_table(tiny, run):
     headings = [line for line in lines if " AUC " in line or " IG" in line]
     assert len(headings) == 2  # nine scores do not fit one line of 120
     assert max(map(len, lines)) <= 120
-
-
-def test_columns_are_aligned(tiny, run):
     _, out, _ = run(tiny, *QUICK)
     rows = [line for line in out.splitlines()[3:] if re.search(r"\d|AUC", line)]
     assert len(rows) == 1 + 2 * (1 + 4 + 4)
-    assert len({len(row) for row in rows}) == 1
+    assert len({len(row) for row in rows}) == 1  # columns are aligned
     boundary = len(rows[0]) - CELL - 1  # between the two cells
     assert {row[boundary] for row in rows} == {" "}
     assert " " not in {row[boundary - 1] for row in rows}
@@ -106,6 +103,8 @@ def test_tables_of_any_width():
         fixations=9,
         skipped=(("4", "gone"),),
     )
+    zero = replace(result, scores=np.full((3, 3, 9), -1e-9))
+    assert "-0.000" not in zero.table(80)
     for width in (20, 60, 80, 200):
         lines = result.table(width).splitlines()
         assert lines[0] == "made up: 3 images, 1 skipped, 9 fixations"
@@ -114,19 +113,6 @@ def test_tables_of_any_width():
             [line for line in lines if line == "models"]
         )
         assert not any("uniform -" in line or "- uniform" in line for line in lines)
-
-
-def test_tables_have_no_minus_before_zero():
-    result = evaluation.Evaluation(
-        dataset="made up",
-        models=("a",),
-        baselines=frozenset(),
-        metrics=("cc",),
-        images=("1",),
-        scores=np.full((1, 1, 1), -1e-9),
-        fixations=1,
-    )
-    assert result.table(80).splitlines()[-1].strip() == "[0.000 0.000]"
 
 
 def test_json(tiny, run):
@@ -156,9 +142,6 @@ def test_files(tiny, here, run):
     }
     assert sorted(path.name for path in here.iterdir()) == ["images.csv", "scores.csv"]
     assert "wrote scores.csv" in err and "wrote images.csv" in err
-
-
-def test_per_image_scores_on_standard_output(tiny, run):
     status, out, err = run(tiny, *QUICK, "--per-image", "-", "--no-baselines")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert status == 0 and err == ""
@@ -204,17 +187,11 @@ def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
     assert list(here.iterdir()) == []
 
 
-def full_disk(monkeypatch):
-    """Every file fails to be written, as `write` fails: without a file's name in the error."""
-
-    def fail(*_):
+def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, run, monkeypatch):
+    def fail(*_):  # without a file's name in the error, as `write` fails
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "replace", fail)
-
-
-def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, run, monkeypatch):
-    full_disk(monkeypatch)
     status, out, err = run(tiny, *QUICK, "--csv", "scores.csv")
     assert status == 1 and "itti1998" in out
     assert err == "ittisal evaluate: cannot write scores.csv: No space left on device\n"
@@ -259,22 +236,17 @@ def test_images_whose_names_are_no_text(tiny, here, run):
     assert b"\ncaf\xe9.png,itti1998," in (here / "images.csv").read_bytes()
 
 
-def test_no_ceiling_where_some_observers_are_not_told(tiny, here, run):
+def test_no_ceiling_where_observers_are_not_known(tiny, here, run):
     data = datasets.load(tiny)
     subject = np.where(np.arange(len(data.x)) % 5, data.subject, datasets.UNKNOWN)
     datasets.save(replace(data, subject=subject), "some")
     status, out, err = run("some", *QUICK)
     assert status == 0 and "\nhumans" not in out
-    assert (
-        err == "ittisal evaluate: tiny does not tell who made each fixation: no baseline `humans`\n"
-    )
-
-
-def test_no_ceiling_where_observers_are_not_told_apart(tmp_path, run):
-    datasets.generated(tmp_path / "alone", images=3, subjects=1)
-    status, out, err = run(tmp_path / "alone", *QUICK)
+    assert err.endswith("tiny does not tell who made each fixation: no baseline `humans`\n")
+    datasets.generated("alone", images=3, subjects=1)
+    status, out, err = run("alone", *QUICK)
     assert status == 0 and "has one observer: no baseline `humans`" in err and "\nhumans" not in out
-    status, _, err = run(tmp_path / "alone", *QUICK, "--model", "humans")
+    status, _, err = run("alone", *QUICK, "--model", "humans")
     assert status == 1 and "1 observer" in err
 
 
@@ -356,12 +328,9 @@ def test_read_outs(tmp_path, run):
     assert "cross-validated" in err and "cross-validated" in found["remarks"][-1]
 
 
-def test_read_outs_need_five_images(tiny, run):
+def test_read_outs_need_five_images(tiny, tmp_path, run):
     status, out, err = run(tiny, *QUICK, "--readout")
     assert status == 1 and out == "" and "--readout: folds=5" in err
-
-
-def test_what_left_too_few_images_for_read_outs_is_told(tmp_path, run):
     data = datasets.generated(tmp_path / "five", images=5)
     data.path(1).unlink()
     status, _, err = run(tmp_path / "five", *QUICK, "--readout")
