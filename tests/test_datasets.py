@@ -65,10 +65,13 @@ def small(root: Path, **changes) -> DataSet:
     return DataSet(**{**values, **changes})
 
 
+ARRAYS = ("sizes", "image", "x", "y", "subject", "order", "duration_ms", "sigma_px")
+
+
 def same(a: DataSet, b: DataSet) -> None:
     """Assert that two data sets hold the same, wherever they are."""
     assert a.images == b.images
-    for name in ("sizes", "image", "x", "y", "subject", "order", "duration_ms", "sigma_px"):
+    for name in ARRAYS:
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), name)
 
 
@@ -84,7 +87,9 @@ def tiny(tmp_path_factory) -> Path:
 
 
 def test_fixations_by_image(tmp_path):
-    data = small(tmp_path)
+    x = np.array([1, 19.5, 39], np.float32)
+    data = small(tmp_path, x=x)
+    x[:] = 0  # its arrays are copies
     assert data.image.tolist() == [0, 1, 1]
     assert data.fixations(0).x.tolist() == [19.5]
     at = data.fixations(1)
@@ -94,43 +99,27 @@ def test_fixations_by_image(tmp_path):
     assert data.subjects.tolist() == [0, 1]
     kinds = {name: getattr(data, name).dtype for name in ("sizes", "image", "x", "subject")}
     assert kinds == {"sizes": "int32", "image": "int32", "x": "float32", "subject": "int16"}
-
-
-def test_arrays_are_its_own_and_read_only(tmp_path):
-    x = np.array([1, 19.5, 39], np.float32)
-    data = small(tmp_path, x=x)
-    x[:] = 0
-    assert data.x.max() == 39
-    for name in ("sizes", "image", "x", "y", "subject", "order", "duration_ms", "sigma_px"):
+    for name in ARRAYS:
         with pytest.raises(ValueError, match="read-only"):
             getattr(data, name)[0] = 0
 
 
-def test_others_are_scaled(tmp_path):
+def test_others(tmp_path):
     data = small(tmp_path)
     x, y = data.others(0)
-    assert (x.tolist(), y.tolist()) == ([0.5, 19.5], [2 / 3, 5])
-    assert x.dtype == np.float64
+    assert (x.tolist(), y.tolist(), x.dtype) == ([0.5, 19.5], [2 / 3, 5], np.float64)
     x, y = data.others(1)
     assert (x.tolist(), y.tolist()) == ([39], [28.5])
 
-
-def test_others_stay_inside(tmp_path):
     edge = np.nextafter(np.float32(7), np.float32(0))
-    data = small(
-        tmp_path, sizes=[[7, 7], [4001, 3001]], image=[0, 0], x=[edge, 0], y=[edge, 0],
-        subject=[0, 0], order=[0, 1], duration_ms=[1, 1],
-    )  # fmt: skip
-    x, y = data.others(1)
-    assert x.max() < 3001
-    assert y.max() < 4001
+    at_edge = {"image": [0, 0, 0], "x": [edge, 0, 1], "y": [edge, 0, 1]}
+    x, y = small(tmp_path, sizes=[[7, 7], [4001, 3001]], **at_edge).others(1)
+    assert x.max() < 3001 and y.max() < 4001
 
-
-def test_others_leave_out_images_of_unknown_size(tmp_path):
     data = small(tmp_path, images=("a", "b", "c"), sizes=[[10, 20], [0, 0], [10, 20]],
                  image=[0, 1, 2], x=[1, 999, 3.3], y=[2, 999, 5], sigma_px=[1] * 3)  # fmt: skip
     assert data.others(0)[0].tolist() == [np.float32(3.3)]  # of one size: unchanged
-    assert data.fixations(1).x.tolist() == [999]
+    assert data.fixations(1).x.tolist() == [999]  # the size is not known
     with pytest.raises(DataSetError, match=r"b could not be read, so its size is not known"):
         data.others(1)
 
@@ -147,6 +136,16 @@ def test_subset(tiny):
         data.subset([1, 1])
     with pytest.raises(DataSetError, match="no image 6; tiny has 0 to 5"):
         data.subset([6])
+    for method in (
+        data.path,
+        data.load_image,
+        data.fixations,
+        data.others,
+        lambda i: data.subset([i]),
+    ):
+        for i in (-1, 6):
+            with pytest.raises(DataSetError, match=f"no image {i}; tiny has 0 to 5"):
+                method(i)
 
 
 WRONG = [
@@ -179,11 +178,14 @@ def test_what_does_not_fit_is_refused(changes, message, tmp_path):
         small(tmp_path, **changes)
 
 
-def test_exchanged_axes_are_told(rng, tmp_path):
-    many = {"image": np.zeros(50, int), "x": rng.uniform(0, 10, 50), "y": rng.uniform(0, 20, 50)}
-    rest = dict.fromkeys(("subject", "order", "duration_ms"), np.zeros(50))
-    with pytest.raises(DataSetError, match=r"seem to be exchanged: \d+ of 50 .*, and 50 with"):
-        small(tmp_path, **many, **rest)
+def test_exchanged_axes_are_noticed(rng, tmp_path):
+    x, y = rng.uniform(0, 64, 50), rng.uniform(0, 48, 50)
+    rest = dict.fromkeys(("image", "subject", "order", "duration_ms"), np.zeros(50))
+    match = r"x and y seem to be exchanged: \d+ of 50 .*, and 50 with"
+    with pytest.raises(DataSetError, match=match):
+        small(tmp_path, **rest, sizes=[[48, 64]] * 2, x=y, y=x)
+    with pytest.raises(DataSetError, match="osie: " + match):
+        read_published("osie", osie_files(tmp_path, [[(y, x, np.ones(50))]], ["1.jpg"]))
     few = {"image": [0, 0, 1], "x": [1, 2, 25], "y": [2, 11, 35]}
     with pytest.raises(DataSetError, match=r"2 of 3 fixations are not inside"):  # may be chance
         small(tmp_path, **few)
@@ -197,27 +199,22 @@ def one_image(path: Path, name: str, **about) -> DataSet:
     return datasets.load(folder_of(path, f"image,x,y\n{name},1,2\n", **about))
 
 
-def test_images_are_rgb(tmp_path):
-    write_image(tmp_path / "a.png")
-    picture = one_image(tmp_path, "a.png").load_image(0)
-    assert (picture.shape, picture.dtype) == ((48, 64, 3), np.uint8)
-    assert picture[0, 0].tolist() == [230, 120, 10]
-    assert picture.flags.c_contiguous
-
-
 @pytest.mark.parametrize(
     ("picture", "wanted"),
     [
+        (np.full((40, 50, 3), (10, 120, 230), np.uint8), [230, 120, 10]),
         (np.full((40, 50), 7, np.uint8), [7, 7, 7]),
         (np.full((40, 50, 3), 0x1234, np.uint16), [0x12, 0x12, 0x12]),
         (np.dstack([np.full((40, 50, 3), 10, np.uint8), np.zeros((40, 50), np.uint8)]), [255] * 3),
     ],
-    ids=["grey", "16 bits", "alpha"],
+    ids=["colour", "grey", "16 bits", "alpha"],
 )
-def test_images_of_other_kinds(picture, wanted, tmp_path):
+def test_images_are_rgb(picture, wanted, tmp_path):
     write_image(tmp_path / "a.png", picture=picture)
     data = one_image(tmp_path, "a.png")
-    assert data.load_image(0)[3, 4].tolist() == wanted
+    picture = data.load_image(0)
+    assert (picture.shape, picture.dtype, picture.flags.c_contiguous) == ((40, 50, 3), "uint8", 1)
+    assert picture[3, 4].tolist() == wanted
     assert data.sizes.tolist() == [[40, 50]]
 
 
@@ -277,14 +274,6 @@ def test_a_missing_or_broken_image_is_told_when_it_is_loaded(tiny, tmp_path):
     data.load_image(4)
 
 
-def test_bad_index(tiny):
-    data = datasets.load(tiny)
-    for method in (data.path, data.load_image, data.fixations, data.others):
-        for i in (-1, 6):
-            with pytest.raises(DataSetError, match=f"no image {i}; tiny has 0 to 5"):
-                method(i)
-
-
 # --- fixations.npz -----------------------------------------------------------------------------
 
 
@@ -322,34 +311,18 @@ def test_save_and_load(tiny, tmp_path):
     assert {path.name for path in (tmp_path / "a").iterdir()} == {"copy"}
 
 
-def test_images_beside_the_table(tiny, tmp_path):
+def test_images_beside_the_table_and_links(tiny, tmp_path):
     shutil.copytree(tiny / "images", tmp_path / "d")
     shutil.copy(tiny / "fixations.npz", tmp_path / "d")
     data = datasets.load(tmp_path / "d")
-    assert data.root == tmp_path / "d"
-    assert data.name == "d"
+    assert (data.root, data.name) == (tmp_path / "d", "d")
     data.load_image(5)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege there")
-def test_save_links(tiny, tmp_path):
-    data = datasets.load(tiny)
-    datasets.save(data, tmp_path / "linked", link=True)
-    linked = datasets.load(tmp_path / "linked")
-    assert linked.path(2).is_symlink()
+    (tmp_path / "empty").mkdir()
+    datasets.save(data, tmp_path / "empty", link=sys.platform != "win32")
+    linked = datasets.load(tmp_path / "empty")
+    assert linked.path(2).is_symlink() or sys.platform == "win32"
     np.testing.assert_array_equal(linked.load_image(2), data.load_image(2))
-
-
-def test_save_into_an_empty_folder(tiny, tmp_path):
-    datasets.save(datasets.load(tiny), tmp_path)
-    same(datasets.load(tmp_path), datasets.load(tiny))
-
-
-def test_save_overwrites_nothing(tiny, tmp_path):
-    (tmp_path / "note.txt").touch()
-    for path in (tmp_path, tmp_path / "note.txt"):
-        with pytest.raises(DataSetError, match="exists and is not empty; give a new folder"):
-            datasets.save(datasets.load(tiny), path)
+    same(linked, datasets.load(tiny))
 
 
 def test_save_is_whole_or_not_at_all(tiny, tmp_path):
@@ -361,25 +334,22 @@ def test_save_is_whole_or_not_at_all(tiny, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         datasets.save(data, tmp_path / "out", progress=stop)
-    assert not any(tmp_path.iterdir())
-    missing = replace(data, root=tmp_path)
     with pytest.raises(DataSetError, match=r"6 of 6 images are missing, as .*bright-0.png"):
-        datasets.save(missing, tmp_path / "out")
+        datasets.save(replace(data, root=tmp_path), tmp_path / "out")
     assert not any(tmp_path.iterdir())
-
-
-def broken_npz(tiny: Path, path: Path, change) -> Path:
-    """The generated data set with its table changed, without images."""
-    arrays = arrays_of(tiny)
-    change(arrays)
-    np.savez(path / "fixations.npz", **arrays)
-    return path
+    (tmp_path / "note.txt").touch()
+    for path in (tmp_path, tmp_path / "note.txt"):
+        with pytest.raises(DataSetError, match="exists and is not empty; give a new folder"):
+            datasets.save(data, path)
 
 
 def test_npz_that_is_wrong(tiny, tmp_path):
     def refused(change, message):
+        arrays = arrays_of(tiny)
+        change(arrays)
+        np.savez(tmp_path / "fixations.npz", **arrays)
         with pytest.raises(DataSetError, match=r"fixations.npz: .*" + message):
-            datasets.load(broken_npz(tiny, tmp_path, change))
+            datasets.load(tmp_path)
 
     refused(lambda a: (a.pop("img"), a.pop("order")), "no array img, order; it holds images, ")
     refused(lambda a: a.update(x=a["x"][1:]), r"differ in length: .*x \(287,\)")
@@ -401,7 +371,7 @@ def test_npz_that_is_damaged(content, tiny, tmp_path):
 
 
 def test_npz_whose_bytes_were_changed(rng, tiny, tmp_path):
-    """Whatever zipfile, zlib and NumPy make of it, it is told as one thing."""
+    """Whatever zipfile, zlib and NumPy raise, it is one error."""
     whole = np.frombuffer((tiny / "fixations.npz").read_bytes(), np.uint8)
     refused = 0
     for _ in range(300):
@@ -434,18 +404,12 @@ def test_csv(tmp_path):
 
 
 def test_csv_of_positions_only(tmp_path):
-    data = datasets.load(folder_of(tmp_path, "image,x,y\na.png,1,2\na.png,3,4\n", "images/a.png"))
-    assert data.root == tmp_path / "images"
-    assert (data.subject.tolist(), data.order.tolist()) == ([-1, -1], [-1, -1])
-    assert len(data.subjects) == 0
-    assert np.isnan(data.duration_ms).all()
-
-
-def test_csv_with_a_missing_image(tmp_path):
     table = "image,x,y\na.png,1,2\nb.png,500,500\na.png,3,4\n"
-    data = datasets.load(folder_of(tmp_path, table, "a.png"))
-    assert data.sizes.tolist() == [[48, 64], [0, 0]]
-    assert len(data.fixations(1)) == 1
+    data = datasets.load(folder_of(tmp_path, table, "images/a.png"))
+    assert data.root == tmp_path / "images"
+    assert (data.subject.tolist(), data.order.tolist()) == ([-1] * 3, [-1] * 3)
+    assert len(data.subjects) == 0 and np.isnan(data.duration_ms).all()
+    assert data.sizes.tolist() == [[48, 64], [0, 0]] and len(data.fixations(1)) == 1
     with pytest.raises(DataSetError, match=r"b.png cannot be read: No such file"):
         data.load_image(1)
 
@@ -485,32 +449,26 @@ def test_csv_that_is_wrong(table, message, tmp_path):
         datasets.load(folder_of(tmp_path, table, "a.png"))
 
 
-def test_csv_that_is_not_utf8(tmp_path):
+def test_tables_that_are_not_found(tiny, tmp_path):
     folder = folder_of(tmp_path, "", "a.png")
+
+    def refused(path, message):
+        with pytest.raises(DataSetError, match=message):
+            datasets.load(path)
+
     (folder / "fixations.csv").write_bytes("image,x,y\nä.png,1,2\n".encode("latin-1"))
-    with pytest.raises(DataSetError, match=r"fixations.csv is not UTF-8 text .*save it as UTF-8"):
-        datasets.load(folder)
-
-
-def test_the_table_may_be_named(tmp_path):
-    folder = folder_of(tmp_path, POSITIONS, "a.png")
-    (folder / "fixations.csv").rename(folder / "mine.csv")
+    refused(folder, r"fixations.csv is not UTF-8 text .*save it as UTF-8")
+    (folder / "fixations.csv").unlink()
+    refused(folder, r"holds neither fixations.npz nor .*dataset list")
+    refused(
+        folder / "a.png", r"a.png is no table of fixations; give a file that ends in .npz, .csv"
+    )
+    refused(folder / "nowhere", r"nowhere: no such folder or table")
+    (folder / "mine.csv").write_text(POSITIONS)
     assert len(datasets.load(folder / "mine.csv")) == 1
-    with pytest.raises(DataSetError, match=r"holds neither fixations.npz nor .*dataset list"):
-        datasets.load(folder)
-    with pytest.raises(
-        DataSetError, match=r"a.png is no table of fixations; give a file that ends in .npz, .csv"
-    ):
-        datasets.load(folder / "a.png")
-    with pytest.raises(DataSetError, match=r"nowhere: no such folder or table"):
-        datasets.load(folder / "nowhere")
-
-
-def test_two_tables_are_ambiguous(tiny, tmp_path):
-    folder = folder_of(tmp_path, POSITIONS, "a.png")
+    (folder / "mine.csv").rename(folder / "fixations.csv")
     shutil.copy(tiny / "fixations.npz", folder)
-    with pytest.raises(DataSetError, match=r"holds both fixations.npz and fixations.csv"):
-        datasets.load(folder)
+    refused(folder, r"holds both fixations.npz and fixations.csv")
 
 
 def test_about(tmp_path):
@@ -651,6 +609,9 @@ def test_generated_is_the_same_each_time(tiny, tmp_path):
     assert again.path(3).read_bytes() == datasets.load(tiny).path(3).read_bytes()
     other = datasets.generated(tmp_path / "other", seed=1)
     assert not np.array_equal(other.x, again.x)
+    for wrong in ({"images": 0}, {"subjects": 0}, {"size": (20, 100)}):
+        with pytest.raises(DataSetError, match="give 1 or more"):
+            datasets.generated(tmp_path / "d", **wrong)
 
 
 def test_generated_fixations_prefer_the_odd_bar(tiny):
@@ -662,12 +623,6 @@ def test_generated_fixations_prefer_the_odd_bar(tiny):
     near = np.hypot(at.x - x, at.y - y) < 20
     assert near.mean() > 0.5
     assert len(set(map(tuple, data.sizes.tolist()))) == 2
-
-
-@pytest.mark.parametrize("wrong", [{"images": 0}, {"subjects": 0}, {"size": (20, 100)}])
-def test_generated_limits(wrong, tmp_path):
-    with pytest.raises(DataSetError, match="give 1 or more"):
-        datasets.generated(tmp_path / "d", **wrong)
 
 
 # --- MATLAB files ------------------------------------------------------------------------------
@@ -734,24 +689,12 @@ def test_osie(inside, tmp_path):
 
 
 def test_osie_of_one_image_and_one_subject(tmp_path):
-    """Where MATLAB's arrays have but one element."""
-    data, _ = read_published("osie", osie_files(tmp_path, [[([1], [2], [3])]], ["1.jpg"]))
-    assert (data.x.tolist(), data.y.tolist(), data.duration_ms.tolist()) == ([1], [2], [3])
-
-
-def test_published_positions_outside_are_left_out_and_counted(tmp_path):
+    """MATLAB's arrays have but one element then. What is outside is left out and counted."""
     seen = ([-3, 5, 64, np.nan, 6, 7], [5, 5, 5, 5, 47, 7], [1, 2, 3, 4, 5, 6])
     data, problems = read_published("osie", osie_files(tmp_path, [[seen]], ["1.jpg"]), sigma_px=9)
     assert (data.x.tolist(), data.order.tolist(), data.left_out) == ([5, 6, 7], [1, 4, 5], 3)
-    assert data.sigma_px.tolist() == [9]
+    assert (data.duration_ms.tolist(), data.sigma_px.tolist()) == ([2, 5, 6], [9])
     assert problems == list(data.remarks) and "2 of 5 fixations (40.0 %)" in problems[0]
-
-
-def test_exchanged_axes_in_published_files_are_told(rng, tmp_path):
-    x, y = rng.uniform(0, 64, 50), rng.uniform(0, 48, 50)
-    files = osie_files(tmp_path, [[(y, x, np.ones(50))]], ["1.jpg"])
-    with pytest.raises(DataSetError, match=r"osie: x and y seem to be exchanged: \d+ of 50 "):
-        read_published("osie", files)
 
 
 def test_missing_images_are_left_out_and_told(tmp_path):
@@ -836,26 +779,21 @@ def test_fixations_in_samples_without_saccades():
     assert (x.tolist(), y.tolist(), duration.tolist()) == ([7], [7], [12.5])
 
 
-def test_short_stops_are_part_of_the_saccade():
+def test_short_stops_and_blinks():
     path = np.concatenate([gaze((100, 100), (400, 100)), gaze((400, 100), (600, 300), stay=6)[6:]])
     x, y, _ = gaze_fixations(np.concatenate([path, np.tile((600, 300), (60, 1))]))
-    within("eye_at_rest", x, [100, 400, 600])
+    within("eye_at_rest", x, [100, 400, 600])  # short stops are part of the saccade
     within("eye_at_rest", y, [100, 100, 300])
     stop = np.concatenate([gaze((100, 100), stay=60), gaze((300, 100), stay=8)])
     x, _, _ = gaze_fixations(np.concatenate([stop, gaze((600, 300), stay=60)]))
     within("eye_at_rest", x, [100, 600])
 
-
-def test_the_last_fixation_may_be_too_short():
-    seen = gaze((100, 100), (400, 100))
+    seen = gaze((100, 100), (400, 100))  # the last fixation may be too short
     within("eye_at_rest", gaze_fixations(seen[:-30])[0], [100, 400])
     within("eye_at_rest", gaze_fixations(seen[:-44])[0], [100])
 
-
-def test_blinks_are_not_fixations_on_the_image():
-    seen = gaze((100, 100), (400, 100))
     seen = np.concatenate([seen, np.full((40, 2), -400.0), gaze((400, 200), stay=60)])
-    x, _, _ = gaze_fixations(seen)
+    x, _, _ = gaze_fixations(seen)  # blinks are not fixations on the image
     assert (x < 0).sum() == 1
     seen[:3] = np.nan
     within("eye_at_rest", gaze_fixations(seen)[0][[0, 1, -1]], [100, 400, 400])
@@ -985,27 +923,20 @@ def test_published_images_are_as_stored(tmp_path):
     assert datasets.load(tmp_path / "out").load_image(0).shape == (48, 64, 3)
 
 
-@pytest.mark.parametrize("name", datasets.PUBLISHED)
-def test_published_facts(name):
-    known = datasets.PUBLISHED[name]
-    assert known.name == name
-    assert all(address.startswith(("http://", "https://")) for address in known.fetch)
-    for text in (known.title, known.paper, known.licence, known.notes, *known.layout):
-        assert text
+def test_published_facts():
+    for name, known in datasets.PUBLISHED.items():
+        assert known.name == name
+        assert all(address.startswith(("http://", "https://")) for address in known.fetch)
+        assert all((known.title, known.paper, known.licence, known.notes, *known.layout))
 
 
 # --- check -------------------------------------------------------------------------------------
 
 
-def test_check_finds_nothing(tiny):
+def test_check_of_images(tiny, tmp_path):
     steps = []
     data, problems = datasets.check(tiny, lambda *step: steps.append(step))
-    assert problems == []
-    assert steps[-1] == (6, 6)
-    assert len(data) == 6
-
-
-def test_check_of_images(tiny, tmp_path):
+    assert (problems, steps[-1], len(data)) == ([], (6, 6), 6)
     shutil.copytree(tiny, tmp_path / "d")
     data = datasets.load(tmp_path / "d")
     data.path(0).unlink()
@@ -1030,7 +961,7 @@ def test_check_of_a_table(tmp_path):
     assert "median duration is 0.2 ms; multiply by 1000" in told
 
 
-def test_check_of_images_that_nobody_looked_at(tmp_path):
+def test_check_of_images_without_fixations(tmp_path):
     data = small(tmp_path, image=[1, 1, 1], x=[1, 2, 3], y=[1, 2, 3], sizes=[[48, 64]] * 2)
     for name in data.images:
         write_image(tmp_path / name)
