@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -222,46 +222,44 @@ class DataSet:
         return int(i)
 
     def _check(self) -> None:
-        count = len(self.images)
-        if not count:
-            raise DataSetError(f"{self.name}: no images")
+        count, lengths = len(self.images), {getattr(self, name).shape for name in _PER_FIXATION}
         for name in self.images:
             check_name(name)
         if len(set(self.images)) < count:
             twice = next(name for i, name in enumerate(self.images) if name in self.images[:i])
-            raise DataSetError(f"{self.name}: image {twice} is listed twice; list each once")
-        if self.sizes.shape != (count, 2) or self.sigma_px.shape != (count,):
-            raise DataSetError(
-                f"{self.name}: {count} images, but sizes of shape {self.sizes.shape} and sigma_px "
-                f"of shape {self.sigma_px.shape}; give ({count}, 2) and ({count},)"
+            self._refuse(f"image {twice} is listed twice; list each once")
+        if not count or self.sizes.shape != (count, 2) or self.sigma_px.shape != (count,):
+            self._refuse(
+                f"{count or 'no'} images, but sizes of shape {self.sizes.shape} and sigma_px of "
+                f"shape {self.sigma_px.shape}; give (N, 2) and (N,) for N images"
             )
         if (self.sizes < 0).any():
-            raise DataSetError(f"{self.name}: sizes holds {self.sizes.min()}; sizes are positive")
+            self._refuse(f"sizes holds {self.sizes.min()}; sizes are positive")
         if not (self.sigma_px > 0).all() or not np.isfinite(self.sigma_px).all():
-            raise DataSetError(
-                f"{self.name}: sigma_px holds {self.sigma_px.min():g} to {self.sigma_px.max():g}; "
-                "give pixels above 0, about one degree of visual angle"
+            self._refuse(
+                f"sigma_px holds {self.sigma_px.min():g} to {self.sigma_px.max():g}; give pixels "
+                "above 0, about one degree of visual angle"
             )
-        shapes = {name: getattr(self, name).shape for name in _PER_FIXATION}
-        if len(set(shapes.values())) > 1 or self.x.ndim != 1:
-            raise DataSetError(
-                f"{self.name}: columns of the fixations differ in length: "
-                + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            )
-        if len(self.image) and not (self.image.min() >= 0 and self.image.max() < count):
-            raise DataSetError(
-                f"{self.name}: image holds {self.image.min()} to {self.image.max()}; there are "
-                f"{count} images, counted from 0"
+        if len(lengths) > 1 or self.x.ndim != 1:
+            shapes = ", ".join(f"{name} {getattr(self, name).shape}" for name in _PER_FIXATION)
+            self._refuse(f"columns of the fixations differ in length: {shapes}")
+        if not ((self.image >= 0) & (self.image < count)).all():
+            self._refuse(
+                f"image holds {self.image.min()} to {self.image.max()}; there are {count} images, "
+                "counted from 0"
             )
         positions = _Positions(self.name, self.x, self.y, self.sizes[self.image])
         positions.refuse_exchanged()
         if not positions.inside.all():
             first = int(np.argmin(positions.inside))
-            raise DataSetError(
-                f"{self.name}: {(~positions.inside).sum()} of {len(self.x)} fixations are not "
-                f"inside their image: number {first}, on {self.images[self.image[first]]}, is "
+            self._refuse(
+                f"{(~positions.inside).sum()} of {len(self.x)} fixations are not inside their "
+                f"image: number {first}, on {self.images[self.image[first]]}, is "
                 f"{positions.at(first)}. Leave such fixations out"
             )
+
+    def _refuse(self, problem: str) -> NoReturn:
+        raise DataSetError(f"{self.name}: {problem}")
 
 
 class Builder:
@@ -307,11 +305,8 @@ class Builder:
     def data_set(self) -> DataSet:
         """All that was added.
 
-        Raises
-        ------
-        DataSetError
-            No image, none that can be read, no fixations; or positions that are not pixels of
-            the images: exchanged, fractions, or mostly outside.
+        Raises DataSetError if there is no image, none that can be read, or no fixation; or if
+        positions are not pixels of the images: exchanged, fractions, or mostly outside.
         """
         if not self.images:
             raise DataSetError(f"{self.name}: no images in {self.root}")

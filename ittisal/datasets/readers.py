@@ -189,12 +189,8 @@ def _find(source: Path, *names: str) -> Path:
 def load(path: Path) -> dict[str, Any]:
     """The variables of a `.mat` file; structures have their fields as attributes.
 
-    Axes of length 1 are dropped, so that a cell array of one cell is that cell: see `cells`.
-
-    Raises
-    ------
-    DataSetError
-        Missing, damaged, not MATLAB's, or of version 7.3, which SciPy does not read.
+    Axes of length 1 are dropped, so that a cell array of one cell is that cell: see `cells`. Raises
+    DataSetError if it is missing, damaged, not MATLAB's, or of version 7.3 (HDF5).
     """
     try:
         with open(path, "rb") as file:

@@ -104,10 +104,7 @@ def load(path: str | os.PathLike[str]) -> DataSet:
     Of a `fixations.csv` the image files are opened for their sizes; of a `fixations.npz` none is
     opened before it is used.
 
-    Parameters
-    ----------
-    path : path
-        The folder, or a `.npz` or `.csv` file.
+    `path` is the folder, or a .npz or .csv file.
 
     Raises
     ------
@@ -142,11 +139,10 @@ def load(path: str | os.PathLike[str]) -> DataSet:
 def find_table(path: Path, suffixes: Sequence[str]) -> Path:
     """The table of fixations in a folder, or the given file; DataSetError if there is none."""
     if path.is_file():
-        if path.suffix.lower() not in suffixes:
-            raise DataSetError(
-                f"{path} is no table of fixations; give a file that ends in {', '.join(suffixes)}"
-            )
-        return path
+        if path.suffix.lower() in suffixes:
+            return path
+        endings = ", ".join(suffixes)
+        raise DataSetError(f"{path} is no table of fixations; give a file that ends in {endings}")
     if not path.is_dir():
         raise DataSetError(f"{path}: no such folder or table; give a folder with {NPZ} or {CSV}")
     found = [path / name for name in (NPZ, CSV) if (path / name).exists()]
@@ -292,13 +288,11 @@ def save(
 ) -> None:
     """Write a data set as a folder of images, `fixations.npz` and `dataset.json`.
 
-    It appears whole, or not at all.
-
     Parameters
     ----------
     dataset : DataSet
     path : path
-        The folder; it must be empty or new.
+        The folder; it must be empty or new. It appears whole, or not at all.
     link : bool
         Symbolic links to the images where they are, rather than copies.
     progress : callable, optional

@@ -81,21 +81,9 @@ def observe(
 ) -> Observations:
     """Run the model on every image of a data set.
 
-    Parameters
-    ----------
-    dataset : DataSet
-    config : Config
-        Any preset. Each image counts as the first frame.
-    backend : str
-        As for `Saliency`.
-    progress : callable, optional
-        Called without arguments after each image.
-
-    Returns
-    -------
-    Observations
-        Images without fixations, and those that cannot be read or are too small for the model,
-        are in `skipped`.
+    Each image counts as the first frame. Those without fixations, and those that cannot be read or
+    are too small for the model, are in `skipped`. `progress` is called without arguments after each
+    image; `backend` is that of `Saliency`.
     """
     found = Observations(dataset, config, {}, {}, {})
     model: Saliency | None = None

@@ -25,14 +25,8 @@ class MapFolder:
     The map of `a/photo.jpg` is `a/photo.SUFFIX` or `a/photo.saliency.SUFFIX` in the folder, or else
     the one file of that name anywhere below it, if only one image of the data set is called so.
     Suffixes: .npy (two dimensions), and pictures, of which colour ones become grey. A map of
-    another size than its image is resized, bilinearly (a larger one by the mean of areas).
-
-    Raises
-    ------
-    OSError
-        The folder cannot be read.
-    ValueError
-        There is no map in it.
+    another size than its image is resized, bilinearly (a larger one by the mean of areas). Raises
+    OSError if the folder cannot be read, and ValueError if there is no map in it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -113,10 +107,7 @@ def _images(names: tuple[str, ...]) -> dict[str, list[str]]:
 def read_map(path: Path) -> np.ndarray:
     """A map from a file: float32 or float64 of shape (H, W).
 
-    Raises
-    ------
-    ValueError
-        It cannot be read, or holds no map; names the file.
+    Raises ValueError, which names the file, if it cannot be read or holds no map.
     """
     import cv2
 

@@ -120,21 +120,11 @@ class Model:
 def model(spec: str, *, backend: str = "auto") -> Model:
     """A model by its name on the command line.
 
-    Parameters
-    ----------
-    spec : str
-        A preset (`itti1998`), `config:FILE` (a .toml or .json file of config fields), `maps:DIR`
-        (a folder of maps called like the images), `cv2:spectral_residual` or `cv2:fine_grained`
-        (OpenCV's), or a baseline: `uniform`, `centre`, `others`, `humans`.
-    backend : str
-        Of `ittisal.Saliency`.
-
-    Raises
-    ------
-    ValueError
-        No such model, or a bad config.
-    OSError
-        The file or folder cannot be read.
+    `spec` is a preset (`itti1998`), `config:FILE` (a .toml or .json file of config fields),
+    `maps:DIR` (a folder of maps called like the images), `cv2:spectral_residual` or
+    `cv2:fine_grained` (OpenCV's), or a baseline: `uniform`, `centre`, `others`, `humans`; `backend`
+    is that of `ittisal.Saliency`. Raises ValueError for an unknown model or a bad config, and
+    OSError if the file or folder cannot be read.
 
     Examples
     --------

@@ -52,11 +52,6 @@ class Readout:
     centre_height : float in [-1e5, 1e5]
         Position of the Gaussian's maximum: 0 in the middle, -1 at the upper border.
 
-    Raises
-    ------
-    TypeError, ValueError
-        A value of the wrong type or outside its limits; the message names it.
-
     Notes
     -----
     A log-linear pool of map and centre prior. By cross-validation of two models on OSIE it is the
@@ -97,7 +92,7 @@ class Readout:
         Parameters
         ----------
         raw_map : ndarray of shape (H//16, W//16)
-            As `Saliency` computes it: not negative, in any unit.
+            As `Saliency` computes it: finite, not negative, in any unit.
         shape : (int, int)
             (H, W) of the frame.
         config : Config
@@ -107,11 +102,6 @@ class Readout:
         -------
         float32 ndarray of shape (H, W)
             |logsumexp| is below 0.001.
-
-        Raises
-        ------
-        ValueError
-            A map that is negative or not finite somewhere, or not of the frame's map size.
         """
         raw = np.asarray(raw_map, np.float64)
         if raw.ndim != 2 or not np.isfinite(raw).all() or raw.min(initial=0) < 0:

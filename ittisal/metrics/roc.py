@@ -179,16 +179,7 @@ def counts(values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.n
     Values are put into buckets of equal width, by arithmetic that preserves their order; only those
     in a threshold's bucket are sorted. That is several times quicker than sorting all.
 
-    Parameters
-    ----------
-    values : float ndarray of shape (N,)
-        Finite.
-    thresholds : float ndarray of shape (T,)
-        Finite, of the values' type.
-
-    Returns
-    -------
-    (intp ndarray of shape (T,), intp ndarray of shape (T,))
+    `values` and `thresholds` are finite, 1-D, and of one type of float.
 
     Examples
     --------
