@@ -242,7 +242,7 @@ def test_no_ceiling_where_observers_are_not_known(tiny, here, run):
     datasets.save(replace(data, subject=subject), "some")
     status, out, err = run("some", *QUICK)
     assert status == 0 and "\nhumans" not in out
-    assert err.endswith("tiny does not tell who made each fixation: no baseline `humans`\n")
+    assert err.endswith("tiny does not say who made each fixation: no baseline `humans`\n")
     datasets.generated("alone", images=3, subjects=1)
     status, out, err = run("alone", *QUICK)
     assert status == 0 and "has one observer: no baseline `humans`" in err and "\nhumans" not in out

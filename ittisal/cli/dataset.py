@@ -20,11 +20,11 @@ TABLE = "table"  # convert: no published layout, but a folder as `evaluate` read
 DESCRIPTION = """\
 Images and where people looked on them, for `ittisal evaluate`. Nothing is downloaded: `list` says
 what to get where and on what terms, `convert` makes the one format out of the authors' files, and
-`check` tells what is wrong with a data set, your own ones too.
+`check` finds what is wrong with a data set, yours too.
 """
 
 EPILOG = """\
-your own data:
+your data:
   A folder with the images (in images/, or beside the table) and fixations.csv, separated by
   commas, one line per fixation under the headings image,x,y,subject,order,duration_ms. x and y are
   pixels of the image from its top left corner, counted from 0; subject and order are whole numbers;
@@ -63,7 +63,9 @@ def add_parser(commands: Any) -> None:
     add.add_argument("name", metavar="NAME", nargs="?", help="one of them (default: all)")
     add.add_argument("--json", action="store_true", help="one JSON object per data set")
 
-    add = actions.add_parser("convert", help="published files, or a table, to a folder of our own")
+    add = actions.add_parser(
+        "convert", help="published files, or a table, to a folder of our format"
+    )
     add.set_defaults(run=run_convert)
     names = [*datasets.PUBLISHED, TABLE]
     add.add_argument(
@@ -78,7 +80,7 @@ def add_parser(commands: Any) -> None:
         "--sigma",
         metavar="PX",
         type=_pixels,
-        help="one degree of visual angle in pixels (default: the data set's own)",
+        help="one degree of visual angle in pixels (default: the data set's)",
     )
     _add_reporting(add)
 
@@ -122,6 +124,8 @@ def run_list(args: argparse.Namespace) -> int:
     if args.name is not None and args.name not in known:
         raise UsageError(f"no data set {args.name!r} is known; there are {', '.join(known)}")
     shown = [known[args.name]] if args.name else list(known.values())
+    # Addresses stay on one line.
+    fill = partial(textwrap.fill, width=100, break_long_words=False, break_on_hyphens=False)
     for i, one in enumerate(shown):
         facts = {
             "paper": one.paper,
@@ -137,25 +141,13 @@ def run_list(args: argparse.Namespace) -> int:
             continue
         if i:
             print()
-        _print_filled(f"{one.name:9}", one.title)
+        lines = [(f"{one.name:9}", one.title)]
         for fact, value in facts.items():
-            lines = [value] if isinstance(value, str) else value
-            for j, line in enumerate(lines):
-                _print_filled(f"  {'' if j else fact:9}", line)
+            texts = [value] if isinstance(value, str) else value
+            lines += [(f"  {'' if j else fact:9}", text) for j, text in enumerate(texts)]
+        for label, text in lines:
+            print(fill(text, initial_indent=label, subsequent_indent=" " * len(label)))
     return 0
-
-
-def _print_filled(label: str, text: str) -> None:
-    print(
-        textwrap.fill(
-            text,
-            100,
-            initial_indent=label,
-            subsequent_indent=" " * len(label),
-            break_long_words=False,  # addresses
-            break_on_hyphens=False,
-        )
-    )
 
 
 def run_convert(args: argparse.Namespace) -> int:

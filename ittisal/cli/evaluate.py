@@ -56,7 +56,7 @@ scores:
              A map is made a density by dividing by its sum, and mixing in 1 % of uniform.
 
 maps:
-  Maps of models (not baselines) are scored as they are, unless told otherwise. --smooth 3 blurs
+  Maps of models (not baselines) are scored as they are by default. --smooth 3 blurs
   them first with a Gaussian whose sigma is 3 % of the image's longer side. --centre-bias then
   multiplies them by 0.3 + exp(-((x - W/2) / (W/4))^2 / 2 - ((y - H/2) / (H/4))^2 / 2).
 
@@ -177,7 +177,7 @@ def _without_ceiling(
     if (known and len(dataset.subjects) > 1) or "humans" in (args.model or ()):
         return models
     if not args.quiet and any(model.name == "humans" for model in models):
-        why = "has one observer" if known else "does not tell who made each fixation"
+        why = "has one observer" if known else "does not say who made each fixation"
         fixations.say(args, [f"{dataset.name} {why}: no baseline `humans`"])
     return [model for model in models if model.name != "humans"]
 
@@ -223,7 +223,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
     files += [_pictures(Path(args.plot))] if args.plot else []
     if len({os.path.realpath(path) for path in files}) < len(files):
-        raise UsageError("two results would go to one file; give each its own")
+        raise UsageError("two results would go to one file; give each another")
     if args.plot:
         try:
             evaluation.check_plot(Path(args.plot))

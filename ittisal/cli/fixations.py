@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser, metrics: Iterable[str] = ()) ->
         type=count,
         help="images scored at once (default: as many as CPUs); changes no score",
     )
-    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
+    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors and warnings")
 
 
 def say(args: argparse.Namespace, lines: Iterable[str]) -> None:

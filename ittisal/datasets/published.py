@@ -83,7 +83,7 @@ PUBLISHED = {
             sigma_px=40,
             sigma_from="as the MIT/Tübingen saliency benchmark has it",
             notes="Observers are pooled in FIXATIONLOCS, so there is no inter-observer ceiling, "
-            "and two fixations in one pixel count once. allFixData.mat tells observers, but only "
+            "and two fixations in one pixel count once. allFixData.mat names observers, but only "
             "MATLAB reads it: export it to fixations.csv for them. Images are padded with grey to "
             "1920x1080.",
             read=readers.cat2000,

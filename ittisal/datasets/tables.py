@@ -131,8 +131,7 @@ def _places(table: Path, headings: Sequence[str]) -> dict[str, int]:
 def _file_names(images: list[str], folder: Path) -> list[str]:
     """Names as the files have them, relative to `folder`; as given if there is no such file.
 
-    Tables from Windows have backslashes; macOS writes accents in file names as letters of their
-    own, which tables seldom do.
+    Tables from Windows have backslashes; macOS decomposes accents in file names, tables seldom do.
     """
     names = {name: name.replace("\\", "/").removeprefix("./") for name in set(images)}
     if not all(name.isascii() or (folder / name).exists() for name in names.values()):

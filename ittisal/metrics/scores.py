@@ -50,7 +50,7 @@ def cc(saliency: MapLike, density: MapLike) -> float:
     a, b = _pair(saliency, density)
     if a.constant or b.constant:
         return 0.0
-    products = np.sum(a.centred * b.centred)  # not vdot: BLAS starts threads of its own
+    products = np.sum(a.centred * b.centred)  # not vdot: BLAS starts threads
     return float(products / a.values.size / a.deviation / b.deviation)
 
 
