@@ -1,4 +1,4 @@
-"""`ittisal evaluate` as its users meet it: tables, files, streams, exit statuses."""
+"""`ittisal evaluate` and `readout` as users meet them: tables, files, streams, exit statuses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import re
 import signal
 import stat
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from ittisal import cli, datasets, evaluation, files
+from ittisal import cli, datasets, evaluation, files, readout
 from ittisal.cli import fixations, progress
 from ittisal.evaluation.result import CELL
 
@@ -166,6 +166,9 @@ def test_skipped_images_are_named_and_counted(spoilt, run):
     assert f"ittisal evaluate: {name}: " in err and "1 of 4 images skipped" in err
     status, out, _ = run(spoilt, *QUICK, "-q")
     assert status == 1 and out.startswith("tiny: 3 images, 1 skipped, 144 fixations\n")
+    status, out, err = run(spoilt, *QUICK, "--folds", "2", command="readout")
+    assert status == 1 and "3 images, 1 skipped" in out
+    assert err.startswith(f"ittisal readout: {name}: ") and err.count("\n") == 1
 
 
 def test_nothing_scored_is_a_failure(tiny, here, run):
@@ -195,6 +198,9 @@ def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, ru
     status, out, err = run(tiny, *QUICK, "--csv", "scores.csv")
     assert status == 1 and "itti1998" in out
     assert err == "ittisal evaluate: cannot write scores.csv: No space left on device\n"
+    status, out, err = run(tiny, *QUICK, "--folds", "2", "--out", "t.json", command="readout")
+    assert status == 1 and "fitted on all images" in out
+    assert err == "ittisal readout: cannot write t.json: No space left on device\n"
     assert list(here.iterdir()) == []
 
 
@@ -304,6 +310,33 @@ def test_remarks(tiny, here, run):
     assert run(*arguments, "-q")[2] == ""
 
 
+def test_the_readout_command(tiny, here, run):
+    arguments = (tiny, *QUICK, "--folds", "2")
+    fitted = readout.fit(readout.observe(datasets.load(tiny), backend="reference"))
+    status, out, err = run(*arguments, command="readout")
+    assert status == 0 and err == ""
+    assert "itti1998 read-out - itti1998" in out and "fitted on all images (range over 2" in out
+    assert f"power           {fitted.power:8.4f}" in out
+
+    status, out, err = run(*arguments, "--out", "table.json", "--json", command="readout")
+    assert status == 0 and err == "ittisal readout: wrote itti1998 to table.json\n"
+    printed = json.loads(out)
+    assert len(printed["by_fold"]) == 2 and printed["readout"] == asdict(fitted)
+    found = readout.load("itti1998", "table.json")
+    assert list(asdict(found).values()) == pytest.approx(list(asdict(fitted).values()), rel=1e-5)
+
+    changed = ("--out", "table.json", "--set", "weights.colour=0", "--name", "grey", "-q")
+    assert run(*arguments, *changed, command="readout")[2] == ""
+    assert readout.names("table.json") == ["itti1998", "grey"]
+    assert readout.load("grey", "table.json") != found == readout.load("itti1998", "table.json")
+    facts = json.loads((here / "table.json").read_text())["readouts"]["grey"]
+    assert facts["fitted_on"]["images"] == 4 and facts["cross_validated"]["folds"] == 2
+
+    status, out, err = run(tiny, *QUICK, "--folds", "7", "--out", "new.json", command="readout")
+    assert status == 1 and out == "" and "folds=7 must be" in err
+    assert [path.name for path in here.iterdir()] == ["table.json"]
+
+
 def test_it_is_repeatable_and_threads_change_nothing(tiny, run):
     first = run(tiny, *QUICK, "--json", "--threads", "1")
     assert run(tiny, *QUICK, "--json", "--threads", "3") == first
@@ -338,9 +371,18 @@ def test_read_outs_need_five_images(tiny, tmp_path, run):
     assert "number of images, 4" in err.splitlines()[1]
 
 
-USAGE_ERRORS = [
+USAGE_ERRORS = [  # of evaluate, unless another command is named
     ("", "DATASET"),
     ("none", "none"),
+    ("readout none", "none"),
+    ("readout {tiny} --folds 1", "leaves nothing to fit on"),
+    ("readout {tiny} --metric rmse", "no metric 'rmse'"),
+    ("readout {tiny} --preset itti", "no preset 'itti'"),
+    ("readout {tiny} --name=", "--name is empty"),
+    ("readout {tiny} --out table.txt", "a table of read-outs is a .json file"),
+    ("readout {tiny} --out no/folder/table.json", "Give another place with --out"),
+    ("readout {tiny} --out {tiny}/dataset.json", "dataset.json is no table of read-outs"),
+    ("readout {tiny} --out new.json --set linear=true", "needs --name"),
     ("{tiny} --model itti", "no model 'itti'; give a preset (itti1998"),
     ("{tiny} --model config:none.json", "none.json: No such file"),
     ("{tiny} --model maps:none", "none: is no folder of maps"),
@@ -363,8 +405,12 @@ USAGE_ERRORS = [
 
 
 @pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
-def test_usage_errors(line, message, tiny, here, run):
-    status, out, err = run(*(word.format(tiny=tiny) for word in line.split()))
+def test_usage_errors(line, message, tiny, here, run, monkeypatch):
+    monkeypatch.setattr(readout, "observe", None)  # nothing is computed
+    monkeypatch.setattr(evaluation, "evaluate", None)
+    command, _, rest = line.partition(" ") if line.startswith("readout") else ("evaluate", "", line)
+    words = (word.format(tiny=tiny) for word in rest.split())
+    status, out, err = run(*words, command=command)
     assert status == 2 and out == "" and message in err and err.count("\n") == 1
     assert list(here.iterdir()) == []
 

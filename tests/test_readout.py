@@ -14,7 +14,7 @@ import scipy.ndimage
 from tolerances import within
 
 import ittisal
-from ittisal import INVT, ITTI_1998, VIDEO, cli, datasets, evaluation, files, readout
+from ittisal import INVT, ITTI_1998, VIDEO, datasets, evaluation, readout
 from ittisal.config import PRESETS
 from ittisal.evaluation.fitting import _counts
 from ittisal.evaluation.readout import log_evidence, positions
@@ -320,100 +320,6 @@ def test_bad_tables(tmp_path):
             readout.load(name, path)
     with pytest.raises(ValueError, match=r"no read-out 'c' in .*it has: a, b"):
         readout.load("c", path)
-
-
-# --- the command -------------------------------------------------------------------------------
-
-QUICK = ("--metric", "auc", "--metric", "ig", "--backend", "reference", "--folds", "2")
-
-
-@pytest.fixture
-def run(capsys):
-    """Arguments -> (exit status, standard output, standard error)."""
-
-    def run(*arguments):
-        try:
-            status = cli.main(["readout", *map(str, arguments)])
-        except SystemExit as stop:  # argparse's
-            status = stop.code
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
-
-
-def test_the_command(run, folder, seen, tmp_path):
-    status, out, err = run(folder, *QUICK)
-    assert status == 0 and err == ""
-    assert "itti1998 read-out - itti1998" in out and "fitted on all images (range over 2" in out
-    assert f"power           {readout.fit(seen).power:8.4f}" in out
-
-    path = tmp_path / "table.json"
-    status, out, err = run(folder, *QUICK, "--out", path, "--json")
-    assert status == 0 and err == f"ittisal readout: wrote itti1998 to {path}\n"
-    printed = json.loads(out)
-    assert len(printed["by_fold"]) == 2
-    assert printed["readout"] == asdict(readout.fit(seen))
-    found = readout.load("itti1998", path)
-    for field, value in printed["readout"].items():
-        assert getattr(found, field) == pytest.approx(value, rel=1e-5)
-
-    changed = ("--set", "weights.colour=0", "--name", "grey")
-    assert run(folder, *QUICK, "--out", path, *changed, "-q")[2] == ""
-    assert readout.names(path) == ["itti1998", "grey"]
-    assert readout.load("grey", path) != found == readout.load("itti1998", path)
-    facts = json.loads(path.read_text())["readouts"]["grey"]
-    assert facts["fitted_on"]["images"] == 6 and facts["cross_validated"]["folds"] == 2
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_a_full_disk_is_told_of_the_table_and_the_numbers_are_printed(
-    run, folder, tmp_path, monkeypatch
-):
-    def fail(*_):
-        raise OSError(28, "No space left on device")  # without a file's name, as `write` fails
-
-    monkeypatch.setattr(files.os, "replace", fail)
-    path = tmp_path / "table.json"
-    status, out, err = run(folder, *QUICK, "--out", path)
-    assert status == 1 and "fitted on all images" in out
-    assert err == f"ittisal readout: cannot write {path}: No space left on device\n"
-
-
-def test_the_command_skips_what_it_cannot_read(run, spoilt):
-    status, out, err = run(spoilt.root.parent, *QUICK)
-    assert status == 1
-    assert err.startswith(f"ittisal readout: {spoilt.images[2]}: ") and err.count("\n") == 1
-    assert "5 images, 1 skipped" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--folds", "1"], "leaves nothing to fit on"),
-        (["--metric", "rmse"], "no metric 'rmse'"),
-        (["--preset", "itti"], "no preset 'itti'"),
-        (["--name", ""], "--name is empty"),
-        (["--out", "table.txt"], "a table of read-outs is a .json file"),
-        (["--out", "no/folder/table.json"], "Give another place with --out"),
-        (["--out", "here.json"], "here.json is no table of read-outs"),
-        (["--out", "new.json", "--set", "linear=true"], "needs --name"),
-    ],
-)
-def test_wrong_usage_does_no_work(run, folder, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "here.json").write_text("{}")
-    monkeypatch.setattr(readout, "observe", None)
-    status, out, err = run(folder, *arguments)
-    assert status == 2 and out == "" and message in err and err.count("\n") == 1
-
-
-def test_data_sets_that_are_none_or_too_small(run, folder, tmp_path):
-    status, out, err = run(tmp_path / "nowhere")
-    assert status == 2 and out == "" and "nowhere" in err and err.count("\n") == 1
-    status, out, err = run(folder, *QUICK, "--folds", "7", "--out", tmp_path / "table.json")
-    assert status == 1 and out == "" and "folds=7 must be" in err
-    assert not list(tmp_path.iterdir())
 
 
 def test_importing_the_package_does_not_load_it():

@@ -1,6 +1,7 @@
 """Models against human fixations: scores with intervals, baselines, differences, pictures.
 
-`evaluate` does it; `ittisal evaluate` is the same on the command line.
+`evaluate` computes them; `ittisal evaluate` is the same on the command line. Fitting a density of
+fixations to maps is in `ittisal.readout`.
 """
 
 from .baselines import BASELINES, centre_biased, centre_gaussian
