@@ -407,7 +407,6 @@ USAGE_ERRORS = [  # of evaluate, unless another command is named
 @pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
 def test_usage_errors(line, message, tiny, here, run, monkeypatch):
     monkeypatch.setattr(readout, "observe", None)  # nothing is computed
-    monkeypatch.setattr(evaluation, "evaluate", None)
     command, _, rest = line.partition(" ") if line.startswith("readout") else ("evaluate", "", line)
     words = (word.format(tiny=tiny) for word in rest.split())
     status, out, err = run(*words, command=command)

@@ -160,25 +160,17 @@ class Evaluation:
             "bootstrap_resamples": RESAMPLES,
             "remarks": list(self.remarks),
             "models": [
-                {
-                    "name": name,
-                    "baseline": name in self.baselines,
-                    "scores": {metric: vars(self.score(name, metric)) for metric in self.metrics},
-                }
+                {"name": name, "baseline": name in self.baselines, "scores": self._plain(name)}
                 for name in self.models
             ],
             "differences": [
-                {
-                    "model": name,
-                    "minus": other,
-                    "scores": {
-                        metric: vars(self.difference(name, other, metric))
-                        for metric in self.metrics
-                    },
-                }
+                {"model": name, "minus": other, "scores": self._plain(name, other)}
                 for name, other in self.pairs
             ],
         }
+
+    def _plain(self, name: str, minus: str | None = None) -> dict[str, dict[str, float]]:
+        return {metric: vars(self._row(name, minus)(metric)) for metric in self.metrics}
 
     def to_csv(self) -> str:
         """The means and intervals, a row per model and metric."""

@@ -88,10 +88,9 @@ def evaluate(
     names = check_metrics(metrics)
     if not 0 <= smooth_percent <= MAX_SMOOTH:
         raise ValueError(f"smooth_percent={smooth_percent!r} must be 0 to {MAX_SMOOTH}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit={limit!r} must be at least 1")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads={threads!r} must be at least 1")
+    for name, value in (("limit", limit), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value!r} must be at least 1")
     needs_others = any(METRICS[name].needs_others for name in names)
     if len(dataset) < 2 and (needs_others or any(each.name == "others" for each in chosen)):
         raise ValueError(
