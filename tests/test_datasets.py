@@ -252,7 +252,7 @@ def test_threads_may_read_images_at_once(tmp_path):
     assert os.path.samestat(before, os.fstat(2))
 
 
-def test_a_missing_or_broken_image_is_told_when_it_is_loaded(tiny, tmp_path):
+def test_a_missing_or_broken_image_is_an_error_when_it_is_loaded(tiny, tmp_path):
     shutil.copytree(tiny, tmp_path / "d")
     data = datasets.load(tmp_path / "d")
     data.path(0).unlink()
@@ -938,9 +938,9 @@ def test_check_of_a_table(tmp_path):
         "a.png,1,2,0,0,0.2\na.png,1,2,0,0,0.3\nsmall.png,1,2,0,0,0.2\nb.png,1,2,0,0,0.2\n"
     )
     _, problems = datasets.check(folder_of(tmp_path, table, "a.png"))
-    told = "\n".join(problems)
+    text = "\n".join(problems)
     assert len(problems) == 4
-    assert "small.png is 100x20 pixels; models need sides of 32 or more" in told
-    assert "b.png cannot be read" in told
-    assert "1 fixations have image, subject and order in common" in told
-    assert "median duration is 0.2 ms; multiply by 1000" in told
+    assert "small.png is 100x20 pixels; models need sides of 32 or more" in text
+    assert "b.png cannot be read" in text
+    assert "1 fixations have image, subject and order in common" in text
+    assert "median duration is 0.2 ms; multiply by 1000" in text
