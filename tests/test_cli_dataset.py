@@ -30,33 +30,24 @@ def main(capsys, *arguments: object):
     return status, captured.out, captured.err
 
 
-def test_help_shows_the_table(capsys):
+def test_help_and_list(capsys):
     with pytest.raises(SystemExit) as exit:
         cli.main(["dataset", "--help"])
     assert exit.value.code == 0
     out = capsys.readouterr().out
     for text in ("image,x,y,subject,order,duration_ms", "examples:", "exit status:", "generate"):
         assert text in out
-
-
-def test_list(capsys):
     status, out, err = main(capsys, "list")
     assert (status, err) == (0, "")
     for known in datasets.PUBLISHED.values():
-        assert known.title.split(":")[0] in out
-        for address in known.fetch:
-            assert address in out
+        for text in (known.title.split(":")[0], *known.fetch):
+            assert text in out
         assert f"ittisal dataset convert {known.name} SOURCE OUT" in out
     assert max(map(len, out.splitlines())) <= 100
-
-
-def test_list_json(capsys):
-    _, out, _ = main(capsys, "list", "--json")
-    rows = [json.loads(line) for line in out.splitlines()]
+    rows = [json.loads(line) for line in main(capsys, "list", "--json")[1].splitlines()]
     assert [row["name"] for row in rows] == list(datasets.PUBLISHED)
     assert all(row["licence"] and row["get"] and row["files"] for row in rows)
-    _, out, _ = main(capsys, "list", "toronto", "--json")
-    assert json.loads(out)["name"] == "toronto"
+    assert json.loads(main(capsys, "list", "toronto", "--json")[1])["name"] == "toronto"
 
 
 @pytest.mark.parametrize(
@@ -101,9 +92,9 @@ def test_convert_tells_what_was_left_out(tmp_path, capsys):
     facts = json.loads(out)
     assert status == 1
     assert (facts["images"], facts["fixations"], facts["left_out"]) == (1, 2, 1)
-    assert len(facts["problems"]) == 1
-    assert err == f"ittisal dataset: {facts['problems'][0]}\n"
-    assert "1002.jpg is empty (0 bytes)" in err
+    assert "1002.jpg is empty (0 bytes)" in facts["problems"][0]
+    assert "osie: 1 of 3 fixations (33.3 %) lie outside their image" in facts["problems"][1]
+    assert err == "".join(f"ittisal dataset: {problem}\n" for problem in facts["problems"])
     data = datasets.load(tmp_path / "out")
     assert (data.sigma_px.tolist(), data.left_out) == ([7], 1)
     assert data.path(0).is_symlink()
@@ -111,11 +102,11 @@ def test_convert_tells_what_was_left_out(tmp_path, capsys):
 
 
 def test_convert_a_table(tmp_path, capsys):
-    table = "image,x,y\na.png,1,2\na.png,64,2\na.png,3,4\na.png,5,6\n"
-    folder = folder_of(tmp_path / "own", table, "a.png", name="Mine")
+    table = "image;x;y\na.png;1;2\na.png;64;2\na.png;3;4\na.png;5;6\n"
+    folder = folder_of(tmp_path / "mine", table, "a.png", name="Mine")
     status, _, err = main(capsys, "convert", "table", folder, tmp_path / "out", "--sigma", 9)
     assert status == 1  # for the position that counts from 1, it seems
-    assert err.endswith("ittisal dataset: 1 images, 3 fixations; 1 outside their image left out\n")
+    assert err.endswith("dataset: 1 images, 3 fixations; 1 of 4 outside their image left out\n")
     data = datasets.load(tmp_path / "out")
     assert (data.name, data.x.tolist(), data.sigma_px.tolist()) == ("Mine", [1, 3, 5], [9])
 
@@ -123,7 +114,7 @@ def test_convert_a_table(tmp_path, capsys):
 def test_convert_says_what_is_wrong(tiny, tmp_path, capsys):
     status, out, err = main(capsys, "convert", "osie", tiny, tmp_path / "out")
     assert (status, out) == (1, "")
-    assert err.startswith(f"ittisal dataset: {tiny} holds no eye/fixations.mat (it holds dataset")
+    assert err.startswith(f"ittisal dataset: {tiny} holds no fixations.mat (it holds dataset")
     files = osie_files(tmp_path / "files")
     status, _, err = main(capsys, "convert", "osie", files, tmp_path, "-q")
     assert (status, len(err.splitlines())) == (1, 1)
@@ -133,7 +124,7 @@ def test_convert_says_what_is_wrong(tiny, tmp_path, capsys):
 
 def test_convert_looks_at_the_output_before_it_reads(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(datasets, "read_published", None)
-    monkeypatch.setattr(datasets, "check", None)
+    monkeypatch.setattr(datasets, "read_table", None)
     (tmp_path / "file").touch()
     for name in ("mit1003", "table"):
         status, _, err = main(capsys, "convert", name, tmp_path, tmp_path / "file")
@@ -177,22 +168,28 @@ def test_check_finds_problems(tiny, tmp_path, capsys):
     assert (status, "problems  2" in out) == (1, True)
 
 
-def test_check_counts_sizes_that_are_known(tmp_path, capsys):
+def test_check_of_a_table(tmp_path, capsys):
     folder = folder_of(tmp_path, "image,x,y\nb.png,1,2\na.png,1,2\n", "a.png")
     status, out, err = main(capsys, "check", folder)
     assert status == 1
-    assert "images    2, 64x48 to 64x48 pixels" in out
+    assert "images    2, 64x48 to 64x48 pixels" in out  # of those whose size is known
     assert "degree    1.92 px" in out
     assert "b.png cannot be read" in err
 
-
-def test_check_of_a_table_that_cannot_be_right(tmp_path, capsys):
     x, y = np.random.default_rng(0).uniform(0, 1, (2, 100)) * [[48], [64]]
     rows = "".join(f"a.png,{a},{b}\n" for a, b in zip(x, y, strict=True))
-    status, out, err = main(capsys, "check", folder_of(tmp_path, "image,x,y\n" + rows, "a.png"))
+    status, out, err = main(capsys, "check", folder_of(tmp_path, "image,x,y\n" + rows))
     assert (status, out) == (1, "")
-    assert "x and y are exchanged, it seems" in err
+    assert "x and y seem to be exchanged" in err
     assert len(err.splitlines()) == 1
+
+    rows = "".join(f"a.png,{60 * 1.25 if i < 5 else 50},9\n" for i in range(48))
+    status, out, err = main(capsys, "check", folder_of(tmp_path, "image,x,y\n" + rows))
+    assert (status, "left out  5 of 48 outside their image" in out) == (1, True)
+    assert "5 of 48 fixations (10.4 %)" in err and "(75, 9) on an image of 64x48 pixels" in err
+    status, out, _ = main(capsys, "check", folder, "--json")
+    facts = json.loads(out)
+    assert facts["left_out"] == 5 and "another resolution" in facts["problems"][0]
 
 
 def test_generate(tiny, tmp_path, capsys):
@@ -209,7 +206,7 @@ def test_as_a_process_with_warnings_as_errors(tmp_path):
     folder = folder_of(tmp_path / "Ünïcode", "image,x,y\nä.png,1,2\n", "ä.png")
     done = run("dataset", "check", folder, cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert (done.status, done.err) == (0, "")
-    assert "subjects  not told" in done.out
+    assert "subjects  not known" in done.out
     done = run("dataset", "convert", "osie", osie_files(tmp_path / "f"), "out", cwd=tmp_path)
     assert (done.status, done.out) == (0, "out\n")
 

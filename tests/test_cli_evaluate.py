@@ -1,4 +1,4 @@
-"""`ittisal evaluate` as its users meet it: tables, files, streams, exit statuses."""
+"""`ittisal evaluate` and `readout` as users meet them: tables, files, streams, exit statuses."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import re
 import signal
 import stat
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from ittisal import cli, datasets, evaluation, files
-from ittisal.cli import progress, score_table
+from ittisal import cli, datasets, evaluation, files, readout
+from ittisal.cli import fixations, progress
+from ittisal.evaluation.result import CELL
 
 QUICK = ("--metric", "auc", "--metric", "nss", "--backend", "reference")
 
@@ -41,9 +42,9 @@ def here(tmp_path, monkeypatch):
 def run(capsys):
     """Arguments -> (exit status, standard output, standard error)."""
 
-    def run(*arguments):
+    def run(*arguments, command="evaluate"):
         try:
-            status = cli.main(["evaluate", *map(str, arguments)])
+            status = cli.main([command, *map(str, arguments)])
         except SystemExit as stop:  # argparse's
             status = stop.code
         out, err = capsys.readouterr()
@@ -81,14 +82,11 @@ def test_the_default_table(tiny, run):
     headings = [line for line in lines if " AUC " in line or " IG" in line]
     assert len(headings) == 2  # nine scores do not fit one line of 120
     assert max(map(len, lines)) <= 120
-
-
-def test_columns_are_aligned(tiny, run):
     _, out, _ = run(tiny, *QUICK)
     rows = [line for line in out.splitlines()[3:] if re.search(r"\d|AUC", line)]
     assert len(rows) == 1 + 2 * (1 + 4 + 4)
-    assert len({len(row) for row in rows}) == 1
-    boundary = len(rows[0]) - score_table.CELL - 1  # between the two cells
+    assert len({len(row) for row in rows}) == 1  # columns are aligned
+    boundary = len(rows[0]) - CELL - 1  # between the two cells
     assert {row[boundary] for row in rows} == {" "}
     assert " " not in {row[boundary - 1] for row in rows}
 
@@ -105,27 +103,16 @@ def test_tables_of_any_width():
         fixations=9,
         skipped=(("4", "gone"),),
     )
+    zero = replace(result, scores=np.full((3, 3, 9), -1e-9))
+    assert "-0.000" not in zero.table(80)
     for width in (20, 60, 80, 200):
-        lines = score_table.table(result, width).splitlines()
+        lines = result.table(width).splitlines()
         assert lines[0] == "made up: 3 images, 1 skipped, 9 fixations"
         assert max(map(len, lines[2:])) <= max(width, 11 + 16)
         assert sum("b - a" in line for line in lines) == len(
             [line for line in lines if line == "models"]
         )
         assert not any("uniform -" in line or "- uniform" in line for line in lines)
-
-
-def test_tables_have_no_minus_before_zero():
-    result = evaluation.Evaluation(
-        dataset="made up",
-        models=("a",),
-        baselines=frozenset(),
-        metrics=("cc",),
-        images=("1",),
-        scores=np.full((1, 1, 1), -1e-9),
-        fixations=1,
-    )
-    assert score_table.table(result, 80).splitlines()[-1].strip() == "[0.000 0.000]"
 
 
 def test_json(tiny, run):
@@ -155,9 +142,6 @@ def test_files(tiny, here, run):
     }
     assert sorted(path.name for path in here.iterdir()) == ["images.csv", "scores.csv"]
     assert "wrote scores.csv" in err and "wrote images.csv" in err
-
-
-def test_per_image_scores_on_standard_output(tiny, run):
     status, out, err = run(tiny, *QUICK, "--per-image", "-", "--no-baselines")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert status == 0 and err == ""
@@ -182,6 +166,9 @@ def test_skipped_images_are_named_and_counted(spoilt, run):
     assert f"ittisal evaluate: {name}: " in err and "1 of 4 images skipped" in err
     status, out, _ = run(spoilt, *QUICK, "-q")
     assert status == 1 and out.startswith("tiny: 3 images, 1 skipped, 144 fixations\n")
+    status, out, err = run(spoilt, *QUICK, "--folds", "2", command="readout")
+    assert status == 1 and "3 images, 1 skipped" in out
+    assert err.startswith(f"ittisal readout: {name}: ") and err.count("\n") == 1
 
 
 def test_nothing_scored_is_a_failure(tiny, here, run):
@@ -203,20 +190,17 @@ def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
     assert list(here.iterdir()) == []
 
 
-def full_disk(monkeypatch):
-    """Every file fails to be written, as `write` fails: without a file's name in the error."""
-
-    def fail(*_):
+def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, run, monkeypatch):
+    def fail(*_):  # without a file's name in the error, as `write` fails
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "replace", fail)
-
-
-def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, run, monkeypatch):
-    full_disk(monkeypatch)
     status, out, err = run(tiny, *QUICK, "--csv", "scores.csv")
     assert status == 1 and "itti1998" in out
     assert err == "ittisal evaluate: cannot write scores.csv: No space left on device\n"
+    status, out, err = run(tiny, *QUICK, "--folds", "2", "--out", "t.json", command="readout")
+    assert status == 1 and "fitted on all images" in out
+    assert err == "ittisal readout: cannot write t.json: No space left on device\n"
     assert list(here.iterdir()) == []
 
 
@@ -224,7 +208,7 @@ def test_files_are_written_where_nobody_reads_standard_output(tiny, here, run, m
     def broken(*_):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
-    monkeypatch.setattr(score_table, "table", broken)
+    monkeypatch.setattr(evaluation.Evaluation, "table", broken)
     monkeypatch.setattr(cli, "_discard_stdout", lambda: None)
     assert run(tiny, *QUICK, "--csv", "scores.csv", "--per-image", "images.csv")[0] == 141
     assert sorted(path.name for path in here.iterdir()) == ["images.csv", "scores.csv"]
@@ -258,23 +242,62 @@ def test_images_whose_names_are_no_text(tiny, here, run):
     assert b"\ncaf\xe9.png,itti1998," in (here / "images.csv").read_bytes()
 
 
-def test_no_ceiling_where_some_observers_are_not_told(tiny, here, run):
+def test_no_ceiling_where_observers_are_not_known(tiny, here, run):
     data = datasets.load(tiny)
     subject = np.where(np.arange(len(data.x)) % 5, data.subject, datasets.UNKNOWN)
     datasets.save(replace(data, subject=subject), "some")
     status, out, err = run("some", *QUICK)
     assert status == 0 and "\nhumans" not in out
-    assert (
-        err == "ittisal evaluate: tiny does not tell who made each fixation: no baseline `humans`\n"
-    )
-
-
-def test_no_ceiling_where_observers_are_not_told_apart(tmp_path, run):
-    datasets.generated(tmp_path / "alone", images=3, subjects=1)
-    status, out, err = run(tmp_path / "alone", *QUICK)
+    assert err.endswith("tiny does not say who made each fixation: no baseline `humans`\n")
+    datasets.generated("alone", images=3, subjects=1)
+    status, out, err = run("alone", *QUICK)
     assert status == 0 and "has one observer: no baseline `humans`" in err and "\nhumans" not in out
-    status, _, err = run(tmp_path / "alone", *QUICK, "--model", "humans")
+    status, _, err = run("alone", *QUICK, "--model", "humans")
     assert status == 1 and "1 observer" in err
+
+
+@pytest.fixture
+def scaled(here):
+    """A data set of which some x were multiplied by 1.25: (folder, total, outside)."""
+
+    def make(outside, total):
+        data = datasets.generated(f"{outside} of {total}", images=2, fixations=1, subjects=1)
+        rows = [f"{data.images[0]},{150 * 1.25 if i < outside else 20},9" for i in range(total - 1)]
+        rows += [f"{data.images[1]},20,9"]
+        folder = data.root.parent
+        (folder / "fixations.npz").unlink()
+        (folder / "fixations.csv").write_text("\n".join(["image,x,y", *rows]))
+        return folder
+
+    return make
+
+
+def test_fixations_outside_are_counted(scaled, run):
+    status, out, err = run(scaled(1, 200), *QUICK)
+    assert status == 0 and out.startswith("1 of 200: 2 images, 199 fixations, 1 outside their im")
+    assert "ittisal evaluate: 1 of 200 fixations outside their image are left out\n" in err
+    assert run(scaled(1, 201), *QUICK, "-q")[2] == ""
+
+
+@pytest.mark.parametrize("command", ["evaluate", "readout"])
+def test_coordinates_of_another_resolution_are_suspected(scaled, run, command):
+    """Loudly, from 1 % on: also if quiet, and once."""
+    arguments = ["--folds", "2"] if command == "readout" else ["--model", "itti1998"]
+    status, out, err = run(scaled(5, 48), *QUICK, *arguments, "--json", "-q", command=command)
+    found = json.loads(out)
+    assert status == 0 and found["left_out"] == 5
+    (remark,) = found["remarks"]
+    assert "5 of 48 fixations (10.4 %) lie outside" in remark
+    assert "(187.5, 9) on an image of 160x120 pixels. They may be pixels of another" in remark
+    assert err == f"ittisal {command}: WARNING: {remark}\n"
+
+
+def test_progress_in_a_pipe(tiny, run, monkeypatch):
+    assert run(tiny, *QUICK)[2] == ""  # it takes less than ten seconds
+    monkeypatch.setattr(fixations, "EVERY", 0)
+    err = run(tiny, *QUICK)[2].splitlines()
+    assert err == [f"ittisal evaluate: scored {i + 1} of 4 images" for i in range(4)]
+    assert run(tiny, *QUICK, "-q")[2] == ""
 
 
 def test_remarks(tiny, here, run):
@@ -285,6 +308,33 @@ def test_remarks(tiny, here, run):
     arguments = (tiny, *QUICK, "--model", "maps:maps", "--no-baselines")
     assert "another size" in run(*arguments)[2]
     assert run(*arguments, "-q")[2] == ""
+
+
+def test_the_readout_command(tiny, here, run):
+    arguments = (tiny, *QUICK, "--folds", "2")
+    fitted = readout.fit(readout.observe(datasets.load(tiny), backend="reference"))
+    status, out, err = run(*arguments, command="readout")
+    assert status == 0 and err == ""
+    assert "itti1998 read-out - itti1998" in out and "fitted on all images (range over 2" in out
+    assert f"power           {fitted.power:8.4f}" in out
+
+    status, out, err = run(*arguments, "--out", "table.json", "--json", command="readout")
+    assert status == 0 and err == "ittisal readout: wrote itti1998 to table.json\n"
+    printed = json.loads(out)
+    assert len(printed["by_fold"]) == 2 and printed["readout"] == asdict(fitted)
+    found = readout.load("itti1998", "table.json")
+    assert list(asdict(found).values()) == pytest.approx(list(asdict(fitted).values()), rel=1e-5)
+
+    changed = ("--out", "table.json", "--set", "weights.colour=0", "--name", "grey", "-q")
+    assert run(*arguments, *changed, command="readout")[2] == ""
+    assert readout.names("table.json") == ["itti1998", "grey"]
+    assert readout.load("grey", "table.json") != found == readout.load("itti1998", "table.json")
+    facts = json.loads((here / "table.json").read_text())["readouts"]["grey"]
+    assert facts["fitted_on"]["images"] == 4 and facts["cross_validated"]["folds"] == 2
+
+    status, out, err = run(tiny, *QUICK, "--folds", "7", "--out", "new.json", command="readout")
+    assert status == 1 and out == "" and "folds=7 must be" in err
+    assert [path.name for path in here.iterdir()] == ["table.json"]
 
 
 def test_it_is_repeatable_and_threads_change_nothing(tiny, run):
@@ -311,12 +361,9 @@ def test_read_outs(tmp_path, run):
     assert "cross-validated" in err and "cross-validated" in found["remarks"][-1]
 
 
-def test_read_outs_need_five_images(tiny, run):
+def test_read_outs_need_five_images(tiny, tmp_path, run):
     status, out, err = run(tiny, *QUICK, "--readout")
     assert status == 1 and out == "" and "--readout: folds=5" in err
-
-
-def test_what_left_too_few_images_for_read_outs_is_told(tmp_path, run):
     data = datasets.generated(tmp_path / "five", images=5)
     data.path(1).unlink()
     status, _, err = run(tmp_path / "five", *QUICK, "--readout")
@@ -324,9 +371,18 @@ def test_what_left_too_few_images_for_read_outs_is_told(tmp_path, run):
     assert "number of images, 4" in err.splitlines()[1]
 
 
-USAGE_ERRORS = [
+USAGE_ERRORS = [  # of evaluate, unless another command is named
     ("", "DATASET"),
     ("none", "none"),
+    ("readout none", "none"),
+    ("readout {tiny} --folds 1", "leaves nothing to fit on"),
+    ("readout {tiny} --metric rmse", "no metric 'rmse'"),
+    ("readout {tiny} --preset itti", "no preset 'itti'"),
+    ("readout {tiny} --name=", "--name is empty"),
+    ("readout {tiny} --out table.txt", "a table of read-outs is a .json file"),
+    ("readout {tiny} --out no/folder/table.json", "Give another place with --out"),
+    ("readout {tiny} --out {tiny}/dataset.json", "dataset.json is no table of read-outs"),
+    ("readout {tiny} --out new.json --set linear=true", "needs --name"),
     ("{tiny} --model itti", "no model 'itti'; give a preset (itti1998"),
     ("{tiny} --model config:none.json", "none.json: No such file"),
     ("{tiny} --model maps:none", "none: is no folder of maps"),
@@ -349,8 +405,11 @@ USAGE_ERRORS = [
 
 
 @pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
-def test_usage_errors(line, message, tiny, here, run):
-    status, out, err = run(*(word.format(tiny=tiny) for word in line.split()))
+def test_usage_errors(line, message, tiny, here, run, monkeypatch):
+    monkeypatch.setattr(readout, "observe", None)  # nothing is computed
+    command, _, rest = line.partition(" ") if line.startswith("readout") else ("evaluate", "", line)
+    words = (word.format(tiny=tiny) for word in rest.split())
+    status, out, err = run(*words, command=command)
     assert status == 2 and out == "" and message in err and err.count("\n") == 1
     assert list(here.iterdir()) == []
 

@@ -27,10 +27,10 @@ LAYERS = {
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
-    # OpenCV and matplotlib inside functions only.
+    # OpenCV, SciPy and matplotlib inside functions only.
     "evaluation": (
-        "config datasets evaluation imagefiles metrics model",
-        "numpy cv2 matplotlib",
+        "config datasets evaluation imagefiles maps metrics model",
+        "numpy cv2 scipy matplotlib",
     ),
     "features": ("", ""),
     "files": ("", ""),
@@ -43,8 +43,7 @@ LAYERS = {
     "model": ("backends config frames maps pipeline plan", "numpy"),
     "pipeline": ("config features plan", "numpy"),
     "plan": ("config features", "numpy"),
-    # SciPy inside functions only.
-    "readout": ("config datasets evaluation maps model readout", "numpy scipy"),
+    "readout": ("evaluation", ""),
     "reference": ("config features", "numpy"),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
     "trace": ("features plan", "numpy"),
@@ -64,7 +63,7 @@ LAYERS = {
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
-LAZY = ("cli", "cuda", "datasets", "evaluation", "imagefiles", "readout", "video")
+LAZY = ("cli", "cuda", "datasets", "evaluation", "imagefiles", "video")
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 OUTSIDE = sorted(path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py"))
 

@@ -14,11 +14,11 @@ import scipy.ndimage
 from tolerances import within
 
 import ittisal
-from ittisal import INVT, ITTI_1998, VIDEO, cli, datasets, evaluation, files, readout
+from ittisal import INVT, ITTI_1998, VIDEO, datasets, evaluation, readout
 from ittisal.config import PRESETS
+from ittisal.evaluation.fitting import _counts
+from ittisal.evaluation.readout import log_evidence, positions
 from ittisal.readout import Observations, Readout
-from ittisal.readout.density import log_evidence, positions
-from ittisal.readout.fitting import _counts
 
 SHAPES = [(32, 32), (33, 47), (120, 160), (201, 96), (480, 640)]
 PLAIN = Readout(blur_percent=3, power=1.5, centre_width=0.6, centre_height=-0.2)
@@ -116,21 +116,17 @@ def test_the_blur_is_a_gaussian(rng):
     within("order", got, wanted / wanted.mean())
 
 
-def test_the_unit_of_the_map_does_not_matter(rng):
-    raw = raw_map(rng, (96, 160))
-    for scale in (1e-12, 7.0, 1e12):
-        got = PLAIN.log_density(raw * np.float32(scale), (96, 160))
-        within("log_density", got, PLAIN.log_density(raw, (96, 160)))
-
-
-def test_what_is_left_without_a_map(rng):
-    """Of a map of zeros, and with a power of 0, only the Gaussian is left."""
+def test_maps_of_zeros_and_of_other_units(rng):
+    """A map of zeros, or a power of 0, leaves the Gaussian."""
     down, across = positions(96)[:, None], positions(160)
     gaussian = np.exp(-(across**2 + (down + 0.2) ** 2) / (2 * 0.6**2))
     wanted = np.log(gaussian / gaussian.sum())
     raw = raw_map(rng, (96, 160))
     within("log_density", PLAIN.log_density(raw * 0, (96, 160)), wanted)
     within("log_density", replace(PLAIN, power=0).log_density(raw, (96, 160)), wanted)
+    for scale in (1e-12, 7.0, 1e12):  # the map's unit does not matter
+        got = PLAIN.log_density(raw * np.float32(scale), (96, 160))
+        within("log_density", got, PLAIN.log_density(raw, (96, 160)))
     flat = replace(PLAIN, power=0, centre_width=100, centre_height=0)
     assert np.ptp(flat.log_density(raw, (96, 160))) < 2e-4
 
@@ -182,20 +178,14 @@ def test_the_fit_finds_what_made_the_data(rng, truth):
         within(f"fitted_{field}", getattr(found, field), value)
 
 
-def test_data_without_a_centre_bias(rng):
-    found = readout.fit(expected(rng, Readout(3, 1.5, 100, 0)))
+def test_the_fit_at_its_limits(rng):
+    found = readout.fit(expected(rng, Readout(3, 1.5, 100, 0)))  # no centre bias
     assert found.centre_width > 20
     within("fitted_power", found.power, 1.5)
-
-
-def test_data_that_have_nothing_to_do_with_the_map(rng):
-    found = readout.fit(expected(rng, Readout(3, 0, 0.6, -0.2)))
+    found = readout.fit(expected(rng, Readout(3, 0, 0.6, -0.2)))  # nothing to do with the map
     assert found.power < 1e-3
     within("fitted_centre_width", found.centre_width, 0.6)
-
-
-def test_people_who_look_away_from_what_stands_out(rng):
-    """The power is not negative: the map is left out instead."""
+    # Fixations away from what is salient: the power is 0, not negative.
     data = expected(rng, PLAIN)
     data = replace(data, counts={i: 1 / (c + 1) for i, c in data.counts.items()})
     assert readout.fit(data).power == 0
@@ -264,14 +254,11 @@ def test_no_image_is_seen_by_its_own_readout(rng):
     assert changed == [fold != before.fold[image] for fold in range(4)]
 
 
-def test_more_folds_than_images(rng):
+def test_folds_and_images_that_do_not_fit(rng, tiny):
     data = expected(rng, PLAIN)
     for folds in (1, 9):
         with pytest.raises(ValueError, match=f"folds={folds} must be at least 2 and at most .* 8"):
             readout.cross_validated(data, folds)
-
-
-def test_one_image_cannot_be_cross_validated(tiny):
     alone = readout.observe(tiny.subset([0]), backend="reference")
     with pytest.raises(ValueError, match="needs 2 images or more; 1 can be used"):
         readout.cross_validated(alone)
@@ -303,13 +290,10 @@ def test_scenes_of_another_data_set(tiny, seen, spoilt):
 # --- the table ---------------------------------------------------------------------------------
 
 
-def test_the_table_that_ships():
+def test_tables(tmp_path):
     assert set(readout.names()) <= set(PRESETS) and "itti1998" in readout.names()
     for name in readout.names():
         assert readout.load(name).power > 0
-
-
-def test_tables_keep_what_they_had(tmp_path):
     path = tmp_path / "table.json"
     other = replace(PLAIN, power=1 / 3)
     path.write_text(readout.updated(path, "one", PLAIN, {"fitted_on": "here"}))
@@ -336,105 +320,6 @@ def test_bad_tables(tmp_path):
             readout.load(name, path)
     with pytest.raises(ValueError, match=r"no read-out 'c' in .*it has: a, b"):
         readout.load("c", path)
-
-
-# --- the command -------------------------------------------------------------------------------
-
-QUICK = ("--metric", "auc", "--metric", "ig", "--backend", "reference", "--folds", "2")
-
-
-@pytest.fixture
-def run(capsys):
-    """Arguments -> (exit status, standard output, standard error)."""
-
-    def run(*arguments):
-        try:
-            status = cli.main(["readout", *map(str, arguments)])
-        except SystemExit as stop:  # argparse's
-            status = stop.code
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
-
-
-def test_the_command_prints_scores_and_numbers(run, folder, seen):
-    status, out, err = run(folder, *QUICK)
-    assert status == 0 and err == ""
-    assert "itti1998 read-out - itti1998" in out and "fitted on all images (range over 2" in out
-    assert f"power           {readout.fit(seen).power:8.4f}" in out
-
-
-def test_the_command_writes_a_table(run, folder, seen, tmp_path):
-    path = tmp_path / "table.json"
-    status, out, err = run(folder, *QUICK, "--out", path, "--json")
-    assert status == 0 and err == f"ittisal readout: wrote itti1998 to {path}\n"
-    printed = json.loads(out)
-    assert len(printed["by_fold"]) == 2
-    assert printed["readout"] == asdict(readout.fit(seen))
-    found = readout.load("itti1998", path)
-    for field, value in printed["readout"].items():
-        assert getattr(found, field) == pytest.approx(value, rel=1e-5)
-
-    changed = ("--set", "weights.colour=0", "--name", "grey")
-    assert run(folder, *QUICK, "--out", path, *changed, "-q")[2] == ""
-    assert readout.names(path) == ["itti1998", "grey"]
-    assert readout.load("grey", path) != found == readout.load("itti1998", path)
-    facts = json.loads(path.read_text())["readouts"]["grey"]
-    assert facts["fitted_on"]["images"] == 6 and facts["cross_validated"]["folds"] == 2
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_a_full_disk_is_told_of_the_table_and_the_numbers_are_printed(
-    run, folder, tmp_path, monkeypatch
-):
-    def fail(*_):
-        raise OSError(28, "No space left on device")  # without a file's name, as `write` fails
-
-    monkeypatch.setattr(files.os, "replace", fail)
-    path = tmp_path / "table.json"
-    status, out, err = run(folder, *QUICK, "--out", path)
-    assert status == 1 and "fitted on all images" in out
-    assert err == f"ittisal readout: cannot write {path}: No space left on device\n"
-
-
-def test_the_command_skips_what_it_cannot_read(run, spoilt):
-    status, out, err = run(spoilt.root.parent, *QUICK)
-    assert status == 1
-    assert err.startswith(f"ittisal readout: {spoilt.images[2]}: ") and err.count("\n") == 1
-    assert "5 images, 1 skipped" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--folds", "1"], "leaves nothing to fit on"),
-        (["--metric", "rmse"], "no metric 'rmse'"),
-        (["--preset", "itti"], "no preset 'itti'"),
-        (["--name", ""], "--name is empty"),
-        (["--out", "table.txt"], "a table of read-outs is a .json file"),
-        (["--out", "no/folder/table.json"], "Give another place with --out"),
-        (["--out", "here.json"], "here.json is no table of read-outs"),
-        (["--out", "new.json", "--set", "linear=true"], "needs --name"),
-    ],
-)
-def test_wrong_usage_does_no_work(run, folder, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "here.json").write_text("{}")
-    monkeypatch.setattr(readout, "observe", None)
-    status, out, err = run(folder, *arguments)
-    assert status == 2 and out == "" and message in err and err.count("\n") == 1
-
-
-def test_a_data_set_that_is_none(run, tmp_path):
-    status, out, err = run(tmp_path / "nowhere")
-    assert status == 2 and out == "" and "nowhere" in err and err.count("\n") == 1
-
-
-def test_too_few_images_for_the_folds(run, folder, tmp_path):
-    status, out, err = run(folder, *QUICK, "--folds", "7", "--out", tmp_path / "table.json")
-    assert status == 1 and out == "" and "folds=7 must be" in err
-    assert not list(tmp_path.iterdir())
 
 
 def test_importing_the_package_does_not_load_it():

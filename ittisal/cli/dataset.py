@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import textwrap
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import datasets
 from ..datasets.storage import refuse_used
-from . import images
+from . import fixations, images
 from .errors import UsageError
-from .progress import Progress
 
 TABLE = "table"  # convert: no published layout, but a folder as `evaluate` reads it
 
 DESCRIPTION = """\
 Images and where people looked on them, for `ittisal evaluate`. Nothing is downloaded: `list` says
 what to get where and on what terms, `convert` makes the one format out of the authors' files, and
-`check` tells what is wrong with a data set, your own ones too.
+`check` finds what is wrong with a data set, yours too.
 """
 
 EPILOG = """\
-your own data:
-  A folder with the images (in images/, or beside the table) and fixations.csv, one line per
-  fixation under the headings image,x,y,subject,order,duration_ms. x and y are pixels of the image
-  from its top left corner, counted from 0; the last three columns may be left out. Optionally
-  dataset.json: {"name": "My data", "sigma_px": 30}, where sigma_px is one degree of visual angle.
+your data:
+  A folder with the images (in images/, or beside the table) and fixations.csv, separated by
+  commas, one line per fixation under the headings image,x,y,subject,order,duration_ms. x and y are
+  pixels of the image from its top left corner, counted from 0; subject and order are whole numbers;
+  the last three columns may be left out. Optionally dataset.json: {"name": "My data", "sigma_px":
+  30}, where sigma_px is one degree of visual angle. `convert table` reads tables with other
+  headings, separators, names of subjects and of images, and writes the format.
+
+fixations outside their image:
+  They are left out and counted. From 1 % of all on, `convert`, `check` and `evaluate` warn: the
+  coordinates may be those of another resolution.
 
 examples:
   ittisal dataset list osie
   ittisal dataset convert osie predicting-human-gaze-beyond-pixels/ osie
-  ittisal dataset check osie
+  ittisal dataset convert table recordings/ mine
+  ittisal dataset check mine
   ittisal dataset generate tiny
 
 exit status:
@@ -58,7 +63,9 @@ def add_parser(commands: Any) -> None:
     add.add_argument("name", metavar="NAME", nargs="?", help="one of them (default: all)")
     add.add_argument("--json", action="store_true", help="one JSON object per data set")
 
-    add = actions.add_parser("convert", help="published files, or a table, to a folder of our own")
+    add = actions.add_parser(
+        "convert", help="published files, or a table, to a folder of our format"
+    )
     add.set_defaults(run=run_convert)
     names = [*datasets.PUBLISHED, TABLE]
     add.add_argument(
@@ -73,11 +80,11 @@ def add_parser(commands: Any) -> None:
         "--sigma",
         metavar="PX",
         type=_pixels,
-        help="one degree of visual angle in pixels (default: the data set's own)",
+        help="one degree of visual angle in pixels (default: the data set's)",
     )
     _add_reporting(add)
 
-    add = actions.add_parser("check", help="read a data set and each image; 1 if anything is wrong")
+    add = actions.add_parser("check", help="read a data set and its images; 1 if anything is wrong")
     add.set_defaults(run=run_check)
     add.add_argument("directory", metavar="DIR", help="a folder, or the table in it")
     _add_reporting(add)
@@ -117,6 +124,8 @@ def run_list(args: argparse.Namespace) -> int:
     if args.name is not None and args.name not in known:
         raise UsageError(f"no data set {args.name!r} is known; there are {', '.join(known)}")
     shown = [known[args.name]] if args.name else list(known.values())
+    # Addresses stay on one line.
+    fill = partial(textwrap.fill, width=100, break_long_words=False, break_on_hyphens=False)
     for i, one in enumerate(shown):
         facts = {
             "paper": one.paper,
@@ -132,116 +141,63 @@ def run_list(args: argparse.Namespace) -> int:
             continue
         if i:
             print()
-        _print_filled(f"{one.name:9}", one.title)
+        lines = [(f"{one.name:9}", one.title)]
         for fact, value in facts.items():
-            lines = [value] if isinstance(value, str) else value
-            for j, line in enumerate(lines):
-                _print_filled(f"  {'' if j else fact:9}", line)
+            texts = [value] if isinstance(value, str) else value
+            lines += [(f"  {'' if j else fact:9}", text) for j, text in enumerate(texts)]
+        for label, text in lines:
+            print(fill(text, initial_indent=label, subsequent_indent=" " * len(label)))
     return 0
 
 
-def _print_filled(label: str, text: str) -> None:
-    print(
-        textwrap.fill(
-            text,
-            100,
-            initial_indent=label,
-            subsequent_indent=" " * len(label),
-            break_long_words=False,  # addresses
-            break_on_hyphens=False,
-        )
-    )
-
-
 def run_convert(args: argparse.Namespace) -> int:
-    """Write our format; 1 if something had to be left out."""
+    """Write our format; 1 if something had to be left out or is suspicious."""
     images.require_opencv()
     refuse_used(Path(args.output))  # before reading, which can take minutes
-    with _Bar(args) as bar:
+    with fixations.Steps(args, "read") as steps:
         if args.name == TABLE:
-            data, problems = datasets.check(args.source, bar.step)
-            data = _with_files(data)
-            if args.sigma:
-                data = replace(data, sigma_px=np.full(len(data), args.sigma))
+            read = datasets.read_table
         else:
-            data, problems = datasets.read_published(
-                args.name, args.source, sigma_px=args.sigma, progress=bar.step
-            )
-        bar.say_all(problems)
-    with _Bar(args) as bar:
-        datasets.save(data, args.output, link=args.link, progress=bar.step)
+            read = partial(datasets.read_published, args.name)
+        data, problems = read(args.source, sigma_px=args.sigma, progress=steps.step)
+    fixations.say(args, problems)
+    with fixations.Steps(args, "wrote") as steps:
+        datasets.save(data, args.output, link=args.link, progress=steps.step)
     return _report(args, data, problems, Path(args.output))
-
-
-def _with_files(data: datasets.DataSet) -> datasets.DataSet:
-    """Without the images that are missing or could not be read, as published sets are converted."""
-    kept = [i for i in range(len(data)) if data.path(i).is_file() and data.sizes[i].all()]
-    if len(kept) in (0, len(data)):  # saving none is refused
-        return data
-    return replace(data.subset(kept), left_out=data.left_out)
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Print what the data set holds and what is wrong with it."""
     images.require_opencv()
-    with _Bar(args) as bar:
-        data, problems = datasets.check(args.directory, bar.step)
-        bar.say_all(problems)
+    with fixations.Steps(args, "read") as steps:
+        data, problems = datasets.check(args.directory, steps.step)
+    fixations.say(args, problems)
     return _report(args, data, problems, None)
 
 
 def run_generate(args: argparse.Namespace) -> int:
     """Write the tiny data set."""
     images.require_opencv()
-    refuse_used(Path(args.output))
     data = datasets.generated(args.output, images=args.images, seed=args.seed)
     return _report(args, data, [], Path(args.output))
-
-
-class _Bar:
-    """A progress bar that learns how many images there are from the first one done."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._wanted = not args.quiet
-        self._progress: Progress | None = None
-
-    def step(self, done: int, total: int) -> None:
-        """One more image is done."""
-        if self._progress is None:
-            self._progress = Progress(total, wanted=self._wanted)
-        self._progress.step()
-
-    def say_all(self, problems: list[str]) -> None:
-        """Each problem on a line of its own."""
-        progress = self._progress or Progress(None, wanted=False)
-        for problem in problems:
-            progress.say(f"ittisal dataset: {problem}")
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._progress is not None:
-            self._progress.__exit__(*exception)
 
 
 def _report(
     args: argparse.Namespace, data: datasets.DataSet, problems: list[str], output: Path | None
 ) -> int:
-    """Counts, and where it went; 1 where there are problems."""
-    known = data.sizes[:, 0] > 0
-    if not known.any():
-        known[:] = True
-    sizes = data.sizes[known]
-    by_area = sizes[np.argsort(sizes.prod(axis=1), kind="stable")]
+    """Counts, and where it went; 1 if there are problems."""
+    known = [i for i, size in enumerate(data.sizes) if size.all()] or slice(None)
+    sizes = sorted(data.sizes[known].tolist(), key=math.prod)
+    count, per_image = len(data.x), len(data.x) / len(data)
+    outside = f"{data.left_out} of {count + data.left_out} outside their image"
     facts = {
         "name": data.name,
         "images": len(data),
-        "fixations": len(data.x),
+        "fixations": count,
         "left_out": data.left_out,
         "subjects": len(data.subjects),
-        "smallest": "{1}x{0}".format(*by_area[0]),
-        "largest": "{1}x{0}".format(*by_area[-1]),
+        "smallest": "{1}x{0}".format(*sizes[0]),
+        "largest": "{1}x{0}".format(*sizes[-1]),
         "degree_px": float(data.sigma_px[known].mean()),
         "licence": data.licence,
         "source": data.source,
@@ -250,24 +206,22 @@ def _report(
         where = None if output is None else str(output)
         print(json.dumps({**facts, "problems": problems, "output": where}, ensure_ascii=False))
     elif output is None:
-        told = {
+        shown = {
             "name": data.name,
             "images": f"{len(data)}, {facts['smallest']} to {facts['largest']} pixels",
-            "fixations": f"{len(data.x)}, {len(data.x) / len(data):.1f} per image",
-            "left out": f"{data.left_out} fixations outside their image",
-            "subjects": str(len(data.subjects) or "not told; no inter-observer ceiling"),
+            "fixations": f"{count}, {per_image:.1f} per image",
+            "left out": outside,
+            "subjects": str(len(data.subjects) or "not known; no inter-observer ceiling"),
             "degree": f"{facts['degree_px']:.3g} px",
-            "licence": data.licence or "not told",
-            "source": data.source or "not told",
+            "licence": data.licence or "not stated",
+            "source": data.source or "not stated",
             "problems": str(len(problems) or "none"),
         }
-        for fact, value in told.items():
+        for fact, value in shown.items():
             print(f"{fact:10}{value}")
     else:
         if not args.quiet:
-            outside = f"; {data.left_out} outside their image left out" if data.left_out else ""
-            Progress(None, wanted=False).say(
-                f"ittisal dataset: {len(data)} images, {len(data.x)} fixations{outside}"
-            )
+            left_out = f"; {outside} left out" if data.left_out else ""
+            fixations.say(args, [f"{len(data)} images, {count} fixations{left_out}"])
         print(output)
     return 1 if problems else 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +11,11 @@ from typing import Any
 
 from .. import datasets, evaluation, readout
 from ..files import is_special
-from . import images, score_table
+from . import fixations, images
 from .errors import UsageError, reason
-from .options import count
-from .progress import Progress
 
 STDOUT = "-"
 DEFAULT_MODEL = "itti1998"
-WIDTH = 120  # of tables that go to no terminal
 
 CROSS_VALIDATED = "read-outs are cross-validated: each image under the one fitted without its fold"
 
@@ -61,7 +56,7 @@ scores:
              A map is made a density by dividing by its sum, and mixing in 1 % of uniform.
 
 maps:
-  Maps of models (not baselines) are scored as they are, unless told otherwise. --smooth 3 blurs
+  Maps of models (not baselines) are scored as they are by default. --smooth 3 blurs
   them first with a Gaussian whose sigma is 3 % of the image's longer side. --centre-bias then
   multiplies them by 0.3 + exp(-((x - W/2) / (W/4))^2 / 2 - ((y - H/2) / (H/4))^2 / 2).
 
@@ -94,7 +89,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="a folder of images and fixations")
+    fixations.add_options(parser)
     add(
         "--model",
         metavar="MODEL",
@@ -102,12 +97,6 @@ def add_parser(commands: Any) -> None:
         help=f"what to score, see below; repeatable (default: {DEFAULT_MODEL})",
     )
     add("--no-baselines", action="store_true", help="no baselines but those given by --model")
-    add(
-        "--metric",
-        metavar="NAME",
-        action="append",
-        help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: all)",
-    )
     add(
         "--smooth",
         metavar="PERCENT",
@@ -123,7 +112,6 @@ def add_parser(commands: Any) -> None:
         type=_images,
         help="N images only, spread evenly over the data set",
     )
-    add("--json", action="store_true", help="one JSON object on standard output, no table")
     add("--csv", metavar="FILE", help="means and intervals, a row per model and score; - is stdout")
     add("--per-image", metavar="FILE", help="CSV of scores, a row per image and model; - is stdout")
     add(
@@ -133,13 +121,6 @@ def add_parser(commands: Any) -> None:
         "and worst images with fixations and map (needs matplotlib, the extra `plot`)",
     )
     add("--backend", metavar="NAME", default="auto", help="of presets and configs (default: auto)")
-    add(
-        "--threads",
-        metavar="N",
-        type=count,
-        help="images at once (default: as many as CPUs); changes no score",
-    )
-    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -150,40 +131,33 @@ def run(args: argparse.Namespace) -> int:
         models = [evaluation.model(spec, backend=args.backend) for spec in _specs(args)]
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
-    outputs = _Outputs(args)
-    try:
-        dataset = datasets.load(Path(args.dataset))
-    except (OSError, ValueError) as error:
-        raise UsageError(reason(error)) from error
+    _check_outputs(args)
+    dataset = fixations.load(args)
     models = _without_ceiling(models, dataset, args)
     if args.readout:
         models = _with_readouts(models, dataset, args)
-    total = min(len(dataset), args.limit or len(dataset))
-    with Progress(total, wanted=not args.quiet) as progress:
-        try:
-            result = evaluation.evaluate(
-                dataset,
-                models,
-                metrics,
-                smooth_percent=args.smooth,
-                centre_bias=args.centre_bias,
-                limit=args.limit,
-                threads=args.threads,
-                progress=progress.step,
-            )
-        except ValueError as error:
-            raise images.ImageError(str(error)) from error
+    try:
+        result = fixations.scored(
+            args,
+            dataset,
+            models,
+            metrics=metrics,
+            smooth_percent=args.smooth,
+            centre_bias=args.centre_bias,
+            limit=args.limit,
+        )
+    except ValueError as error:
+        raise images.ImageError(str(error)) from error
     if args.readout:
         result = replace(result, remarks=(*result.remarks, CROSS_VALIDATED))
-    for image, why in result.skipped:
-        print(f"ittisal evaluate: {image}: {why}", file=sys.stderr)
+    fixations.say(args, (f"{image}: {why}" for image, why in result.skipped))
     if result.skipped:
-        left = f"{len(result.skipped)} of {total} images skipped, for all models"
-        print(f"ittisal evaluate: {left}", file=sys.stderr)
-    if not args.quiet:
-        for remark in result.remarks:
-            print(f"ittisal evaluate: {remark}", file=sys.stderr)
-    outputs.write(result, dataset, models)
+        total = len(result.images) + len(result.skipped)
+        summary = f"{len(result.skipped)} of {total} images skipped, for all models"
+        fixations.say(args, [summary])
+    if not args.quiet:  # those of the data set have been said
+        fixations.say(args, result.remarks[len(dataset.remarks) :])
+    _write(args, result, dataset, models)
     return 1 if result.skipped else 0
 
 
@@ -196,22 +170,22 @@ def _specs(args: argparse.Namespace) -> list[str]:
 
 
 def _without_ceiling(
-    models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
-) -> list[evaluation.Model]:
-    """The models without `humans` where nobody asked for it and it is not known who looked."""
+    models: fixations.Models, dataset: datasets.DataSet, args: argparse.Namespace
+) -> fixations.Models:
+    """The models without `humans`, unless asked for, if it is not known who looked."""
     known = not (dataset.subject == datasets.UNKNOWN).any()
     if (known and len(dataset.subjects) > 1) or "humans" in (args.model or ()):
         return models
     if not args.quiet and any(model.name == "humans" for model in models):
-        why = "has one observer" if known else "does not tell who made each fixation"
-        print(f"ittisal evaluate: {dataset.name} {why}: no baseline `humans`", file=sys.stderr)
+        why = "has one observer" if known else "does not say who made each fixation"
+        fixations.say(args, [f"{dataset.name} {why}: no baseline `humans`"])
     return [model for model in models if model.name != "humans"]
 
 
 def _with_readouts(
-    models: list[evaluation.Model], dataset: datasets.DataSet, args: argparse.Namespace
-) -> list[evaluation.Model]:
-    """The models, and after each of this package's own its cross-validated read-out."""
+    models: fixations.Models, dataset: datasets.DataSet, args: argparse.Namespace
+) -> fixations.Models:
+    """The models, and after each of this package's its cross-validated read-out."""
     if all(model.config is None for model in models):
         raise UsageError("--readout is for presets and configs, and --model names none")
     found = []
@@ -219,82 +193,71 @@ def _with_readouts(
         found.append(model)
         if model.config is None:
             continue
-        with Progress(len(dataset), wanted=not args.quiet) as progress:
-            seen = readout.observe(
-                dataset, model.config, backend=args.backend, progress=progress.step
-            )
+        with fixations.Steps(args, f"{model.name}: mapped", len(dataset)) as steps:
+            seen = readout.observe(dataset, model.config, backend=args.backend, progress=steps.step)
         try:
             held_out = readout.cross_validated(seen)
         except ValueError as error:
-            for i, why in seen.skipped.items():
-                print(f"ittisal evaluate: {dataset.images[i]}: {why}", file=sys.stderr)
+            fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
             raise images.ImageError(f"--readout: {error}") from error
         found.append(held_out.model(f"{model.name} read-out"))
     return found
 
 
-class _Outputs:
-    """Where the result goes: all checked before any work, all written after it."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.json, self.quiet = args.json, args.quiet
-        self.csv, self.per_image, self.plot = args.csv, args.per_image, args.plot
-        on_stdout = ["--json"] * args.json
-        for option in ("csv", "per_image", "plot"):
-            path, name = getattr(args, option), "--" + option.replace("_", "-")
-            if path is None:
-                continue
-            if path == STDOUT and option != "plot":
-                on_stdout.append(f"{name} -")
-                continue
-            if path in ("", STDOUT) or Path(path).is_dir():
-                raise UsageError(f"{name} {path}: give a file")
-            if not is_special(Path(path)):
-                images.probe_directory(Path(path).parent, option=name)
-        if len(on_stdout) > 1:
-            raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
-        self.stdout_taken = bool(on_stdout)
-        files = [path for path in (self.csv, self.per_image, self.plot) if path not in (None, "-")]
-        files += [_pictures(Path(self.plot))] if self.plot else []
-        if len({os.path.realpath(path) for path in files}) < len(files):
-            raise UsageError("two results would go to one file; give each its own")
-        if self.plot:
-            try:
-                evaluation.check_plot(Path(self.plot))
-            except ValueError as error:
-                raise UsageError(f"--plot {self.plot}: {error}") from error
-
-    def write(
-        self,
-        result: evaluation.Evaluation,
-        dataset: datasets.DataSet,
-        models: list[evaluation.Model],
-    ) -> None:
-        """Write all that was asked for: whichever fails, the others are there."""
-        files = [(self.csv, result.to_csv), (self.per_image, result.per_image_csv)]
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before any work, outputs that cannot be written or that collide."""
+    files, on_stdout = [], ["--json"] * args.json
+    for option in ("csv", "per_image", "plot"):
+        path, name = getattr(args, option), "--" + option.replace("_", "-")
+        if path is None:
+            continue
+        if path == STDOUT and option != "plot":
+            on_stdout.append(f"{name} -")
+            continue
+        if path in ("", STDOUT) or Path(path).is_dir():
+            raise UsageError(f"{name} {path}: give a file")
+        if not is_special(Path(path)):
+            images.probe_directory(Path(path).parent, option=name)
+        files.append(path)
+    if len(on_stdout) > 1:
+        raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
+    files += [_pictures(Path(args.plot))] if args.plot else []
+    if len({os.path.realpath(path) for path in files}) < len(files):
+        raise UsageError("two results would go to one file; give each another")
+    if args.plot:
         try:
-            for path, text in files:
-                if path and path != STDOUT:
-                    self._write(Path(path), text().encode("utf-8", "surrogateescape"))
-            if self.plot:
-                plot = Path(self.plot)
-                self._write(plot, evaluation.plot_scores(result, plot.suffix))
-                drawn = evaluation.plot_images(result, dataset, models, plot.suffix)
-                self._write(_pictures(plot), drawn)
-        finally:
-            for path, text in files:
-                if path == STDOUT:
-                    sys.stdout.write(text())
-            if self.json:
-                print(json.dumps(result.to_dict(), indent=1))
-            elif not self.stdout_taken:
-                columns = shutil.get_terminal_size((WIDTH, 24)).columns
-                print(score_table.table(result, columns if sys.stdout.isatty() else WIDTH))
+            evaluation.check_plot(Path(args.plot))
+        except ValueError as error:
+            raise UsageError(f"--plot {args.plot}: {error}") from error
 
-    def _write(self, path: Path, data: bytes) -> None:
+
+def _write(
+    args: argparse.Namespace,
+    result: evaluation.Evaluation,
+    dataset: datasets.DataSet,
+    models: fixations.Models,
+) -> None:
+    """Write all that was asked for; if one cannot be written, standard output still is."""
+    texts = {args.csv: result.to_csv, args.per_image: result.per_image_csv}
+
+    def write(path: Path, data: bytes) -> None:
         images.write(path, data)
-        if not self.quiet:
-            print(f"ittisal evaluate: wrote {path}", file=sys.stderr)
+        if not args.quiet:
+            fixations.say(args, [f"wrote {path}"])
+
+    try:
+        for path, text in texts.items():
+            if path and path != STDOUT:
+                write(Path(path), text().encode("utf-8", "surrogateescape"))
+        if args.plot:
+            plot = Path(args.plot)
+            write(plot, evaluation.plot_scores(result, plot.suffix))
+            write(_pictures(plot), evaluation.plot_images(result, dataset, models, plot.suffix))
+    finally:
+        if STDOUT in texts:
+            sys.stdout.write(texts[STDOUT]())
+        else:
+            fixations.print_scores(args, result)
 
 
 def _pictures(plot: Path) -> Path:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import datasets, evaluation, readout
-from . import images, options, score_table
+from .. import evaluation, readout
+from . import fixations, images, options
 from .errors import UsageError, reason
-from .progress import Progress
 
 METRICS = ("auc", "sauc", "nss", "cc", "sim", "kl", "ig")
 BASELINES = ("centre", "others")
-WIDTH = 120  # of tables that go to no terminal
 
 DESCRIPTION = """\
 Fit a read-out: the blur, the power and the centre bias that turn a preset's maps into the density
@@ -56,7 +51,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="a folder of images and fixations")
+    fixations.add_options(parser, METRICS)
     add(
         "--out",
         metavar="FILE",
@@ -64,21 +59,6 @@ def add_parser(commands: Any) -> None:
     )
     add("--name", metavar="NAME", help="what it is called in the table (default: the preset)")
     add("--folds", metavar="N", type=options.count, default=5, help="2 or more (default: 5)")
-    add(
-        "--metric",
-        metavar="NAME",
-        action="append",
-        help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: "
-        f"{', '.join(METRICS)})",
-    )
-    add("--json", action="store_true", help="one JSON object on standard output, no table")
-    add(
-        "--threads",
-        metavar="N",
-        type=options.count,
-        help="images scored at once (default: as many as CPUs); changes no score",
-    )
-    add("-q", "--quiet", action="store_true", help="no notes or progress; only errors")
     options.add_model_options(parser, threads=False)
 
 
@@ -92,27 +72,21 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--folds 1 leaves nothing to fit on; give 2 or more")
     try:
         metrics = evaluation.check_metrics(args.metric or METRICS)
-        dataset = datasets.load(Path(args.dataset))
         if args.out is not None:
             _check_table(Path(args.out))
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
+    dataset = fixations.load(args)
 
     try:
-        with Progress(len(dataset), wanted=not args.quiet) as progress:
-            seen = readout.observe(dataset, config, backend=args.backend, progress=progress.step)
-        for i, why in seen.skipped.items():
-            print(f"ittisal readout: {dataset.images[i]}: {why}", file=sys.stderr)
+        with fixations.Steps(args, "mapped", len(dataset)) as steps:
+            seen = readout.observe(dataset, config, backend=args.backend, progress=steps.step)
+        fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
         fitted = readout.fit(seen)
         held_out = readout.cross_validated(seen, args.folds)
-        with Progress(len(dataset), wanted=not args.quiet) as progress:
-            scores = evaluation.evaluate(
-                dataset,
-                [seen.model(name), held_out.model(_fitted(name)), *BASELINES],
-                metrics,
-                threads=args.threads,
-                progress=progress.step,
-            )
+        models = [seen.model(name), held_out.model(_fitted(name))]
+        models += [evaluation.model(baseline) for baseline in BASELINES]
+        scores = fixations.scored(args, dataset, models, metrics=metrics)
     except ValueError as error:
         raise images.ImageError(str(error)) from error
 
@@ -122,35 +96,25 @@ def run(args: argparse.Namespace) -> int:
             text = readout.updated(args.out, name, fitted, facts)
             images.write(Path(args.out), text.encode())
             if not args.quiet:
-                print(f"ittisal readout: wrote {name} to {args.out}", file=sys.stderr)
-    finally:  # whichever fails, the other is there
-        if args.json:
-            own = {
-                "name": name,
-                "readout": asdict(fitted),
-                "by_fold": [asdict(each) for each in held_out.readouts],
-            }
-            print(json.dumps({**own, **scores.to_dict()}, indent=1))
-        else:
-            columns = shutil.get_terminal_size((WIDTH, 24)).columns
-            print(score_table.table(scores, columns if sys.stdout.isatty() else WIDTH))
+                fixations.say(args, [f"wrote {name} to {args.out}"])
+    finally:  # if the table cannot be written, standard output still is
+        by_fold = [asdict(each) for each in held_out.readouts]
+        facts = {"name": name, "readout": asdict(fitted), "by_fold": by_fold}
+        fixations.print_scores(args, scores, facts)
+        if not args.json:
             print("\n".join(_numbers(fitted, held_out)))
     return 1 if seen.skipped else 0
 
 
 def _name(args: argparse.Namespace) -> str:
     """What the read-out is called."""
-    if args.name is not None:
-        if not args.name:
-            raise UsageError("--name is empty; give the read-out a name")
-        return str(args.name)
-    if args.config or args.set:
-        if args.out is not None:
-            raise UsageError(
-                "--out with --config or --set needs --name: it is no preset's read-out"
-            )
-        return "changed" if args.set else Path(args.config).stem
-    return str(args.preset)
+    if args.name == "":
+        raise UsageError("--name is empty; give the read-out a name")
+    changed = args.config or args.set
+    if changed and args.out is not None and not args.name:
+        raise UsageError("--out with --config or --set needs --name: it is no preset's read-out")
+    unchanged = Path(args.config).stem if args.config else args.preset
+    return str(args.name or ("changed" if args.set else unchanged))
 
 
 def _fitted(name: str) -> str:
@@ -178,15 +142,14 @@ def _numbers(fitted: readout.Readout, held_out: readout.CrossValidation) -> list
 
 def _facts(name: str, scores: evaluation.Evaluation, folds: int) -> dict[str, Any]:
     """What the table says of the read-out besides its numbers."""
-    means = {metric: scores.score(_fitted(name), metric).mean for metric in scores.metrics}
+    means = {
+        metric: round(scores.score(_fitted(name), metric).mean, 4) for metric in scores.metrics
+    }
     return {
         "fitted_on": {
             "dataset": scores.dataset,
             "images": len(scores.images),
             "fixations": scores.fixations,
         },
-        "cross_validated": {
-            "folds": folds,
-            **{metric: round(mean, 4) for metric, mean in means.items()},
-        },
+        "cross_validated": {"folds": folds, **means},
     }

@@ -1,15 +1,15 @@
 """Where people looked: images with human fixations, in one small format.
 
-`load` reads a folder of images and a table of fixations (see `ittisal.datasets.storage` for the
-format), `save` writes one, `check` tells what is wrong with one, and `read_published` reads the
-files that the authors of `PUBLISHED` data sets offer. Nothing is downloaded.
+`load` reads a data set (see `ittisal.datasets.storage` for the format), `save` writes one, `check`
+finds what is wrong with one. `read_published` reads the files that the authors of `PUBLISHED` data
+sets offer, and `read_table` tables of other programs. Nothing is downloaded.
 """
 
-from .checking import check
 from .dataset import UNKNOWN, DataSet, DataSetError, Fixations
-from .generating import generated
 from .published import PUBLISHED, Published, read_published
 from .storage import load, save
+from .synthetic import generated
+from .tables import check, read_table
 
 __all__ = [
     "PUBLISHED",
@@ -22,5 +22,6 @@ __all__ = [
     "generated",
     "load",
     "read_published",
+    "read_table",
     "save",
 ]

@@ -1,36 +1,23 @@
-"""The published data sets that are known: what to fetch where, on what terms, and their reader."""
+"""The published data sets that are known: where to get them, on what terms, and their readers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import readers
-from .dataset import DataSet, DataSetError
-from .gathering import Gathering
+from .dataset import Builder, DataSet, DataSetError
+from .tables import readable
 
 
 @dataclass(frozen=True)
 class Published:
-    """One data set.
+    """One data set: addresses to `fetch`, the `layout` that the folder has to have, and its reader.
 
-    Attributes
-    ----------
-    name, title, paper : str
-    fetch : tuple of str
-        Addresses of what to get.
-    licence : str
-        Terms as far as the authors state them.
-    layout : tuple of str
-        What the folder has to hold.
-    sigma_px : float
-        About one degree of visual angle.
-    sigma_from : str
-        Where that number is from.
-    notes : str
-        What to know before quoting scores.
+    `licence` states the terms as far as the authors do; `sigma_px` is about one degree of visual
+    angle, by `sigma_from`; `notes` say what to know before quoting scores.
     """
 
     name: str
@@ -42,7 +29,7 @@ class Published:
     sigma_px: float
     sigma_from: str
     notes: str
-    read: Callable[[Path, Gathering, readers.Progress], None]
+    read: Callable[[Path, Builder, readers.Progress], None]
 
 
 PUBLISHED = {
@@ -96,7 +83,7 @@ PUBLISHED = {
             sigma_px=40,
             sigma_from="as the MIT/Tübingen saliency benchmark has it",
             notes="Observers are pooled in FIXATIONLOCS, so there is no inter-observer ceiling, "
-            "and two fixations in one pixel count once. allFixData.mat tells observers, but only "
+            "and two fixations in one pixel count once. allFixData.mat names observers, but only "
             "MATLAB reads it: export it to fixations.csv for them. Images are padded with grey to "
             "1920x1080.",
             read=readers.cat2000,
@@ -136,23 +123,16 @@ def read_published(
         One of `PUBLISHED`.
     source : path
         The folder that the files were unpacked to.
-    sigma_px : float, optional
-        In place of the data set's own.
-    progress : callable, optional
-        Called with the images done and their number.
+    sigma_px, progress
+        As of `read_table`; by default the sigma that `PUBLISHED` states.
 
     Returns
     -------
     DataSet
-        Of the images that can be read, at their place in `source`; positions are on pixels as
-        stored, whatever an EXIF orientation says, as MATLAB's imread has them.
+        Of the images that can be read, where they are in `source`; positions are on pixels as
+        stored, whatever an EXIF orientation says, as MATLAB's imread reads them.
     list of str
-        What was left out, and why; one line each.
-
-    Raises
-    ------
-    DataSetError
-        An unknown name, or files that are missing, damaged, or not what the authors publish.
+        Problems, one line each: what was left out and why, and what is suspicious.
     """
     if name not in PUBLISHED:
         raise DataSetError(f"no data set {name!r} is known; there are {', '.join(PUBLISHED)}")
@@ -161,20 +141,17 @@ def read_published(
         raise DataSetError(f"{folder} is a file; unpack it and give the folder")
     if not folder.is_dir():
         raise DataSetError(f"{folder}: no such folder")
-    gathering = Gathering(
+    builder = Builder(
         name,
         folder,
-        upright=False,
         sigma_px=sigma_px or known.sigma_px,
+        upright=False,
         source=f"{known.paper}; {known.fetch[0]}",
         licence=known.licence,
     )
     try:
-        known.read(folder, gathering, progress or (lambda done, total: None))
+        known.read(folder, builder, progress or (lambda done, total: None))
     except OSError as error:
         raise DataSetError(f"{error.filename or folder}: {error.strerror}") from error
-    data = gathering.data_set()
-    if not data.sizes.all():
-        read = data.subset(i for i in range(len(data)) if data.sizes[i, 0])
-        data = replace(read, left_out=data.left_out)
-    return data, gathering.problems
+    data = builder.data_set()
+    return readable(data), [*builder.problems, *data.remarks]

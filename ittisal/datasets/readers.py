@@ -1,167 +1,154 @@
-"""Published data sets as their authors' files lay them out.
+"""Readers of published data sets, as their authors' files lay them out.
 
-Each reader takes the folder that the files were unpacked to, and a `Gathering` to fill. Positions
-become pixels of the image counted from 0, so that the whole part is the pixel.
+Each takes the folder that the files were unpacked to, and fills a `Builder`. Positions become
+pixels of the image counted from 0, so that the whole part is the pixel. MATLAB files are read with
+SciPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..imagefiles import ImageError, read
-from . import matlab, samples
-from .dataset import UNKNOWN, DataSetError
-from .gathering import Gathering
+from . import gaze
+from .dataset import Builder, DataSetError
 
 Progress = Callable[[int, int], None]
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def osie(source: Path, gathering: Gathering, progress: Progress) -> None:
+def osie(source: Path, builder: Builder, progress: Progress) -> None:
     """OSIE: `fixations{i}.img` and `.subjects{j}.fix_x`, `fix_y`, `fix_duration`.
 
     The positions are EyeLink's screen pixels, which count from 0: taken as they are.
     """
-    table, stimuli = _first(
-        source,
-        [("eye/fixations.mat", "stimuli"), ("fixations.mat", "stimuli"), ("fixations.mat", "")],
-        inner="data",
-    )
-    gathering.root = stimuli
-    entries = matlab.cells(matlab.variable(table, "fixations"))
+    table, builder.root = _find(source, "fixations.mat"), _find(source, "stimuli")
+    entries = cells(variable(table, "fixations"))
     for i, entry in enumerate(entries):
-        image = gathering.add_image(str(matlab.field(table, entry, "img")))
-        for subject, seen in enumerate(matlab.cells(matlab.field(table, entry, "subjects"))):
+        image = builder.add_image(str(member(table, entry, "img")))
+        for subject, seen in enumerate(cells(member(table, entry, "subjects"))):
             x, y, duration = (
-                matlab.row(table, seen, name) for name in ("fix_x", "fix_y", "fix_duration")
+                np.ravel(numbers(table, seen, name)) for name in ("fix_x", "fix_y", "fix_duration")
             )
             if not len(x) == len(y) == len(duration):
                 raise DataSetError(
                     f"{table}: image {i + 1}, subject {subject + 1} has {len(x)} fix_x, {len(y)} "
                     f"fix_y and {len(duration)} fix_duration; they belong together"
                 )
-            gathering.add(image, x, y, subject, np.arange(len(x)), duration)
+            builder.add(image, x, y, subject, np.arange(len(x)), duration)
         progress(i + 1, len(entries))
 
 
-def mit1003(source: Path, gathering: Gathering, progress: Progress) -> None:
+def mit1003(source: Path, builder: Builder, progress: Progress) -> None:
     """MIT1003: gaze samples, `<image>.DATA.eyeData` in `DATA/<subject>/<image>.mat`.
 
-    Fixations are found as the authors do (see `samples.fixations`). Each subject's first is left
-    out, as the paper says: it is on the cross that had to be looked at before the image appeared.
-    The authors use the whole part of a position as a MATLAB index, so 1 is subtracted.
+    Fixations are found as the authors do (see `gaze.fixations`). Each subject's first is left out,
+    as the paper says: it is on the cross that had to be looked at before the image appeared. The
+    authors use the whole part of a position as a MATLAB index, so 1 is subtracted. Blinks, of which
+    x and y are negative, have no position.
 
     Without `DATA`, the points drawn in `ALLFIXATIONMAPS/<image>_fixPts.jpg` are taken, of all
     subjects together.
     """
-    stimuli = _folder(source, ["ALLSTIMULI"])
-    gathering.root = stimuli
-    files = _image_files(stimuli)
-    if not (source / "DATA").is_dir():
-        maps = _folder(source, ["ALLFIXATIONMAPS"], wanted="DATA or ALLFIXATIONMAPS")
+    builder.root = _find(source, "ALLSTIMULI")
+    files = _image_files(builder.root)
+    recordings = _find(source, "DATA", "ALLFIXATIONMAPS")
+    if recordings.name != "DATA":
         for i, file in enumerate(files):
-            image = gathering.add_image(file.name)
-            drawn = maps / f"{file.stem}_fixPts.jpg"
-            _add_points(gathering, image, partial(_bright, drawn))
+            drawn = recordings / f"{file.stem}_fixPts.jpg"
+            _add_points(builder, builder.add_image(file.name), partial(_bright, drawn))
             progress(i + 1, len(files))
         return
-    subjects = sorted(path for path in (source / "DATA").iterdir() if path.is_dir())
+    subjects = sorted(path for path in recordings.iterdir() if path.is_dir())
     if not subjects:
-        raise DataSetError(f"{source / 'DATA'} holds no folder of a subject; unpack DATA.zip there")
+        raise DataSetError(f"{recordings} holds no folder of a subject; unpack DATA.zip there")
     missing: list[Path] = []
     for i, file in enumerate(files):
-        image = gathering.add_image(file.name)
+        image = builder.add_image(file.name)
         for subject, folder in enumerate(subjects):
             table = folder / f"{file.stem}.mat"
             if not table.is_file():
                 missing.append(table)
                 continue
-            x, y, duration = samples.fixations(_eye_data(table))
-            gathering.add(image, x[1:] - 1, y[1:] - 1, subject, np.arange(len(x) - 1), duration[1:])
+            x, y, duration = (column[1:] for column in gaze.fixations(_eye_data(table)))
+            x = np.where((x < 0) & (y < 0), np.nan, x)
+            builder.add(image, x - 1, y - 1, subject, np.arange(len(x)), duration)
         progress(i + 1, len(files))
     if missing:
-        gathering.problems.append(
+        builder.problems.append(
             f"{len(missing)} of {len(files) * len(subjects)} recordings are missing, as "
             f"{missing[0]}"
         )
 
 
 def _eye_data(table: Path) -> np.ndarray:
-    """The (n, 2) gaze samples of one recording: its one structure is named after the image."""
-    structures = [value for value in matlab.load(table).values() if hasattr(value, "_fieldnames")]
+    """The (n, 2) gaze samples of a recording: its one structure is named after the image."""
+    structures = [value for value in load(table).values() if hasattr(value, "_fieldnames")]
     if len(structures) != 1:
         raise DataSetError(f"{table} holds {len(structures)} structures; one is expected")
-    trial = matlab.cells(matlab.field(table, structures[0], "DATA"))[0]
-    gaze = np.asarray(matlab.field(table, trial, "eyeData"))
-    if gaze.ndim != 2 or gaze.shape[1] < 2 or gaze.dtype.kind not in "iuf":
+    trial = cells(member(table, structures[0], "DATA"))[0]
+    samples = numbers(table, trial, "eyeData")
+    if samples.ndim != 2 or samples.shape[1] < 2:
         raise DataSetError(
-            f"{table}: eyeData is {gaze.dtype} of shape {gaze.shape}; (samples, 2) is expected"
+            f"{table}: eyeData is {samples.dtype} of shape {samples.shape}; (samples, 2) is "
+            "expected"
         )
-    return gaze[:, :2].astype(np.float64)
+    return samples[:, :2]
 
 
-def cat2000(source: Path, gathering: Gathering, progress: Progress) -> None:
+def cat2000(source: Path, builder: Builder, progress: Progress) -> None:
     """CAT2000's training set: `fixLocs` in `FIXATIONLOCS/<category>/<number>.mat`.
 
     It is 1 in each pixel that anybody looked at: of all subjects together, without order.
     """
-    train = _folder(source, ["trainSet", "."], holding="FIXATIONLOCS")
-    stimuli = _folder(train, ["Stimuli"])
-    gathering.root = stimuli
-    files = [
-        file
-        for category in sorted(path for path in stimuli.iterdir() if path.is_dir())
-        for file in _image_files(category)  # their smoothed maps are below, in Output
-    ]
+    builder.root, locations = _find(source, "Stimuli"), _find(source, "FIXATIONLOCS")
+    categories = sorted(path for path in builder.root.iterdir() if path.is_dir())
+    # The smoothed maps in each category's folder Output are no photographs.
+    files = [file for category in categories for file in _image_files(category)]
     for i, file in enumerate(files):
-        name = file.relative_to(stimuli)
-        image = gathering.add_image(name.as_posix())
-        table = train / "FIXATIONLOCS" / name.with_suffix(".mat")
-        _add_points(gathering, image, partial(matlab.variable, table, "fixLocs"))
+        name = file.relative_to(builder.root)
+        table = locations / name.with_suffix(".mat")
+        image = builder.add_image(name.as_posix())
+        _add_points(builder, image, partial(variable, table, "fixLocs"))
         progress(i + 1, len(files))
 
 
-def toronto(source: Path, gathering: Gathering, progress: Progress) -> None:
+def toronto(source: Path, builder: Builder, progress: Progress) -> None:
     """Toronto: `white{i}` in `origfixdata.mat`, for `Original Image Set/<i>.jpg`.
 
     It is 1 in each pixel that anybody looked at: of all subjects together, without order.
     """
-    table, stimuli = _first(
-        source,
-        [
-            ("fixdens/origfixdata.mat", "fixdens/Original Image Set"),
-            ("origfixdata.mat", "Original Image Set"),
-        ],
-        inner="eyetrackingdata",
-    )
-    gathering.root = stimuli
-    masks = matlab.cells(matlab.variable(table, "white"))
+    table = _find(source, "origfixdata.mat")
+    builder.root = _find(source, "Original Image Set")
+    masks = cells(variable(table, "white"))
     for i, mask in enumerate(masks):
-        image = gathering.add_image(f"{i + 1}.jpg")
-        _add_points(gathering, image, partial(np.asarray, mask))
+        image = builder.add_image(f"{i + 1}.jpg")
+        _add_points(builder, image, partial(np.asarray, mask))
         progress(i + 1, len(masks))
 
 
-def _add_points(gathering: Gathering, image: int, mask_of: Callable[[], np.ndarray]) -> None:
-    """The pixels that are set in a mask of the image's size, as positions at their middle."""
-    name, (height, width) = gathering.images[image], gathering.sizes[image]
+def _add_points(builder: Builder, image: int, mask_of: Callable[[], np.ndarray]) -> None:
+    """Add the pixels that are set in a mask of the image's size, as positions at their middle."""
+    name, (height, width) = builder.images[image], builder.sizes[image]
     if not height:
         return  # a problem already
     try:
         mask = mask_of()
     except DataSetError as error:
-        gathering.problems.append(str(error))
+        builder.problems.append(str(error))
         return
     if np.shape(mask) != (height, width):
         raise DataSetError(
-            f"{gathering.name}: the fixations of {name} are on a grid {np.shape(mask)}, but "
+            f"{builder.name}: the fixations of {name} are on a grid {np.shape(mask)}, but "
             f"the image has {height} rows and {width} columns. Do both come from one archive?"
         )
     y, x = np.nonzero(mask)
-    gathering.add(image, x + 0.5, y + 0.5, UNKNOWN, UNKNOWN, np.nan)
+    builder.add(image, x + 0.5, y + 0.5)
 
 
 def _bright(path: Path) -> np.ndarray:
@@ -182,40 +169,78 @@ def _image_files(folder: Path) -> list[Path]:
     )
 
 
-def _folder(
-    source: Path, names: Iterable[str], *, holding: str = "", wanted: str | None = None
-) -> Path:
-    """The first of some folders in `source` that is there (and holds another)."""
-    tried = [source / name for name in names]
-    for folder in tried:
-        if (folder / holding).is_dir():
-            return folder
+def _find(source: Path, *names: str) -> Path:
+    """The file or folder of the first of these names in `source`, or up to three folders below."""
+    for name in names:
+        for below in ("", "*/", "*/*/", "*/*/*/"):
+            for path in sorted(source.glob(below + name)):
+                return path
+    inside = sorted(path.name for path in source.iterdir())
+    more = ", ..." if len(inside) > 4 else ""
     raise DataSetError(
-        f"{source} holds no folder {wanted or tried[0].name}{_inside(source)}; give the folder "
-        "that the archives were unpacked to (see `ittisal dataset list`)"
+        f"{source} holds no {' or '.join(names)} (it holds {', '.join(inside[:4]) or 'nothing'}"
+        f"{more}); give the folder that the archives were unpacked to (see `ittisal dataset list`)"
     )
 
 
-def _first(source: Path, layouts: Sequence[tuple[str, str]], *, inner: str) -> tuple[Path, Path]:
-    """Table and folder of images of the first layout that is there, in `source` or `inner`."""
-    for base in (source, source / inner):
-        for table, folder in layouts:
-            if (base / table).is_file():
-                if (base / folder).is_dir():
-                    return base / table, base / folder
-                raise DataSetError(
-                    f"{base} holds {table}, but no folder {folder} with the images; put it there"
-                )
-    raise DataSetError(
-        f"{source} holds no {layouts[0][0]}{_inside(source)}; give the folder that the archive "
-        "was unpacked to (see `ittisal dataset list`)"
-    )
+# --- MATLAB files -------------------------------------------------------------------------------
 
 
-def _inside(source: Path) -> str:
-    """What is there instead, for an error."""
-    if not source.is_dir():
-        return " (it is no folder)"
-    names = sorted(path.name for path in source.iterdir())
-    more = ", ..." if len(names) > 4 else ""
-    return f" (it holds {', '.join(names[:4])}{more})" if names else " (it is empty)"
+def load(path: Path) -> dict[str, Any]:
+    """The variables of a `.mat` file; structures have their fields as attributes.
+
+    Axes of length 1 are dropped, so that a cell array of one cell is that cell: see `cells`. Raises
+    DataSetError if it is missing, damaged, not MATLAB's, or of version 7.3 (HDF5).
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(1024)
+    except OSError as error:
+        raise DataSetError(f"{path} cannot be read: {error.strerror}") from error
+    if start.startswith((b"MATLAB 7.3", _HDF5)) or _HDF5 in start:
+        raise DataSetError(
+            f"{path} is a MATLAB 7.3 file (HDF5), which SciPy does not read. In MATLAB, load it "
+            "and save it again with save(name, '-v7')"
+        )
+    if start.startswith(b"version https://git-lfs"):
+        raise DataSetError(f"{path} is a Git LFS pointer, not the file; run `git lfs pull`")
+    import scipy.io
+
+    try:
+        found = scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False)
+    except Exception as error:  # damaged files make SciPy raise many types
+        raise DataSetError(
+            f"{path} is damaged, truncated or no MATLAB file ({type(error).__name__}: {error}); "
+            f"it starts with {start[:12]!r}. Fetch it again"
+        ) from error
+    return {name: value for name, value in found.items() if not name.startswith("__")}
+
+
+def variable(path: Path, name: str) -> Any:
+    """A variable of a `.mat` file. DataSetError as of `load`, or if there is none of this name."""
+    found = load(path)
+    if name not in found:
+        raise DataSetError(f"{path}: no variable {name}; it holds {', '.join(found) or 'nothing'}")
+    return found[name]
+
+
+def cells(value: Any) -> list[Any]:
+    """The elements of a cell or structure array, also if there is only one."""
+    return list(value.flat) if isinstance(value, np.ndarray) and value.dtype == object else [value]
+
+
+def member(path: Path, structure: Any, name: str) -> Any:
+    """A field of a structure; DataSetError if there is none of this name."""
+    fields = getattr(structure, "_fieldnames", None)
+    if fields is None or name not in fields:
+        holds = ", ".join(fields) if fields else f"a {type(structure).__name__}"
+        raise DataSetError(f"{path}: no field {name} where one is expected; there is {holds}")
+    return getattr(structure, name)
+
+
+def numbers(path: Path, structure: Any, name: str) -> np.ndarray:
+    """A field of numbers, as float64; DataSetError if it holds none."""
+    value = np.asarray(member(path, structure, name))
+    if value.dtype.kind not in "iuf":
+        raise DataSetError(f"{path}: {name} is of type {value.dtype}; numbers are expected")
+    return value.astype(np.float64)

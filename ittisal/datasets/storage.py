@@ -1,4 +1,4 @@
-"""Data sets in a folder: images, a table of fixations, and what is known about them.
+"""The format of data sets: a folder of images, a table of fixations, and facts about them.
 
 The folder holds
 
@@ -11,7 +11,7 @@ The folder holds
 ===============  ============  ============================================================
 array            type          what
 ===============  ============  ============================================================
-images           (N,) str      paths of the image files
+images           (N,) str      paths of the image files, with forward slashes
 sizes            (N, 2) int32  height, width in pixels
 img              (F,) int32    which image
 x, y             (F,) float32  pixels of the image, origin top-left, x to the right, y down
@@ -21,14 +21,15 @@ duration_ms      (F,) float32  NaN unknown
 sigma_px         (N,) float32  Gaussian of the density, about one degree of visual angle
 ===============  ============  ============================================================
 
-`fixations.csv` has a line of headings and one line per fixation. `image`, `x` and `y` are
-needed; `subject` (a number or a name; empty where unknown), `order` and `duration_ms` (or
-`duration`, in milliseconds) may follow, in any sequence, and other columns are passed over. It is
-UTF-8, separated by commas, semicolons or tabs.
+`fixations.csv` is UTF-8 text, separated by commas, decimals with a point: a line of headings, then
+a line per fixation. The columns are `image`, `x` and `y`, and any of `subject`, `order` and
+`duration_ms`, in any sequence, with values as above; of the last three a value or a column may be
+missing, if it is unknown. Fixations outside their image are left out and counted. Tables with other
+headings, separators or names are converted by `read_table` and `ittisal dataset convert table`.
 
-`dataset.json` may hold `name`, `source`, `licence`, `notes`, `sigma_px` (a number, for a table
-without; else 3 % of the longer side are taken), `upright` (false where positions are on the
-pixels as stored rather than on the image turned as its EXIF orientation says) and `left_out`.
+`dataset.json` may hold `name`, `source`, `licence`, `notes`, `sigma_px` (a number, for a CSV table;
+else 3 % of the longer side), `upright` (false if positions are on the pixels as stored rather than
+on the image turned as its EXIF orientation says), `left_out` and `remarks` (see `DataSet`).
 """
 
 from __future__ import annotations
@@ -38,28 +39,20 @@ import io
 import json
 import os
 import shutil
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import temporary
-from .dataset import UNKNOWN, DataSet, DataSetError, check_name
-from .gathering import Gathering
+from ..files import atomic
+from .dataset import UNKNOWN, Builder, DataSet, DataSetError, check_name
 
 NPZ, CSV, JSON, IMAGES = "fixations.npz", "fixations.csv", "dataset.json", "images"
 ARRAYS = ("images", "sizes", "img", "x", "y", "subject", "order", "duration_ms", "sigma_px")
-HEADINGS = {  # as they are called elsewhere
-    "image": ("image", "img", "image_name", "filename", "file", "stimulus"),
-    "x": ("x", "fix_x"),
-    "y": ("y", "fix_y"),
-    "subject": ("subject", "observer", "participant"),
-    "order": ("order",),
-    "duration_ms": ("duration_ms", "duration", "fix_duration"),
-}
-_KNOWN = {
+CONVERT = "`ittisal dataset convert table` reads other headings, separators and names"
+_ABOUT: dict[str, type] = {
     "name": str,
     "source": str,
     "licence": str,
@@ -67,29 +60,57 @@ _KNOWN = {
     "sigma_px": float,
     "upright": bool,
     "left_out": int,
+    "remarks": list,
 }
 
 
+@dataclass(frozen=True)
+class Column:
+    """The numbers of a column: their limits, and what an empty field counts as, if it may be."""
+
+    low: float
+    high: float
+    whole: bool = False
+    empty: float | None = None
+
+    def number(self, text: str) -> float:
+        """The value of a field; ValueError, which says what to give, if it has none."""
+        if not text and self.empty is not None:
+            return self.empty
+        try:
+            value = float(text)
+        except ValueError:
+            value = np.nan
+        if not self.low <= value <= self.high or (self.whole and value != int(value)):
+            kind = "whole number" if self.whole else "number"
+            raise ValueError(f"give a {kind} from {self.low:g} to {self.high:g}")
+        return value
+
+
+LARGEST = float(np.iinfo(np.int16).max)
+COLUMNS = {
+    "x": Column(-1e9, 1e9),
+    "y": Column(-1e9, 1e9),
+    "subject": Column(UNKNOWN, LARGEST, whole=True, empty=UNKNOWN),
+    "order": Column(UNKNOWN, LARGEST, whole=True, empty=UNKNOWN),
+    "duration_ms": Column(0, 1e9, empty=np.nan),
+}
+HEADINGS = ("image", *COLUMNS)
+
+
 def load(path: str | os.PathLike[str]) -> DataSet:
-    """Read a data set from a folder, or from the table in it.
+    """Read a data set from a folder, or from the table in it, in the format of this module.
 
-    Of a `fixations.csv` the image files are looked at for their sizes; of a `fixations.npz`
-    nothing is, until they are loaded. Fixations outside their image are left out and counted.
+    Of a `fixations.csv` the image files are opened for their sizes; of a `fixations.npz` none is
+    opened before it is used.
 
-    Parameters
-    ----------
-    path : path
-        The folder, or a `.npz` or `.csv` file.
-
-    Returns
-    -------
-    DataSet
+    `path` is the folder, or a .npz or .csv file.
 
     Raises
     ------
     DataSetError
-        Nothing there, or a table that cannot be right. Single images that are missing or damaged
-        are no error here: `DataSet.load_image` raises it.
+        Nothing there, or a table that is not of the format or cannot be right. Single images that
+        are missing or damaged are no error here: `DataSet.load_image` raises it.
 
     Examples
     --------
@@ -101,30 +122,27 @@ def load(path: str | os.PathLike[str]) -> DataSet:
     ...     print(data.name, len(data), len(data.subjects))
     tiny 6 4
     """
-    return read_table(Path(path))[0]
-
-
-def read_table(path: Path) -> tuple[DataSet, list[str]]:
-    """The data set, and what is odd about it, for `check`."""
-    table = _find_table(path)
-    about = _read_about(table.parent / JSON)
-    folder = table.parent / IMAGES
-    root = folder if folder.is_dir() else table.parent
-    name = about.get("name") or _folder_name(table)
+    table = find_table(Path(path), (".npz", ".csv"))
     if table.suffix.lower() == ".npz":
-        return _read_npz(table, root, name, about), []
-    return _read_csv(table, root, name, about)
+        return _read_npz(table)
+    headings, rows = read_rows(table, ",")
+    unknown = [heading for heading in headings if heading not in HEADINGS]
+    if unknown or len(set(headings)) < len(headings) or not set(HEADINGS[:3]) <= set(headings):
+        raise DataSetError(
+            f"{table}, line 1: the headings are {', '.join(headings) or 'missing'}; give "
+            f"{', '.join(HEADINGS)}, of which the last three may be missing. {CONVERT}"
+        )
+    columns = {name: [row[i] for row in rows.values()] for i, name in enumerate(headings)}
+    return data_set(table, columns, rows)
 
 
-def _folder_name(table: Path) -> str:
-    return table.resolve().parent.name or "data"
-
-
-def _find_table(path: Path) -> Path:
+def find_table(path: Path, suffixes: Sequence[str]) -> Path:
+    """The table of fixations in a folder, or the given file; DataSetError if there is none."""
     if path.is_file():
-        if path.suffix.lower() not in (".npz", ".csv", ".tsv", ".txt"):
-            raise DataSetError(f"{path} is no table of fixations; give a .npz or .csv file")
-        return path
+        if path.suffix.lower() in suffixes:
+            return path
+        endings = ", ".join(suffixes)
+        raise DataSetError(f"{path} is no table of fixations; give a file that ends in {endings}")
     if not path.is_dir():
         raise DataSetError(f"{path}: no such folder or table; give a folder with {NPZ} or {CSV}")
     found = [path / name for name in (NPZ, CSV) if (path / name).exists()]
@@ -138,33 +156,39 @@ def _find_table(path: Path) -> Path:
     return found[0]
 
 
-def _read_about(path: Path) -> dict[str, Any]:
-    """What `dataset.json` tells, or nothing where there is none."""
-    if not path.exists():
-        return {}
+def image_folder(table: Path) -> Path:
+    """Where the images of a table are."""
+    folder = table.parent / IMAGES
+    return folder if folder.is_dir() else table.parent
+
+
+def _read_about(table: Path) -> dict[str, Any]:
+    """Facts from the `dataset.json` beside a table, if there is one; the name always."""
+    path = table.parent / JSON
+    about: Any = {}
     try:
-        about = json.loads(path.read_text("utf-8-sig"))
+        if path.exists():
+            about = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataSetError(f"{path} cannot be read: {error}") from error
     if not isinstance(about, dict):
         raise DataSetError(f'{path}: write an object, as in {{"name": "My data"}}')
     for key, value in about.items():
-        if key not in _KNOWN:
-            raise DataSetError(f"{path}: no {key!r}; there are {', '.join(_KNOWN)}")
-        kind = _KNOWN[key]
-        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if not fits and not (kind is float and type(value) is int):
+        if key not in _ABOUT:
+            raise DataSetError(f"{path}: no {key!r}; there are {', '.join(_ABOUT)}")
+        kind = _ABOUT[key]
+        if type(value) is not kind and not (kind is float and type(value) is int):
             raise DataSetError(f"{path}: {key} is {value!r}; give a {kind.__name__}")
     if not 0 < about.get("sigma_px", 1) < 1e4:
         raise DataSetError(f"{path}: sigma_px is {about['sigma_px']}; give pixels above 0")
-    return about
+    about.pop("notes", None)
+    return {**about, "name": about.get("name") or table.resolve().parent.name or "data"}
 
 
-# --- fixations.npz ------------------------------------------------------------------------------
-
-
-def _read_npz(table: Path, root: Path, name: str, about: dict[str, Any]) -> DataSet:
-    arrays: dict[str, np.ndarray] = {}
+def _read_npz(table: Path) -> DataSet:
+    about = _read_about(table)
+    about.pop("sigma_px", None)
+    arrays: dict[str, Any] = {}
     try:
         with np.load(io.BytesIO(table.read_bytes()), allow_pickle=False) as archive:
             missing = [key for key in ARRAYS if key not in archive]
@@ -176,7 +200,7 @@ def _read_npz(table: Path, root: Path, name: str, about: dict[str, Any]) -> Data
             arrays = {key: archive[key] for key in ARRAYS}
     except DataSetError:
         raise
-    except Exception as error:  # of damaged archives zipfile, zlib and NumPy raise whatever comes
+    except Exception as error:  # damaged archives make zipfile, zlib and NumPy raise many types
         raise DataSetError(
             f"{table} cannot be read: damaged, truncated, pickled or no .npz file ({error})"
         ) from error
@@ -185,56 +209,18 @@ def _read_npz(table: Path, root: Path, name: str, about: dict[str, Any]) -> Data
         raise DataSetError(f"{table}: images is {images.dtype} of shape {images.shape}; give names")
     try:
         return DataSet(
-            name=name,
-            root=root,
+            root=image_folder(table),
             images=tuple(images.tolist()),
             image=arrays.pop("img"),
-            upright=about.get("upright", True),
-            left_out=about.get("left_out", 0),
-            source=about.get("source", ""),
-            licence=about.get("licence", ""),
             **arrays,
+            **about,
         )
     except DataSetError as error:
         raise DataSetError(f"{table}: {error}") from error
 
 
-# --- fixations.csv ------------------------------------------------------------------------------
-
-
-def _read_csv(
-    table: Path, root: Path, name: str, about: dict[str, Any]
-) -> tuple[DataSet, list[str]]:
-    columns = _columns(table)
-    gathering = Gathering(
-        name,
-        root,
-        upright=about.get("upright", True),
-        sigma_px=about.get("sigma_px"),
-        source=about.get("source", ""),
-        licence=about.get("licence", ""),
-    )
-    files = _Files(root)
-    index: dict[str, int] = {}
-    for image in columns["image"]:
-        if image not in index:
-            found = files.find(image)
-            index[image] = gathering.add_image(found)
-    image = np.array([index[image] for image in columns["image"]], np.int32)
-    subject = _subjects(columns["subject"])
-    order = columns["order"]
-    if order is None:
-        order = _order_of_rows(image, subject)
-    gathering.add(image, columns["x"], columns["y"], subject, order, columns["duration_ms"])
-    try:
-        data = gathering.data_set()
-    except DataSetError as error:
-        raise DataSetError(f"{table}: {error}") from error
-    return data, gathering.problems
-
-
-def _columns(table: Path) -> dict[str, Any]:
-    """The columns by our names: lists, arrays of numbers, or what stands for a missing one."""
+def read_rows(table: Path, separators: str) -> tuple[list[str], dict[int, list[str]]]:
+    """Headings and rows of a CSV file, by line number; the most frequent separator counts."""
     try:
         text = table.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -243,143 +229,54 @@ def _columns(table: Path) -> dict[str, Any]:
         raise DataSetError(
             f"{table} is not UTF-8 text ({error.reason}); save it as UTF-8"
         ) from error
-    heading = text.split("\n", 1)[0]
-    separator = max(",;\t", key=heading.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    separator = max(separators, key=text.split("\n", 1)[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows: dict[int, list[str]] = {}
     try:
-        headings = [heading.strip().lower() for heading in next(lines, [])]
-        places = _places(table, headings)
-        rows, numbers = [], []
-        for row in lines:
+        headings = next(reader, [])
+        for row in reader:
             if not any(field.strip() for field in row):
                 continue
             if len(row) != len(headings):
+                decimals = "; decimals are written with a point" if separator == "," else ""
                 raise DataSetError(
-                    f"{table}, line {lines.line_num}: {len(row)} fields under {len(headings)} "
-                    f"headings{'; decimals are written with a point' if separator == ',' else ''}"
+                    f"{table}, line {reader.line_num}: {len(row)} fields under {len(headings)} "
+                    f"headings{decimals}"
                 )
-            rows.append([field.strip() for field in row])
-            numbers.append(lines.line_num)
+            rows[reader.line_num] = row
     except csv.Error as error:
-        raise DataSetError(f"{table}, line {lines.line_num}: {error}") from error
-    if not rows:
+        raise DataSetError(f"{table}, line {reader.line_num}: {error}") from error
+    return headings, rows
+
+
+def data_set(table: Path, columns: Mapping[str, list[str]], lines: Iterable[int]) -> DataSet:
+    """The data set of a CSV file's columns, by the names of `HEADINGS`; `lines` are for errors."""
+    if not columns["image"]:
         raise DataSetError(f"{table}: headings, but no fixations")
-    columns = {name: [row[place] for row in rows] for name, place in places.items()}
-
-    def numeric(name: str, *, needed: bool) -> np.ndarray:
-        return np.array(
-            [
-                _number(table, line, headings[places[name]], text, needed)
-                for line, text in zip(numbers, columns[name], strict=True)
-            ]
-        )
-
-    for line, image in zip(numbers, columns["image"], strict=True):
-        if not image:
-            raise DataSetError(f"{table}, line {line}: no image; write the file's name")
-    return {
-        "image": [_posix(table, image) for image in columns["image"]],
-        "x": numeric("x", needed=True),
-        "y": numeric("y", needed=True),
-        "subject": columns.get("subject"),
-        "order": numeric("order", needed=True) if "order" in columns else None,
-        "duration_ms": numeric("duration_ms", needed=False) if "duration_ms" in columns else np.nan,
-    }
-
-
-def _places(table: Path, headings: list[str]) -> dict[str, int]:
-    """Where each of our columns stands among the headings."""
-    places = {}
-    for name, spellings in HEADINGS.items():
-        found = [place for place, heading in enumerate(headings) if heading in spellings]
-        if len(found) > 1:
-            both = " and ".join(headings[place] for place in found)
-            raise DataSetError(f"{table}: both {both} could be {name}; keep one")
-        if found:
-            places[name] = found[0]
-    missing = [name for name in ("image", "x", "y") if name not in places]
-    if missing:
-        raise DataSetError(
-            f"{table}: no column {', '.join(missing)}; the first line holds "
-            f"{', '.join(headings) or 'nothing'}. Write headings, as in "
-            "image,x,y,subject,order,duration_ms"
-        )
-    return places
-
-
-def _number(table: Path, line: int, name: str, text: str, needed: bool) -> float:
+    about = {k: v for k, v in _read_about(table).items() if k not in ("left_out", "remarks")}
+    builder = Builder(root=image_folder(table), **about)
+    index: dict[str, int] = {}
+    for line, image in zip(lines, columns["image"], strict=True):
+        if image in index:
+            continue
+        try:
+            check_name(image)
+        except DataSetError as error:
+            raise DataSetError(f"{table}, line {line}: {error}") from error
+        index[image] = builder.add_image(image)
+    numbers: dict[str, list[float]] = {}
+    for name in columns.keys() & COLUMNS.keys():
+        numbers[name] = []
+        for line, text in zip(lines, columns[name], strict=True):
+            try:
+                numbers[name].append(COLUMNS[name].number(text))
+            except ValueError as error:
+                raise DataSetError(f"{table}, line {line}: {name} is {text!r}; {error}") from None
+    builder.add([index[image] for image in columns["image"]], **numbers)
     try:
-        value = float(text) if text or needed else float("nan")
-    except ValueError:
-        value = float("inf")
-    if np.isinf(value) or (needed and np.isnan(value)):
-        raise DataSetError(
-            f"{table}, line {line}: {name} is {text!r}; give a number, or leave the line out"
-        )
-    return value
-
-
-def _posix(table: Path, name: str) -> str:
-    """An image's name with forward slashes, as tables from Windows have it otherwise."""
-    name = name.replace("\\", "/")
-    while name.startswith("./"):
-        name = name[2:]
-    try:
-        check_name(name)
+        return builder.data_set()
     except DataSetError as error:
         raise DataSetError(f"{table}: {error}") from error
-    return name
-
-
-class _Files:
-    """Finds images whose names are spelt with other Unicode forms than in the table.
-
-    macOS writes file names decomposed (e and an accent), most tables are composed.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._spelt: dict[str, str] | None = None
-
-    def find(self, name: str) -> str:
-        """The name as the file has it; as given where there is no such file."""
-        if name.isascii() or (self.root / name).exists():
-            return name
-        if self._spelt is None:
-            paths = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
-            self._spelt = {unicodedata.normalize("NFC", path): path for path in paths}
-        return self._spelt.get(unicodedata.normalize("NFC", name), name)
-
-
-def _subjects(column: list[str] | None) -> Any:
-    """Numbers as given, or names counted from 0 in their sorted order; unknown where empty."""
-    if column is None or not any(column):
-        return UNKNOWN
-    try:
-        numbers = np.array([int(text) if text else UNKNOWN for text in column])
-        if numbers.min() >= UNKNOWN and numbers.max() <= np.iinfo(np.int16).max:
-            return numbers
-    except ValueError:
-        pass
-    place = {name: i for i, name in enumerate(sorted(set(column) - {""}))}
-    return np.array([place.get(name, UNKNOWN) for name in column])
-
-
-def _order_of_rows(image: np.ndarray, subject: Any) -> Any:
-    """0, 1, 2... for the rows of each subject on each image; unknown where the subject is."""
-    if np.ndim(subject) == 0:
-        return UNKNOWN
-    seen: dict[tuple[int, int], int] = {}
-    order = np.full(len(image), UNKNOWN, np.int32)
-    for row, key in enumerate(zip(image.tolist(), subject.tolist(), strict=True)):
-        if key[1] == UNKNOWN:
-            continue
-        order[row] = seen.get(key, 0)
-        seen[key] = order[row] + 1
-    return order
-
-
-# --- writing ------------------------------------------------------------------------------------
 
 
 def save(
@@ -389,15 +286,13 @@ def save(
     link: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a data set as a folder of its own: images, `fixations.npz`, `dataset.json`.
-
-    It is written under a temporary name first: whole, or not at all.
+    """Write a data set as a folder of images, `fixations.npz` and `dataset.json`.
 
     Parameters
     ----------
     dataset : DataSet
     path : path
-        The folder; it must be empty or new.
+        The folder; it must be empty or new. It appears whole, or not at all.
     link : bool
         Symbolic links to the images where they are, rather than copies.
     progress : callable, optional
@@ -406,8 +301,7 @@ def save(
     Raises
     ------
     DataSetError
-        The folder has something in it, or an image is missing: nothing is written then. Or
-        something cannot be written.
+        The folder is not empty, an image is missing, or something cannot be written.
     """
     folder = Path(path)
     missing = [i for i in range(len(dataset)) if not dataset.path(i).is_file()]
@@ -419,23 +313,23 @@ def save(
     refuse_used(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = temporary(folder.parent.resolve())
+        output = atomic(folder.resolve())
         try:
-            _write(dataset, scratch, link, progress)
-            if folder.exists():
+            _write(dataset, output.temporary, link, progress)
+            if folder.exists():  # a shell may be in it: it is filled rather than replaced
                 for name in (IMAGES, JSON, NPZ):
-                    os.replace(scratch / name, folder / name)
+                    os.replace(output.temporary / name, folder / name)
             else:
-                os.replace(scratch, folder)
+                output.publish()
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            output.discard()
     except OSError as error:
         where = error.filename2 or error.filename or folder
         raise DataSetError(f"cannot write {where}: {error.strerror}") from error
 
 
 def refuse_used(folder: Path) -> None:
-    """Raise DataSetError where something is that a data set would be written over."""
+    """Raise DataSetError if a data set would be written over something."""
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DataSetError(f"{folder} exists and is not empty; give a new folder")
@@ -455,25 +349,10 @@ def _write(
             shutil.copyfile(dataset.path(i), target)
         if progress:
             progress(i + 1, len(dataset))
-    (folder / JSON).write_bytes(_about(dataset))
-    (folder / NPZ).write_bytes(_npz(dataset))
-
-
-def _about(dataset: DataSet) -> bytes:
-    about = {
-        "name": dataset.name,
-        "source": dataset.source,
-        "licence": dataset.licence,
-        "upright": dataset.upright,
-        "left_out": dataset.left_out,
-    }
-    return (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _npz(dataset: DataSet) -> bytes:
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {
-        key: getattr(dataset, key) for key in ARRAYS if key not in ("images", "img")
-    }
-    np.savez_compressed(buffer, images=np.array(dataset.images), img=dataset.image, **arrays)
-    return buffer.getvalue()
+    facts = ("name", "source", "licence", "upright", "left_out", "remarks")
+    about = {key: getattr(dataset, key) for key in facts}
+    text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+    (folder / JSON).write_bytes(text.encode())
+    fields = {"images": np.array(dataset.images), "img": dataset.image}
+    arrays = {key: fields.get(key, getattr(dataset, key, None)) for key in ARRAYS}
+    np.savez_compressed(folder / NPZ, **arrays)  # type: ignore[arg-type]

@@ -1,11 +1,13 @@
-"""Maps that were made elsewhere: a folder of files called like the images."""
+"""Maps that other programs made: a folder of files called like the images."""
 
 from __future__ import annotations
 
 import threading
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,36 +16,29 @@ from .scenes import Scene
 
 SUFFIXES = (".npy", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".webp", ".exr")
 OURS = ".saliency"  # photo.jpg's map is photo.saliency.png, by `ittisal map`
+_T = TypeVar("_T")
 
 
 class MapFolder:
     """Maps of images by name.
 
     The map of `a/photo.jpg` is `a/photo.SUFFIX` or `a/photo.saliency.SUFFIX` in the folder, or else
-    the one file of that name anywhere below it, where only one image of the data set is called so.
+    the one file of that name anywhere below it, if only one image of the data set is called so.
     Suffixes: .npy (two dimensions), and pictures, of which colour ones become grey. A map of
-    another size than its image is resized, bilinearly (a larger one by the mean of areas).
-
-    Raises
-    ------
-    OSError
-        The folder cannot be read.
-    ValueError
-        There is no map in it.
+    another size than its image is resized, bilinearly (a larger one by the mean of areas). Raises
+    OSError if the folder cannot be read, and ValueError if there is no map in it.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root = root.expanduser()  # shells leave the ~ of maps:~/mine
         if not root.is_dir():
             raise NotADirectoryError(20, "is no folder of maps", str(root))
-        self._by_path: dict[str, list[Path]] = {}
-        self._by_stem: dict[str, list[Path]] = {}
-        for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                relative = _plain(path.relative_to(root)).removesuffix(OURS)
-                self._by_path.setdefault(relative, []).append(path)
-                self._by_stem.setdefault(PurePath(relative).name, []).append(path)
-        if not self._by_path:
+        self._files = _index(
+            (_plain(path.relative_to(root)).removesuffix(OURS), path)
+            for path in sorted(root.rglob("*"))
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
+        if not self._files:
             raise ValueError(f"{root}: no map in this folder; they end in {', '.join(SUFFIXES)}")
         self.resized: set[str] = set()
         self._lock = threading.Lock()
@@ -51,22 +46,19 @@ class MapFolder:
     def path_of(self, name: str, images: tuple[str, ...] = ()) -> Path:
         """The file that holds the map of one of these images.
 
-        Raises ValueError where there is none, or two, or where it could be another image's.
+        Raises ValueError if there is none, or two, or if it could be another image's.
         """
         plain = _plain(name)
-        stem = PurePath(plain).name
-        by_path, by_stem = _named(images)
-        found, named = self._by_path.get(plain), by_path.get(plain, [])
+        key = plain if plain in self._files else _anywhere(plain)
+        found = self._files.get(key, [])
         if not found:
-            found, named = self._by_stem.get(stem), by_stem.get(stem, [])
-        rivals = [other for other in named if other != name]
-        if found and rivals:
+            raise ValueError(f"no map called {PurePath(plain).name} in {self.root}")
+        rivals = [other for other in _images(images).get(key, []) if other != name]
+        if rivals:
             raise ValueError(
                 f"{found[0]} could be the map of {name} or of {rivals[0]}; put maps into folders "
                 "like the images'"
             )
-        if not found:
-            raise ValueError(f"no map called {stem} in {self.root}")
         if len(found) > 1:
             raise ValueError(f"two maps of one image: {found[0]} and {found[1]}; remove one")
         return found[0]
@@ -81,7 +73,7 @@ class MapFolder:
         with self._lock:
             self.resized.add(scene.name)
         height, width = scene.shape
-        if saliency.min() == saliency.max():  # rounding would make differences of nothing
+        if saliency.min() == saliency.max():  # rounding would make it vary
             return np.full(scene.shape, saliency.flat[0])
         smaller = height * width < saliency.size
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
@@ -89,29 +81,33 @@ class MapFolder:
 
 
 def _plain(name: str | PurePath) -> str:
-    """A path without its suffix, its accents composed: macOS writes them apart."""
+    """A path without its suffix, with accents composed, which macOS writes as letters apart."""
     return unicodedata.normalize("NFC", PurePath(name).with_suffix("").as_posix())
 
 
+def _anywhere(plain: str) -> str:
+    """The key of files and images of this name in any folder."""
+    return f"*/{PurePath(plain).name}"
+
+
+def _index(items: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
+    """Items by their path without suffix, and by `_anywhere` of it."""
+    index: dict[str, list[_T]] = {}
+    for plain, item in items:
+        for key in (plain, _anywhere(plain)):
+            index.setdefault(key, []).append(item)
+    return index
+
+
 @lru_cache(maxsize=2)
-def _named(images: tuple[str, ...]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Images by their path without suffix, and by the last part of that."""
-    by_path: dict[str, list[str]] = {}
-    by_stem: dict[str, list[str]] = {}
-    for name in images:
-        plain = _plain(name)
-        by_path.setdefault(plain, []).append(name)
-        by_stem.setdefault(PurePath(plain).name, []).append(name)
-    return by_path, by_stem
+def _images(names: tuple[str, ...]) -> dict[str, list[str]]:
+    return _index((_plain(name), name) for name in names)
 
 
 def read_map(path: Path) -> np.ndarray:
     """A map from a file: float32 or float64 of shape (H, W).
 
-    Raises
-    ------
-    ValueError
-        It cannot be read, or holds no map; names the file.
+    Raises ValueError, which names the file, if it cannot be read or holds no map.
     """
     import cv2
 
@@ -126,7 +122,7 @@ def read_map(path: Path) -> np.ndarray:
                 saliency = cv2.imdecode(picture, cv2.IMREAD_UNCHANGED) if data else None
     except ImageError as error:
         raise ValueError(f"{path} {error}") from error
-    except Exception as error:  # of damaged files NumPy raises whatever comes
+    except Exception as error:  # damaged files make NumPy raise many types
         raise ValueError(f"{path} cannot be read: {error}") from error
     if saliency is None:
         raise ValueError(f"{path} is not an image that OpenCV reads")

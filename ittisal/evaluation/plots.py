@@ -1,5 +1,5 @@
-"""Pictures of an evaluation: scores with intervals, and the images where a model does best and
-worst, with where people looked. Needs matplotlib, which the rest does not.
+"""Pictures of an evaluation: scores with intervals, and the images on which a model scores best and
+worst, with fixations. Needs matplotlib, which the rest does not.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .scores import METRICS
 
 FORMATS = (".png", ".svg", ".pdf")
 EACH = 4  # images: so many of the best, and of the worst
-OWN, REFERENCE = "#1f5fa8", "#8a8a8a"
+SCORED, REFERENCE = "#1f5fa8", "#8a8a8a"
 FIXATION = "#ffe14d"
 
 
 def check_plot(path: Path) -> None:
-    """Raise ValueError, saying what to do, where a picture of this name cannot be drawn."""
+    """Raise ValueError, saying what to do, if a picture of this name cannot be drawn."""
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"pictures end in {', '.join(FORMATS)}")
     try:
@@ -38,22 +38,13 @@ def check_plot(path: Path) -> None:
 
 
 def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
-    """Scores of all models, one field per metric: dots with 95 % intervals.
+    """Scores of all models, one panel per metric: dots with 95 % intervals.
 
-    Parameters
-    ----------
-    result : Evaluation
-    suffix : {".png", ".svg", ".pdf"}
-
-    Returns
-    -------
-    bytes
-        The picture's file.
+    `suffix` is .png, .svg or .pdf; the bytes are those of such a file.
     """
     from matplotlib.figure import Figure
 
-    own = [name for name in result.models if name not in result.baselines]
-    names = own + [name for name in result.models if name in result.baselines]
+    names = sorted(result.models, key=lambda name: name in result.baselines)
     columns = min(3, len(result.metrics))
     rows = -(-len(result.metrics) // columns)
     size = (1.6 + 3.2 * columns, 0.7 + rows * (0.85 + 0.27 * len(names)))
@@ -63,7 +54,7 @@ def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
     for axis, metric in zip(axes.flat, result.metrics, strict=False):
         for place, name in zip(places, names, strict=True):
             found = result.score(name, metric)
-            colour = OWN if name in own else REFERENCE
+            colour = REFERENCE if name in result.baselines else SCORED
             reach = np.maximum([[found.mean - found.low], [found.high - found.mean]], 0)  # rounding
             axis.errorbar(found.mean, place, xerr=reach, fmt="o", color=colour, ms=3.5, capsize=3.5)
         label = METRICS[metric].label
@@ -84,23 +75,11 @@ def plot_scores(result: Evaluation, suffix: str = ".png") -> bytes:
 def plot_images(
     result: Evaluation, dataset: DataSet, models: list[Model], suffix: str = ".png"
 ) -> bytes:
-    """The images on which a model does best and worst, each with fixations, and its map.
+    """The images on which a model scores best and worst, with fixations, and its maps of them.
 
-    The model is the first that is no baseline (or the first), and the score NSS, or the first
-    where that was not asked for. Maps are made again.
-
-    Parameters
-    ----------
-    result : Evaluation
-        Of these.
-    dataset : DataSet
-    models : list of Model
-    suffix : {".png", ".svg", ".pdf"}
-
-    Returns
-    -------
-    bytes
-        The picture's file.
+    The model is the first that is no baseline (or the first), and the score NSS, or the first if
+    NSS was not computed. Maps are made again: `dataset` and `models` are those of the result.
+    `suffix` is .png, .svg or .pdf; the bytes are those of such a file.
     """
     from matplotlib.figure import Figure
 
@@ -109,34 +88,27 @@ def plot_images(
     scores = result.of_image(chosen.name, metric)
     best_first = np.argsort(-scores if METRICS[metric].higher_is_better else scores, kind="stable")
     count = min(EACH, -(-len(scores) // 2))
-    groups = [("best", best_first[:count]), ("worst", best_first[count:][::-1][:count])]
-    groups = [(title, places) for title, places in groups if len(places)]
-    where = {str(name): index for index, name in enumerate(dataset.images)}
+    groups = {"best": best_first[:count], "worst": best_first[count:][::-1][:count]}
+    if len(scores) == 1:
+        del groups["worst"]
     figure = Figure(
         (max(3.0 * count, 6.0), 4.75 * len(groups) + 0.4), layout="constrained", dpi=120
     )
     axes = figure.subplots(2 * len(groups), count, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for row, (title, places) in enumerate(groups):
+    for row, (title, places) in enumerate(groups.items()):
         for column, place in enumerate(places):
             name = result.images[place]
-            scene = Scene(dataset, where[name])
+            scene = Scene(dataset, dataset.images.index(name))
             above, below = axes[2 * row, column], axes[2 * row + 1, column]
             # A pixel reaches from its number to the next, as in the fixations.
             extent = (0, scene.shape[1], scene.shape[0], 0)
             above.imshow(scene.image, extent=extent)
             values = chosen.map(scene, result.treatment).values
             below.imshow(values, cmap="inferno", extent=extent)
-            for axis, edge in ((above, "black"), (below, "white")):
-                axis.scatter(
-                    scene.x,
-                    scene.y,
-                    s=9,
-                    c=FIXATION if axis is above else "none",
-                    edgecolors=edge,
-                    linewidths=0.5,
-                )
+            for axis, face, edge in ((above, FIXATION, "black"), (below, "none", "white")):
+                axis.scatter(scene.x, scene.y, s=9, c=face, edgecolors=edge, linewidths=0.5)
                 axis.set_xlim(*extent[:2])
                 axis.set_ylim(*extent[2:])
             score = f"{METRICS[metric].label} {scores[place]:.2f}"

@@ -1,17 +1,84 @@
-"""What an evaluation found: scores per image, and what they say together."""
+"""What an evaluation found: scores per image, their means with intervals, and tables of them."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .bootstrap import LEVEL, RESAMPLES, Bootstrap, Estimate
-from .models import AS_IT_IS, Treatment
+from .models import UNTREATED, Treatment
+from .scores import METRICS
+
+RESAMPLES = 2000
+SEED = 0
+LEVEL = 95  # percent
+CELL = 15  # width of a column of the table: "[-0.123 -0.123]"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images with its 95 % interval.
+
+    Examples
+    --------
+    >>> f"{Estimate(0.5, 0.25, 0.75):.2f}"
+    '0.50 [0.25 0.75]'
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.mean:{spec}} [{self.low:{spec}} {self.high:{spec}}]"
+
+
+class Bootstrap:
+    """Percentile bootstrap over images.
+
+    The images are drawn anew, with replacement, as many as there are, 2000 times (fixed seed);
+    the interval holds the middle 95 % of the means. All columns see the same draws, so that the
+    difference of two is of the same images: a paired comparison. See Efron & Tibshirani, An
+    Introduction to the Bootstrap, 1993, section 13.3.
+
+    `values`, of shape (N, K), are K scores of each of N images, all finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bootstrap = Bootstrap(np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]))
+    >>> f"{bootstrap.mean(0):.2f}", f"{bootstrap.difference(1, 0):.2f}"
+    ('2.00 [1.00 3.00]', '1.00 [1.00 1.00]')
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        count = len(values)
+        rng = np.random.default_rng(SEED)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+        self._means = values.mean(axis=0)
+        self._resampled = drawn @ values / count  # (RESAMPLES, K)
+
+    def mean(self, column: int) -> Estimate:
+        """The mean of one column."""
+        return self._estimate(self._means[column], self._resampled[:, column])
+
+    def difference(self, one: int, other: int) -> Estimate:
+        """The mean of one column less that of another, over the same images."""
+        return self._estimate(
+            self._means[one] - self._means[other],
+            self._resampled[:, one] - self._resampled[:, other],
+        )
+
+    @staticmethod
+    def _estimate(mean: float, resampled: np.ndarray) -> Estimate:
+        tail = (100 - LEVEL) / 2
+        low, high = np.percentile(resampled, [tail, 100 - tail])
+        return Estimate(float(mean), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -29,6 +96,8 @@ class Evaluation:
     scores : float64 ndarray of shape (images, models, metrics)
     fixations : int
         On the images that were scored.
+    left_out : int
+        Fixations of the data set that lie outside their image.
     skipped : tuple of (str, str)
         Images that were left out for all models, and why.
     treatment : Treatment
@@ -45,8 +114,9 @@ class Evaluation:
     scores: np.ndarray
     fixations: int
     skipped: tuple[tuple[str, str], ...] = ()
-    treatment: Treatment = AS_IT_IS
+    treatment: Treatment = UNTREATED
     remarks: tuple[str, ...] = ()
+    left_out: int = 0
 
     @cached_property
     def _bootstrap(self) -> Bootstrap:
@@ -66,10 +136,10 @@ class Evaluation:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Models to compare: each with those before it, and with the baselines."""
-        own = [name for name in self.models if name not in self.baselines]
-        compared = [(later, own[i]) for j, later in enumerate(own) for i in range(j)]
+        scored = [name for name in self.models if name not in self.baselines]
+        compared = [(later, scored[i]) for j, later in enumerate(scored) for i in range(j)]
         return compared + [
-            (name, other) for name in own for other in self.models if other in self.baselines
+            (name, other) for name in scored for other in self.models if other in self.baselines
         ]
 
     def of_image(self, model: str, metric: str) -> np.ndarray:
@@ -82,6 +152,7 @@ class Evaluation:
             "dataset": self.dataset,
             "images": len(self.images),
             "fixations": self.fixations,
+            "left_out": self.left_out,
             "skipped": [{"image": image, "reason": reason} for image, reason in self.skipped],
             "smooth_percent": self.treatment.smooth_percent,
             "centre_bias": self.treatment.centre_bias,
@@ -89,25 +160,17 @@ class Evaluation:
             "bootstrap_resamples": RESAMPLES,
             "remarks": list(self.remarks),
             "models": [
-                {
-                    "name": name,
-                    "baseline": name in self.baselines,
-                    "scores": {metric: vars(self.score(name, metric)) for metric in self.metrics},
-                }
+                {"name": name, "baseline": name in self.baselines, "scores": self._plain(name)}
                 for name in self.models
             ],
             "differences": [
-                {
-                    "model": name,
-                    "minus": other,
-                    "scores": {
-                        metric: vars(self.difference(name, other, metric))
-                        for metric in self.metrics
-                    },
-                }
+                {"model": name, "minus": other, "scores": self._plain(name, other)}
                 for name, other in self.pairs
             ],
         }
+
+    def _plain(self, name: str, minus: str | None = None) -> dict[str, dict[str, float]]:
+        return {metric: vars(self._row(name, minus)(metric)) for metric in self.metrics}
 
     def to_csv(self) -> str:
         """The means and intervals, a row per model and metric."""
@@ -116,8 +179,7 @@ class Evaluation:
             for name in self.models
             for metric in self.metrics
         ]
-        header = ("model", "baseline", "metric", "mean", "low", "high")
-        return _csv(header, rows)
+        return _csv([("model", "baseline", "metric", "mean", "low", "high"), *rows])
 
     def per_image_csv(self) -> str:
         """The scores themselves, a row per image and model; exact."""
@@ -126,12 +188,71 @@ class Evaluation:
             for image, of_models in zip(self.images, self.scores, strict=True)
             for name, row in zip(self.models, of_models, strict=True)
         ]
-        return _csv(("image", "model", *self.metrics), rows)
+        return _csv([("image", "model", *self.metrics), *rows])
+
+    def table(self, width: int = 120) -> str:
+        """The means with intervals under them, in lines of at most `width` if that is possible.
+
+        Models, baselines, and paired differences: of models, or else of the one from the baselines.
+        """
+        scored = [name for name in self.models if name not in self.baselines]
+        pairs = self.pairs[: len(scored) * (len(scored) - 1) // 2] or self.pairs
+        sections: dict[str, list[tuple[str, Callable[[str], Estimate]]]] = {
+            "models": [(name, self._row(name)) for name in scored],
+            "baselines": [(name, self._row(name)) for name in self.models if name not in scored],
+            "paired differences": [(f"{a} - {b}", self._row(a, b)) for a, b in pairs],
+        }
+        first = max(len(name) for rows in sections.values() for name, _ in rows)
+        per_block = max(1, (width - first) // (CELL + 1))
+        lines = self._heading()
+        for start in range(0, len(self.metrics), per_block):
+            metrics = self.metrics[start : start + per_block]
+            lines += ["", _line("", [_label(metric) for metric in metrics], first)]
+            for title, rows in sections.items():
+                lines += [title] * bool(rows)
+                for name, estimate in rows:
+                    found = [estimate(metric) for metric in metrics]
+                    lines.append(_line(name, [_text(each.mean) for each in found], first))
+                    intervals = [f"[{_text(each.low)} {_text(each.high)}]" for each in found]
+                    lines.append(_line("", intervals, first))
+        return "\n".join(lines)
+
+    def _row(self, name: str, minus: str | None = None) -> Callable[[str], Estimate]:
+        if minus is None:
+            return lambda metric: self.score(name, metric)
+        return lambda metric: self.difference(name, minus, metric)
+
+    def _heading(self) -> list[str]:
+        """What the scores are of: data set, images, treatment of the maps."""
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        outside = f", {self.left_out} outside their image left out" if self.left_out else ""
+        how = self.treatment
+        smooth = (
+            f"blurred, sigma {how.smooth_percent:g} %" if how.smooth_percent else "not smoothed"
+        )
+        centre = "with" if how.centre_bias else "no"
+        return [
+            f"{self.dataset}: {len(self.images)} images{skipped}, {self.fixations} fixations"
+            f"{outside}",
+            f"models' maps {smooth}, {centre} centre bias; 95 % intervals over images under the "
+            "means",
+        ]
 
 
-def _csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+def _csv(rows: list[tuple[Any, ...]]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
+
+
+def _label(name: str) -> str:
+    metric = METRICS[name]
+    return metric.label if metric.higher_is_better else f"{metric.label} (low)"
+
+
+def _text(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # no minus before 0.000
+
+
+def _line(first: str, cells: list[str], width: int) -> str:
+    return (first.ljust(width) + "".join(f" {cell:>{CELL}}" for cell in cells)).rstrip()

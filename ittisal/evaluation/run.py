@@ -1,4 +1,4 @@
-"""Models against fixations: one image at a time, several at once."""
+"""Models against fixations, several images at once."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def evaluate(
 ) -> Evaluation:
     """Score models, and baselines, on where people looked.
 
-    Every image is read once and scored under all models; what cannot be read, or what a model
-    cannot map, is left out for all of them, named in `skipped`.
+    Every image is read once and scored under all models; one that cannot be read, or that a model
+    cannot map, is left out for all of them and named in `skipped`.
 
     Parameters
     ----------
@@ -51,16 +51,12 @@ def evaluate(
     centre_bias : bool
         Multiply models' maps by (0.3 + a Gaussian in the centre): see `centre_biased`.
     limit : int, optional
-        So many images only, spread evenly over the data set. What is shuffled are the fixations
-        of all images still.
+        So many images only, spread evenly over the data set. Shuffled AUC still uses the fixations
+        of all images.
     threads : int, optional
         Images at once; by default as many as there are CPUs. Scores do not depend on it.
     progress : callable, optional
         Called without arguments after each image, in the caller's thread.
-
-    Returns
-    -------
-    Evaluation
 
     Raises
     ------
@@ -74,7 +70,7 @@ def evaluate(
     Notes
     -----
     Information gain is over the density of other images' fixations. A map that is no density is
-    made one by `ittisal.metrics.log_density`: over its sum, with 1 % of a uniform density.
+    made one as by `ittisal.metrics.log_density`, with 1 % of a uniform density.
 
     Examples
     --------
@@ -92,10 +88,9 @@ def evaluate(
     names = check_metrics(metrics)
     if not 0 <= smooth_percent <= MAX_SMOOTH:
         raise ValueError(f"smooth_percent={smooth_percent!r} must be 0 to {MAX_SMOOTH}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit={limit!r} must be at least 1")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads={threads!r} must be at least 1")
+    for name, value in (("limit", limit), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value!r} must be at least 1")
     needs_others = any(METRICS[name].needs_others for name in names)
     if len(dataset) < 2 and (needs_others or any(each.name == "others" for each in chosen)):
         raise ValueError(
@@ -105,22 +100,17 @@ def evaluate(
     treatment = Treatment(float(smooth_percent), bool(centre_bias))
     everyone = Everyone(dataset)
     indices = chosen_images(len(dataset), limit)
-    # By size, so that what is kept of the last sizes (`Everyone`, models) is made once for each.
+    # By size, so that what is cached by size (`Everyone`, models) is made once for each.
     indices.sort(key=lambda i: (*dataset.sizes[i], dataset.sigma_px[i]))
 
-    def score(index: int) -> tuple[int, np.ndarray] | str:
+    def score(index: int) -> np.ndarray | str:
         return _score(Scene(dataset, index, everyone), chosen, names, treatment)
 
     found: dict[int, np.ndarray] = {}
-    fixations = 0
     skipped: dict[int, str] = {}
     with closing(_in_threads(score, indices, threads or _usable_cpus())) as outcomes:
         for index, outcome in outcomes:
-            if isinstance(outcome, str):
-                skipped[index] = outcome
-            else:
-                count, found[index] = outcome
-                fixations += count
+            (skipped if isinstance(outcome, str) else found)[index] = outcome
             if progress is not None:
                 progress()
     if not found:
@@ -129,18 +119,19 @@ def evaluate(
             f"none of {len(indices)} images could be scored; the first, "
             f"{dataset.images[index]}: {reason}"
         )
-    kept = sorted(found)
+    scored = sorted(found)
     return Evaluation(
         dataset=dataset.name,
         models=tuple(each.name for each in chosen),
         baselines=frozenset(each.name for each in chosen if each.baseline),
         metrics=names,
-        images=tuple(str(dataset.images[index]) for index in kept),
-        scores=np.stack([found[index] for index in kept]),
-        fixations=fixations,
+        images=tuple(str(dataset.images[index]) for index in scored),
+        scores=np.stack([found[index] for index in scored]),
+        fixations=int(np.isin(dataset.image, scored).sum()),
         skipped=tuple((str(dataset.images[index]), skipped[index]) for index in sorted(skipped)),
         treatment=treatment,
-        remarks=tuple(remark for each in chosen for remark in each.remarks()),
+        remarks=(*dataset.remarks, *(remark for each in chosen for remark in each.remarks())),
+        left_out=dataset.left_out,
     )
 
 
@@ -159,8 +150,8 @@ def chosen_images(count: int, limit: int | None) -> list[int]:
 
 def _score(
     scene: Scene, models: list[Model], metrics: tuple[str, ...], how: Treatment
-) -> tuple[int, np.ndarray] | str:
-    """Number of fixations, and scores of shape (models, metrics); or why the scene is left out."""
+) -> np.ndarray | str:
+    """Scores of shape (models, metrics), or why the scene is left out."""
     if len(scene.x) == 0:
         return "has no fixations"
     try:
@@ -173,7 +164,7 @@ def _score(
             rows.append(each.scores(scene, metrics, how))
         except (ValueError, OSError) as error:
             return f"{each.name}: {error}"
-    return len(scene.x), np.array(rows, np.float64)
+    return np.array(rows, np.float64)
 
 
 def _in_threads(
@@ -182,13 +173,13 @@ def _in_threads(
     """Yield (item, result) of each, as they are done.
 
     Threads, not processes: what takes time here (sorting, counting, decoding, products of
-    matrices, the model) lets other threads run. Where the caller leaves, by an error or an
-    interrupt, images under way are finished and no other is begun.
+    matrices, the model) lets other threads run. If the caller stops, by an error or an interrupt,
+    images under way are finished and no other is begun.
     """
-    left = threading.Event()
+    stopped = threading.Event()
 
     def run(item: int) -> Any:
-        return None if left.is_set() else work(item)
+        return None if stopped.is_set() else work(item)
 
     with ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate") as pool:
         under_way = {pool.submit(run, item): item for item in items}
@@ -196,7 +187,7 @@ def _in_threads(
             for future in as_completed(under_way):
                 yield under_way[future], future.result()
         finally:
-            left.set()
+            stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
 

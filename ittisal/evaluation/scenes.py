@@ -1,4 +1,4 @@
-"""One image of a data set with what scores need of it, each worked out once, when asked for."""
+"""One image of a data set with what scores need of it, each computed once, when first used."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from ..datasets import DataSet
 from ..metrics import PreparedMap, fixation_map, prepare
 
-KEPT = 4  # sizes: a map of 1920x1080 has 16 MiB
+SIZES = 4  # whose maps are cached: one of 1920x1080 has 16 MiB
 UNIFORM = 0.01  # weight of a uniform density, so that no fixation is impossible
 
 
 class Everyone:
-    """Where all fixations of a data set lie, whatever image they are on, scaled to one size.
+    """All fixations of a data set, whatever image they are on, scaled to one size.
 
-    Their map is made once for each size; the last few are kept. May be used by several threads.
+    Their maps of the last few sizes are cached. Several threads may use it.
     """
 
     def __init__(self, dataset: DataSet) -> None:
@@ -31,35 +31,26 @@ class Everyone:
         """Their `fixation_map`: float64 of this shape, not to be written to."""
         with self._lock:  # others wait: they mostly want the same one
             if (shape, sigma) not in self._maps:
-                while len(self._maps) >= KEPT:
+                while len(self._maps) >= SIZES:
                     self._maps.popitem(last=False)
-                self._maps[shape, sigma] = fixation_map(*self._scaled(shape), shape, sigma)
+                x, y = self._scaled(shape)
+                self._maps[shape, sigma] = fixation_map(x, y, shape, sigma)
             self._maps.move_to_end((shape, sigma))
             return self._maps[shape, sigma]
 
-    def _scaled(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def _scaled(self, shape: tuple[int, int]) -> list[np.ndarray]:
         """As `DataSet.others`, but all."""
         data = self._dataset
-        sizes = data.sizes[data.image].astype(np.float64)
-        known = sizes.all(axis=1)
-        height, width = shape
-        x = data.x[known] * (width / sizes[known, 1])
-        y = data.y[known] * (height / sizes[known, 0])
-        return (
-            np.clip(x, 0, np.nextafter(float(width), 0)),
-            np.clip(y, 0, np.nextafter(float(height), 0)),
-        )
+        known = data.sizes[data.image].all(axis=1)
+        sizes = data.sizes[data.image[known]].T.astype(np.float64)
+        return [
+            np.clip(at[known] * (to / side), 0, np.nextafter(float(to), 0))
+            for at, to, side in zip((data.x, data.y), shape[::-1], sizes[::-1], strict=True)
+        ]
 
 
 class Scene:
-    """Image `index` of a data set.
-
-    Parameters
-    ----------
-    dataset : DataSet
-    index : int
-    everyone : Everyone, optional
-        Of the data set; shared by scenes, so that its work is done once.
+    """Image `index` of a data set; scenes may share an `Everyone`, so that its maps are made once.
 
     Attributes
     ----------
@@ -68,7 +59,7 @@ class Scene:
     shape : (int, int)
         (H, W) in pixels.
     x, y, subject : ndarray of shape (F,)
-        Fixations in pixels, and whose they are.
+        Fixations in pixels, and who made them.
     """
 
     def __init__(self, dataset: DataSet, index: int, everyone: Everyone | None = None) -> None:
@@ -101,16 +92,16 @@ class Scene:
 
     @cached_property
     def fixation_map(self) -> np.ndarray:
-        """The same before its division: see `ittisal.metrics.fixation_map`."""
+        """`density` before its division: see `ittisal.metrics.fixation_map`."""
         return self.fixation_map_of(slice(None))
 
     def fixation_map_of(self, chosen: np.ndarray | slice) -> np.ndarray:
-        """That of some of the fixations."""
+        """`fixation_map` of some of the fixations."""
         return fixation_map(self.x[chosen], self.y[chosen], self.shape, self.sigma)
 
     @cached_property
     def baseline(self) -> np.ndarray:
-        """Density of the other images' fixations: where people look, whatever they see.
+        """Density of the other images' fixations: the centre bias of this data set.
 
         Blurred by `sigma`, with 1 % of a uniform density: float64 of shape (H, W), sums to 1.
         """
@@ -128,7 +119,7 @@ class Scene:
     @property
     def target(self) -> Target:
         """All fixations on this image, as what a map is scored against."""
-        # Not kept: a cycle of references would keep the image until Python looks for cycles.
+        # Not cached: in a cycle of references the image would stay until Python looks for cycles.
         return Target(self, self.x, self.y, self._prepared_density)
 
 

@@ -1,4 +1,4 @@
-"""The scores of a benchmark by name: which functions of `ittisal.metrics`, on what."""
+"""The scores of a benchmark by name: functions of `ittisal.metrics` on a map and a target."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import metrics
 from ..metrics import PreparedMap
-from ..metrics.prepared import pixels_of
 from .scenes import Target, with_uniform
 
 
@@ -17,8 +16,8 @@ from .scenes import Target, with_uniform
 class Metric:
     """One score.
 
-    `of_density` scores are against a density of fixations, the others against fixations.
-    `needs_others` are those for which other images' fixations are needed.
+    `of_density` scores compare with a density of fixations, the others with fixations;
+    `needs_others` scores use other images' fixations too.
     """
 
     label: str
@@ -43,18 +42,13 @@ METRICS: dict[str, Metric] = {
     "kl": Metric(
         "KL", lambda m, t: metrics.kl(m, t.density), higher_is_better=False, of_density=True
     ),
-    "ig": Metric("IG", lambda m, t: _information_gain(m, t), needs_others=True),
+    "ig": Metric("IG", lambda m, t: information_gain(m, t), needs_others=True),
 }
 """Every score by the name that `--metric` takes, in the order of the tables."""
 
 
 def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
-    """The names (or the one name), each once, in the order given.
-
-    Raises
-    ------
-    ValueError
-        One is unknown, or there are none.
+    """The names (or the one name), each once, in the order given; ValueError for an unknown one.
 
     Examples
     --------
@@ -70,25 +64,17 @@ def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
     return unique
 
 
-def scores_of(saliency: PreparedMap, target: Target, names: Iterable[str]) -> list[float]:
-    """Scores of a map, in the order of the names."""
-    return [METRICS[name].score(saliency, target) for name in names]
-
-
 class Density(PreparedMap):
-    """A map that is a density already: above 0 everywhere, summing to 1.
+    """A map that is a density already: above 0 everywhere, summing to 1."""
 
-    Its information gain is that of the density itself, where other maps are made one first.
+
+def information_gain(saliency: PreparedMap, target: Target) -> float:
+    """`ittisal.metrics.information_gain` of a map's density over that of other images' fixations.
+
+    Maps that are no `Density` are made one as by `ittisal.metrics.log_density`. Logarithms are
+    taken only at fixations.
     """
-
-
-def _information_gain(saliency: PreparedMap, target: Target) -> float:
-    """`ittisal.metrics.information_gain` of the map's density, whose logarithm is taken only where
-    people looked.
-    """
-    if isinstance(saliency, Density):
-        density = saliency.values
-    else:
-        density = with_uniform(saliency.distribution)  # as `ittisal.metrics.log_density`
-    at = pixels_of(target.x, target.y, saliency.shape)[::-1]
-    return float(np.mean(np.log2(density[at] / target.scene.baseline[at])))
+    known = isinstance(saliency, Density)
+    density = saliency.values if known else with_uniform(saliency.distribution)
+    at = saliency.pixels(target.x, target.y)
+    return float(np.mean(np.log2(density.ravel()[at] / target.scene.baseline.ravel()[at])))

@@ -1,4 +1,4 @@
-"""Densities: of fixations, and of maps that are none yet."""
+"""Densities of fixations, and densities made of maps. See `ittisal.metrics` for the conventions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from .prepared import MapLike, pixels_of, prepare
 def empirical_density(
     x: np.ndarray, y: np.ndarray, shape: tuple[int, int], sigma_px: float
 ) -> np.ndarray:
-    """Density of fixations: their histogram over pixels, blurred by a Gaussian.
+    """The fixation density: the histogram of fixations over pixels, blurred by a Gaussian.
 
-    What `cc`, `sim` and `kl` compare maps with. The Gaussian is not truncated; what falls outside
-    the image is lost, and the rest scaled to a sum of 1.
+    `cc`, `sim` and `kl` compare maps with it (Bylinskii 2019). The Gaussian is not truncated; what
+    falls outside the image is lost, and the rest scaled to a sum of 1.
 
     Parameters
     ----------
-    x, y : array_like of shape (F,)
-        Fixations in pixels. Repeated ones count as often as they occur.
     shape : (int, int)
         (H, W) of the image.
     sigma_px : float
@@ -30,15 +28,6 @@ def empirical_density(
     -------
     float64 ndarray of shape (H, W)
         Not negative, sums to 1.
-
-    Raises
-    ------
-    ValueError
-        No fixations, one outside the image, or a sigma that is not above 0.
-
-    Notes
-    -----
-    Bylinskii et al. 2019 (see `cc`): "fixation map" blurred by one degree of visual angle.
 
     Examples
     --------
@@ -52,23 +41,10 @@ def empirical_density(
 def fixation_map(
     x: np.ndarray, y: np.ndarray, shape: tuple[int, int], sigma_px: float
 ) -> np.ndarray:
-    """A Gaussian of height 1 at each fixation, added up: `empirical_density` before its division.
+    """The sum of a Gaussian of height 1 at each fixation: `empirical_density` before its division.
 
-    That of two observers together is the sum of theirs, and so for any other grouping.
-
-    Parameters
-    ----------
-    x, y, shape, sigma_px
-        As for `empirical_density`.
-
-    Returns
-    -------
-    float64 ndarray of shape (H, W)
-
-    Raises
-    ------
-    ValueError
-        As for `empirical_density`.
+    The fixation map of several observers is the sum of theirs. Parameters as of
+    `empirical_density`; float64 of shape (H, W).
 
     Examples
     --------
@@ -83,22 +59,22 @@ def fixation_map(
     rows, row = np.unique(rows, return_inverse=True)
     histogram = np.zeros((len(rows), len(columns)))
     np.add.at(histogram, (row, column), 1)
-    # einsum rather than matrix products: BLAS would start threads of its own for each of the
-    # caller's threads, which then wait for each other.
+    # einsum rather than matrix products: BLAS would start threads for each of the caller's threads,
+    # which then wait for each other.
     across = np.einsum("rc,cx->rx", histogram, _gaussian(shape[1], columns, sigma_px))
     return np.einsum("ry,rx->yx", _gaussian(shape[0], rows, sigma_px), across)
 
 
 def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
-    """A map taken for a density: ln of it over its sum, mixed with a uniform density.
+    """A map taken for a density: ln((1 - uniform) s / sum(s) + uniform / (H W)).
 
-    ln((1 - uniform) s / sum(s) + uniform / (H W)), so that no fixation is impossible. It makes
-    `information_gain` computable for any map, but fair only to maps that mean a probability; the
-    read-out (`ittisal.readout`) fits one instead.
+    The uniform part leaves no fixation impossible. This makes `information_gain` computable for any
+    map, but fair only to maps that mean a probability; the read-out (`ittisal.readout`) fits one
+    instead.
 
     Parameters
     ----------
-    saliency : array_like of shape (H, W), or PreparedMap
+    saliency
         Not negative. A map of zeros counts as uniform.
     uniform : float in (0, 1]
         Weight of the uniform density.
@@ -107,11 +83,6 @@ def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
     -------
     float64 ndarray of shape (H, W)
         Natural logarithms; |logsumexp| is below 1e-12.
-
-    Raises
-    ------
-    ValueError
-        A value that is negative or not finite, or a weight out of range.
 
     Examples
     --------

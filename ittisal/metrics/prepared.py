@@ -1,4 +1,4 @@
-"""Maps and fixations, checked, and what several scores need of a map, worked out once."""
+"""Checked maps and fixations, and the statistics of a map that several scores share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ LARGEST_EXPONENT = 400  # of two: squares in float64, and sums of them, end at a
 
 
 class PreparedMap:
-    """A map that has been checked. Every score takes it in place of the array.
+    """A checked map, as `prepare` makes it, which every score takes in place of the array.
 
-    Made by `prepare`. The array must not be changed afterwards.
+    Its statistics are computed once. The array must not be changed afterwards.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class PreparedMap:
 
     @property
     def constant(self) -> bool:
-        """Whether all pixels are equal: such a map tells nothing."""
+        """Whether all pixels are equal."""
         return self.minimum == self.maximum
 
     @cached_property
@@ -88,10 +88,7 @@ class PreparedMap:
     def distribution(self) -> np.ndarray:
         """The values over their sum: float64 of shape (H, W). Uniform where all are zero.
 
-        Raises
-        ------
-        ValueError
-            A value is negative.
+        Raises ValueError if a value is negative.
         """
         if self.minimum < 0:
             raise ValueError(
@@ -106,27 +103,12 @@ class PreparedMap:
         return _distribution(np.subtract(self.values, self.minimum, dtype=np.float64))
 
     def pixels(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Indices of fixations into the flattened map.
-
-        Parameters
-        ----------
-        x, y : array_like of shape (F,)
-            In pixels.
-
-        Returns
-        -------
-        intp ndarray of shape (F,)
-
-        Raises
-        ------
-        ValueError
-            No fixations, unequal numbers of x and y, or a fixation outside the map.
-        """
+        """Indices of fixations into the flattened map: intp of shape (F,)."""
         columns, rows = pixels_of(x, y, self.shape)
         return rows * self.shape[1] + columns
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The map's values at fixations, in their order: shape (F,). Raises as `pixels` does."""
+        """The map's values at fixations, in their order: shape (F,)."""
         return self.values.ravel()[self.pixels(x, y)]
 
 
@@ -134,23 +116,9 @@ MapLike = np.ndarray | PreparedMap
 
 
 def prepare(saliency: MapLike) -> PreparedMap:
-    """Check a map, once for several scores.
+    """Check a map once for several scores; a PreparedMap is returned as it is.
 
-    Parameters
-    ----------
-    saliency : array_like of shape (H, W), or PreparedMap
-        Any real numbers; a PreparedMap is returned as it is.
-
-    Returns
-    -------
-    PreparedMap
-
-    Raises
-    ------
-    TypeError
-        Complex numbers, text or objects.
-    ValueError
-        Not two dimensions, no pixel, or a value that is not finite (says where).
+    Raises TypeError and ValueError as the scores do: see `ittisal.metrics`.
 
     Examples
     --------
@@ -164,14 +132,9 @@ def prepare(saliency: MapLike) -> PreparedMap:
 def pixels_of(
     x: np.ndarray, y: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and rows of fixations, intp of shape (F,).
+    """Columns and rows of fixations on a map of `shape`: intp of shape (F,) each.
 
-    Raises
-    ------
-    TypeError
-        Not real numbers.
-    ValueError
-        No fixations, not 1-D, unequal numbers of x and y, or one outside `shape` (names it).
+    Raises TypeError and ValueError as the scores do: see `ittisal.metrics`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Fitting a read-out: the four numbers under which fixations are likeliest."""
+"""Fitting a read-out to fixations by maximum likelihood, and cross-validation of the fit."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ import numpy as np
 
 from ..config import ITTI_1998, MAP_LEVEL, Config, Phase
 from ..datasets import DataSet
-from ..evaluation import Model, Scene
 from ..maps import upsample
 from ..model import Saliency
-from .density import Readout, log_evidence, positions
+from .models import Model
+from .readout import Readout, log_evidence, positions
+from .scenes import Scene
 
 BLURS = (0.2, 10.0)  # percent, searched
-BLUR_STEP = 0.01  # percent, to which the blur is found
+BLUR_STEP = 0.01  # percent, the tolerance of that search
 # Of power, 1 / centre_width^2 and centre_height / centre_width^2: within `Readout`'s limits.
 BOUNDS = ((0.0, 100.0), (1e-4, 1e4), (-10.0, 10.0))
 START = (1.0, 1.0, 0.0)
-MOST_STEPS = 100  # of Newton's; some five are enough
+MAX_STEPS = 100  # of Newton's method; some five are enough
 RIDGE = 1e-9
 SMALLEST_STEP, SMALLEST_GAIN = 1e-9, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """Raw maps of a data set's images, and how often people looked at each of their samples.
-
-    Made by `observe`.
+    """Raw maps of a data set's images, and the fixations at each of their samples, by `observe`.
 
     Attributes
     ----------
@@ -39,7 +38,7 @@ class Observations:
     maps : dict of int to float32 ndarray of shape (h, w)
         By the image's index.
     counts : dict of int to float64 ndarray of shape (h, w)
-        Fixations nearest to each sample of the map.
+        Number of fixations nearest to each sample of the map.
     skipped : dict of int to str
         Images that could not be used, and why.
     """
@@ -82,26 +81,9 @@ def observe(
 ) -> Observations:
     """Run the model on every image of a data set.
 
-    Parameters
-    ----------
-    dataset : DataSet
-    config : Config
-        Any preset. Each image counts as the first frame.
-    backend : str
-        As for `Saliency`.
-    progress : callable, optional
-        Called without arguments after each image.
-
-    Returns
-    -------
-    Observations
-        Images without fixations, and those that cannot be read or are too small for the model,
-        are in `skipped`.
-
-    Raises
-    ------
-    BackendError
-        The backend cannot run here.
+    Each image counts as the first frame. Those without fixations, and those that cannot be read or
+    are too small for the model, are in `skipped`. `progress` is called without arguments after each
+    image; `backend` is that of `Saliency`.
     """
     found = Observations(dataset, config, {}, {}, {})
     model: Saliency | None = None
@@ -127,24 +109,12 @@ def observe(
 def fit(observations: Observations, images: Iterable[int] | None = None) -> Readout:
     """The read-out of greatest likelihood.
 
-    Maximises the mean log density at the fixations, all counting alike, on the map's own grid (a
-    fixation counts at the nearest sample). For a given blur that is a concave problem of three
-    numbers, solved by Newton's method within their limits; the blur is found by Brent's.
+    It maximises the mean log density at the fixations, on the map's grid (a fixation counts at the
+    nearest sample). For a given blur that is a concave problem of three numbers, solved by Newton's
+    method within their limits; the blur is found by Brent's.
 
-    Parameters
-    ----------
-    observations : Observations
-    images : iterable of int, optional
-        Indices of the images to fit on; all by default.
-
-    Returns
-    -------
-    Readout
-
-    Raises
-    ------
-    ValueError
-        No image is left, or an index has no map.
+    `images` are the indices of those to fit on, all by default. Raises ValueError if there are
+    none, or one has no map.
 
     Examples
     --------
@@ -165,13 +135,8 @@ def fit(observations: Observations, images: Iterable[int] | None = None) -> Read
         reasons = [f": {reason}" for reason in observations.skipped.values()]
         raise ValueError("there are no images to fit a read-out on" + "".join(reasons[:1]))
     groups = _groups(observations, chosen)
-    found = minimize_scalar(
-        lambda blur: _best(groups, blur)[0],
-        bounds=BLURS,
-        method="bounded",
-        options={"xatol": BLUR_STEP},
-    )
-    blur = float(found.x)
+    search = {"bounds": BLURS, "method": "bounded", "options": {"xatol": BLUR_STEP}}
+    blur = float(minimize_scalar(lambda blur: _best(groups, blur)[0], **search).x)
     _, (power, steepness, tilt) = _best(groups, blur)
     return Readout(
         blur_percent=blur,
@@ -194,20 +159,13 @@ def _counts(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...], config: Config
     return counts
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Images whose maps have one shape: float64 arrays of shape (N, h, w)."""
-
-    maps: np.ndarray
-    counts: np.ndarray
-
-
-def _groups(observations: Observations, images: list[int]) -> list[_Group]:
+def _groups(observations: Observations, images: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Maps of one shape, and the fixations at each sample: float64 of shape (N, h, w)."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i in images:
         shapes.setdefault(observations.maps[i].shape, []).append(i)
     return [
-        _Group(
+        (
             np.stack([observations.maps[i] for i in same]).astype(np.float64),
             np.stack([observations.counts[i] for i in same]),
         )
@@ -215,22 +173,22 @@ def _groups(observations: Observations, images: list[int]) -> list[_Group]:
     ]
 
 
-def _best(groups: list[_Group], blur: float) -> tuple[float, np.ndarray]:
-    """The least mean negative log likelihood at this blur, and where: power, steepness, tilt.
+def _best(groups: list[tuple[np.ndarray, np.ndarray]], blur: float) -> tuple[float, np.ndarray]:
+    """The least mean negative log likelihood at this blur, and its power, steepness and tilt.
 
     With steepness 1 / width^2 and tilt height / width^2, ln p is linear in all three but for its
-    constant: an exponential family, whose likelihood is concave. So Newton's steps, halved until
-    they lead down, find the minimum; a value at a limit that would leave it is fixed.
+    constant: an exponential family, whose likelihood is concave. So Newton's method with halved
+    steps finds the minimum; a value at a limit that would leave it is fixed.
     """
-    families = [_Family.of(group, blur) for group in groups]
+    families = [_Family.of(*group, blur) for group in groups]
     low, high = np.transpose(BOUNDS)
     values = np.array(START)
     loss, gradient, hessian = _sum(families, values)
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         fixed = ((values <= low) & (gradient > 0)) | ((values >= high) & (gradient < 0))
         free = np.flatnonzero(~fixed)
         step = np.zeros(3)
-        # Maps that are all flat tell nothing of the power: the ridge keeps it where it is.
+        # The power of constant maps is undetermined: the ridge leaves it where it is.
         curved = hessian[np.ix_(free, free)] + RIDGE * np.eye(len(free))
         step[free] = -np.linalg.solve(curved, gradient[free])
         while True:
@@ -249,7 +207,7 @@ def _best(groups: list[_Group], blur: float) -> tuple[float, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Family:
-    """Densities over maps of one shape, by the weights of three features.
+    """Densities over N maps of one shape, by the weights of three features.
 
     `features`: (3, N, samples). `number`: (N,) fixations of each map. `sums`: (3,) of the features
     over all fixations.
@@ -260,19 +218,21 @@ class _Family:
     sums: np.ndarray
 
     @classmethod
-    def of(cls, group: _Group, blur: float) -> _Family:
-        """Power, steepness and tilt weigh the map's logarithm, a bowl upside down and a slope."""
-        evidence = log_evidence(group.maps, blur)
+    def of(cls, maps: np.ndarray, counts: np.ndarray, blur: float) -> _Family:
+        """Power, steepness and tilt weigh the map's logarithm, a paraboloid and a slope."""
+        evidence = log_evidence(maps, blur)
         across, down = positions(evidence.shape[2]), positions(evidence.shape[1])[:, None]
-        bowl = -(across**2 + down**2) / 2
-        features = np.stack(np.broadcast_arrays(evidence, bowl, down)).reshape(3, len(evidence), -1)
-        counts = group.counts.reshape(len(evidence), -1)
+        paraboloid = -(across**2 + down**2) / 2
+        features = np.stack(np.broadcast_arrays(evidence, paraboloid, down)).reshape(
+            3, len(evidence), -1
+        )
+        counts = counts.reshape(len(evidence), -1)
         return cls(features, counts.sum(axis=1), np.einsum("np,knp->k", counts, features))
 
     def loss(self, values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Negative log likelihood, its gradient and its Hessian.
 
-        They are the features' means less what was observed, and their covariances.
+        The gradient is the features' means less those observed, the Hessian their covariance.
         """
         log_p = np.einsum("k,knp->np", values, self.features)
         top = log_p.max(axis=1, keepdims=True)
@@ -292,3 +252,76 @@ def _sum(families: list[_Family], values: np.ndarray) -> tuple[float, np.ndarray
     fixations = sum(family.number.sum() for family in families)
     losses, gradients, hessians = zip(*(family.loss(values) for family in families), strict=True)
     return sum(losses) / fixations, sum(gradients) / fixations, sum(hessians) / fixations
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """For each fold, the read-out of all others. Made by `cross_validated`.
+
+    Attributes
+    ----------
+    observations : Observations
+    fold : dict of int to int
+        The fold that each image is in, by its index.
+    readouts : tuple of Readout
+        Of each fold, fitted on the images of all others.
+    """
+
+    observations: Observations
+    fold: dict[int, int]
+    readouts: tuple[Readout, ...]
+
+    def log_density(self, image: int) -> np.ndarray:
+        """Log density on an image, by the read-out that was fitted without it.
+
+        float32 of shape (H, W), as of `Readout.log_density`. Raises KeyError if there is no such
+        image, or it could not be used.
+        """
+        seen = self.observations
+        height, width = seen.dataset.sizes[image]
+        readout = self.readouts[self.fold[image]]
+        return readout.log_density(seen.maps[image], (int(height), int(width)), seen.config)
+
+    def model(self, name: str) -> Model:
+        """A model for `ittisal.evaluation.evaluate` on the same data set.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from ittisal import datasets, evaluation, readout
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = datasets.generated(folder)
+        ...     held_out = readout.cross_validated(readout.observe(data), folds=3)
+        ...     models = ["itti1998", held_out.model("read-out")]
+        ...     scores = evaluation.evaluate(data, models, ["auc", "ig"])
+        >>> scores.models
+        ('itti1998', 'read-out')
+        """
+
+        def map_of(scene: Scene) -> np.ndarray:
+            self.observations.check(scene)
+            return np.exp(self.log_density(scene.index))
+
+        return Model(name, map_of, density=True)
+
+
+def cross_validated(
+    observations: Observations, folds: int = 5, *, seed: int = 0
+) -> CrossValidation:
+    """Assign images to folds at random by the seed, and fit a read-out without each fold.
+
+    Raises ValueError unless `folds` is at least 2 and at most the number of images.
+    """
+    images = observations.images
+    if len(images) < 2:
+        raise ValueError(f"cross-validation needs 2 images or more; {len(images)} can be used")
+    if not 2 <= folds <= len(images):
+        raise ValueError(
+            f"folds={folds} must be at least 2 and at most the number of images, {len(images)}"
+        )
+    shuffled = np.random.default_rng(seed).permutation(images)
+    fold = {int(i): place % folds for place, i in enumerate(shuffled)}
+    readouts = tuple(
+        fit(observations, [i for i in images if fold[i] != out]) for out in range(folds)
+    )
+    return CrossValidation(observations, fold, readouts)

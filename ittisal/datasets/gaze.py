@@ -21,18 +21,11 @@ SHORTEST = 12  # samples: a fixation of 50 ms or less is part of the saccade
 def fixations(gaze: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the eye stood still, between saccades.
 
-    A saccade starts where the speed rises and ends where it has fallen again. What lies
-    between is a fixation at the median of its samples.
+    A saccade starts where the speed rises and ends where it has fallen again. What lies between is
+    a fixation at the median of its samples.
 
-    Parameters
-    ----------
-    gaze : ndarray of shape (n, 2)
-        x and y in pixels, 240 a second; blinks are negative, and so is then the fixation.
-
-    Returns
-    -------
-    x, y, duration_ms : float64 ndarray
-        In the order of time.
+    `gaze`, of shape (n, 2), are x and y in pixels, 240 a second; blinks are negative, and so is a
+    fixation within one. The result are x, y and duration in ms, float64, in the order of time.
 
     Examples
     --------

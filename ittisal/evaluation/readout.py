@@ -1,10 +1,13 @@
-"""The read-out itself: a raw map, four numbers, a log density."""
+"""The read-out: from a raw map and four numbers to a log density; and tables of such numbers."""
 
 from __future__ import annotations
 
+import json
 import math
 import numbers
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +16,11 @@ from ..maps import upsample
 
 FLOOR = 1e-3  # of the map's mean: what a sample of 0 counts as, since its logarithm is needed
 NO_BLUR = 0.1  # samples: a Gaussian narrower than that is a single one
+SHIPPED = Path(__file__).with_name("readouts.json")
+ABOUT = (
+    "Read-outs by preset: see ittisal.readout.Readout for what the numbers mean, and "
+    "`ittisal readout --help` for how they were fitted."
+)
 LIMITS = {
     "blur_percent": (0.0, 50.0),
     "power": (0.0, 100.0),
@@ -31,30 +39,25 @@ class Readout:
         ln p = power ln(s / m + 0.001) - (u^2 + (v - centre_height)^2) / (2 centre_width^2) + const
 
     so the density is the map to a power times a Gaussian about the centre, and the constant makes
-    it sum to 1. The map's unit does not matter; of a map of zeros the Gaussian is left.
+    it sum to 1. The map's unit does not matter; a map of zeros leaves the Gaussian.
 
     Parameters
     ----------
     blur_percent : float in [0, 50]
         The blur's sigma in percent of the longer side.
     power : float in [0, 100]
-        0 makes nothing of the map.
+        0 ignores the map.
     centre_width : float in [0.01, 100]
         The Gaussian's sigma, in halves of each side: 100 is no centre bias.
     centre_height : float in [-1e5, 1e5]
-        Where the Gaussian is highest: 0 in the middle, -1 at the upper border.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A value of the wrong type or outside its limits; the message names it.
+        Position of the Gaussian's maximum: 0 in the middle, -1 at the upper border.
 
     Notes
     -----
-    A log-linear pool of map and centre prior. Of the forms tried on two models by cross-validation
-    on OSIE it is the simplest good one: mixing in a uniform or central density, a second blur of
-    the density, quartic terms, two centre widths, and functions of map values other than a power
-    gained next to nothing.
+    A log-linear pool of map and centre prior. By cross-validation of two models on OSIE it is the
+    simplest good form: mixing in a uniform or central density, a second blur of the density,
+    quartic terms, two centre widths, and functions of map values other than a power gained next to
+    nothing.
 
     Examples
     --------
@@ -89,7 +92,7 @@ class Readout:
         Parameters
         ----------
         raw_map : ndarray of shape (H//16, W//16)
-            As `Saliency` computes it: not negative, in any unit.
+            As `Saliency` computes it: finite, not negative, in any unit.
         shape : (int, int)
             (H, W) of the frame.
         config : Config
@@ -99,11 +102,6 @@ class Readout:
         -------
         float32 ndarray of shape (H, W)
             |logsumexp| is below 0.001.
-
-        Raises
-        ------
-        ValueError
-            A map that is negative or not finite somewhere, or not of the frame's map size.
         """
         raw = np.asarray(raw_map, np.float64)
         if raw.ndim != 2 or not np.isfinite(raw).all() or raw.min(initial=0) < 0:
@@ -124,18 +122,9 @@ class Readout:
 def log_evidence(maps: np.ndarray, blur_percent: float) -> np.ndarray:
     """ln(s / m + 0.001) of raw maps of one size.
 
-    Parameters
-    ----------
-    maps : float64 ndarray of shape (N, h, w)
-        Not negative.
-    blur_percent : float
-        Sigma of the blur that makes s, in percent of the longer side. At the border the Gaussian's
-        part inside the map counts as the whole.
-
-    Returns
-    -------
-    float64 ndarray of shape (N, h, w)
-        m is the mean of s over each map; where it is 0, so is s / m.
+    `maps`, float64 of shape (N, h, w), are not negative. s is blurred by a Gaussian whose sigma is
+    `blur_percent` of the longer side; at the border its part inside the map counts as the whole. m
+    is the mean of s over each map; where it is 0, so is s / m. float64 of shape (N, h, w).
 
     Examples
     --------
@@ -168,3 +157,61 @@ def _blur(size: int, sigma: float) -> np.ndarray:
     samples = np.arange(size)
     weights = np.exp(-0.5 * ((samples[:, None] - samples) / sigma) ** 2)
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def load(name: str, path: str | Path = SHIPPED) -> Readout:
+    """The read-out of a preset (see `names`), from the table that ships or from that at `path`.
+
+    Raises OSError if the table cannot be read, and ValueError if it is no table as `ittisal readout
+    --out` writes it, or has no read-out of this name (lists those it has).
+
+    Examples
+    --------
+    >>> load("itti1998").centre_height < 0
+    True
+    """
+    entries = _read(Path(path))
+    if name not in entries:
+        raise ValueError(f"no read-out {name!r} in {path}; it has: {', '.join(entries)}")
+    try:
+        return Readout(**entries[name]["readout"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: the read-out {name!r} is damaged: {error}") from error
+
+
+def names(path: str | Path = SHIPPED) -> list[str]:
+    """The read-outs in a table. Raises as `load` does.
+
+    Examples
+    --------
+    >>> "itti1998" in names()
+    True
+    """
+    return list(_read(Path(path)))
+
+
+def updated(path: str | Path, name: str, readout: Readout, facts: dict[str, Any]) -> str:
+    """The text, in JSON, of a table to which a read-out was added, or in which it was replaced.
+
+    `path` is the table as it is, if there is one; nothing is written. The numbers have six digits;
+    `facts` are stated beside them: what the read-out was fitted on, and its scores. Raises OSError
+    or ValueError if there is a file that cannot be read, or is no such table.
+    """
+    path = Path(path)
+    entries = _read(path) if path.exists() else {}
+    values = {field: float(f"{value:.6g}") for field, value in asdict(readout).items()}
+    entries[name] = {"readout": values, **facts}
+    return json.dumps({"about": ABOUT, "readouts": entries}, indent=2) + "\n"
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["readouts"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is no table of read-outs; name another file, or make one with "
+            "`ittisal readout DATASET --out FILE`"
+        ) from error
+    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+        raise ValueError(f"{path}: `readouts` must map names to objects")
+    return entries

@@ -1,0 +1,27 @@
+"""From a saliency map to a probability density of fixations.
+
+The map of Itti, Koch & Niebur says what stands out; it does not say how likely each pixel is to be
+fixated, and scores such as information gain, CC and KL punish that. A `Readout` makes a density of
+a raw map by four numbers fitted on human fixations: a blur, a power, and the width and height of a
+centre bias. Nothing applies it unless asked.
+
+    density = np.exp(readout.load("itti1998").log_density(model(image), image.shape[:2]))
+
+Those that ship are in `evaluation/readouts.json`, by preset. `ittisal readout DATASET --preset
+NAME` fits one, with cross-validated scores; `observe`, `fit` and `cross_validated` are its parts.
+"""
+
+from .evaluation.fitting import CrossValidation, Observations, cross_validated, fit, observe
+from .evaluation.readout import Readout, load, names, updated
+
+__all__ = [
+    "CrossValidation",
+    "Observations",
+    "Readout",
+    "cross_validated",
+    "fit",
+    "load",
+    "names",
+    "observe",
+    "updated",
+]
