@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from ittisal import cli, datasets, evaluation, files, readout
-from ittisal.cli import fixations, progress
+from ittisal.cli import common, fixations
 from ittisal.evaluation.result import CELL
 
 QUICK = ("--metric", "auc", "--metric", "nss", "--backend", "reference")
@@ -184,7 +184,7 @@ def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
     def interrupt(self):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(progress.Progress, "step", interrupt)
+    monkeypatch.setattr(common.Progress, "step", interrupt)
     status, out, err = run(tiny, *QUICK, "--csv", "a.csv", "--plot", "a.png")
     assert status == 130 and out == "" and err == "ittisal evaluate: interrupted\n"
     assert list(here.iterdir()) == []
@@ -375,7 +375,7 @@ USAGE_ERRORS = [  # of evaluate, unless another command is named
     ("", "DATASET"),
     ("none", "none"),
     ("readout none", "none"),
-    ("readout {tiny} --folds 1", "leaves nothing to fit on"),
+    ("readout {tiny} --folds 1", "'1' must be a whole number from 2 to 256"),
     ("readout {tiny} --metric rmse", "no metric 'rmse'"),
     ("readout {tiny} --preset itti", "no preset 'itti'"),
     ("readout {tiny} --name=", "--name is empty"),
@@ -390,7 +390,7 @@ USAGE_ERRORS = [  # of evaluate, unless another command is named
     ("{tiny} --model centre --readout", "--readout is for presets and configs"),
     ("{tiny} --smooth 60", "'60' must be a number from 0 to 50"),
     ("{tiny} --smooth nan", "'nan' must be a number from 0 to 50"),
-    ("{tiny} --limit 0", "'0' must be a whole number above 0"),
+    ("{tiny} --limit 0", "'0' must be a whole number of at least 1"),
     ("{tiny} --threads 0", "'0' must be a whole number from 1"),
     ("{tiny} --csv none/a.csv", "cannot write to none"),
     ("{tiny} --csv .", "--csv .: give a file"),

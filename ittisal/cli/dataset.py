@@ -12,8 +12,8 @@ from typing import Any
 
 from .. import datasets
 from ..datasets.storage import refuse_used
-from . import fixations, images
-from .errors import UsageError
+from . import common, fixations
+from .common import UsageError
 
 TABLE = "table"  # convert: no published layout, but a folder as `evaluate` reads it
 
@@ -79,7 +79,7 @@ def add_parser(commands: Any) -> None:
     add.add_argument(
         "--sigma",
         metavar="PX",
-        type=_pixels,
+        type=common.number(0, 1000, above=True),
         help="one degree of visual angle in pixels (default: the data set's)",
     )
     _add_reporting(add)
@@ -92,7 +92,13 @@ def add_parser(commands: Any) -> None:
     add = actions.add_parser("generate", help="a tiny data set with a known answer, to try things")
     add.set_defaults(run=run_generate)
     add.add_argument("output", metavar="DIR", help="a new folder")
-    add.add_argument("--images", metavar="N", type=_count, default=6, help="default: 6")
+    add.add_argument(
+        "--images",
+        metavar="N",
+        type=common.number(1, 10_000, whole=True),
+        default=6,
+        help="default: 6",
+    )
     add.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
     _add_reporting(add)
 
@@ -100,22 +106,6 @@ def add_parser(commands: Any) -> None:
 def _add_reporting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
-
-
-def _pixels(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1000:  # NaN too
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0 and at most 1000")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 10000:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to 10000")
-    return int(text)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -152,7 +142,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_convert(args: argparse.Namespace) -> int:
     """Write our format; 1 if something had to be left out or is suspicious."""
-    images.require_opencv()
+    common.require_opencv()
     refuse_used(Path(args.output))  # before reading, which can take minutes
     with fixations.Steps(args, "read") as steps:
         if args.name == TABLE:
@@ -168,7 +158,7 @@ def run_convert(args: argparse.Namespace) -> int:
 
 def run_check(args: argparse.Namespace) -> int:
     """Print what the data set holds and what is wrong with it."""
-    images.require_opencv()
+    common.require_opencv()
     with fixations.Steps(args, "read") as steps:
         data, problems = datasets.check(args.directory, steps.step)
     fixations.say(args, problems)
@@ -177,7 +167,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 def run_generate(args: argparse.Namespace) -> int:
     """Write the tiny data set."""
-    images.require_opencv()
+    common.require_opencv()
     data = datasets.generated(args.output, images=args.images, seed=args.seed)
     return _report(args, data, [], Path(args.output))
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from .. import datasets, evaluation, readout
 from ..files import is_special
-from . import fixations, images
-from .errors import UsageError, reason
+from . import common, fixations
+from .common import ImageError, UsageError, reason
 
 STDOUT = "-"
 DEFAULT_MODEL = "itti1998"
@@ -100,7 +100,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--smooth",
         metavar="PERCENT",
-        type=_percent,
+        type=common.number(0, evaluation.MAX_SMOOTH),
         default=0.0,
         help="blur of models' maps, sigma in percent of the longer side (default: 0, none)",
     )
@@ -109,7 +109,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--limit",
         metavar="N",
-        type=_images,
+        type=common.number(1, whole=True),
         help="N images only, spread evenly over the data set",
     )
     add("--csv", metavar="FILE", help="means and intervals, a row per model and score; - is stdout")
@@ -125,7 +125,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the models; 1 if images were skipped."""
-    images.require_opencv()
+    common.require_opencv()
     try:
         metrics = evaluation.check_metrics(args.metric or evaluation.METRICS)
         models = [evaluation.model(spec, backend=args.backend) for spec in _specs(args)]
@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
             limit=args.limit,
         )
     except ValueError as error:
-        raise images.ImageError(str(error)) from error
+        raise ImageError(str(error)) from error
     if args.readout:
         result = replace(result, remarks=(*result.remarks, CROSS_VALIDATED))
     fixations.say(args, (f"{image}: {why}" for image, why in result.skipped))
@@ -199,7 +199,7 @@ def _with_readouts(
             held_out = readout.cross_validated(seen)
         except ValueError as error:
             fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
-            raise images.ImageError(f"--readout: {error}") from error
+            raise ImageError(f"--readout: {error}") from error
         found.append(held_out.model(f"{model.name} read-out"))
     return found
 
@@ -217,7 +217,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         if path in ("", STDOUT) or Path(path).is_dir():
             raise UsageError(f"{name} {path}: give a file")
         if not is_special(Path(path)):
-            images.probe_directory(Path(path).parent, option=name)
+            common.probe_directory(Path(path).parent, option=name)
         files.append(path)
     if len(on_stdout) > 1:
         raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
@@ -241,7 +241,7 @@ def _write(
     texts = {args.csv: result.to_csv, args.per_image: result.per_image_csv}
 
     def write(path: Path, data: bytes) -> None:
-        images.write(path, data)
+        common.write(path, data)
         if not args.quiet:
             fixations.say(args, [f"wrote {path}"])
 
@@ -263,23 +263,3 @@ def _write(
 def _pictures(plot: Path) -> Path:
     """Where the best and worst images go."""
     return plot.with_name(f"{plot.stem}.images{plot.suffix}")
-
-
-def _percent(text: str) -> float:
-    """A number from 0 to 50, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= evaluation.MAX_SMOOTH:  # also catches NaN
-        raise argparse.ArgumentTypeError(
-            f"{text!r} must be a number from 0 to {evaluation.MAX_SMOOTH}"
-        )
-    return value
-
-
-def _images(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number above 0")
-    return int(text)

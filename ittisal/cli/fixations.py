@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, evaluation
-from .errors import UsageError, reason
-from .options import count
-from .progress import Progress
+from .common import Progress, UsageError, number, reason
 
 Models = list[evaluation.Model]
 
@@ -37,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser, metrics: Iterable[str] = ()) ->
     add(
         "--threads",
         metavar="N",
-        type=count,
+        type=number(1, 256, whole=True),
         help="images scored at once (default: as many as CPUs); changes no score",
     )
     add("-q", "--quiet", action="store_true", help="no notes or progress; only errors and warnings")

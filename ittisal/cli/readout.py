@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import evaluation, readout
-from . import fixations, images, options
-from .errors import UsageError, reason
+from . import common, fixations
+from .common import ImageError, UsageError, reason
 
 METRICS = ("auc", "sauc", "nss", "cc", "sim", "kl", "ig")
 BASELINES = ("centre", "others")
@@ -58,18 +58,22 @@ def add_parser(commands: Any) -> None:
         help="a table of read-outs to put this one into, .json; made if it is not there",
     )
     add("--name", metavar="NAME", help="what it is called in the table (default: the preset)")
-    add("--folds", metavar="N", type=options.count, default=5, help="2 or more (default: 5)")
-    options.add_model_options(parser, threads=False)
+    add(
+        "--folds",
+        metavar="N",
+        type=common.number(2, 256, whole=True),
+        default=5,
+        help="2 or more (default: 5)",
+    )
+    common.add_model_options(parser, threads=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fit, score, and write; 1 if images were skipped."""
-    images.require_opencv()
-    config = options.read_config(args)
-    options.check_backend(args.backend, config)
+    common.require_opencv()
+    config = common.read_config(args)
+    common.check_backend(args.backend, config)
     name = _name(args)
-    if args.folds < 2:
-        raise UsageError("--folds 1 leaves nothing to fit on; give 2 or more")
     try:
         metrics = evaluation.check_metrics(args.metric or METRICS)
         if args.out is not None:
@@ -88,13 +92,13 @@ def run(args: argparse.Namespace) -> int:
         models += [evaluation.model(baseline) for baseline in BASELINES]
         scores = fixations.scored(args, dataset, models, metrics=metrics)
     except ValueError as error:
-        raise images.ImageError(str(error)) from error
+        raise ImageError(str(error)) from error
 
     try:
         if args.out is not None:
             facts = _facts(name, scores, args.folds)
             text = readout.updated(args.out, name, fitted, facts)
-            images.write(Path(args.out), text.encode())
+            common.write(Path(args.out), text.encode())
             if not args.quiet:
                 fixations.say(args, [f"wrote {name} to {args.out}"])
     finally:  # if the table cannot be written, standard output still is
@@ -126,7 +130,7 @@ def _check_table(path: Path) -> None:
     """Refuse a file that is no table, or a folder that takes no file, before any work."""
     if path.suffix != ".json":
         raise UsageError(f"--out {path}: a table of read-outs is a .json file")
-    images.probe_directory(path.parent, option="--out")
+    common.probe_directory(path.parent, option="--out")
     if path.exists():
         readout.names(path)
 
