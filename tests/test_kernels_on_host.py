@@ -581,17 +581,16 @@ from test_kernels_on_host import READINGS, make, planted, saliency
 from test_stages import photo_like
 
 fault = sys.argv[2]
-shapes = [(61, 131), (33, 523)] if not fault else [(61, 131)]
+cases = {"forward": (61, 131), "random": (33, 523)}
 for reading in READINGS if not fault else ["itti1998"]:
-    for shape in shapes:
-        for order in ("forward", "random"):
-            settings = {"order": order, "sanitize": True, "defines": planted(fault)}
-            backend = make(shape, READINGS[reading], **settings)
-            for frame in (photo_like(shape), photo_like(shape, "float32", 1)):
-                saliency(backend, frame)
-            raw, full = (np.empty(s, np.float32) for s in (backend.plan.map_shape, shape))
-            backend.run_device(photo_like(shape), raw)
-            backend.upsample_device(raw, full)
+    for order, shape in cases.items() if not fault else [("forward", (61, 131))]:
+        settings = {"order": order, "sanitize": True, "defines": planted(fault)}
+        backend = make(shape, READINGS[reading], **settings)
+        for frame in (photo_like(shape), photo_like(shape, "float32", 1)):
+            saliency(backend, frame)
+        raw, full = (np.empty(s, np.float32) for s in (backend.plan.map_shape, shape))
+        backend.run_device(photo_like(shape), raw)
+        backend.upsample_device(raw, full)
 print("clean")
 """
 
