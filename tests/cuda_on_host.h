@@ -17,7 +17,6 @@
 // Not seen here: a forgotten __threadfence, races that no order of whole fibers shows, bank
 // conflicts, registers. The limit of 48 KiB of shared memory per kernel is left to the compile
 // test with NVRTC: all kernels' variables are in one section, and a helper's could be anyone's.
-#pragma once
 
 // The C names, not <cmath>: CUDA has abs(float) and sqrt(float) outside of std as well.
 #include <math.h>

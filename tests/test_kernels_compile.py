@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import cache
 
 import nvrtc
 import pytest
@@ -56,7 +55,6 @@ def definitions(config, order, format_):
     return variant.definitions(Plan((480, 640), config), order, format_)
 
 
-@cache
 def compiled(name, architecture):
     """The log of a variant's compilation, unit by unit as for a GPU."""
     config, dtype, channels = VARIANTS[name]
@@ -98,6 +96,10 @@ def test_kernels_compile_within_their_means(name, architecture):
         taken = -(-means.registers // 8) * 8 * threads[kernel]  # handed out by eights
         assert taken <= REGISTERS, f"{kernel} asks for {taken} registers"
         assert means.shared <= SHARED, f"{kernel} has {means.shared} bytes of shared memory"
+    if name == "itti1998 uint8":
+        # At least four blocks of each of the kernels that read most: their latencies overlap.
+        for kernel in ("opponency", "pyramid", "orientation", "centre_surround"):
+            assert 4 * 128 * used[kernel].registers <= REGISTERS, kernel
 
 
 def test_every_value_of_every_option_is_compiled():
@@ -120,14 +122,6 @@ def test_every_value_of_every_option_is_compiled():
     ]
     here = [(c, order_for(d), d, n) for c, d, n in VARIANTS.values()]
     assert values(here) == values(every)
-
-
-def test_streaming_kernels_leave_room_for_others():
-    """At least four blocks of each of the kernels that read most: their latencies overlap."""
-    for architecture in ARCHITECTURES:
-        used = nvrtc.used(compiled("itti1998 uint8", architecture))
-        for kernel in ("opponency", "pyramid", "orientation", "centre_surround"):
-            assert 4 * 128 * used[kernel].registers <= REGISTERS, f"{kernel}, sm_{architecture}"
 
 
 def test_what_does_not_depend_on_the_format_is_compiled_once():
