@@ -351,9 +351,10 @@ class Saliency:
         Returns
         -------
         dict of str to float32 ndarray of shape (H//16, W//16)
-            The weighted terms of P98, eq. 8. Their sum is the map, before it is normalised again
-            (`normalise_saliency`) or smoothed. With `figure` they are what each channel promotes
-            of the figure, which has a term of its own, "figure".
+            The weighted terms of P98, eq. 8. Their sum is the map, before it is smoothed. Where the
+            sum is normalised again (`normalise_saliency`), each sample of the result is divided in
+            proportion to the terms there. With `figure` they are what each channel promotes of the
+            figure, which has a term of its own, "figure".
 
         Raises
         ------

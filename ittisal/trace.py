@@ -87,6 +87,10 @@ def contributions(plan: Plan, views: Buffers, *, colour: bool, past: bool) -> di
     added = {}
     for channel in plan.config.channel_weights(colour=colour, past=past):
         added[Channel(channel).value] = _affine(*views.normalised_sum(f"conspicuity/{channel}"))
+    if plan.config.normalise_saliency:
+        total, saliency = views.sum("saliency"), _affine(*views.normalised_sum("saliency"))
+        share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
+        added = {name: x * share for name, x in added.items()}
     if plan.config.figure:
         surroundedness, corners = views.figure()
         figure = surroundedness * corners
@@ -96,4 +100,5 @@ def contributions(plan: Plan, views: Buffers, *, colour: bool, past: bool) -> di
 
 
 def _affine(plane: np.ndarray, scale: float, offset: float) -> np.ndarray:
-    return plane * np.float32(scale) + np.float32(offset)
+    # The lowest value times its scale may round to just under its offset.
+    return np.maximum(plane * np.float32(scale) + np.float32(offset), 0)

@@ -699,13 +699,14 @@ def test_the_order_of_the_sums(name, photo):
         assert len(distances) == 12
         border = max(distances[0].shape) // 20
         sums[Channel.WHITENED] = sum(reference.attenuate(x, border) for x in distances)
-    saliency = 0.0
-    for channel, weight in weights.items():
-        within("order", trace[f"conspicuity/{channel}"], sums[channel])
-        within("order", trace[f"contribution/{channel}"], weight * later(sums[channel]))
-        saliency = saliency + weight * later(sums[channel])
+    terms = {channel: weight * later(sums[channel]) for channel, weight in weights.items()}
+    total = saliency = sum(terms.values())
     if config.normalise_saliency:
-        saliency = later(saliency, to=2.0)
+        saliency = later(total, to=2.0)
+    share = saliency / np.where(total > 0, total, 1)
+    for channel, term in terms.items():
+        within("order", trace[f"conspicuity/{channel}"], sums[channel])
+        within("order", trace[f"contribution/{channel}"], term * share)
     if config.smoothing == "ema":
         saliency = 0.9 * past.saliency + 0.1 * saliency
     within("order", trace["saliency"], saliency)
