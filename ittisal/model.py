@@ -17,6 +17,7 @@ import numpy as np
 from . import backends
 from .config import ITTI_1998, Config
 from .frames import (
+    as_array,
     check_channel_order,
     check_frame,
     check_frames,
@@ -634,9 +635,7 @@ def saliency_map(
     if is_on_gpu(image):
         model = _cached_model(tuple(image.shape[:2]), config, backend, channel_order)
         return model._upsampled_on_gpu(image)
-    if hasattr(image, "__array__"):
-        image = composite(np.asarray(image))
-    frame = check_frame(image)
+    frame = check_frame(composite(as_array(image)))
     model = _cached_model(frame.shape[:2], config, backend, channel_order)
     model.reset()  # a picture by itself
     raw = model(frame)

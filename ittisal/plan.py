@@ -137,7 +137,7 @@ class Plan:
     def takes_grey(self) -> bool:
         """Whether some channel is left for grey frames."""
         return any(
-            w > 0 and not CHANNELS[channel].needs_colour for channel, w in self.config.weights
+            self.config.has(channel) and not CHANNELS[channel].needs_colour for channel in Channel
         )
 
     def pixel_planes(self, *, colour: bool = True) -> tuple[str, ...]:
