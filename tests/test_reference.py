@@ -393,7 +393,7 @@ def n_of(x, config=ITTI_1998, **options):
 
 @pytest.mark.parametrize("config", [ITTI_1998, INVT, NONE, ITERATIVE])
 def test_flat_maps_become_zero(config):
-    ramp = np.linspace(0, 1e-5, 48).reshape(6, 8)
+    ramp = np.linspace(0, 2e-6, 48).reshape(6, 8)
     assert not n_of(0.99 * ramp, config).any()
     assert n_of(1.01 * ramp, config).any()
     assert not reference.normalise([1.99 * ramp], 2.0, config).any()  # a larger signal
