@@ -46,7 +46,7 @@ LAYERS = {
     "readout": ("config datasets evaluation maps model readout", "numpy scipy"),
     "reference": ("config features", "numpy"),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
-    "trace": ("features plan", "numpy"),
+    "trace": ("features pipeline plan", "numpy"),
     "cpu": (
         "_version config cpu features files frames pipeline plan trace",
         "numpy numba llvmlite",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -124,6 +126,8 @@ class Layout:
         self.plane_stride = padded(size)
         self.planes = space.take_maps(len(plan.planes), self.plane_stride)
         self.zeros = space.take(5 * self.pitch(plan.finest_level) + 2 * PAD) + PAD
+        # Of a frame, and running: by group, the planes and each energy's scales.
+        self.statistics = np.zeros((2, 1 + ENERGIES, SCALES, 1 + SCALES))
         height, width = plan.map_shape
         self.map_stride = height * padded(width) + PAD
         self.maps = space.take_maps(plan.map_count, self.map_stride)
@@ -227,17 +231,23 @@ class Layout:
         """Views of surroundedness and corners."""
         return self._map_view(self.figures), self._map_view(self.figures + self.map_stride)
 
+    def measured(self, group: int, maps: int) -> np.ndarray:
+        """Statistics of the frame."""
+        return self.statistics[0, group, :maps, : 1 + maps]
+
     def scale(self, energy: int, scale: int) -> np.ndarray:
         """A view of one scale of an energy."""
         return self._map_view(self.scale_at(energy, scale))
 
-    def distance(self, energy: int) -> np.ndarray:
-        """A view of an energy's squared Mahalanobis distance."""
-        return self._map_view(self.mahalanobis + energy * self.map_stride)
-
-    def whitened(self) -> np.ndarray:
-        """A view of the sum of those distances."""
-        return self._map_view(self.whitened_sum)
+    def whitened(self, planes: Sequence[str]) -> dict[str, np.ndarray]:
+        """Views of the squared Mahalanobis distances, and of their sum."""
+        if not self.plan.config.has(Channel.WHITENED):
+            return {}
+        named = {"conspicuity/whitened": self._map_view(self.whitened_sum)}
+        for energy, (plane, theta) in enumerate(product(planes, ORIENTATIONS)):
+            distance = self._map_view(self.mahalanobis + energy * self.map_stride)
+            named[f"feature/whitened_{plane}_{theta}"] = distance
+        return named
 
     def level_data(self, name: str) -> np.ndarray:
         """A plane's whole part of the arena: all of its levels."""
