@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from .features import FEATURES, ORIENTATIONS, TEMPORAL, Channel, Feature
-from .pipeline import FIRST_FRAME, STAGES, FrameTiming
+from .pipeline import FIRST_FRAME, STAGES, Backend, FrameTiming
 from .plan import PROMOTION, SCALES, Plan
 
 
@@ -44,7 +44,7 @@ class Buffers(Protocol):
         """What else this backend keeps of the decorrelated planes, by the reference's names."""
 
 
-class Traced:
+class Traced(Backend):
     """The traces and contributions of a backend whose buffers are `Buffers`."""
 
     plan: Plan
@@ -61,10 +61,6 @@ class Traced:
 
     def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
         """A frame made ready for `run_stages`; without a timing, the last one again."""
-        raise NotImplementedError
-
-    def run_stages(self, frame: np.ndarray, out: np.ndarray, stages: Sequence[str]) -> None:
-        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
         raise NotImplementedError
 
     def trace(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..allocator import Allocator
 from ..config import Phase, Upsampling
 from ..features import ORIENTATIONS, Channel, Feature, Signal
 from ..plan import DELTAS, RANGE, SALIENCY_RANGE, SCALES, Plan
@@ -37,17 +38,15 @@ class Program(NamedTuple):
 NO_ROWS = np.zeros((0, r.COLUMNS), np.int64)
 
 
-class Scratch:
+class Scratch(Allocator):
     """Hands out ranges of a worker's scratch."""
 
     def __init__(self) -> None:
-        self.size = PAD
+        super().__init__(PAD, start=PAD)
 
     def take(self, size: int) -> int:
         """Offset of so many floats, with PAD more on either side."""
-        offset = self.size
-        self.size += (size + 2 * PAD - 1) // PAD * PAD
-        return offset
+        return super().take(size + PAD)
 
 
 class Tables:

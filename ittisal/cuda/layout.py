@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..allocator import Allocator
 from ..config import Channel, Config, Contrast, Smoothing
 from ..features import FEATURES, ORIENTATIONS, Signal
 from ..pipeline import FrameFormat
@@ -32,33 +33,6 @@ TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
 SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
 LIMIT = 2**31 - 1  # offsets are 32-bit integers
-
-
-class Allocator:
-    """Hands out ranges of a buffer whose size is not known yet."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.filled: list[tuple[int, np.ndarray]] = []
-
-    def take(self, size: int) -> int:
-        """Offset of `size` floats."""
-        offset = self.size
-        self.size += (int(size) + ALIGNED - 1) // ALIGNED * ALIGNED
-        return offset
-
-    def put(self, *values: np.ndarray) -> int:
-        """Offset of a copy of some values, one array after the other."""
-        flat = np.concatenate([np.ravel(each) for each in values])
-        self.filled.append((self.take(flat.size), flat))
-        return self.filled[-1][0]
-
-    def array(self) -> np.ndarray:
-        """The buffer, filled."""
-        out = np.zeros(max(self.size, ALIGNED), np.float32)
-        for offset, values in self.filled:
-            out[offset : offset + values.size] = values
-        return out
 
 
 @dataclass
@@ -86,7 +60,7 @@ def make_layout(plan: Plan) -> Layout:
     """
     config = plan.config
     geometry = np.zeros(1, GEOMETRY)[0]
-    tables, arena = Allocator(), Allocator()
+    tables, arena = Allocator(ALIGNED), Allocator(ALIGNED)
     _place_levels(plan, geometry, tables, arena)
     for step in plan.steps():
         for axis, (n, fade) in enumerate(zip(plan.level_shape(step.level), step.fade, strict=True)):
@@ -115,7 +89,8 @@ def make_layout(plan: Plan) -> Layout:
         )
     geometry["frame"] = arena.size
     _set_numbers(plan, geometry)
-    return Layout(plan, geometry, tables.array(), linear)
+    filled = tables.fill(np.zeros(max(tables.size, ALIGNED), np.float32))
+    return Layout(plan, geometry, filled, linear)
 
 
 def _place_levels(plan: Plan, geometry: Any, tables: Allocator, arena: Allocator) -> None:
