@@ -25,7 +25,7 @@ from ..pipeline import (
 from ..plan import HUE_TOLERANCE, Plan, linear_light
 from ..trace import Traced
 from . import rows as r
-from .context import INDEX, ContextRecord
+from .context import FIELDS, INDEX, ContextRecord
 from .layout import PAD, Layout, aligned, state_stride
 from .library import Kernel, addresses
 from .rows import SCAN_TASKS
@@ -199,7 +199,10 @@ class CpuBackend(OneByOne, Traced):
         self.whitening = np.zeros(self.statistics.shape[1:])
         self.change = np.zeros_like(self.whitening)
         self.partials, self.signals = np.zeros((SCAN_TASKS, 3)), np.zeros(len(Signal))
+        # Offsets and distances in the arena have the layout's names.
+        numbers = (name for name, kind in FIELDS.items() if kind == "i8" and hasattr(layout, name))
         self.shared: dict[str, Any] = {
+            **{name: getattr(layout, name) for name in numbers},
             "hue_threshold": config.hue_threshold * HUE_TOLERANCE,
             "fixed_hue": config.hue_reference is HueReference.FIXED,
             "partials": self.partials,
@@ -208,14 +211,9 @@ class CpuBackend(OneByOne, Traced):
             "previous_map": self.smoothed[0],
             "next_map": self.smoothed[1],
             "smoothing_factor": 1.0,
-            "planes": layout.planes,
-            "plane_stride": layout.plane_stride,
             "levels": tables.levels(),
             "map_height": plan.map_shape[0],
             "map_width": plan.map_shape[1],
-            "map_pitch": layout.map_pitch,
-            "map_stride": layout.map_stride,
-            "map_fade": layout.map_fade,
             "statistics": self.statistics,
             "running": self.whitening.size,
             "whitening": self.whitening,
@@ -230,23 +228,15 @@ class CpuBackend(OneByOne, Traced):
         if config.whitens:
             self.shared["plane_statistics"] = tables.plane_statistics()
         if config.has(Channel.WHITENED):
-            self.shared |= {
-                "energy_statistics": tables.energy_statistics(),
-                "mahalanobis": layout.mahalanobis,
-                "whitened_sum": layout.whitened_sum,
-                "whitened_fade": layout.whitened_fade,
-            }
+            self.shared["energy_statistics"] = tables.energy_statistics()
         if config.figure:
             level = plan.corner_level + 1
             self.shared |= {
                 "resampling": tables.resampling(),
-                "figures": layout.figures,
                 "figure_planes": layout.planes + layout.levels[level],
                 "figure_height": plan.level_shape(level)[0],
                 "figure_width": plan.level_shape(level)[1],
                 "figure_pitch": layout.pitch(level),
-                "surroundedness": layout.coarse_figures,
-                "reconstructions": layout.reconstructions,
             }
         self.shared["arena"] = layout.allocate()
         self.workers = WorkerPool(threads)

@@ -116,8 +116,8 @@ class Layout:
             level = plan.corner_level + 1
             height, width = plan.level_shape(level)
             self.figures = self._take_maps(FIGURE_MAPS, self.map_stride)
-            self.coarse_figure_stride = height * padded(width) + PAD
-            self.coarse_figures = self._take_maps(1 + len(ORIENTATIONS), self.coarse_figure_stride)
+            self.surroundedness_stride = height * padded(width) + PAD
+            self.surroundedness = self._take_maps(1 + len(ORIENTATIONS), self.surroundedness_stride)
             self.reconstructions = space.take(2 * RECONSTRUCTIONS * height * width)
         if config.has(Channel.WHITENED):
             level = plan.map_level + 1

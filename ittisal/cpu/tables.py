@@ -497,11 +497,11 @@ class Tables:
         """Surroundedness to the map's level; then the energies where corners are found."""
         plan, layout = self.plan, self.layout
         level, stride = plan.corner_level, layout.map_stride
-        depth = [*self._to_map_level(level + 1, layout.coarse_figures, layout.figures, 0)]
+        depth = [*self._to_map_level(level + 1, layout.surroundedness, layout.figures, 0)]
         energies: list[list[int]] = []
         for index, theta in enumerate(ORIENTATIONS):
             source = layout.plane_at(f"orientation_{theta}") + layout.levels[level]
-            through = layout.coarse_figures + (1 + index) * layout.coarse_figure_stride
+            through = layout.surroundedness + (1 + index) * layout.surroundedness_stride
             target = layout.figures + (2 + index) * stride
             energies += self._to_map_level(level, source, target, through)
         return self.tasks([Program(table(depth)), Program(table(energies))])
