@@ -178,7 +178,9 @@ class Config:
     linear : bool
         Undo the sRGB curve first. No published code does; P98 is silent.
     phase : Phase
-        Sampling of every pyramid. `even` shifts the map by up to 15 pixels under a mirror flip.
+        Sampling of every pyramid. With `centred` a mirrored frame gives the mirrored map where both
+        sides are multiples of 256; else levels drop an odd last row or column, another one when
+        mirrored. `even` shifts the map by up to 15 pixels besides.
     small_frames : SmallFrames
         What happens to pairs whose surround has less than one pixel.
     orientation_pyramid : OrientationPyramid
