@@ -12,7 +12,7 @@ import json
 import math
 import numbers
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,52 @@ class Smoothing(Choice):
     LEAKY = "leaky"
 
 
-DEFAULT_WEIGHTS = tuple((channel, traits.weight) for channel, traits in CHANNELS.items())
+class Weights(Mapping[Channel, float]):
+    """The weight of every channel, 0 where none is given. Read-only and hashable.
+
+    Examples
+    --------
+    >>> {**Weights({"intensity": 1}), "colour": 2}["colour"]
+    2
+    """
+
+    def __init__(self, weights: Any) -> None:
+        try:
+            given = dict(weights)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"weights={weights!r} must map channels to numbers, as in {{'colour': 2.0}}"
+            ) from None
+        self._weights = dict.fromkeys(Channel, 0.0)
+        for name, weight in given.items():
+            try:
+                channel = Channel(name)
+            except ValueError:
+                names = ", ".join(repr(member.value) for member in Channel)
+                raise ValueError(f"weights: {name!r} is not one of {names}") from None
+            if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
+                raise TypeError(f"weights: {name}={weight!r} must be a number")
+            weight = float(weight)
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"weights: {name}={weight!r} must be finite and at least 0")
+            self._weights[channel] = weight
+        if not any(self._weights.values()):
+            raise ValueError(f"weights={weights!r}: at least one channel needs a weight above 0")
+
+    def __getitem__(self, channel: Channel) -> float:
+        return self._weights[channel]
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._weights.items()))
+
+    def __repr__(self) -> str:
+        return repr({channel.value: weight for channel, weight in self.items()})
 
 
 @dataclass(frozen=True)
@@ -134,7 +179,9 @@ class Config:
     linear : bool
         Undo the sRGB curve first. No published code does; P98 is silent.
     phase : Phase
-        Sampling of every pyramid. `even` shifts the map by up to 15 pixels under a mirror flip.
+        Sampling of every pyramid. With `centred` a mirrored frame gives the mirrored map where both
+        sides are multiples of 256; else levels drop an odd last row or column, another one when
+        mirrored. `even` shifts the map by up to 15 pixels besides.
     small_frames : SmallFrames
         What happens to pairs whose surround has less than one pixel.
     orientation_pyramid : OrientationPyramid
@@ -193,7 +240,7 @@ class Config:
     True
     """
 
-    weights: tuple[tuple[Channel, float], ...] = DEFAULT_WEIGHTS
+    weights: Mapping[Channel, float] = Weights({c: t.weight for c, t in CHANNELS.items()})
     opponency: Opponency = Opponency.ITTI
     hue_reference: HueReference = HueReference.FRAME
     hue_threshold: float = 0.1
@@ -248,7 +295,7 @@ class Config:
         """
         given = {
             channel: weight
-            for channel, weight in self.weights
+            for channel, weight in self.weights.items()
             if weight > 0 and (colour or not CHANNELS[channel].needs_colour)
         }
         if not given:
@@ -266,7 +313,7 @@ class Config:
 
     def has(self, channel: Channel) -> bool:
         """Whether a channel has a weight."""
-        return dict(self.weights)[channel] > 0
+        return self.weights[channel] > 0
 
     @property
     def has_orientation_pyramid(self) -> bool:
@@ -308,7 +355,7 @@ class Config:
         for field in fields(self):
             value = getattr(self, field.name)
             plain[field.name] = value.value if isinstance(value, Choice) else value
-        plain["weights"] = {channel.value: weight for channel, weight in self.weights}
+        plain["weights"] = {channel.value: weight for channel, weight in self.weights.items()}
         return plain
 
     @classmethod
@@ -385,7 +432,7 @@ _RANGES = {  # field -> (accepts, what the limit is)
 def _checked(name: str, default: Any, value: Any) -> Any:
     """`value` in the field's own type, or an error that names field, value and limit."""
     if name == "weights":
-        return _checked_weights(value)
+        return value if isinstance(value, Weights) else Weights(value)
     if isinstance(default, Choice):
         kind = type(default)
         try:
@@ -412,36 +459,11 @@ def _checked(name: str, default: Any, value: Any) -> Any:
     return value
 
 
-def _checked_weights(value: Any) -> tuple[tuple[Channel, float], ...]:
-    try:
-        given = dict(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"weights={value!r} must map channels to numbers, as in {{'colour': 2.0}}"
-        ) from None
-    weights = {}
-    for name, weight in given.items():
-        try:
-            channel = Channel(name)
-        except ValueError:
-            names = ", ".join(repr(member.value) for member in Channel)
-            raise ValueError(f"weights: {name!r} is not one of {names}") from None
-        if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
-            raise TypeError(f"weights: {name}={weight!r} must be a number")
-        weight = float(weight)
-        if not (math.isfinite(weight) and weight >= 0):
-            raise ValueError(f"weights: {name}={weight!r} must be finite and at least 0")
-        weights[channel] = weight
-    if not any(weights.values()):
-        raise ValueError(f"weights={value!r}: at least one channel needs a weight above 0")
-    return tuple((channel, weights.get(channel, 0.0)) for channel in Channel)
-
-
 ITTI_1998 = Config()
 """The 1998 paper, with the readings that suit photographs best where it is silent."""
 
 INVT = Config(
-    weights=((Channel.INTENSITY, 4.0), (Channel.COLOUR, 2.0), (Channel.ORIENTATION, 1.0)),
+    weights=Weights({"intensity": 4, "colour": 2, "orientation": 1}),
     opponency=Opponency.INVT,
     hue_reference=HueReference.FIXED,
     phase=Phase.EVEN,
@@ -456,16 +478,14 @@ INVT = Config(
 """What the authors' own didactic program (iNVT's simple-saliency) does."""
 
 VIDEO = Config(
-    weights=tuple(
-        (channel, 1.0) for channel, traits in CHANNELS.items() if traits.weight or traits.needs_past
-    ),
+    weights=Weights({c: 1 for c, traits in CHANNELS.items() if traits.weight or traits.needs_past}),
     hue_reference=HueReference.FIXED,
 )
 """`itti1998` for moving pictures: with flicker and motion, and colours that no single bright
 pixel makes flicker."""
 
 WHITENED = Config(
-    weights=((Channel.WHITENED, 1.0),),
+    weights=Weights({"whitened": 1}),
     opponency=Opponency.LINEAR,
     normalisation=Normalisation.NONE,
 )

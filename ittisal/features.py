@@ -59,12 +59,13 @@ TEMPORAL = frozenset(channel for channel, traits in CHANNELS.items() if traits.n
 
 
 class Signal(Enum):
-    """The largest contrast that a feature could have: what a map is compared with to be flat."""
+    """The highest value that a feature could have: what a map is compared with to be flat."""
 
     ONE = 0
     BRIGHTEST = 1  # the frame's highest intensity
     BRIGHTEST_SQUARED = 2
     FLICKER = 3  # the highest intensity of the frame or of flicker's background
+    HUE = 4  # 1 where colours are divided by brightness; else the frame's highest intensity
 
 
 class Feature(NamedTuple):
@@ -87,7 +88,7 @@ FEATURES: tuple[Feature, ...] = (
             Channel.COLOUR,
             f"pyramid/{name}",
             "opponency",
-            signal=Signal.ONE,
+            signal=Signal.HUE,
             normalised_again="normalise_opponents",
         )
         for name in ("red_green", "blue_yellow")

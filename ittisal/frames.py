@@ -10,6 +10,7 @@ from .config import MIN_SIDE
 
 CHANNEL_ORDERS = ("rgb", "bgr")
 CUDA_MEMORY = (2, 13)  # DLPack's numbers: of a device, and managed
+PIL_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16L", "I;16B", "F")  # intensities
 MAX_SIDE = 1 << 16  # beyond it offsets in the arena would be worth a second thought
 
 
@@ -74,7 +75,7 @@ def check_frame(frame: Any) -> np.ndarray:
     ValueError
         Empty, or another number of axes or channels.
     """
-    return _checked_type(_checked_axes(_as_array(frame), 0))
+    return _checked_type(_checked_axes(as_array(frame), 0))
 
 
 def check_frames(frames: Any, shape: tuple[int, int]) -> tuple[Any, bool]:
@@ -92,7 +93,7 @@ def check_frames(frames: Any, shape: tuple[int, int]) -> tuple[Any, bool]:
     TypeError, ValueError
         As `check_frame`, or frames of another size.
     """
-    frames = _as_array(frames)
+    frames = as_array(frames)
     several = frames.ndim == 4 or (frames.ndim == 3 and frames.shape[1:] == shape)
     frames = _checked_axes(frames, int(several))
     if frames.shape[several : several + 2] != shape:
@@ -103,10 +104,28 @@ def check_frames(frames: Any, shape: tuple[int, int]) -> tuple[Any, bool]:
     return _checked_type(frames), several
 
 
-def _as_array(frame: Any) -> Any:
+def as_array(frame: Any) -> Any:
+    """An array as it is, or what converts to one, PIL images among it.
+
+    Raises
+    ------
+    TypeError
+        No array, or a PIL image whose numbers are no intensities or not red, green and blue.
+    ValueError
+        A masked array in which something is masked.
+    """
+    if np.ma.is_masked(frame):
+        raise ValueError(
+            f"frame is a masked array, {np.ma.count_masked(frame)} of its numbers are masked; fill "
+            "them first, as with frame.filled(frame.mean())"
+        )
     if isinstance(frame, np.ndarray) or is_on_gpu(frame):
         return frame
-    if not hasattr(frame, "__array__"):
+    if type(frame).__module__.startswith("PIL.") and frame.mode not in PIL_MODES:
+        raise TypeError(
+            f'frame is a PIL image of mode {frame.mode!r}; convert it first: frame.convert("RGB")'
+        )
+    if not hasattr(frame, "__array__") and not hasattr(frame, "__array_interface__"):
         raise TypeError(
             f"frame is a {type(frame).__name__}, not an array"
             + (" (did the camera or the file reader fail?)" if frame is None else "")

@@ -17,6 +17,7 @@ import numpy as np
 from . import backends
 from .config import ITTI_1998, Config
 from .frames import (
+    as_array,
     check_channel_order,
     check_frame,
     check_frames,
@@ -351,9 +352,10 @@ class Saliency:
         Returns
         -------
         dict of str to float32 ndarray of shape (H//16, W//16)
-            The weighted terms of P98, eq. 8. Their sum is the map, before it is normalised again
-            (`normalise_saliency`) or smoothed. With `figure` they are what each channel promotes
-            of the figure, which has a term of its own, "figure".
+            The weighted terms of P98, eq. 8. Their sum is the map, before it is smoothed. Where the
+            sum is normalised again (`normalise_saliency`), each sample of the result is divided in
+            proportion to the terms there. With `figure` they are what each channel promotes of the
+            figure, which has a term of its own, "figure".
 
         Raises
         ------
@@ -633,9 +635,7 @@ def saliency_map(
     if is_on_gpu(image):
         model = _cached_model(tuple(image.shape[:2]), config, backend, channel_order)
         return model._upsampled_on_gpu(image)
-    if hasattr(image, "__array__"):
-        image = composite(np.asarray(image))
-    frame = check_frame(image)
+    frame = check_frame(composite(as_array(image)))
     model = _cached_model(frame.shape[:2], config, backend, channel_order)
     model.reset()  # a picture by itself
     raw = model(frame)

@@ -35,9 +35,9 @@ SALIENCY_RANGE = 2.0  # the same for the final map, with `normalise_saliency` (i
 THRESHOLD = 0.1  # of the range: lower local maxima do not count (iNVT)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
 HALF_A_PEAK = 0.5  # maxima are counted in fractions; less than this is none
-FLAT = 1e-5  # a map whose range is under this fraction of its signal counts as flat
+FLAT = 2e-6  # of the signal: flat up to here; float32 rounds constant frames to within 7e-7
 DARK = 1e-9  # of full scale: intensity has no hue up to here
-REST = 1e-3  # of full scale: less flicker is none while its background fades
+REST = 1e-4  # of full scale, 6 counts in 65535: less flicker is none while its background decays
 HUE_TOLERANCE = 1 + 1e-6  # a pixel at exactly the hue threshold has no hue
 RIDGE = 1e-2  # of the mean variance, added to each before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
@@ -137,7 +137,7 @@ class Plan:
     def takes_grey(self) -> bool:
         """Whether some channel is left for grey frames."""
         return any(
-            w > 0 and not CHANNELS[channel].needs_colour for channel, w in self.config.weights
+            self.config.has(channel) and not CHANNELS[channel].needs_colour for channel in Channel
         )
 
     def pixel_planes(self, *, colour: bool = True) -> tuple[str, ...]:

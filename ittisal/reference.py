@@ -34,11 +34,7 @@ from .features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Signal
 
 TAPS_5 = np.array([1, 4, 6, 4, 1]) / 16
 TAPS_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
-WHITENED_PLANES = {  # decorrelated in this order; the size of each plane's signal
-    "intensity": Signal.BRIGHTEST,
-    "red_green": Signal.ONE,
-    "blue_yellow": Signal.ONE,
-}
+WHITENED_PLANES = ("intensity", "red_green", "blue_yellow")  # decorrelated in this order
 SCALES = (2, 3, 4, 5)  # levels whose oriented energies are whitened together
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
@@ -46,12 +42,12 @@ HALF_A_PEAK = 0.5  # maxima are counted in fractions; less than this is none
 DARK = 1e-9  # of full scale: intensity has no hue up to here; the least signal for the flat test
 FRAME_SECONDS = 1 / 30  # assumed between frames that come without times
 FLICKER_SECONDS = 0.03  # time in which flicker's background forgets the frames before (iNVT)
-REST = 1e-3  # of full scale: less flicker is none while its background decays
+REST = 1e-4  # of full scale, 6 counts in 65535: less flicker is none while its background decays
 RIDGE = 1e-2  # of the mean variance, added to each variance before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
 PROMOTION = 20.0  # value of N, of 0 to 1000, that doubles what a figure counts
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
-FLAT = 1e-5  # a map whose range is under this fraction of its signal counts as flat
+FLAT = 2e-6  # of the signal: flat up to here; float32 rounds constant frames to within 7e-7
 
 
 # --- the frame ---------------------------------------------------------------------------------
@@ -573,7 +569,9 @@ class Stages:
         self.out["figure"] = self.to_map_level(total, level + 1)
         energies = [self.out[f"orientation/{theta}/{level}"] for theta in ORIENTATIONS]
         found = corners([self.to_map_level(energy, level) for energy in energies])
-        self.out["corners"] = found * (found.max() > flat(self.signal_size(Signal.BRIGHTEST)))
+        least = flat(self.signal_size("intensity"))
+        # Without any corner, as on a smooth hot spot, figures count alone.
+        self.out["corners"] = found if found.max() > least else np.full_like(found, least)
 
     def centre_surround(self) -> None:
         """Levels -> a map, or two halves, per feature and pair; at level 4, unless N is first."""
@@ -591,7 +589,7 @@ class Stages:
         first = self.config.normalise_before_reduction  # P98 as written
         source = "contrast" if first else "centre_surround"
         for feature, (c, s) in product(self.features, self.pairs):
-            name, signal = f"{feature.name}/{c}-{s}", self.signal_size(feature.signal)
+            name, signal = f"{feature.name}/{c}-{s}", self.signal_size(feature.name)
             maps = [self.out[f"{source}/{name}{half}"] for half in self.halves]
             x = normalise(maps, signal, self.config)
             self.out[f"normalised/{name}"] = self.to_map_level(x, c) if first else x
@@ -612,7 +610,10 @@ class Stages:
             out[f"contribution/{channel}"] = weight * self.n(out[f"conspicuity/{channel}"])
         saliency = np.sum([out[f"contribution/{channel}"] for channel in self.weights], axis=0)
         if self.config.normalise_saliency:
-            saliency = self.n(saliency, to=2.0)
+            total, saliency = saliency, self.n(saliency, to=2.0)
+            share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
+            for channel in self.weights:
+                out[f"contribution/{channel}"] = out[f"contribution/{channel}"] * share
         if self.config.figure:
             figure = out["figure"] * out["corners"]
             for channel in self.weights:
@@ -627,17 +628,21 @@ class Stages:
         """N of a sum."""
         return normalise([x], 1.0, self.config, first=False, to=to)
 
-    def signal_size(self, signal: Signal) -> float:
-        """The largest contrast that a feature could have in this frame, for the flat test.
+    def signal_size(self, name: str) -> float:
+        """The highest value that a feature or plane could have in this frame, for the flat test.
 
-        Flicker is measured against a background that never quite reaches the frame while it
-        decays, and N would make a whole map of the rest. So flicker under REST is none then.
+        Rounding is in proportion to it. Flicker is measured against a background that never quite
+        reaches the frame while it decays, and N would make a whole map of the rest. So flicker
+        under REST is none then.
         """
         brightest = self.out["pyramid/intensity/0"].max()
+        signal = next(feature.signal for feature in FEATURES if feature.name == name)
+        if signal is Signal.HUE:
+            return brightest if self.config.opponency is Opponency.LINEAR else 1.0
         if signal is Signal.FLICKER and self.past is not None:
             decays = self.elapsed < FLICKER_SECONDS
             return max(brightest, self.past.brightest, REST / FLAT if decays else 0)
-        return {Signal.ONE: 1.0, Signal.BRIGHTEST_SQUARED: brightest**2}.get(signal, brightest)
+        return brightest**2 if signal is Signal.BRIGHTEST_SQUARED else brightest
 
     def to_map_level(self, x: np.ndarray, level: int) -> np.ndarray:
         """A map at level 4: downsampled by the pyramid's step, or upsampled."""
@@ -650,7 +655,7 @@ class Stages:
     def whitened_planes(self) -> tuple[list[str], list[float]]:
         """The planes of this frame that are decorrelated, and the sizes of their signals."""
         names = [name for name in WHITENED_PLANES if f"pyramid/{name}/0" in self.out]
-        return names, [self.signal_size(WHITENED_PLANES[name]) for name in names]
+        return names, [self.signal_size(name) for name in names]
 
     def whitening(self, name: str, signals: list[float]) -> np.ndarray:
         """The running statistics; or the frame's, if there are none or they hold no variance."""

@@ -1,13 +1,16 @@
-"""A backend's buffers by the names of `reference.trace`."""
+"""What a backend's buffers hold of the last frame, by the names of `reference.trace`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Protocol
 
 import numpy as np
 
-from .features import FEATURES, TEMPORAL, Channel, Feature
-from .plan import PROMOTION, Plan
+from .features import FEATURES, ORIENTATIONS, TEMPORAL, Channel, Feature
+from .pipeline import FIRST_FRAME, STAGES, Backend, FrameTiming
+from .plan import PROMOTION, SCALES, Plan
 
 
 class Buffers(Protocol):
@@ -31,44 +34,110 @@ class Buffers(Protocol):
     def figure(self) -> tuple[np.ndarray, np.ndarray]:
         """Surroundedness and corners, at the map's level."""
 
+    def measured(self, group: int, maps: int) -> np.ndarray:
+        """Statistics of so many maps: of the planes (0), then of each energy's scales."""
 
-def buffers(plan: Plan, views: Buffers, *, colour: bool, past: bool) -> dict[str, np.ndarray]:
-    """Views of the outputs of the stages up to `centre_surround`."""
-    named = {}
-    present = plan.features_of(colour=colour, past=past)
-    absent = {f.name for f in FEATURES if f.channel in TEMPORAL and not past}
-    planes = {
-        f"pyramid/{name}": name for name in plan.pixel_planes(colour=colour) if name not in absent
-    }
-    if plan.config.has_orientation_pyramid:
-        planes["orientation_pyramid"] = "orientation_pyramid"
-    planes |= {feature.planes: feature.name for feature in present if feature.stage != "opponency"}
-    for key, name in planes.items():
-        for level in plan.levels:
+    def scale(self, energy: int, scale: int) -> np.ndarray:
+        """One scale of an energy of a decorrelated plane, at the map's level."""
+
+    def whitened(self, planes: Sequence[str]) -> dict[str, np.ndarray]:
+        """What else this backend keeps of the decorrelated planes, by the reference's names."""
+
+
+class Traced(Backend):
+    """The traces and contributions of a backend whose buffers are `Buffers`."""
+
+    plan: Plan
+    timing: FrameTiming  # of the last frame
+
+    @property
+    def colour(self) -> bool:
+        """Whether the last frame had three channels."""
+        raise NotImplementedError
+
+    def buffers(self) -> Buffers:
+        """The last frame's buffers."""
+        raise NotImplementedError
+
+    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+        """A frame made ready for `run_stages`; without a timing, the last one again."""
+        raise NotImplementedError
+
+    def trace(
+        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+    ) -> dict[str, np.ndarray]:
+        """Levels from the finest up, maps at their level, sums and the map."""
+        out = np.empty(self.plan.map_shape, np.float32)
+        frame = self.arrive(frame, timing)
+        normalise = STAGES.index("normalise")
+        self.run_stages(frame, out, STAGES[:normalise])
+        views = {name: view.copy() for name, view in self.views().items()}
+        self.run_stages(frame, out, STAGES[normalise:])
+        return {**views, **self.results(), "saliency": out}
+
+    def views(self) -> dict[str, np.ndarray]:
+        """Views of the outputs of the stages up to `centre_surround`."""
+        plan, views, named = self.plan, self.buffers(), {}
+        absent = {f.name for f in FEATURES if f.channel in TEMPORAL and not self.timing.past}
+        pixels = plan.pixel_planes(colour=self.colour)
+        planes = {f"pyramid/{name}": name for name in pixels if name not in absent}
+        if plan.config.has_orientation_pyramid:
+            planes["orientation_pyramid"] = "orientation_pyramid"
+        planes |= {f.planes: f.name for f in self._present() if f.stage != "opponency"}
+        for (key, name), level in product(planes.items(), plan.levels):
             named[f"{key}/{level}"] = views.plane(name, level)
-    for feature in present:
-        for centre, surround in plan.pairs:
+        for feature, (centre, surround) in product(self._present(), plan.pairs):
             key = f"centre_surround/{feature.name}/{centre}-{surround}"
             for half, ending in enumerate(("/on", "/off") if plan.halves == 2 else ("",)):
                 index = plan.map_index(feature, centre, surround, half)
                 named[key + ending] = views.map(index)
-    if plan.config.figure:
-        named["figure"], named["corners"] = views.figure()
-    return named
+        if plan.config.figure:
+            named["figure"], named["corners"] = views.figure()
+        if plan.config.whitens:
+            whitened = plan.whitened_planes(colour=self.colour)
+            named["statistics/planes"] = views.measured(0, len(whitened))
+            oriented = product(whitened, ORIENTATIONS if plan.config.has(Channel.WHITENED) else ())
+            for energy, (name, theta) in enumerate(oriented):
+                named[f"statistics/{name}/{theta}"] = views.measured(1 + energy, SCALES)
+                for scale in range(SCALES):
+                    key = f"scale/{name}/{theta}/{plan.finest_level + scale}"
+                    named[key] = views.scale(energy, scale)
+            named |= views.whitened(whitened)
+        return named
 
+    def results(self) -> dict[str, np.ndarray]:
+        """Copies of the outputs of `normalise` and `combine`, but for the saliency map."""
+        plan, views, named = self.plan, self.buffers(), {}
+        for feature in self._present():
+            for centre, surround in plan.pairs:
+                key = f"normalised/{feature.name}/{centre}-{surround}"
+                named[key] = _normalised(plan, views, feature, centre, surround)
+            named[f"feature/{feature.name}"] = views.sum(f"feature/{feature.name}").copy()
+        for channel in self._weights():
+            named[f"conspicuity/{channel}"] = views.sum(f"conspicuity/{channel}").copy()
+        return named | {f"contribution/{name}": x for name, x in self.contributions().items()}
 
-def results(plan: Plan, views: Buffers, *, colour: bool, past: bool) -> dict[str, np.ndarray]:
-    """Copies of the outputs of `normalise` and `combine`, but for the saliency map."""
-    named = {}
-    for feature in plan.features_of(colour=colour, past=past):
-        for centre, surround in plan.pairs:
-            key = f"normalised/{feature.name}/{centre}-{surround}"
-            named[key] = _normalised(plan, views, feature, centre, surround)
-        named[f"feature/{feature.name}"] = views.sum(f"feature/{feature.name}").copy()
-    for channel in plan.config.channel_weights(colour=colour, past=past):
-        named[f"conspicuity/{channel}"] = views.sum(f"conspicuity/{channel}").copy()
-    added = contributions(plan, views, colour=colour, past=past)
-    return named | {f"contribution/{channel}": x for channel, x in added.items()}
+    def contributions(self) -> dict[str, np.ndarray]:
+        """What each channel added to the last frame's map, by its name; new arrays."""
+        views, added = self.buffers(), {}
+        for channel in self._weights():
+            added[channel.value] = _affine(*views.normalised_sum(f"conspicuity/{channel}"))
+        if self.plan.config.normalise_saliency:
+            total, saliency = views.sum("saliency"), _affine(*views.normalised_sum("saliency"))
+            share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
+            added = {name: x * share for name, x in added.items()}
+        if self.plan.config.figure:
+            surroundedness, corners = views.figure()
+            figure = surroundedness * corners
+            added = {name: x * figure / np.float32(PROMOTION) for name, x in added.items()}
+            added["figure"] = figure
+        return added
+
+    def _present(self) -> tuple[Feature, ...]:
+        return self.plan.features_of(colour=self.colour, past=self.timing.past)
+
+    def _weights(self) -> dict[Channel, float]:
+        return self.plan.config.channel_weights(colour=self.colour, past=self.timing.past)
 
 
 def _normalised(
@@ -82,18 +151,6 @@ def _normalised(
     return total
 
 
-def contributions(plan: Plan, views: Buffers, *, colour: bool, past: bool) -> dict[str, np.ndarray]:
-    """What each channel adds to the map, by its name; new arrays."""
-    added = {}
-    for channel in plan.config.channel_weights(colour=colour, past=past):
-        added[Channel(channel).value] = _affine(*views.normalised_sum(f"conspicuity/{channel}"))
-    if plan.config.figure:
-        surroundedness, corners = views.figure()
-        figure = surroundedness * corners
-        added = {name: x * figure / np.float32(PROMOTION) for name, x in added.items()}
-        added["figure"] = figure
-    return added
-
-
 def _affine(plane: np.ndarray, scale: float, offset: float) -> np.ndarray:
-    return plane * np.float32(scale) + np.float32(offset)
+    # The lowest value times its scale may round to just under its offset.
+    return np.maximum(plane * np.float32(scale) + np.float32(offset), 0)

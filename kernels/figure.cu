@@ -138,8 +138,8 @@ extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
     }
 }
 
-// Where three of the four orientations have energy: the second least. Flat next to the frame's
-// brightest, there are none.
+// Where three of the four orientations have energy: the second least. Where all is flat next to the
+// frame's brightest, figures count alone.
 extern "C" __global__ void __launch_bounds__(1024) corners(MODEL) {
     arena += size_t(blockIdx.z) * g.frame;
     const int size = map_size(g);
@@ -159,6 +159,7 @@ extern "C" __global__ void __launch_bounds__(1024) corners(MODEL) {
     if (threadIdx.x == 0) peaks[blockIdx.x] = highest;
     if (!last_of(counters_in(g, arena).cornered, gridDim.x)) return;
     for (int k = 0; k < int(gridDim.x); ++k) highest = fmaxf(highest, __ldcg(peaks + k));
-    if (highest > FLAT * fmaxf(found_in(g, arena).brightest, DARK)) return;
-    for (int i = threadIdx.x; i < size; i += blockDim.x) out[i] = 0.0f;
+    const float least = FLAT * fmaxf(found_in(g, arena).brightest, DARK);
+    if (highest > least) return;
+    for (int i = threadIdx.x; i < size; i += blockDim.x) out[i] = least;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
@@ -130,6 +131,16 @@ def test_hashable_and_equal_however_spelt():
     assert spelt == enums
     assert hash(spelt) == hash(enums)
     assert len({ITTI_1998, Config(), spelt, enums, EVERY}) == 3
+
+
+def test_weights_are_a_mapping():
+    """To be changed one by one, in any spelling; not in place."""
+    changed = replace(INVT, weights={**INVT.weights, "colour": 3})
+    assert changed == replace(INVT, weights={"intensity": 4, Channel.COLOUR: 3, "orientation": 1})
+    assert changed.weights["colour"] == changed.weights[Channel.COLOUR] == 3
+    assert pickle.loads(pickle.dumps(changed)) == changed
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        changed.weights["colour"] = 1
 
 
 # --- what is refused ---------------------------------------------------------------------------

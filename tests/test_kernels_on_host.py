@@ -23,10 +23,10 @@ from test_stages import CONFIGS, photo_like
 from tolerances import within
 
 from ittisal import GAZE, INVT, ITTI_1998, BackendError, Config, Saliency, upsample
+from ittisal.allocator import Allocator
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda import sources, supports
 from ittisal.cuda.backend import CudaBackend
-from ittisal.cuda.layout import Allocator
 from ittisal.cuda.schedule import schedule
 from ittisal.pipeline import FrameFormat
 from ittisal.plan import Plan

@@ -23,6 +23,7 @@ LAYERS = {
     ),
     "__main__": ("cli", ""),
     "_version": ("", ""),
+    "allocator": ("", "numpy"),
     "backends": ("config pipeline", ""),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
@@ -46,13 +47,13 @@ LAYERS = {
     "readout": ("evaluation", ""),
     "reference": ("config features", "numpy"),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
-    "trace": ("features plan", "numpy"),
+    "trace": ("features pipeline plan", "numpy"),
     "cpu": (
-        "_version config cpu features files frames pipeline plan trace",
+        "_version allocator config cpu features files frames pipeline plan trace",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
-    "cuda": ("config cuda features frames pipeline plan trace", "numpy cupy cupyx"),
+    "cuda": ("allocator config cuda features frames pipeline plan trace", "numpy cupy cupyx"),
     # OpenCV and PyAV inside functions only.
     "video": ("config frames maps model pipeline video", "numpy cv2 av"),
     # The command line goes through the public API; it shares the checks of what a user gives.

@@ -25,6 +25,7 @@ from ittisal import (
 )
 from ittisal.backends import available, choose
 from ittisal.frames import MAX_SIDE, check_frame, composite
+from ittisal.imagefiles import display_bgr8
 from ittisal.maps import peak
 from ittisal.pipeline import STAGES
 
@@ -85,6 +86,48 @@ def test_arrays_of_other_libraries(run, small):
             return small
 
     assert np.array_equal(run(Tensor()), run(small))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "I;16", "F"])
+def test_pil_images(small, mode):
+    Image = pytest.importorskip("PIL.Image")
+    plain = small if mode.startswith("RGB") else small[..., 2]
+    numbers = {"I;16": plain * np.uint16(257), "F": plain / np.float32(255)}.get(mode, plain)
+    image = Image.fromarray(numbers)
+    image = image if image.mode == mode else image.convert(mode)
+    assert image.mode == mode
+    within("scaled_input", saliency_map(image), saliency_map(plain))
+    if not mode.endswith("A"):
+        within("scaled_input", model("cpu", SHAPE)(image), model("cpu", SHAPE)(plain))
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "HSV", "YCbCr", "1"])
+def test_pil_images_of_other_numbers_are_refused(small, mode):
+    Image = pytest.importorskip("PIL.Image")
+    image = Image.fromarray(small).convert(mode)
+    for run in (saliency_map, model("reference", SHAPE)):
+        with pytest.raises(TypeError, match=r'convert it first: frame.convert\("RGB"\)'):
+            run(image)
+
+
+def test_frames_of_little_range_are_stretched_to_be_looked_at(small):
+    """But for the thousandth that is lowest and highest; 8 bits stay, and what has no range."""
+    frame = np.linspace(7000, 8000, 128 * 128).astype(np.uint16).reshape(128, 128)
+    frame[0, 0], frame[5, 5] = 0, 65535  # pixels that do not work
+    picture = display_bgr8(frame)
+    assert np.percentile(picture, [1, 50, 99]).round().tolist() == [2, 128, 253]
+    assert np.array_equal(display_bgr8(small), small)
+    assert (display_bgr8(np.full((64, 64), 0.5, np.float32)) == 128).all()
+
+
+def test_masked_arrays(small):
+    """A mask is never overlooked; one that masks nothing is none."""
+    masked = np.ma.masked_array(small, mask=False)
+    np.testing.assert_array_equal(saliency_map(masked), saliency_map(small))
+    masked[3, 4] = np.ma.masked
+    for run in (saliency_map, model("reference", SHAPE)):
+        with pytest.raises(ValueError, match=r"3 of its numbers are masked; fill"):
+            run(masked)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])

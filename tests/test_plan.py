@@ -223,7 +223,7 @@ def test_the_table_of_features_by_hand():
     """Names and order, and what distinguishes each; independent of how the table is written."""
     wanted = {"intensity": (Channel.INTENSITY, "pyramid/intensity", "opponency", Signal.BRIGHTEST)}
     for name in ("red_green", "blue_yellow"):
-        wanted[name] = (Channel.COLOUR, f"pyramid/{name}", "opponency", Signal.ONE)
+        wanted[name] = (Channel.COLOUR, f"pyramid/{name}", "opponency", Signal.HUE)
     for theta in (0, 45, 90, 135):
         wanted[f"orientation_{theta}"] = (
             Channel.ORIENTATION, f"orientation/{theta}", "orientation", Signal.BRIGHTEST,

@@ -12,7 +12,8 @@ from attention import pixel
 from conftest import model
 from tolerances import correlation, within
 
-from ittisal import INVT, ITTI_1998, Config, Saliency
+from ittisal import GAZE, INVT, ITTI_1998, Config, Saliency
+from ittisal.config import PRESETS
 from ittisal.features import CHANNELS, ORIENTATIONS
 
 CLAMPED = replace(ITTI_1998, small_frames="clamp")
@@ -23,6 +24,7 @@ READINGS = {
     "walther": replace(ITTI_1998, opponency="walther"),
     "unfaded": replace(ITTI_1998, border_attenuation=False),
     "iterative": replace(ITTI_1998, normalisation="iterative"),
+    "gaze": GAZE,
 }
 
 
@@ -37,6 +39,8 @@ def test_constant_frames_give_exactly_zero(raw_map, reading, shape, rng):
         frame = stimuli.canvas(colour, *shape)
         assert not raw_map(frame, READINGS[reading]).any()
         assert not raw_map(np.uint8(frame * 255), READINGS[reading]).any()
+        rounded = frame * (1 + rng.uniform(-1, 1, frame.shape) * 2.0**-24)
+        assert not raw_map(np.float32(rounded), READINGS[reading]).any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -44,6 +48,57 @@ def test_constant_grey_frames_give_exactly_zero(raw_map, dtype):
     full = 1 if dtype is np.float32 else np.iinfo(dtype).max
     for level in (0, full // 3 if full > 1 else 1 / 3, full):
         assert not raw_map(np.full((61, 203), level, dtype)).any()
+
+
+# --- contributions -----------------------------------------------------------------------------
+
+CONTRIBUTED = {
+    **PRESETS,
+    "iterative": replace(INVT, normalisation="iterative"),
+    "gaze_invt": replace(GAZE, normalise_saliency=True),
+}
+
+
+@pytest.mark.parametrize("name", CONTRIBUTED)
+def test_contributions_add_up_to_the_map(backend, name, photo):
+    """Also where the sum is normalised again, and of a frame in which nothing stands out."""
+    run = model(backend, photo.shape[:2], CONTRIBUTED[name])
+    for frame in (photo, np.full_like(photo, 90)):
+        saliency, added = run(frame), run.contributions()
+        within("same_maths", sum(added.values()), saliency)
+        assert all((x >= 0).all() for x in added.values())
+
+
+# --- little contrast ---------------------------------------------------------------------------
+
+
+def hot_spot(dtype, channels, sigma, rng):
+    """A ramp of 500 counts in 16 bits with a spot of 500 more, or of 8 in 8 bits, on a pedestal."""
+    y, x = np.mgrid[:240, :320]
+    spot = np.exp(-((y - SPOT[0]) ** 2 + (x - SPOT[1]) ** 2) / (2 * sigma**2))
+    pedestal, height, noise = (7000, 500, 3) if dtype != "uint8" else (90, 8, 0)
+    counts = pedestal + height * (x / 320 + spot) + noise * rng.standard_normal(x.shape)
+    frame = counts / 65535 if dtype == "float32" else np.rint(counts)
+    frame = frame.astype(dtype)
+    return frame if channels == 1 else np.repeat(frame[..., None], 3, axis=2)
+
+
+SPOT = (130, 200)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "channels"),
+    [
+        *((name, "uint16", 1) for name in PRESETS),
+        ("gaze", "uint16", 3), ("gaze", "float32", 1), ("gaze", "uint8", 3),
+    ],
+)  # fmt: skip
+def test_a_hot_spot_is_found_in_a_small_part_of_the_range(raw_map, name, dtype, channels, rng):
+    """Small or wide, whatever lies below it."""
+    for sigma in (4, 20, 30):
+        saliency = raw_map(hot_spot(dtype, channels, sigma, rng), PRESETS[name])
+        place = pixel(np.unravel_index(saliency.argmax(), saliency.shape))
+        assert saliency.max() > 0 and np.hypot(*(place - SPOT)) <= 24, (sigma, place)
 
 
 # --- every channel -----------------------------------------------------------------------------

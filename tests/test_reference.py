@@ -393,7 +393,7 @@ def n_of(x, config=ITTI_1998, **options):
 
 @pytest.mark.parametrize("config", [ITTI_1998, INVT, NONE, ITERATIVE])
 def test_flat_maps_become_zero(config):
-    ramp = np.linspace(0, 1e-5, 48).reshape(6, 8)
+    ramp = np.linspace(0, 2e-6, 48).reshape(6, 8)
     assert not n_of(0.99 * ramp, config).any()
     assert n_of(1.01 * ramp, config).any()
     assert not reference.normalise([1.99 * ramp], 2.0, config).any()  # a larger signal
@@ -699,13 +699,14 @@ def test_the_order_of_the_sums(name, photo):
         assert len(distances) == 12
         border = max(distances[0].shape) // 20
         sums[Channel.WHITENED] = sum(reference.attenuate(x, border) for x in distances)
-    saliency = 0.0
-    for channel, weight in weights.items():
-        within("order", trace[f"conspicuity/{channel}"], sums[channel])
-        within("order", trace[f"contribution/{channel}"], weight * later(sums[channel]))
-        saliency = saliency + weight * later(sums[channel])
+    terms = {channel: weight * later(sums[channel]) for channel, weight in weights.items()}
+    total = saliency = sum(terms.values())
     if config.normalise_saliency:
-        saliency = later(saliency, to=2.0)
+        saliency = later(total, to=2.0)
+    share = saliency / np.where(total > 0, total, 1)
+    for channel, term in terms.items():
+        within("order", trace[f"conspicuity/{channel}"], sums[channel])
+        within("order", trace[f"contribution/{channel}"], term * share)
     if config.smoothing == "ema":
         saliency = 0.9 * past.saliency + 0.1 * saliency
     within("order", trace["saliency"], saliency)

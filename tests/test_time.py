@@ -347,6 +347,17 @@ def test_a_still_picture_comes_to_rest(fresh, gain, dtype):
         assert not run.retrace(frames[1])["pyramid/flicker/2"].any()
 
 
+def test_little_light_flickers_too(fresh):
+    """Blinking by 50 of 65,535 counts, so fast that the background decays between frames."""
+    off = np.full((256, 320), 7000, np.uint16)
+    on = off.copy()
+    on[110:150, 200:240] += 50
+    run = fresh(VIDEO, (256, 320))
+    for k in range(4):
+        run((off, on)[k % 2], time=0.02 * k)
+        assert k == 0 or run.contributions()["flicker"].any()
+
+
 def test_a_blinking_square_is_looked_at(fresh):
     """Among others as bright that stay."""
     off = np.full((256, 320, 3), 40, np.uint8)

@@ -107,6 +107,7 @@ THRESHOLD_REACH = TOLERANCES["stage_motion"].absolute
 LIKENESS = {
     "equivariant": Likeness(0.999, "mirrored or turned, sides multiples of 256: section 12.8"),
     "odd_equivariant": Likeness(0.99, "the same where levels drop rows: section 12.8"),
+    "odd_photograph": Likeness(0.93, "the same, measured on one photograph: .94 to .97"),
     "even_phase": Likeness(0.95, "even sampling mirrored, after one sample's shift: 12.8"),
     "shifted": Likeness(0.989, "moved by one sample of the map, interior: section 12.8"),
     "exposed": Likeness(0.9999, "the ridge and the soft root are all that is not in proportion"),

@@ -60,8 +60,9 @@ def with_parts(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
 
 def parts_of(config: Config) -> tuple[str, ...]:
     """Which of `PARTS` the model makes of a still colour picture."""
-    made = [str(c) for c, weight in config.weights if weight > 0 and c not in TEMPORAL]
-    return (*made, *(["figure", "corners"] if config.figure else []))
+    made = [str(c) for c in config.weights if config.has(c) and c not in TEMPORAL]
+    figure = ["figure", "corners"] if config.figure else []
+    return (*made, *figure)
 
 
 def full_size(raw: np.ndarray, shape: tuple[int, int], config: Config) -> np.ndarray:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import trace
 from ..config import HueReference, Smoothing
 from ..features import ORIENTATIONS, Channel, Signal
 from ..frames import check_values
@@ -23,17 +22,17 @@ from ..pipeline import (
     schedule,
     stages,
 )
-from ..plan import HUE_TOLERANCE, SCALES, Plan, linear_light
+from ..plan import HUE_TOLERANCE, Plan, linear_light
+from ..trace import Traced
 from . import rows as r
-from .context import INDEX, ContextRecord
-from .layout import ENERGIES, PAD, Layout, aligned, state_stride
+from .context import FIELDS, INDEX, ContextRecord
+from .layout import PAD, Layout, aligned, state_stride
 from .library import Kernel, addresses
 from .rows import SCAN_TASKS
 from .schedule import BACKGROUNDS, Launch, Order, Schedule, fixed_point
 from .tables import Tables
 from .workers import ALONE, WorkerPool
 
-GROUPS, COLUMNS = 1 + ENERGIES, 1 + SCALES  # of statistics: planes, then energies
 FRAME, OUT, BAD_VALUES = (INDEX[name] for name in ("frame", "out", "bad_values"))
 
 
@@ -184,7 +183,7 @@ def _launch_array(rows: Sequence[Sequence[int]]) -> np.ndarray:
     return array
 
 
-class CpuBackend(OneByOne):
+class CpuBackend(OneByOne, Traced):
     """Compiled kernels over one arena. See `ittisal.pipeline.Backend`."""
 
     name = "cpu"
@@ -196,11 +195,14 @@ class CpuBackend(OneByOne):
         self.tables = tables = Tables(layout, threads)
         smooths = config.smoothing is not Smoothing.NONE
         self.smoothed = np.zeros((2, *(plan.map_shape if smooths else (0, 0))), np.float32)
-        self.statistics = np.zeros((2, GROUPS, SCALES, COLUMNS))  # of a frame, and running
+        self.statistics = layout.statistics
         self.whitening = np.zeros(self.statistics.shape[1:])
         self.change = np.zeros_like(self.whitening)
         self.partials, self.signals = np.zeros((SCAN_TASKS, 3)), np.zeros(len(Signal))
+        # Offsets and distances in the arena have the layout's names.
+        numbers = (name for name, kind in FIELDS.items() if kind == "i8" and hasattr(layout, name))
         self.shared: dict[str, Any] = {
+            **{name: getattr(layout, name) for name in numbers},
             "hue_threshold": config.hue_threshold * HUE_TOLERANCE,
             "fixed_hue": config.hue_reference is HueReference.FIXED,
             "partials": self.partials,
@@ -209,14 +211,9 @@ class CpuBackend(OneByOne):
             "previous_map": self.smoothed[0],
             "next_map": self.smoothed[1],
             "smoothing_factor": 1.0,
-            "planes": layout.planes,
-            "plane_stride": layout.plane_stride,
             "levels": tables.levels(),
             "map_height": plan.map_shape[0],
             "map_width": plan.map_shape[1],
-            "map_pitch": layout.map_pitch,
-            "map_stride": layout.map_stride,
-            "map_fade": layout.map_fade,
             "statistics": self.statistics,
             "running": self.whitening.size,
             "whitening": self.whitening,
@@ -231,23 +228,15 @@ class CpuBackend(OneByOne):
         if config.whitens:
             self.shared["plane_statistics"] = tables.plane_statistics()
         if config.has(Channel.WHITENED):
-            self.shared |= {
-                "energy_statistics": tables.energy_statistics(),
-                "mahalanobis": layout.mahalanobis,
-                "whitened_sum": layout.whitened_sum,
-                "whitened_fade": layout.whitened_fade,
-            }
+            self.shared["energy_statistics"] = tables.energy_statistics()
         if config.figure:
             level = plan.corner_level + 1
             self.shared |= {
                 "resampling": tables.resampling(),
-                "figures": layout.figures,
                 "figure_planes": layout.planes + layout.levels[level],
                 "figure_height": plan.level_shape(level)[0],
                 "figure_width": plan.level_shape(level)[1],
                 "figure_pitch": layout.pitch(level),
-                "surroundedness": layout.coarse_figures,
-                "reconstructions": layout.reconstructions,
             }
         self.shared["arena"] = layout.allocate()
         self.workers = WorkerPool(threads)
@@ -276,10 +265,7 @@ class CpuBackend(OneByOne):
 
     def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
         """The raw map into `out`."""
-        ready = self.staged(frame)
-        self.advance(ready, timing)
-        self.run_stages(ready, out, STAGES)
-        self.ran = True
+        self.run_stages(self.arrive(frame, timing), out, STAGES)
 
     def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
         """Run some stages on what the buffers hold; the last one writes the map into `out`."""
@@ -296,6 +282,7 @@ class CpuBackend(OneByOne):
             self.workers.run(table.ctypes.data, len(table) - 1, context.address)
         if integers[BAD_VALUES]:
             check_values(context.get("lowest"), context.get("highest"))
+        self.ran = True
 
     def format_state(self, frame: np.ndarray) -> FormatState:
         """What frames of this one's format need."""
@@ -321,6 +308,13 @@ class CpuBackend(OneByOne):
         else:
             np.take(linear_table(np.iinfo(frame.dtype).max), frame, out=copy, mode="clip")
         return copy
+
+    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+        """A frame made ready for `run_stages`; without a timing, the last one again."""
+        ready = self.staged(frame)
+        if timing is not None:
+            self.advance(ready, timing)
+        return ready
 
     def advance(self, frame: np.ndarray, timing: FrameTiming) -> None:
         """Commit the state that the last frame left, and set this one's timing."""
@@ -372,57 +366,13 @@ class CpuBackend(OneByOne):
             if name == names[0]:
                 self.advance(ready, timing)
             self.run_stages(ready, out, (name,))
-            self.ran = True
             spent[name] = (time.perf_counter() - start) * 1e3
         spent["total"] = sum(spent.values())
         return spent
 
-    def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
-    ) -> dict[str, np.ndarray]:
-        """Levels from the finest up, maps at their level, sums and the map; by the reference's
-        names.
-        """
-        out = np.empty(self.plan.map_shape, np.float32)
-        frame = self.staged(frame)
-        if timing is not None:
-            self.advance(frame, timing)
-        normalise = STAGES.index("normalise")
-        self.run_stages(frame, out, STAGES[:normalise])
-        views = {name: view.copy() for name, view in self.views().items()}
-        self.run_stages(frame, out, STAGES[normalise:])
-        self.ran = True
-        return {**views, **self.results(), "saliency": out}
-
-    def views(self) -> dict[str, np.ndarray]:
-        """The buffers between stages, by the reference's names."""
-        named = trace.buffers(self.plan, self.layout, colour=self.colour, past=self.timing.past)
-        config = self.plan.config
-        if not config.whitens:
-            return named
-        planes = self.plan.whitened_planes(colour=self.colour)
-        measured = self.statistics[0]
-        named["statistics/planes"] = measured[0, : len(planes), : 1 + len(planes)]
-        if config.has(Channel.WHITENED):
-            keys = [(plane, theta) for plane in planes for theta in ORIENTATIONS]
-            for energy, (plane, theta) in enumerate(keys):
-                named[f"statistics/{plane}/{theta}"] = measured[1 + energy]
-                for scale in range(SCALES):
-                    level = self.plan.finest_level + scale
-                    named[f"scale/{plane}/{theta}/{level}"] = self.layout.scale(energy, scale)
-                named[f"feature/whitened_{plane}_{theta}"] = self.layout.distance(energy)
-            named["conspicuity/whitened"] = self.layout.whitened()
-        return named
-
-    def results(self) -> dict[str, np.ndarray]:
-        """What the last two stages made, by the reference's names."""
-        return trace.results(self.plan, self.layout, colour=self.colour, past=self.timing.past)
-
-    def contributions(self) -> dict[str, np.ndarray]:
-        """What each channel added to the last frame's map."""
-        return trace.contributions(
-            self.plan, self.layout, colour=self.colour, past=self.timing.past
-        )
+    def buffers(self) -> Layout:
+        """The arena, whose layout knows where all lies."""
+        return self.layout
 
     def close(self) -> None:
         """Release the worker threads."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
+from ..allocator import Allocator
 from ..config import Phase
 from ..features import ORIENTATIONS, Channel
 from ..plan import (
@@ -71,38 +74,6 @@ class Weights(NamedTuple):
         return self.rows + pair * self.row_stride
 
 
-class Arena:
-    """Hands out ranges of an arena whose size is not known yet, and what to fill them with."""
-
-    def __init__(self) -> None:
-        self.size = PAD
-        self.filled: list[tuple[int, np.ndarray]] = []
-
-    def take(self, size: int) -> int:
-        """Offset of `size` zeroed floats, aligned to the widest vector."""
-        offset = self.size
-        self.size += (int(size) + PAD - 1) // PAD * PAD
-        return offset
-
-    def put(self, values: np.ndarray) -> int:
-        """Offset of a copy of `values`."""
-        offset = self.take(values.size)
-        self.filled.append((offset, values.ravel()))
-        return offset
-
-    def take_maps(self, count: int, stride: int) -> int:
-        """Offset of maps `stride` apart, with zeros around each."""
-        return self.take(stride * count + 2 * PAD) + PAD
-
-    def allocate(self) -> np.ndarray:
-        """The arena, zeroed and filled."""
-        arena = aligned(self.size + PAD)
-        for offset, values in self.filled:
-            arena[offset : offset + values.size] = values
-        self.filled.clear()
-        return arena
-
-
 def aligned(size: int) -> np.ndarray:
     """So many zeroed floats, aligned to a cache line."""
     raw = np.zeros(size + PAD, np.float32)
@@ -115,19 +86,21 @@ class Layout:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, config = plan, plan.config
-        self.space = space = Arena()
+        self.space = space = Allocator(PAD, start=PAD)
         self.levels: dict[int, int] = {}  # where a level lies in each plane
         size = 0
         for level in plan.levels:
             self.levels[level] = size
             size += plan.level_shape(level)[0] * self.pitch(level) + PAD
         self.plane_stride = padded(size)
-        self.planes = space.take_maps(len(plan.planes), self.plane_stride)
+        self.planes = self._take_maps(len(plan.planes), self.plane_stride)
         self.zeros = space.take(5 * self.pitch(plan.finest_level) + 2 * PAD) + PAD
+        # Of a frame, and running: by group, the planes and each energy's scales.
+        self.statistics = np.zeros((2, 1 + ENERGIES, SCALES, 1 + SCALES))
         height, width = plan.map_shape
         self.map_stride = height * padded(width) + PAD
-        self.maps = space.take_maps(plan.map_count, self.map_stride)
-        self.sums = space.take_maps(len(plan.sums) * (1 + plan.rewrites_maps), self.map_stride)
+        self.maps = self._take_maps(plan.map_count, self.map_stride)
+        self.sums = self._take_maps(len(plan.sums) * (1 + plan.rewrites_maps), self.map_stride)
         self.affines = space.take(2 * (plan.map_count + len(plan.sums)))
         self.map_fade = self._put_fade(*plan.map_fade())
         self.weights = {(s.kind, s.level): self._put_weights(s) for s in plan.steps()}
@@ -137,30 +110,34 @@ class Layout:
             for kernel, rows, columns in gaussian_tables(plan.map_shape):
                 factors = np.zeros(padded(width))
                 factors[:width] = columns
-                offset = space.put(np.concatenate([kernel, rows, factors]))
+                offset = space.put(kernel, rows, factors)
                 self.gaussians.append((offset, len(kernel) - 1))
         if config.figure:
             level = plan.corner_level + 1
             height, width = plan.level_shape(level)
-            self.figures = space.take_maps(FIGURE_MAPS, self.map_stride)
-            self.coarse_figure_stride = height * padded(width) + PAD
-            self.coarse_figures = space.take_maps(1 + len(ORIENTATIONS), self.coarse_figure_stride)
+            self.figures = self._take_maps(FIGURE_MAPS, self.map_stride)
+            self.surroundedness_stride = height * padded(width) + PAD
+            self.surroundedness = self._take_maps(1 + len(ORIENTATIONS), self.surroundedness_stride)
             self.reconstructions = space.take(2 * RECONSTRUCTIONS * height * width)
         if config.has(Channel.WHITENED):
             level = plan.map_level + 1
             height, _ = plan.level_shape(level)
-            self.scales = space.take_maps(ENERGIES * SCALES, self.map_stride)
-            self.mahalanobis = space.take_maps(ENERGIES, self.map_stride)
-            self.whitened_sum = space.take_maps(1, self.map_stride)
+            self.scales = self._take_maps(ENERGIES * SCALES, self.map_stride)
+            self.mahalanobis = self._take_maps(ENERGIES, self.map_stride)
+            self.whitened_sum = self._take_maps(1, self.map_stride)
             self.unity = space.put(np.array([1.0, 0.0]))  # a scale and an offset
             self.coarse_stride = height * self.pitch(level) + PAD
-            self.coarse_energies = space.take_maps(ENERGIES, self.coarse_stride)
+            self.coarse_energies = self._take_maps(ENERGIES, self.coarse_stride)
             self.whitened_fade = self._put_fade(*plan.map_fade(always=True))
 
     def allocate(self) -> np.ndarray:
         """Make the arena."""
-        self.arena = self.space.allocate()
+        self.arena = self.space.fill(aligned(self.space.size + PAD))
         return self.arena
+
+    def _take_maps(self, count: int, stride: int) -> int:
+        """Offset of maps `stride` apart, with zeros around each."""
+        return self.space.take(stride * count + 2 * PAD) + PAD
 
     # --- offsets
 
@@ -227,17 +204,23 @@ class Layout:
         """Views of surroundedness and corners."""
         return self._map_view(self.figures), self._map_view(self.figures + self.map_stride)
 
+    def measured(self, group: int, maps: int) -> np.ndarray:
+        """Statistics of the frame."""
+        return self.statistics[0, group, :maps, : 1 + maps]
+
     def scale(self, energy: int, scale: int) -> np.ndarray:
         """A view of one scale of an energy."""
         return self._map_view(self.scale_at(energy, scale))
 
-    def distance(self, energy: int) -> np.ndarray:
-        """A view of an energy's squared Mahalanobis distance."""
-        return self._map_view(self.mahalanobis + energy * self.map_stride)
-
-    def whitened(self) -> np.ndarray:
-        """A view of the sum of those distances."""
-        return self._map_view(self.whitened_sum)
+    def whitened(self, planes: Sequence[str]) -> dict[str, np.ndarray]:
+        """Views of the squared Mahalanobis distances, and of their sum."""
+        if not self.plan.config.has(Channel.WHITENED):
+            return {}
+        named = {"conspicuity/whitened": self._map_view(self.whitened_sum)}
+        for energy, (plane, theta) in enumerate(product(planes, ORIENTATIONS)):
+            distance = self._map_view(self.mahalanobis + energy * self.map_stride)
+            named[f"feature/whitened_{plane}_{theta}"] = distance
+        return named
 
     def level_data(self, name: str) -> np.ndarray:
         """A plane's whole part of the arena: all of its levels."""
@@ -260,7 +243,7 @@ class Layout:
     def _put_fade(self, rows: np.ndarray, columns: np.ndarray) -> int:
         across = np.zeros(self.map_pitch)
         across[: len(columns)] = columns
-        return self.space.put(np.concatenate([across, rows]))
+        return self.space.put(across, rows)
 
     def _put_filters(self, level: int) -> tuple[int, int]:
         """Row factors (of the low-pass and of the energy, row by row) and column factors."""

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import Normalisation, Opponency, PeakMean, Phase, Upsampling
-from ..features import DIRECTIONS, ORIENTATIONS, Channel
+from ..config import Normalisation, PeakMean, Phase, Upsampling
+from ..features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Signal
 from ..pipeline import FrameFormat
-from ..plan import BINOMIAL_5, BINOMIAL_9, Plan
+from ..plan import BINOMIAL_5, BINOMIAL_9, SCALES, Plan
 from .layout import interior_weights
 from .library import Kernel
 from .rows import SCAN_TASKS
@@ -76,12 +76,14 @@ class Schedule:
         return "red_green" in self.planes
 
     @property
-    def decorrelated(self) -> tuple[int, ...]:
-        """Numbers of the planes that are whitened."""
-        return tuple(
-            self.plan.planes.index(name)
-            for name in self.plan.whitened_planes(colour=self.format.colour)
-        )
+    def decorrelated(self) -> dict[str, tuple[int, ...]]:
+        """Numbers of the planes that are whitened, and of their signals."""
+        names = self.plan.whitened_planes(colour=self.format.colour)
+        signals = {feature.name: feature.signal.value for feature in FEATURES}
+        return {
+            "maps": tuple(self.plan.planes.index(name) for name in names),
+            "signals": tuple(signals[name] for name in names),
+        }
 
     @property
     def grid(self) -> str:
@@ -99,15 +101,13 @@ class Schedule:
     def opponency(self) -> list[Launch]:
         """The frame's range; then bands of the finest level."""
         config, dtype, channels = self.plan.config, *self.format
-        walther = int(config.opponency is Opponency.WALTHER and self.colour)
-        scan = kernel("scan", dtype=dtype, channels=channels, walther=walther)
         facts: dict[str, Any] = {
             "dtype": dtype,
             "channels": channels,
-            "order": self.order,
             "opponency": str(config.opponency) if self.colour else "",
-            "background": "",
         }
+        scan = kernel("scan", **facts)
+        facts |= {"order": self.order, "background": ""}
         if config.has(Channel.FLICKER):
             facts["background"] = BACKGROUNDS[fixed_point(self.format)]
         planes = kernel(
@@ -176,31 +176,34 @@ class Schedule:
 
     def whiten(self) -> list[Launch]:
         """Statistics of the planes; then energies, their statistics and distances."""
-        statistics = kernel(
-            "whiten", "statistics", tasks="plane_statistics", maps=self.decorrelated, of_planes=1
-        )
+        planes = self.decorrelated
+        statistics = kernel("whiten", "statistics", tasks="plane_statistics", of_planes=1, **planes)
         launches = [Launch("whiten", statistics, 1)]
         if self.plan.config.has(Channel.WHITENED):
-            config, planes = self.plan.config, len(self.decorrelated)
+            count = len(planes["maps"])
             energies = kernel(
                 "whiten",
                 "whitened_energies",
                 tasks="whitened_energies",
-                maps=self.decorrelated,
+                maps=planes["maps"],
                 planes=len(ORIENTATIONS),
                 weights=self.weights(self.plan.reduction_taps),
-                wavenumber=config.wavenumber,
+                wavenumber=self.plan.config.wavenumber,
                 grid=self.grid,
             )
             groups = kernel(
-                "whiten", "statistics", tasks="energy_statistics", maps=(0, 1, 2, 3), of_planes=0
+                "whiten",
+                "statistics",
+                tasks="energy_statistics",
+                of_planes=0,
+                maps=tuple(range(SCALES)),
+                signals=(Signal.ONE.value,) * SCALES,
             )
             distances = kernel("whiten", "mahalanobis", tasks="energy_statistics")
-            count = planes * len(ORIENTATIONS)
             launches += [
-                Launch("whiten", energies, self.tables.whitened_tasks(planes)),
-                Launch("whiten", groups, count),
-                Launch("whiten", distances, count, Order.FUSED),
+                Launch("whiten", energies, self.tables.whitened_tasks(count)),
+                Launch("whiten", groups, count * len(ORIENTATIONS)),
+                Launch("whiten", distances, count * len(ORIENTATIONS), Order.FUSED),
                 Launch("whiten", kernel("whiten", "sum_distances"), 1),
             ]
         return launches
@@ -215,7 +218,7 @@ class Schedule:
             weights=self.weights(self.plan.reduction_taps),
             grid=self.grid,
         )
-        surrounded = kernel("figure", "surroundedness", maps=self.decorrelated)
+        surrounded = kernel("figure", "surroundedness", **self.decorrelated)
         return [
             Launch("figure", surrounded, 1),
             Launch("figure", resample, 1, Order.FUSED),

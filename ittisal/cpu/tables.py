@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..allocator import Allocator
 from ..config import Phase, Upsampling
 from ..features import ORIENTATIONS, Channel, Feature, Signal
 from ..plan import DELTAS, RANGE, SALIENCY_RANGE, SCALES, Plan
@@ -37,17 +38,15 @@ class Program(NamedTuple):
 NO_ROWS = np.zeros((0, r.COLUMNS), np.int64)
 
 
-class Scratch:
+class Scratch(Allocator):
     """Hands out ranges of a worker's scratch."""
 
     def __init__(self) -> None:
-        self.size = PAD
+        super().__init__(PAD, start=PAD)
 
     def take(self, size: int) -> int:
         """Offset of so many floats, with PAD more on either side."""
-        offset = self.size
-        self.size += (size + 2 * PAD - 1) // PAD * PAD
-        return offset
+        return super().take(size + PAD)
 
 
 class Tables:
@@ -78,22 +77,24 @@ class Tables:
         pairs = (width + 1) // 2
         background_pitch = state_stride(pairs)
         reads = background_pitch * channels + PAD  # of blocks of 2 PAD pixels, and a little over
-        scratch, steps = self._two_steps(first, second, 0, planes)
+        scratch = Scratch()
+        between = _TwoSteps(self, first, second, 0, planes, scratch)
+        self._use(scratch)
         target = layout.levels[plan.finest_level]
         pitch = layout.pitch(plan.finest_level)
 
         def band(start: int, stop: int) -> Iterator[list[int]]:
-            yield [r.CLEAR, scratch.start, scratch.size]
+            yield [r.CLEAR, between.start, between.size]
             for step, pair, row in two_steps(start, stop, first.reach, plan.level_shape(1)[0]):
                 if step == 0:
                     even, odd = (min(2 * pair + k, height - 1) for k in (0, 1))
                     yield [
                         r.DOWNSAMPLE_PIXELS,
-                        steps[0],
+                        between.steps[0],
                         even * row_size,
                         odd * row_size,
                         first.row(pair),
-                        *scratch.between(row),
+                        *between.between(row),
                         even * background_pitch,
                         odd * background_pitch,
                         odd * row_size + reads > frame_size,
@@ -101,13 +102,13 @@ class Tables:
                 else:
                     yield [
                         r.DOWNSAMPLE,
-                        steps[1],
-                        *scratch.rows_between,
+                        between.steps[1],
+                        *between.rows_between,
                         second.row(pair),
                         *(
                             (target + row * pitch, 0, layout.plane_stride)
                             if row >= start
-                            else scratch.dropped
+                            else between.dropped
                         ),
                     ]
 
@@ -263,7 +264,7 @@ class Tables:
         first = layout.weights["faded_map", level]
         twice = level + 1 < plan.map_level
         second = layout.weights["map", level + 1] if twice else first
-        between, steps = self._two_steps(first, second, level, maps, scratch)
+        between = _TwoSteps(self, first, second, level, maps, scratch)
         yield [r.CLEAR, between.start, between.size]
         rows = (
             two_steps(0, rows_of_map, first.reach, plan.level_shape(level + 1)[0])
@@ -275,7 +276,7 @@ class Tables:
             if step == 1:
                 yield [
                     r.DOWNSAMPLE,
-                    steps[1],
+                    between.steps[1],
                     *between.rows_between,
                     second.row(pair),
                     *final,
@@ -289,7 +290,7 @@ class Tables:
                 operands += [above, below, bits(t), bits(surround.position(odd)[1])]
             yield [
                 r.DOWNSAMPLE_CONTRAST,
-                steps[0],
+                between.steps[0],
                 origin + even * pitch,
                 origin + odd * pitch,
                 first.row(pair),
@@ -422,7 +423,7 @@ class Tables:
         if steps_down > 0:
             weights = layout.weights["map", level]
             after = layout.weights["map", level + 1] if steps_down > 1 else weights
-            between, steps = self._two_steps(weights, after, level, count, scratch, pitch)
+            between = _TwoSteps(self, weights, after, level, count, scratch, pitch)
             made.append([r.CLEAR, between.start, between.size])
             rows = (
                 [*two_steps(first, last, weights.reach, plan.level_shape(level + 1)[0])]
@@ -471,7 +472,7 @@ class Tables:
                     of = weights
                 else:
                     place, operands, of = final, [*between.rows_between], after
-                made.append([r.DOWNSAMPLE, steps[step], *operands, of.row(pair), *place])
+                made.append([r.DOWNSAMPLE, between.steps[step], *operands, of.row(pair), *place])
                 following = next(waiting, None)
         if steps_down < 0:
             made += self._resampled_energies(level, scratch)
@@ -496,11 +497,11 @@ class Tables:
         """Surroundedness to the map's level; then the energies where corners are found."""
         plan, layout = self.plan, self.layout
         level, stride = plan.corner_level, layout.map_stride
-        depth = [*self._to_map_level(level + 1, layout.coarse_figures, layout.figures, 0)]
+        depth = [*self._to_map_level(level + 1, layout.surroundedness, layout.figures, 0)]
         energies: list[list[int]] = []
         for index, theta in enumerate(ORIENTATIONS):
             source = layout.plane_at(f"orientation_{theta}") + layout.levels[level]
-            through = layout.coarse_figures + (1 + index) * layout.coarse_figure_stride
+            through = layout.surroundedness + (1 + index) * layout.surroundedness_stride
             target = layout.figures + (2 + index) * stride
             energies += self._to_map_level(level, source, target, through)
         return self.tasks([Program(table(depth)), Program(table(energies))])
@@ -558,45 +559,33 @@ class Tables:
         self._records.append(record)
         return record.ctypes.data
 
-    def _two_steps(
-        self,
-        first: Weights,
-        second: Weights,
-        level: int,
-        planes: int,
-        scratch: Scratch | None = None,
-        source_stride: int = 0,
-    ) -> tuple[_TwoSteps, tuple[int, int]]:
-        """Scratch and records of two steps in a row from a level."""
-        scratch = scratch or Scratch()
-        pairs, half_pairs = ((self.plan.level_shape(at)[1] + 1) // 2 for at in (level, level + 1))
-        between = _TwoSteps(scratch, first, second, planes, pairs, half_pairs)
-        self._use(scratch)
-        return between, (
-            self._step(first, pairs, between.state, source_stride),
-            self._step(second, half_pairs, between.half_state, between.stride),
-        )
-
 
 class _TwoSteps:
-    """Scratch of two steps in a row: both states, two rows between them of each plane, and a row
-    for outputs that are dropped.
+    """Records and scratch of two steps in a row from a level: both states, two rows between them
+    of each plane, and a row for outputs that are dropped.
     """
 
     def __init__(
         self,
-        scratch: Scratch,
+        tables: Tables,
         first: Weights,
         second: Weights,
+        level: int,
         planes: int,
-        pairs: int,
-        half_pairs: int,
+        scratch: Scratch,
+        source_stride: int = 0,
     ) -> None:
+        shape = tables.plan.level_shape
+        pairs, half_pairs = ((shape(at)[1] + 1) // 2 for at in (level, level + 1))
         self.start = scratch.size
         self.row = state_stride(half_pairs) + 2 * PAD
         self.stride = 2 * self.row
-        self.state = scratch.take(planes * 2 * first.reach * state_stride(pairs))
-        self.half_state = scratch.take(planes * 2 * second.reach * state_stride(half_pairs))
+        state = scratch.take(planes * 2 * first.reach * state_stride(pairs))
+        half_state = scratch.take(planes * 2 * second.reach * state_stride(half_pairs))
+        self.steps = (
+            tables._step(first, pairs, state, source_stride),
+            tables._step(second, half_pairs, half_state, self.stride),
+        )
         self.rows = scratch.take(planes * self.stride) + PAD
         dropped = scratch.take(planes * self.row) + PAD
         self.size = dropped - PAD - self.start

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import trace
 from ..frames import check_values
 from ..pipeline import FIRST_FRAME, STAGES, FrameFormat, FrameTiming, format_of
 from ..plan import Plan
+from ..trace import Traced
 from . import sources, variant
 from .device import Device
 from .layout import FrameBuffers, geometry_for, make_layout
@@ -55,7 +55,7 @@ class TransferSlot:
     from_caller: bool = False  # they are read from a pinned buffer that was handed out
 
 
-class CudaBackend:
+class CudaBackend(Traced):
     """Fused kernels over one arena per frame. See `ittisal.pipeline.Backend`."""
 
     name = "cuda"
@@ -294,36 +294,16 @@ class CudaBackend:
             spent[stage] = self.device.milliseconds(run)
         return {**spent, "total": sum(spent.values())}
 
-    def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
-    ) -> dict[str, np.ndarray]:
-        """The finest level on, maps at their level, sums and the map; by the reference's names."""
-        out = np.empty(self.plan.map_shape, np.float32)
+    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+        """A frame made ready for `run_stages`; without a timing, the last one again."""
         if timing is not None:
             self._arrive(frame, timing)
-        normalise = STAGES.index("normalise")
-        self.run_stages(frame, out, STAGES[:normalise])
-        before = {name: view.copy() for name, view in self.views().items()}
-        self.run_stages(frame, out, STAGES[normalise:])
-        return {**before, **self.results(), "saliency": out}
+        return frame
 
-    def views(self) -> dict[str, np.ndarray]:
-        """What the stages up to centre-surround hand on, on the host."""
-        views = trace.buffers(self.plan, self.buffers(), **self._last())
-        if self.plan.config.whitens:
-            views |= self.buffers().whitening(colour=self.last_format.colour)
-        return views
-
-    def results(self) -> dict[str, np.ndarray]:
-        """What the last two stages made, on the host."""
-        return trace.results(self.plan, self.buffers(), **self._last())
-
-    def contributions(self) -> dict[str, np.ndarray]:
-        """What each channel added to the last frame's map."""
-        return trace.contributions(self.plan, self.buffers(), **self._last())
-
-    def _last(self) -> dict[str, bool]:
-        return {"colour": self.last_format.colour, "past": self.timing.past}
+    @property
+    def colour(self) -> bool:
+        """Whether the last frame had three channels."""
+        return self.last_format.colour
 
     def buffers(self) -> FrameBuffers:
         """The last frame's part of the arena, on the host."""

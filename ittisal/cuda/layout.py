@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..allocator import Allocator
 from ..config import Channel, Config, Contrast, Smoothing
 from ..features import FEATURES, ORIENTATIONS, Signal
 from ..pipeline import FrameFormat
@@ -31,33 +33,6 @@ TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
 SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
 LIMIT = 2**31 - 1  # offsets are 32-bit integers
-
-
-class Allocator:
-    """Hands out ranges of a buffer whose size is not known yet."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.filled: list[tuple[int, np.ndarray]] = []
-
-    def take(self, size: int) -> int:
-        """Offset of `size` floats."""
-        offset = self.size
-        self.size += (int(size) + ALIGNED - 1) // ALIGNED * ALIGNED
-        return offset
-
-    def put(self, *values: np.ndarray) -> int:
-        """Offset of a copy of some values, one array after the other."""
-        flat = np.concatenate([np.ravel(each) for each in values])
-        self.filled.append((self.take(flat.size), flat))
-        return self.filled[-1][0]
-
-    def array(self) -> np.ndarray:
-        """The buffer, filled."""
-        out = np.zeros(max(self.size, ALIGNED), np.float32)
-        for offset, values in self.filled:
-            out[offset : offset + values.size] = values
-        return out
 
 
 @dataclass
@@ -85,7 +60,7 @@ def make_layout(plan: Plan) -> Layout:
     """
     config = plan.config
     geometry = np.zeros(1, GEOMETRY)[0]
-    tables, arena = Allocator(), Allocator()
+    tables, arena = Allocator(ALIGNED), Allocator(ALIGNED)
     _place_levels(plan, geometry, tables, arena)
     for step in plan.steps():
         for axis, (n, fade) in enumerate(zip(plan.level_shape(step.level), step.fade, strict=True)):
@@ -114,7 +89,8 @@ def make_layout(plan: Plan) -> Layout:
         )
     geometry["frame"] = arena.size
     _set_numbers(plan, geometry)
-    return Layout(plan, geometry, tables.array(), linear)
+    filled = tables.fill(np.zeros(max(tables.size, ALIGNED), np.float32))
+    return Layout(plan, geometry, filled, linear)
 
 
 def _place_levels(plan: Plan, geometry: Any, tables: Allocator, arena: Allocator) -> None:
@@ -297,34 +273,31 @@ class FrameBuffers:
         """Surroundedness and corners, at the map's level."""
         return self._map("figure_maps", SURROUNDEDNESS), self._map("figure_maps", CORNERS)
 
-    def whitening(self, *, colour: bool) -> dict[str, np.ndarray]:
-        """Statistics, decorrelated planes and what is made of them, by the reference's names."""
-        plan, names = self.layout.plan, self.layout.plan.whitened_planes(colour=colour)
-        named = {"statistics/planes": self._statistics(0, len(names))}
+    def measured(self, group: int, maps: int) -> np.ndarray:
+        """Statistics of so many maps: of the planes (0), then of each energy's scales."""
+        start = int(self._at("statistics")) + 2 * group * STATISTIC_SIZE
+        return self.read(start, 2 * maps * (1 + maps)).view(np.float64).reshape(maps, -1)
+
+    def scale(self, energy: int, scale: int) -> np.ndarray:
+        """One scale of an energy of a decorrelated plane, at the map's level."""
+        return self._map("scales", energy * SCALES + scale)
+
+    def whitened(self, planes: Sequence[str]) -> dict[str, np.ndarray]:
+        """Decorrelated planes, their energies, and surroundedness in them."""
+        plan, named = self.layout.plan, {}
         for level, first in enumerate(self._at("whitened")):
-            for index, name in enumerate(names if first >= 0 else ()):
-                view = self._view(first, index, plan.level_shape(level))
-                named[f"whitened/{name}/{level}"] = view
-        oriented = [f"{name}/{theta}" for name in names for theta in ORIENTATIONS]
-        for index, key in enumerate(oriented if _has_energies(plan) else ()):
-            for scale in range(SCALES):
-                level = plan.finest_level + scale
-                at = self._at("energies")[level]
-                named[f"whitened/{key}/{level}"] = self._view(at, index, plan.level_shape(level))
-                named[f"scale/{key}/{level}"] = self._map("scales", index * SCALES + scale)
-            named[f"statistics/{key}"] = self._statistics(1 + index, SCALES)
+            shape, energies = plan.level_shape(level), self._at("energies")[level]
+            for index, name in enumerate(planes if first >= 0 else ()):
+                named[f"whitened/{name}/{level}"] = self._view(first, index, shape)
+            oriented = product(planes, ORIENTATIONS if energies else ())
+            for index, (name, theta) in enumerate(oriented):
+                named[f"whitened/{name}/{theta}/{level}"] = self._view(energies, index, shape)
         if plan.config.figure:
             shape = plan.level_shape(plan.corner_level + 1)
-            for index, name in enumerate(names):
-                for half, side in enumerate(("on", "off")):
-                    view = self._view(self._at("surroundedness"), 2 * index + half, shape)
-                    named[f"surroundedness/{name}/{side}"] = view
+            for index, (name, side) in enumerate(product(planes, ("on", "off"))):
+                view = self._view(self._at("surroundedness"), index, shape)
+                named[f"surroundedness/{name}/{side}"] = view
         return named
-
-    def _statistics(self, index: int, maps: int) -> np.ndarray:
-        """Means and covariances of so many maps."""
-        start = int(self._at("statistics")) + 2 * index * STATISTIC_SIZE
-        return self.read(start, 2 * maps * (1 + maps)).view(np.float64).reshape(maps, -1)
 
     def _map(self, field: str, index: int) -> np.ndarray:
         return self._view(self._at(field), index, self.layout.plan.map_shape)

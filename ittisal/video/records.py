@@ -85,7 +85,7 @@ def channel_shares(contributions: dict[str, np.ndarray]) -> dict[str, float]:
 
 def weighted(config: Config) -> list[str]:
     """What `contributions` may name: the channels that have a weight, and the figure."""
-    channels = [str(channel) for channel, weight in config.weights if weight > 0]
+    channels = [str(channel) for channel in config.weights if config.has(channel)]
     return channels + ["figure"] * config.figure
 
 

@@ -104,9 +104,8 @@ def surroundedness(task, worker, context, facts):
         if plane >= len(facts.maps):
             counts.append(nothing)
             continue
-        least = context.whitening[plane * COLUMNS + plane] * FLAT
-        if plane == 0:
-            least = least * simd.maximum(context.brightest, DARK)
+        signal = simd.maximum(context.signals[facts.signals[plane]], DARK)
+        least = context.whitening[plane * COLUMNS + plane] * signal * FLAT
         counts.append(simd.select(depths[k] > least.to(F32), nothing + 1.0, nothing))
     counted = simd.vector(counts)
     for y in simd.span(0, height, 1):
@@ -122,7 +121,7 @@ def surroundedness(task, worker, context, facts):
 
 def corners(task, worker, context, facts):
     """Where contours of all orientations meet: the energy that three of the four orientations
-    reach, at every place; nowhere if the highest is flat next to the signal.
+    reach, at every place; or, if the highest is flat next to the signal, as much everywhere.
     """
     arena, stride, width = context.arena, context.map_stride, context.map_width
     output = context.figures + stride
@@ -144,7 +143,7 @@ def corners(task, worker, context, facts):
     least = (simd.maximum(context.brightest, DARK) * FLAT).to(F32)
     with simd.when(simd.extreme(highest.get(), simd.maximum) <= least):
         for x in simd.span(0, context.map_height * context.map_pitch, LANES):
-            arena.store(output + x, simd.zeros(arena))
+            arena.store(output + x, least.splat())
 
 
 # --- to the map's level ------------------------------------------------------------------------

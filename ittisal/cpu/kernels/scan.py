@@ -58,7 +58,7 @@ def scan(task, worker, context, facts):
     total, partials = context.frame_size, context.partials.at(task * PARTIALS)
     count = total // size
     start, stop = (count * part // r.SCAN_TASKS * size for part in (task, task + 1))
-    if facts.walther or facts.dtype == "float32":
+    if facts.opponency == "walther" or facts.dtype == "float32":
         at = start + (stop - start) // LANES * LANES
         first = unsigned_to_float(pixels.load(start))
         low, high, nan_sum = Carry(first), Carry(first), Carry(first * 0.0)
@@ -126,17 +126,19 @@ def join_parts(context: Context, facts: Facts) -> None:
     if facts.dtype == "float32":
         good = (low >= 0.0) & (high <= 1 + 1e-6)
         context.set("bad_values", simd.select(good, simd.number(partials, 0), 1))
-    if facts.walther:  # compares max(r, g, b), not the sum
+    if facts.opponency == "walther":  # compares max(r, g, b), not the sum
         full_sum, best = full, high
     limit = context.hue_threshold * simd.select(context.fixed_hue > 0, full_sum, best)
     context.set("hue_limit", simd.maximum(limit, full_sum * DARK))
     flicker = simd.maximum(context.background_brightness, brightest)
     rest = simd.maximum(flicker, REST / FLAT)  # a background that decays never quite arrives
+    one = simd.number(partials, 1.0, F64)
     values = {
-        Signal.ONE: simd.number(partials, 1.0, F64),
+        Signal.ONE: one,
         Signal.BRIGHTEST: brightest,
         Signal.BRIGHTEST_SQUARED: brightest * brightest,
         Signal.FLICKER: simd.select(context.flicker_decay > 0.0, rest, flicker),
+        Signal.HUE: brightest if facts.opponency == "linear" else one,
     }
     for signal, value in values.items():
         signals.store(signal.value, value)

@@ -101,9 +101,8 @@ def statistics(task, worker, context, facts):
             measured.store(k * COLUMNS + 1 + j, covariances[max(k, j), min(k, j)])
 
     # A map varies if its standard deviation is not flat next to its signal.
-    one = simd.number(measured, 1.0, F64)
-    signals = [simd.maximum(context.brightest, DARK) if facts.of_planes else one] + [one] * 3
-    least = [signals[k] * signals[k] * FLAT**2 for k in order]
+    signals = [simd.maximum(context.signals[number], DARK) for number in facts.signals]
+    least = [signal * signal * FLAT**2 for signal in signals]
 
     def vary(statistics: Memory) -> Value:
         flags = [statistics[k * COLUMNS + 1 + k] > least[k] for k in order]
@@ -136,7 +135,9 @@ def statistics(task, worker, context, facts):
         terms = [factor[k, i] * inverse[i, j] for i in range(j, k)]
         inverse[k, j] = (0.0 - sum(terms[1:], terms[0])) / factor[k, k]
     for k in order:
-        varies_here = (variances[k] > least[k]) & (varies if not facts.of_planes else one > 0.0)
+        varies_here = variances[k] > least[k]
+        if not facts.of_planes:
+            varies_here = varies_here & varies
         terms = [inverse[k, j] * reference(j * COLUMNS) for j in range(k + 1)]
         values = {j: inverse[k, j] for j in range(k + 1)}
         values[SCALES] = 0.0 - sum(terms[1:], terms[0])
