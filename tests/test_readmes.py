@@ -81,7 +81,7 @@ def test_commands_parse(text):
         parsed = 0
         for program, *words in commands(line):
             if program == "ittisal":
-                assert cli.parser().parse_args(words).run
+                assert cli.parser(words[0]).parse_args(words).run
                 parsed += 1
             elif words[:2] == ["-m", "benchmarks"]:
                 assert parse(words[2:]).what
