@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import ittisal
-from ittisal import cli
-from ittisal.cli import images, inputs, pictures
+from ittisal import cli, drawing, imagefiles
+from ittisal.cli import images, inputs
 from ittisal.cli.errors import ImageError
 
 ROOT = Path(__file__).parent.parent
@@ -973,7 +973,7 @@ def test_overlay_shows_the_photograph_where_nothing_stands_out():
     frame = photo()
     saliency = np.zeros(frame.shape[:2], np.float32)
     saliency[10:20, 10:20] = 1
-    picture = pictures.overlay(frame, saliency).astype(int)
+    picture = drawing.heat_over(frame, saliency).astype(int)
     quiet = saliency == 0
     assert (np.ptp(picture[quiet], axis=1) == 0).all()  # grey
     assert (np.ptp(picture[~quiet], axis=1) > 60).all()  # coloured
@@ -987,7 +987,7 @@ def test_overlay_shows_the_photograph_where_nothing_stands_out():
     ids=["colour", "grey", "16 bits", "float"],
 )
 def test_to_bgr8(frame):
-    picture = pictures.to_bgr8(frame)
+    picture = imagefiles.to_bgr8(frame)
     assert picture.dtype == np.uint8
     np.testing.assert_array_equal(
         picture, photo() if frame.ndim == 3 else photo()[..., :1] + 0 * photo()

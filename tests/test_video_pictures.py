@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import ittisal
-from ittisal.cli import pictures as still
+from ittisal import drawing
+from ittisal.drawing import KINDS, fit, heat
+from ittisal.maps import channel_shares
 from ittisal.video import Brightness, Painter, overlay
-from ittisal.video.pictures import KINDS, channel_shares, fit, heat_colours, to_colour8
 
 
 class Model:
@@ -104,7 +105,7 @@ def test_the_overlay_is_that_of_still_pictures(size, order):
     stream = Stream(size, channel_order=order)
     picture = Painter(stream)(stream.result(saliency, given))
     full = ittisal.upsample(saliency / saliency.max(), size)
-    want = still.overlay(frame, full).astype(int)
+    want = drawing.heat_over(frame, full).astype(int)
     got = picture if order == "bgr" else picture[..., ::-1]
     assert np.abs(got - want).max() <= 5  # rounded at each of its steps
     np.testing.assert_array_equal(
@@ -174,18 +175,6 @@ def test_nothing_salient_is_dark():
     assert np.abs(picture - 0.8 * grey[..., None]).max() <= 1 + 0.01
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("colour", [True, False])
-def test_frames_of_any_type(dtype, colour):
-    plain = frame_of((64, 96))
-    if not colour:
-        plain = plain[..., 0]
-    scale = {"uint8": 1, "uint16": 257, "float32": np.float32(1 / 255)}[dtype]
-    got = to_colour8((plain * np.array(scale, dtype)).astype(dtype))
-    assert got.shape == (64, 96, 3) and got.dtype == np.uint8
-    np.testing.assert_array_equal(got[..., 0], plain if plain.ndim == 2 else plain[..., 0])
-
-
 def test_wrong_use_is_told():
     with pytest.raises(ValueError, match=r"kind='heat' is not one of 'overlay', 'side-by-side'"):
         Painter(Stream((64, 96)), "heat")
@@ -249,12 +238,11 @@ def test_shares_sum_to_one():
 
 
 def test_fit_keeps_proportions():
-    out = np.zeros((40, 100, 3), np.uint8)
-    fit(np.full((80, 80, 3), 200, np.uint8), out)
+    out = fit(np.full((80, 80, 3), 200, np.uint8), (100, 40))
     assert (out[:, 30:70] == 200).all() and (out[:, :30] == 24).all() and (out[:, 70:] == 24).all()
 
 
 def test_heat_rises_in_lightness():
-    for order, code in (("rgb", cv2.COLOR_RGB2GRAY), ("bgr", cv2.COLOR_BGR2GRAY)):
-        grey = cv2.cvtColor(heat_colours(order)[None], code)[0].astype(int)
-        assert (np.diff(grey) >= -1).all() and grey[0] < 5 and grey[-1] > 230
+    colours = heat(np.linspace(0, 1, 256)[None])
+    grey = cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)[0].astype(int)
+    assert (np.diff(grey) >= -1).all() and grey[0] < 5 and grey[-1] > 230

@@ -21,12 +21,10 @@ from clips import FakeModel
 
 import ittisal
 from ittisal.video import NothingWanted, RawVideo, VideoError, stream
-from ittisal.video.arrays import ArrayReader
-from ittisal.video.headers import Header, header
-from ittisal.video.opencv_reader import open_file
-from ittisal.video.pictures_reader import natural
+from ittisal.video.opencv_reader import Header, header, open_file
 from ittisal.video.pyav_reader import PyAVReader, open_pyav
-from ittisal.video.sources import resolve
+from ittisal.video.readers import ArrayReader
+from ittisal.video.sources import natural, resolve
 
 av = pytest.importorskip("av")
 READERS = ("opencv", "pyav")

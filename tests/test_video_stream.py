@@ -14,8 +14,8 @@ from clips import FakeClock, FakeModel, Hold, Script, camera, grey_frames, numbe
 
 import ittisal
 from ittisal.video import FrameError, VideoError, stream, streaming
+from ittisal.video.records import Latencies
 from ittisal.video.selection import Selection, Wanted
-from ittisal.video.statistics import Latencies
 
 
 @pytest.fixture
@@ -317,9 +317,29 @@ def test_errors_of_a_callers_code_are_passed_on(model):
             list(stream(frames(), live=live))
 
 
-def test_a_source_that_cannot_be_opened(model):
-    with pytest.raises(VideoError, match="no such camera"):
-        stream(camera(VideoError("camera 7: no such camera")), reconnect=None)
+def test_a_source_that_cannot_be_opened(model, clock):
+    gone = VideoError("camera 7: no such camera")
+    with pytest.raises(VideoError, match="camera 7: no such camera"):
+        stream(camera(gone))
+    with pytest.raises(VideoError, match=r"is not there\. Gave up after trying for 3 s"):
+        stream(camera(gone), reconnect=3, clock=clock, report=lambda line: None)
+    assert clock.now() == pytest.approx(103)
+    with pytest.raises(VideoError, match="a script: no such file"):  # no camera or address
+        stream(scripted(VideoError("a script: no such file")), reconnect=None)
+
+
+def test_a_camera_that_is_not_there_at_first_is_waited_for(model, clock):
+    gone = VideoError("camera 7: no such camera")
+    said = []
+    source = camera(gone, gone, gone, Script(grey_frames(1)), KeyError("stop"))
+    results = stream(source, reconnect=None, clock=clock, report=said.append)
+    assert said == [f"{gone}; trying again", "camera 7: is there after 3.5 s"]
+    first = next(results)
+    assert (first.index, first.time, first.cut) == (0, 0.0, False)
+    assert results.statistics.reconnects == 0
+    with pytest.raises(KeyError):
+        next(results)
+    assert said[2] == "camera 7: no more frames come; trying to reconnect"
 
 
 # --- live ---------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from clips import write_video
 
+from ittisal.files import atomic
 from ittisal.video import VideoError
 from ittisal.video.joining import Part, join
-from ittisal.video.opencv_writer import CODECS as OPENCV_CODECS
-from ittisal.video.opencv_writer import OpenCVWriter, representable
-from ittisal.video.writers import BackgroundWriter, FolderWriter, Named, RawWriter, open_video
+from ittisal.video.video_files import CODECS, OpenCVWriter, open_video, representable
+from ittisal.video.writers import BackgroundWriter, FolderWriter, RawWriter
 
 av = pytest.importorskip("av")
 
@@ -75,7 +75,7 @@ def names(folder):
 
 @pytest.mark.parametrize(
     ("writer", "suffix"),
-    [("opencv", s) for s in OPENCV_CODECS]
+    [("opencv", s) for s in CODECS["opencv"]]
     + [("pyav", s) for s in (".mp4", ".mov", ".mkv", ".webm")],
 )
 def test_every_frame_arrives_once(writer, suffix, tmp_path):
@@ -216,7 +216,7 @@ def test_a_video_without_a_picture_is_refused(writer, tmp_path):
 
 @BOTH
 def test_what_cannot_be_written_is_told(writer, tmp_path):
-    with pytest.raises(VideoError, match=r"out\.xyz: (OpenCV|PyAV) writes \.mp4"):
+    with pytest.raises(VideoError, match=r"out\.xyz: (opencv|pyav) writes \.mp4"):
         open_video(tmp_path / "out.xyz", (64, 96), writer=writer, fps=25.0)
     with pytest.raises(VideoError, match=r"out\.mp4: cannot be written"):
         open_video(tmp_path / "none" / "out.mp4", (64, 96), writer=writer, fps=25.0)
@@ -289,7 +289,7 @@ def test_without_pyav_the_way_out_is_told(tmp_path, monkeypatch):
         open_video(tmp_path / "a.mp4", (64, 96), writer="pyav", fps=25.0)
 
 
-@pytest.mark.parametrize("suffix", OPENCV_CODECS)
+@pytest.mark.parametrize("suffix", CODECS["opencv"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
 def test_a_file_that_opencv_could_not_finish_is_found_out(suffix, share, tmp_path):
     """OpenCV tells nobody of errors; so the file is read back before it gets its name."""
@@ -621,10 +621,10 @@ def test_an_error_on_the_last_picture_is_not_lost():
         writing.finish()
 
 
-def test_named_files_keep_their_suffix_and_permissions(tmp_path):
-    file = Named(tmp_path / "a.mp4")
+def test_files_at_work_have_the_suffix_and_permissions_of_the_whole(tmp_path):
+    file = atomic(tmp_path / "a.mp4")
     assert file.temporary.suffix == ".mp4" and file.temporary.parent == tmp_path
-    file.remove()  # not there: no harm
+    file.discard()  # not there: no harm
     file.temporary.write_bytes(b"x")
     file.publish()
     assert names(tmp_path) == ["a.mp4"]

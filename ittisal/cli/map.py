@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import drawing
 from ..config import Config
 from ..pipeline import BackendError
-from . import images, inputs, models, options, pictures
+from . import images, inputs, models, options
 from .errors import UsageError, debugging, reason
 from .progress import Progress
 
@@ -299,7 +300,7 @@ class _Work:
                 out[kind] = images.encode(self._scaled(raw, frame.shape[:2]), request.format)
         if "overlay" in kinds:
             full = models.full_size(maps["saliency"], frame.shape[:2], config)
-            out["overlay"] = images.encode(pictures.overlay(frame, full), "png")
+            out["overlay"] = images.encode(drawing.heat_over(frame, full), "png")
         return out
 
     def _scaled(self, raw: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
