@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -22,7 +24,7 @@ from ittisal.cli import video
 from ittisal.cli.resuming import Past
 from ittisal.cli.video import Interrupts, _time
 from ittisal.cli.video_outputs import Outputs
-from ittisal.video import BackgroundWriter
+from ittisal.video import BackgroundWriter, video_files
 
 av = pytest.importorskip("av")
 
@@ -219,7 +221,7 @@ TICKS = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]  # of 1/25 s
 
 def test_variable_times_are_kept(tmp_path, here):
     clip(tmp_path / "vfr.mp4", len(TICKS), TICKS)
-    ran = here("vfr.mp4", "--writer", "pyav", "-o", "out.mp4", "--jsonl", "-", cwd=tmp_path)
+    ran = here("vfr.mp4", "-o", "out.mp4", "--jsonl", "-", cwd=tmp_path)  # PyAV is installed
     assert ran.status == 0, ran.err
     want = np.array(TICKS) / 25
     np.testing.assert_allclose([row["time"] for row in ran.rows], want, atol=1e-6)
@@ -242,6 +244,60 @@ def test_unlikely_rates_are_bounded(rate, repeated, left_out, tmp_path, here, mo
     assert f"{repeated} were repeated and {left_out} left out. --writer pyav" in ran.err
     for more in ([], ["-o", "o.avi", "--fps", "25"], ["-o", "o.avi", "-q"]):
         assert "varying times" not in here("vfr.mp4", *more, *LIGHT, cwd=tmp_path).err
+
+
+def test_the_shape_of_pixels_is_kept(tmp_path, here):
+    clip(tmp_path / "wide.mp4", 2, aspect="4/3")
+    for reader in ("opencv", "pyav"):
+        ran = here("wide.mp4", "-o", "o.mp4", "--reader", reader, *LIGHT, cwd=tmp_path)
+        with av.open(str(tmp_path / "o.mp4")) as container:
+            assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+        assert "pixels" not in ran.err
+    ran = here("wide.mp4", "-o", "o.avi", *LIGHT, cwd=tmp_path)
+    assert ran.status == 0 and "pixels are 1.33 times as wide as high, but OpenCV" in ran.err
+
+
+def test_several_clips_become_overlays_beside_them(tmp_path, here):
+    for name in ("a.mp4", "c.mp4", "c.mkv"):
+        clip(tmp_path / name, 2)
+    (tmp_path / "b.mp4").write_text("no video")
+    ran = here("a.mp4", "b.mp4", "c.mp4", "--json", *LIGHT, cwd=tmp_path)
+    assert ran.status == 1 and "ittisal video: b.mp4: not a video" in ran.err
+    assert [row.get("outputs") for row in ran.rows] == [["a.overlay.mp4"], None, ["c.overlay.mp4"]]
+    for arguments, message in (
+        (["a.mp4", "c.mp4", "-o", "d.mp4"], "take one INPUT; without them"),
+        (["c.mp4", "c.mkv"], "two INPUTs would be written to c.overlay.mp4"),
+        (["1.png", "2.png"], "quote the pattern, as in 'shots/*.png'"),
+    ):
+        ran = here(*arguments, cwd=tmp_path)
+        assert ran.status == 2 and message in ran.err and ran.err.count("\n") == 1
+
+
+def test_files_that_exist_may_be_left_as_they_are(tmp_path, here):
+    clip(tmp_path / "a.mp4", 3)
+    (tmp_path / "a.overlay.mp4").write_bytes(b"old")
+    ran = here("a.mp4", "--no-clobber", "--json", cwd=tmp_path)
+    assert ran.status == 0 and "a.overlay.mp4: exists, left as it is" in ran.err
+    assert ran.rows == [{"input": "a.mp4", "outputs": [], "skipped": ["a.overlay.mp4"]}]
+    here("a.mp4", "--no-clobber", "-o", "a.overlay.mp4", "--csv", "a.csv", *LIGHT, cwd=tmp_path)
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 4
+    assert (tmp_path / "a.overlay.mp4").read_bytes() == b"old"
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/000001.png").write_bytes(b"old")
+    here("a.mp4", "--no-clobber", "-o", "p/", *LIGHT, cwd=tmp_path)
+    assert (tmp_path / "p/000001.png").read_bytes() == b"old"
+    assert names(tmp_path / "p") == {f"00000{i}.png" for i in range(3)}
+
+
+def test_records_name_the_pictures_and_missing_numbers_are_lost_frames(tmp_path, here):
+    for i in (7, 8, 10):
+        cv2.imwrite(str(tmp_path / f"s{i:03}.png"), frames(1)[0])
+    ran = here("s%03d.png", "--jsonl", "-", "--csv", "s.csv", "--fps", "10", *LIGHT, cwd=tmp_path)
+    found = [(row["frame"], row["time"], row["file"]) for row in ran.rows]
+    assert found == [(0, 0.0, "s007.png"), (1, 0.1, "s008.png"), (3, 0.3, "s010.png")]
+    assert ran.status == 1 and "s%03d.png: frame 2: s009.png is missing" in ran.err
+    with open(tmp_path / "s.csv", newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [file for _, _, file in found]
 
 
 def test_sound_is_carried_over(tmp_path, here):
@@ -796,7 +852,29 @@ def test_a_file_that_cannot_grow_on_is_not_left_half_written(arguments, noisy):
     assert f"{arguments[1]}: cannot be written: " in ran.err and "Traceback" not in ran.err
     assert (noisy / arguments[1]).read_bytes() == b"old"
     assert not [name for name in names(noisy) if name.startswith(".")]
-    assert (noisy / "o.csv").exists()  # the others are completed
+    assert len((noisy / "o.csv").read_text().splitlines()) == 31
+
+
+@pytest.mark.parametrize("writer", ["opencv", "pyav"])
+def test_records_go_on_when_the_videos_disk_is_full(writer, folder, here, monkeypatch):
+    left = [5]
+
+    def full(path):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    add = getattr(video_files, {"opencv": "OpenCVWriter", "pyav": "PyAVWriter"}[writer])._add
+    monkeypatch.setattr(
+        f"ittisal.video.video_files.{add.__qualname__}", lambda *a: (full(a), add(*a))
+    )
+    ran = here("clip.mp4", "-o", "f.mp4", "--csv", "f.csv", "--json", "--writer", writer, *LIGHT,
+        cwd=folder,
+    )  # fmt: skip
+    assert ran.status == 1 and not (folder / "f.mp4").exists()
+    assert "f.mp4: cannot be written: No space left on device; the other outputs go on" in ran.err
+    assert len((folder / "f.csv").read_text().splitlines()) == COUNT + 1
+    assert ran.rows[0]["outputs"] == ["f.csv"] and "No space left" in ran.rows[0]["error"]
 
 
 @POSIX

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from ittisal.video import NothingWanted, RawVideo, VideoError, stream
 from ittisal.video.opencv_reader import Header, header, open_file
 from ittisal.video.pyav_reader import PyAVReader, open_pyav
 from ittisal.video.readers import ArrayReader
+from ittisal.video.selection import Reading
 from ittisal.video.sources import natural, resolve
 
 av = pytest.importorskip("av")
@@ -467,6 +469,26 @@ def test_pictures_come_in_natural_order(tmp_path):
         assert found == [(i, i, pytest.approx(i / 10)) for i in range(6)]
 
 
+def test_numbers_that_are_missing_are_lost_frames(tmp_path):
+    write_pictures(tmp_path, [f"a{i:02}.png" for i in (4, 6, 8, 14, 16)])  # 10 and 12 are not
+    said = []
+    for source in (tmp_path, tmp_path / "a%02d.png"):
+        with stream(source, report=said.append) as results:
+            found = [(r.index, Path(r.file).name) for r in results]
+        assert found == [
+            (0, "a04.png"),
+            (1, "a06.png"),
+            (2, "a08.png"),
+            (5, "a14.png"),
+            (6, "a16.png"),
+        ]
+        assert results.statistics.failed == 2 and results.pictures
+    assert [line.split(": ")[1] for line in said] == ["frame 3", "frame 4"] * 2
+    assert "a10.png is missing" in said[0]
+    with pytest.raises(VideoError, match=r"a%03d\.png: no file matches"):
+        stream(tmp_path / "a%03d.png")
+
+
 def test_natural_order():
     names = ["a", "A2b", "a10b", "a2B3", "a02b", "2", "10", "x/9.png", "x/10.png", "٣"]
     expected = ["2", "10", "A2b", "a02b", "a2B3", "a10b", "x/9.png", "x/10.png"]
@@ -745,6 +767,20 @@ def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, monkeypatch):
         server.shutdown()
         server.server_close()
         thread.join(30)
+
+
+def test_an_address_that_does_not_answer(reader):
+    """What is said is true: refused at once, or silent for as long as was allowed."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mp4"
+        answer = {"opencv": r"no answer within 0\.3 s", "pyav": "there was no answer in time"}
+        with pytest.raises(VideoError, match=f"a.mp4: .*{answer[reader]}; check address, name"):
+            resolve(address, Reading(reader, timeout=0.3)).open()
+        with pytest.raises(VideoError, match=r"a.mp4: (no frame came for|.*no answer)"):
+            stream(address, reader=reader, timeout=0.3)
+    refused = {"opencv": "a.mp4: cannot be opened; check", "pyav": "Connection refused; check"}
+    with pytest.raises(VideoError, match=refused[reader]):
+        stream(address, reader=reader, timeout=5)
 
 
 # --- the public API -----------------------------------------------------------------------------
