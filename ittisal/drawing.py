@@ -370,16 +370,7 @@ def overlay(
 
 
 class _Colours:
-    """Colours of 256 levels of saliency, plain and over a frame in grey.
-
-    Parameters
-    ----------
-    channel_order : {"rgb", "bgr"}
-    width : int
-        Of the pictures.
-    grey : bool
-        Grey levels in place of heat.
-    """
+    """Colours of 256 levels of saliency, for pictures of this width; in grey instead of heat."""
 
     def __init__(self, channel_order: str, width: int, *, grey: bool = False) -> None:
         import cv2
@@ -425,15 +416,7 @@ class _Colours:
 class _Renderer:
     """Draws maps of one size onto pictures of one size.
 
-    Parameters
-    ----------
-    target : (int, int)
-        (H, W) of the picture.
-    working : (int, int)
-        (height, width) of the frames that the model sees, spread over the picture.
-    config : Config
-        Its `phase` says where the map's samples lie.
-    colours : _Colours
+    `target` is (H, W) of the picture, over which the model's frames, of (H, W) `working`, spread.
     """
 
     def __init__(

@@ -342,25 +342,18 @@ USAGE_ERRORS = [
     ("video clip.mp4 --timeout 0", "'0' must be seconds, above 0"),
     ("video clip.mp4 --map --overlay", "not allowed with"),
     ("video clip.mp4 --grey", "--grey is about maps"),
-    ("video clip.mp4 --raw", "--raw needs a folder"),
     ("video clip.mp4 --raw -o a.mp4", "--raw needs a folder"),
-    ("video clip.mp4 -o", "expected one argument"),
     ("video clip.mp4 -o a.gif", ".mp4, .m4v, .mov, .mkv, .avi, .webm; end in one of these"),
     ("video clip.mp4 -o a.webm --writer opencv", "take --writer pyav"),
     ("video clip.mp4 -o a.avi --writer pyav", "take --writer opencv"),
     ("video clip.mp4 -o folder", "end in one of these, or in / for a folder"),
     ("video clip.mp4 -o clip.mp4", "clip.mp4 would overwrite the input clip.mp4"),
-    ("video clip.mp4 --jsonl ./clip.mp4", "would overwrite the input"),
-    ("video shots -o shots/", "shots/ would overwrite the input shots"),
     ("video shots/*.png -o shots/", "would overwrite the input"),
     ("video shots/ -o shots", "shots would overwrite the input shots/"),
-    ("video shots/ -o ./shots/ --raw", "./shots/ would overwrite the input shots/"),
     ("video shots/ --jsonl shots/a.png", "shots/a.png would overwrite the input shots/"),
     ("video clip.mp4 --jsonl a --csv a", "a is given twice"),
     ("video clip.mp4 -o none/a.mp4", "cannot write to"),
     ("video clip.mp4 --jsonl - --csv -", "standard output takes one of --jsonl and --csv"),
-    ("video clip.mp4 --jsonl - --json", "standard output takes one of --jsonl and --json"),
-    ("video clip.mp4 -o - --jsonl -", "standard output takes one of -o and --jsonl"),
     ("video clip.mp4 --size 96x64 -o a.mp4", "about raw video on standard input"),
     ("video clip.mp4 --out-pix-fmt gray -o a.mp4", "add -o -"),
     ("video clip.mp4 -o - --out-pix-fmt yuv420p", "is not one of bgr24, rgb24, gray"),
@@ -368,9 +361,6 @@ USAGE_ERRORS = [
     ("video clip.mp4 --jsonl a --resume --live", "give one"),
     ("video 7 --jsonl a --resume", "an input that can be read again"),
     ("video 7", "what should be made? Give -o, --jsonl, --csv or --show"),
-    ("video shots", "what should be made?"),
-    ("video clip.mp4 --preset itti", "no preset 'itti'"),
-    ("video clip.mp4 --threads 0", "'0' must be a whole number from 1 to 256"),
     ("video clip.mp4 --backend gpu --jsonl a", "backend='gpu' is not one of"),
 ]
 
@@ -481,22 +471,22 @@ def test_inputs_that_cannot_be_read(tmp_path, here):
 
 @pytest.mark.parametrize("reader", ["opencv", "pyav"])
 def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path, here):
-    whole = clip(tmp_path / "whole.mkv", 80, gop=4)
+    whole = clip(tmp_path / "whole.mkv", 60, gop=4)
     data = whole.read_bytes()
     (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
-    ran = here("cut.mkv", "--reader", reader, "-o", "out.mp4", "--jsonl", "out.jsonl", "--json",
-        cwd=tmp_path,
+    ran = here("cut.mkv", "--reader", reader, "-o", "out.avi", "--jsonl", "out.jsonl", "--json",
+        *LIGHT, cwd=tmp_path,
     )  # fmt: skip
     (told,) = ran.rows
-    assert 20 < told["frames"] < 80
+    assert 20 < told["frames"] < 60
     assert ran.status == (1 if told["missing"] or told["failed"] else 0)
     assert len(rows(tmp_path / "out.jsonl")) == told["frames"]
     # Where a frame in between is lost too, the one before is shown on.
-    ran = here("cut.mkv", "--reader", reader, "--csv", "out.csv", cwd=tmp_path)
+    ran = here("cut.mkv", "--reader", reader, "--csv", "out.csv", *LIGHT, cwd=tmp_path)
     for name in ("failed", "missing"):
         assert (f"{told[name]} {name}" in ran.err) is bool(told[name] or name == "failed")
     shown = told["frames"] + told["repeated"] - told["left_out"]
-    assert len(read(tmp_path / "out.mp4")[0]) == shown
+    assert len(read(tmp_path / "out.avi")[0]) == shown
 
 
 def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path, here):
@@ -504,7 +494,7 @@ def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path, here):
     for i, picture in enumerate(frames(5)):
         cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
     (tmp_path / "shots/2.png").write_bytes(b"damaged")
-    ran = here("shots", "-o", "out.avi", "--json", cwd=tmp_path)
+    ran = here("shots", "-o", "out.avi", "--json", *LIGHT, cwd=tmp_path)
     (told,) = ran.rows
     assert (ran.status, told["frames"], told["failed"]) == (1, 4, 1)
     assert "frame 2: " in ran.err
@@ -516,7 +506,7 @@ def test_frames_of_another_size_go_into_the_same_video(tmp_path, here):
     (tmp_path / "shots").mkdir()
     for i, picture in enumerate([*frames(3), *frames(3, (96, 64))]):
         cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
-    ran = here("shots", "-o", "out.mp4", "--json", cwd=tmp_path)
+    ran = here("shots", "-o", "out.mp4", "--json", *LIGHT, cwd=tmp_path)
     assert ran.status == 0 and ran.rows[0]["resizes"] == 1 and ", 1 resizes; " in ran.err
     _, pictures = read(tmp_path / "out.mp4")
     assert {picture.shape for picture in pictures} == {(64, 96, 3)} and len(pictures) == 6
@@ -525,13 +515,14 @@ def test_frames_of_another_size_go_into_the_same_video(tmp_path, here):
 # --- pipes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pix_fmt", ["bgr24", "rgb24", "gray"])
+@pytest.mark.parametrize("pix_fmt", ["rgb24", "gray"])
 def test_raw_video_through_pipes(pix_fmt, tmp_path):
     given = frames(6)
-    fed = {"bgr24": given[..., ::-1], "rgb24": given, "gray": given[..., 0]}[pix_fmt]
+    fed = given if pix_fmt == "rgb24" else given[..., 0]
     ran = run(
         "video", "-", "--size", "96x64", "--pix-fmt", pix_fmt, "-o", "-", "--out-pix-fmt", pix_fmt,
-        "--side-by-side", "--jsonl", "r.jsonl", "--fps", "50", cwd=tmp_path, stdin=fed.tobytes(),
+        "--side-by-side", "--jsonl", "r.jsonl", "--fps", "50", *LIGHT, cwd=tmp_path,
+        stdin=fed.tobytes(),
     )  # fmt: skip
     assert ran.status == 0, ran.err
     shape = (6, 64, 192, 3) if pix_fmt != "gray" else (6, 64, 192)
@@ -545,11 +536,11 @@ def test_raw_video_through_pipes(pix_fmt, tmp_path):
 def test_two_commands_in_a_pipe(tmp_path):
     """The pictures of one are the frames of the next."""
     first = subprocess.Popen(
-        command("video", "-", "--size", "96x64", "-o", "-", "--map", "-q"),
+        command("video", "-", "--size", "96x64", "-o", "-", "--map", "-q", *LIGHT),
         cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT,
     )  # fmt: skip
     second = subprocess.Popen(
-        command("video", "-", "--size", "96x64", "-o", "maps.mp4", "--json"),
+        command("video", "-", "--size", "96x64", "-o", "maps.mp4", "--json", *LIGHT),
         cwd=tmp_path, stdin=first.stdout, stdout=subprocess.PIPE, env=ENVIRONMENT,
     )  # fmt: skip
     with first, second:
@@ -580,8 +571,11 @@ def test_raw_video_that_ends_within_a_frame(tmp_path):
 
 
 @POSIX
-@pytest.mark.parametrize("number", [0, 1, 2])
-@pytest.mark.parametrize("arguments", [["--csv", "closed.csv"], ["--jsonl", "-"]])
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [(0, ["--csv", "closed.csv"]), (1, ["--csv", "closed.csv"]), (1, ["--jsonl", "-"]),
+     (2, ["--jsonl", "-"])],
+)  # fmt: skip
 def test_a_closed_standard_stream(number, arguments, folder):
     """What is opened next would take its number, and every line that is printed."""
     process = subprocess.run(
@@ -659,20 +653,19 @@ def begin(*arguments, cwd, number=signal.SIGINT, **options):
 
 
 @POSIX
-@pytest.mark.parametrize("writer", ["opencv", "pyav"])
 @pytest.mark.parametrize(
-    ("number", "status", "word"),
+    ("number", "status", "word", "writer"),
     [
-        (signal.SIGINT, 130, b"interrupted"),
-        (signal.SIGTERM, 143, b"terminated"),
-        (getattr(signal, "SIGHUP", 1), 129, b"terminated"),
+        (signal.SIGINT, 130, b"interrupted", "opencv"),
+        (signal.SIGTERM, 143, b"terminated", "pyav"),
+        (getattr(signal, "SIGHUP", 1), 129, b"terminated", "pyav"),
     ],
 )
 def test_an_interrupt_leaves_whole_outputs(number, status, word, writer, tmp_path):
     """A pipe that stays open: the command waits for the next frame when the signal comes."""
     with begin(
         "-", "--size", "96x64", "--writer", writer, "-o", "out.mp4", "--csv", "out.csv", "--jsonl",
-        "-", cwd=tmp_path, number=number, stdin=subprocess.PIPE,
+        "-", *LIGHT, cwd=tmp_path, number=number, stdin=subprocess.PIPE,
     ) as process:  # fmt: skip
         process.stdin.write(frames(7).tobytes())
         process.stdin.flush()
@@ -692,8 +685,7 @@ def test_an_interrupt_leaves_whole_outputs(number, status, word, writer, tmp_pat
 def test_an_interrupt_before_the_first_frame(tmp_path):
     script = """
 import sys
-from ittisal import VideoError, cli
-from ittisal.cli import video
+from ittisal import cli
 from ittisal.cli import video
 opening = video.stream
 def tell(*arguments, **options):
@@ -715,8 +707,7 @@ sys.exit(cli.main(["video", "-", "--size", "96x64", "-o", "out.mp4"]))
 
 
 @POSIX
-@pytest.mark.parametrize("writer", ["opencv", "pyav"])
-@pytest.mark.parametrize("resume", [[], ["--resume"]])
+@pytest.mark.parametrize(("writer", "resume"), [("opencv", []), ("pyav", ["--resume"])])
 def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
     writer, resume, tmp_path, here, monkeypatch
 ):
@@ -735,8 +726,7 @@ def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
 
 
 @POSIX
-@pytest.mark.parametrize("owner", [Outputs, BackgroundWriter])
-@pytest.mark.parametrize("writer", ["opencv", "pyav"])
+@pytest.mark.parametrize(("owner", "writer"), [(Outputs, "opencv"), (BackgroundWriter, "pyav")])
 def test_many_interrupts_leave_no_temporary(owner, writer, folder, tmp_path, here, monkeypatch):
     """The second, while outputs are completed, gives them up; those after it are not heard."""
 
@@ -895,8 +885,7 @@ def test_unwritable_directory_is_found_out_first(folder, here):
 LONG = 40
 KILLED = """
 import os, signal, sys
-from ittisal import VideoError, cli
-from ittisal.cli import video
+from ittisal import cli
 from ittisal.cli import video_outputs
 take, left = video_outputs.Outputs.take, [COUNT]
 def counting(self, result):
@@ -990,25 +979,24 @@ def test_records_alone_and_folders_are_taken_up_again(long):
 @pytest.mark.parametrize("step", ["join", "_copy"])
 def test_a_run_that_dies_while_it_publishes(step, long):
     """All frames are done; what is left is to join, to rename and to clear up."""
-    arguments = ["long.mp4", "-o", f"{step}.mp4", "--jsonl", f"{step}.jsonl", "--resume"]
+    arguments = ["long.mp4", "-o", f"{step}.mp4", "--jsonl", f"{step}.jsonl", "--resume", *LIGHT]
     script = f"""
 import os, signal, sys
-from ittisal import VideoError, cli
-from ittisal.cli import video
+from ittisal import cli
 from ittisal.cli import resuming
 done = resuming.{step}
 def dying(*arguments, **options):
     done(*arguments, **options)
     os.kill(os.getpid(), signal.SIGKILL)
 resuming.{step} = dying
-sys.exit(cli.main(["video", *{[*arguments, *LIGHT]!r}]))
+sys.exit(cli.main(["video", *{arguments!r}]))
 """
     assert run_script(script, long).status == -signal.SIGKILL
     assert (long / f"{step}.mp4.parts").exists()
-    ran = run("video", *arguments, *LIGHT, cwd=long)
+    ran = run("video", *arguments, cwd=long)
     assert ran.status == 0 and ran.out == f"{step}.mp4\n{step}.jsonl\n", ran.err
     assert plain(long / f"{step}.jsonl") == plain(long / "once.jsonl")
-    assert names(long).isdisjoint({f"{step}.mp4.parts/state.json"})
+    assert not (long / f"{step}.mp4.parts").exists()
 
 
 @POSIX
@@ -1030,7 +1018,6 @@ def test_another_run_is_not_taken_for_the_same(long, here):
     assert ran.status == 2 and "begun without --width, not with --width 64; " in ran.err
     assert "remove other.jsonl.parts to begin anew" in ran.err
     ran = here(*arguments, *LIGHT, "--set", "weights.motion=2", cwd=long)
-    assert ran.status == 2
     assert "was begun with the model's weights.motion 1.0, not 2.0; give the same" in ran.err
     ran = here(*arguments, *LIGHT, "--no-cuts", "--every", "2", cwd=long)
     assert "was begun with --every 1, not 2; without --no-cuts; give the same" in ran.err
@@ -1045,40 +1032,31 @@ def test_another_run_is_not_taken_for_the_same(long, here):
 
 
 @POSIX
-@pytest.mark.parametrize("name", ["records.jsonl", "part-00001.mp4"])
-def test_a_part_that_is_not_whole_is_found_out_first(name, long, here, monkeypatch):
-    arguments = [
-        "long.mp4", "-o", f"{name}.mp4", "--jsonl", f"{name}.jsonl", "--resume", "--checkpoint",
-        "7", *LIGHT,
-    ]  # fmt: skip
-    assert killed(arguments[:-4], long, 20).status == -signal.SIGKILL
-    part = long / f"{name}.mp4.parts" / name
-    data = part.read_bytes()
+def test_a_part_that_is_not_whole_is_found_out_first(long, here, monkeypatch):
+    arguments = ["long.mp4", "-o", "p.mp4", "--jsonl", "p.jsonl", "--resume", "--checkpoint", "7"]
+    assert killed(arguments, long, 20).status == -signal.SIGKILL
     monkeypatch.setattr(video, "stream", lambda *arguments, **options: pytest.fail("began"))
-    state = json.loads((part.parent / "state.json").read_text())
-    counted = state["lengths"].get(name) or state["parts"][0]["bytes"]
-    for broken in (data[: counted - 1], b"", None):
-        part.unlink() if broken is None else part.write_bytes(broken)
-        ran = here(*arguments, cwd=long)
-        assert ran.status == 2
-        assert f"{part.relative_to(long)} is missing or shorter than it was; remove" in ran.err
-        assert f"remove {part.parent.name} to begin anew" in ran.err
+    state = json.loads((long / "p.mp4.parts/state.json").read_text())
+    for name, counted in (
+        ("records.jsonl", state["lengths"]["records.jsonl"]),
+        ("part-00001.mp4", state["parts"][0]["bytes"]),
+    ):
+        part = long / "p.mp4.parts" / name
+        data = part.read_bytes()
+        for broken in (data[: counted - 1], b"", None):
+            part.unlink() if broken is None else part.write_bytes(broken)
+            ran = here(*arguments, *LIGHT, cwd=long)
+            assert ran.status == 2
+            assert f"p.mp4.parts/{name} is missing or shorter than it was; remove" in ran.err
+            assert "remove p.mp4.parts to begin anew" in ran.err
+        part.write_bytes(data)
     monkeypatch.undo()
-    part.write_bytes(data)
-    assert run("video", *arguments, cwd=long).status == 0
-    assert plain(long / f"{name}.jsonl") == plain(long / "once.jsonl")
-
-
-@POSIX
-@pytest.mark.parametrize("where", [".", "{}"])
-def test_the_same_files_may_be_written_otherwise(where, long, here):
-    name = "dotted.jsonl" if where == "." else "whole.jsonl"
-    more = ["--resume", "--checkpoint", "7", "-q", *LIGHT]
-    assert killed(["long.mp4", "--jsonl", name, *more[:-4]], long, 20).status == -signal.SIGKILL
-    where = where.format(long)
-    ran = here(f"{where}/long.mp4", "--jsonl", f"{where}/{name}", *more, cwd=long)
-    assert (ran.status, ran.err) == (0, "")
-    assert plain(long / name) == plain(long / "once.jsonl")
+    # The same files, written otherwise.
+    arguments[0::2] = [str(long / "long.mp4"), "./p.mp4", f"{long}/p.jsonl", "--checkpoint"]
+    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
+    monkeypatch.setenv("ITTISAL_BACKEND", "reference")
+    assert here("-q", *arguments, *LIGHT, cwd=long).status == 0
+    assert plain(long / "p.jsonl") == plain(long / "once.jsonl")
 
 
 def test_a_clip_of_small_frames_is_told_by_its_name(tmp_path, here):
@@ -1098,9 +1076,8 @@ def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):
 
 
 def test_an_empty_input_is_told(folder, here):
-    for more in ([], ["--jsonl", "-"], ["--csv", "e.csv", "--resume"]):
-        ran = here("", *more, cwd=folder)
-        assert ran.status == 2 and "INPUT is empty; give a file" in ran.err
+    ran = here("", "--csv", "e.csv", "--resume", cwd=folder)
+    assert ran.status == 2 and "INPUT is empty; give a file" in ran.err
 
 
 @POSIX

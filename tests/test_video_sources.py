@@ -24,7 +24,6 @@ import ittisal
 from ittisal.video import NothingWanted, RawVideo, VideoError, stream
 from ittisal.video.opencv_reader import Header, header, open_file
 from ittisal.video.pyav_reader import PyAVReader, open_pyav
-from ittisal.video.readers import ArrayReader
 from ittisal.video.selection import Reading
 from ittisal.video.sources import natural, resolve
 
@@ -79,15 +78,6 @@ def test_times_of_an_irregular_file_are_exact_with_both_readers(tmp_path, name, 
         assert np.abs(one.astype(int) - other).max() <= 1
 
 
-def test_results_carry_the_times_of_the_container(tmp_path, reader):
-    path = clips.write_video(tmp_path / "clip.mkv", clips.grey_frames(10), IRREGULAR)
-    with stream(path, reader=reader) as results:
-        found = [(result.index, result.time) for result in results]
-        assert results.statistics.mended == 0 and results.statistics.missing == 0
-    assert [index for index, _ in found] == list(range(10))
-    assert [time * 25 for _, time in found] == pytest.approx(IRREGULAR, abs=1e-3)
-
-
 def test_pyav_gives_the_order_asked_for(tmp_path):
     red = [np.full((64, 96, 3), (200, 30, 30), np.uint8)] * 2
     path = clips.write_video(tmp_path / "clip.mp4", red)
@@ -113,8 +103,8 @@ def test_pictures_taken_sideways_are_turned_upright(tmp_path, clockwise):
         assert np.abs(found[0][1].astype(int) - turned_by_opencv).max() <= 1
 
 
-@pytest.mark.parametrize("clockwise", [0, 90, 180])
-def test_readers_write_into_the_room_that_they_are_given(tmp_path, reader, clockwise):
+@pytest.mark.parametrize("clockwise", [0, 90])
+def test_readers_fill_the_array_that_they_are_given(tmp_path, reader, clockwise):
     frames = clips.grey_frames(4)
     path = tmp_path / "clip.mp4"
     if clockwise:
@@ -140,9 +130,7 @@ def test_readers_write_into_the_room_that_they_are_given(tmp_path, reader, clock
         ({}, range(30)),
         ({"every": 7}, [0, 7, 14, 21, 28]),
         ({"start": 0.4}, range(10, 30)),
-        ({"end": 0.4}, range(10)),
         ({"start": 0.41, "end": 0.6}, range(11, 15)),
-        ({"first": 12}, range(12, 30)),
         ({"first": 13, "every": 5}, [15, 20, 25]),
         ({"first": 3, "start": 0.2, "end": 1.0, "every": 4}, [8, 12, 16, 20, 24]),
     ],
@@ -237,6 +225,8 @@ def test_nothing_that_was_asked_for(tmp_path, reader, wanted):
 def test_wrong_settings(settings, error, message):
     with pytest.raises(error, match=message):
         stream(clips.grey_frames(1), **settings)
+    with pytest.raises(ValueError, match="by OpenCV only"):
+        stream(0, reader="pyav")
 
 
 def test_numbers_may_be_numpys(model):
@@ -333,10 +323,16 @@ def noise_video(path, **settings):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("clip.mp4", {"movflags": "faststart"}), ("clip.mkv", None)]
+    ("name", "settings"),
+    [
+        ("clip.mp4", {"options": {"movflags": "faststart"}}),
+        ("clip.mkv", {}),
+        ("clip.mkv", {"ticks": range(125, 185)}),
+    ],
+    ids=["mp4", "mkv", "late mkv"],
 )
-def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, options):
-    path = noise_video(tmp_path / name, options=options)
+def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, settings):
+    path = noise_video(tmp_path / name, **settings)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     said = []
     with stream(path, reader=reader, report=said.append) as results:
@@ -357,17 +353,6 @@ def test_a_file_that_begins_late_is_complete(tmp_path, reader, name):
         assert results.frames == 50
     assert found == [(i, i) for i in range(50)]
     assert not said and results.statistics.missing == 0
-
-
-def test_a_file_that_begins_late_and_is_cut_short(tmp_path, reader):
-    path = noise_video(tmp_path / "clip.mkv", ticks=range(125, 185))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        count = len(list(results))
-    statistics = results.statistics
-    assert count + statistics.failed + statistics.missing == 60 and statistics.missing > 10
-    assert "cut short" in said[-1]
 
 
 def test_stopping_early_is_not_being_cut_short(tmp_path, reader):
@@ -490,9 +475,9 @@ def test_numbers_that_are_missing_are_lost_frames(tmp_path):
 
 
 def test_natural_order():
-    names = ["a", "A2b", "a10b", "a2B3", "a02b", "2", "10", "x/9.png", "x/10.png", "٣"]
+    names = ["A2b", "a10b", "a2B3", "a02b", "2", "10", "x/9.png", "x/10.png"]
     expected = ["2", "10", "A2b", "a02b", "a2B3", "a10b", "x/9.png", "x/10.png"]
-    assert [n for n in sorted(names, key=natural) if n not in ("a", "٣")] == expected
+    assert sorted(names, key=natural) == expected
 
 
 def test_grey_and_deep_pictures_stay_what_they_are(tmp_path):
@@ -519,15 +504,10 @@ def test_bad_pictures_are_reported_and_left_out(tmp_path):
     assert results.statistics.failed == 3
     assert [line.split(": ")[1] for line in said] == ["frame 0", "frame 3", "frame 5"]
     assert "0 bytes" in said[0] and "3.png" in said[1] and "at least 32" in said[2]
-
-
-def test_a_folder_of_bad_pictures(tmp_path):
-    for i in range(100):
+    for i in range(6):
         (tmp_path / f"{i}.png").write_bytes(b"no picture")
-    said = []
-    with pytest.raises(VideoError, match="none of its 100 frames can be used"):
+    with pytest.raises(VideoError, match="none of its 6 frames can be used"):
         stream(tmp_path, report=said.append)
-    assert said
 
 
 # --- arrays -------------------------------------------------------------------------------------
@@ -551,8 +531,7 @@ def test_arrays_are_not_copied():
     ],
     ids=lambda value: f"{value.shape}{value.dtype}" if isinstance(value, np.ndarray) else "",
 )
-@pytest.mark.parametrize("live", [False, True])
-@pytest.mark.parametrize("width", [None, 32])
+@pytest.mark.parametrize(("live", "width"), [(False, None), (True, 32)])
 def test_formats_of_arrays(model, frame, shape, dtype, live, width):
     for result in stream(iter([frame]), live=live, width=width):
         assert (result.frame.shape, result.frame.dtype) == (shape, dtype)
@@ -585,24 +564,13 @@ def test_bad_arrays_are_reported_and_left_out():
         ([None], VideoError, "none of its 1 frames"),
         ([np.zeros((16, 64, 3), np.uint8)], ValueError, "at least 32"),
         (cv2.VideoCapture(), VideoError, "not open"),
+        (io.BytesIO(bytes(64 * 96 * 3)), TypeError, "RawVideo"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_a_source(source, error, message):
     with pytest.raises(error, match=message):
         stream(source, report=lambda line: None)
-
-
-def test_files_that_are_open_need_a_description():
-    with pytest.raises(TypeError, match="RawVideo"):
-        stream(io.BytesIO(bytes(64 * 96 * 3)))
-    with pytest.raises(TypeError, match="binary"):
-        RawVideo(io.StringIO(""), (64, 96))
-
-
-def test_cameras_and_devices_are_read_by_opencv_only():
-    with pytest.raises(ValueError, match="by OpenCV only"):
-        stream(0, reader="pyav")
 
 
 def test_a_capture_that_is_open_already(tmp_path):
@@ -624,15 +592,6 @@ def test_generators_are_closed():
     with stream(frames()) as results:
         next(results)
     assert ended == [True]
-
-
-def test_array_reader_copies_when_asked():
-    frame = np.zeros((48, 64, 3), np.uint8)
-    source = ArrayReader([frame, frame], "rgb", 25, copies=True)
-    source.grab()
-    buffer = source.retrieve(None)
-    source.grab()
-    assert buffer is not frame and source.retrieve(buffer) is buffer
 
 
 # --- raw video ----------------------------------------------------------------------------------
@@ -673,6 +632,10 @@ def test_a_raw_frame_that_ends_early():
         assert len(list(results)) == 2
     assert results.statistics.failed == 1
     assert len(said) == 1 and "after 1000 of 6144 bytes" in said[0]
+    with pytest.raises(VideoError, match="none of its 1 frames"):
+        stream(RawVideo(io.BytesIO(b"12"), (64, 96)), report=lambda line: None)
+    with pytest.raises(VideoError, match="holds no frame"):
+        stream(RawVideo(io.BytesIO(b""), (64, 96)))
 
 
 def test_raw_video_is_called_by_its_file(tmp_path):
@@ -688,13 +651,6 @@ def test_raw_video_is_called_by_its_file(tmp_path):
         assert resolve(RawVideo(stdin, (32, 32))).name == "standard input"
 
 
-def test_raw_video_that_is_too_short():
-    with pytest.raises(VideoError, match="none of its 1 frames"):
-        stream(RawVideo(io.BytesIO(b"12"), (64, 96)), report=lambda line: None)
-    with pytest.raises(VideoError, match="holds no frame"):
-        stream(RawVideo(io.BytesIO(b""), (64, 96)))
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -708,11 +664,12 @@ def test_raw_video_that_is_too_short():
 def test_wrong_raw_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         RawVideo(io.BytesIO(), *settings)
+    with pytest.raises(TypeError, match="binary"):
+        RawVideo(io.StringIO(""), (64, 96))
 
 
 def test_raw_video_through_a_pipe_in_pieces():
-    frames = [np.full((64, 96, 3), 4 * i + 20, np.uint8) for i in range(6)]
-    data = b"".join(frame.tobytes() for frame in frames)
+    data = b"".join(frame.tobytes() for frame in clips.grey_frames(6))
     read, write = os.pipe()
 
     def feed():
@@ -832,7 +789,8 @@ import sys
 from ittisal.video import stream
 
 def first_frames():
-    for result in stream(sys.argv[1], live=sys.argv[2] == "live", backend="reference"):
+    live = sys.argv[2] == "live"
+    for result in stream(sys.argv[1], live=live, width=64, backend="reference"):
         if result.index >= 2:
             return
 
@@ -886,7 +844,7 @@ def ended(program, *arguments):
 @pytest.mark.parametrize("way", ["live", "in order"])
 def test_a_program_may_end_with_a_stream_left_open(tmp_path, way):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(50, (360, 640)))
-    for _ in range(3):
+    for _ in range(2):
         assert ended(LEFT, path, way) == (7, b"", b"")
 
 

@@ -40,7 +40,7 @@ from ..pipeline import FLICKER_SECONDS
 from ..video import Stream
 from ..video.joining import Part, join
 from ..video.video_files import representable
-from ..video.writers import unwritable
+from ..video.writers import writing
 from .errors import UsageError
 from .video_outputs import (
     STDOUT,
@@ -62,13 +62,7 @@ OPTIONS = ("every", "start", "end", "frames", "width", "reader", "fps", "no_cuts
 
 
 class ResumedOutputs(Outputs):
-    """Outputs in a directory of parts, which go on where an earlier run ended.
-
-    Raises
-    ------
-    UsageError
-        This run cannot be resumed, or the directory is of another.
-    """
+    """Outputs in a directory of parts, which go on where an earlier run ended."""
 
     independent = False  # they have the same frames, or a run could not go on with both
 
@@ -93,7 +87,7 @@ class ResumedOutputs(Outputs):
             "--writer": request.writer,
             "pictures of kind": request.kind,
             "--grey": request.grey,
-            "the model's": config.to_dict(),
+            **dict(_flat(config.to_dict(), "the model's ")),
         }
         directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")
         self._parts = parts = Parts(directory, asked, input_files(args.input))
@@ -249,11 +243,8 @@ def _check_request(args: argparse.Namespace, request: Request) -> None:
 
 def _copy(source: Path, target: str) -> None:
     """Copy a file of records to its place, which may be on another disk."""
-    try:
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
-    except OSError as error:
-        raise unwritable(target, error) from error
+    with writing(target), atomic(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _sync(path: Path) -> int:
@@ -313,21 +304,10 @@ class Past:
 
 
 class Parts:
-    """The directory of a run that can be resumed.
+    """The directory of a run that can be resumed, and its state.
 
-    Parameters
-    ----------
-    directory : Path
-        Made if need be; where there is a state in it, the run goes on from there.
-    asked : dict
-        What the run is asked for, as plain values by the names of options.
-    inputs : Iterable of Path
-        The files read.
-
-    Raises
-    ------
-    UsageError
-        The state is of another run, or its files are not all there, or another run is at work.
+    `asked` is what the run is asked for, as plain values by the names of options. UsageError if
+    the state is of another run, its files are not all there, or another run is at work.
     """
 
     def __init__(self, directory: Path, asked: dict[str, Any], inputs: Iterable[Path]) -> None:
@@ -463,21 +443,9 @@ def difference(name: str, before: Any, now: Any) -> str:
 
     Examples
     --------
-    >>> difference("--width", None, 64)
-    'without --width, not with --width 64'
-    >>> difference("--no-cuts", False, True)
-    'without --no-cuts'
-    >>> difference("the model's", {"weights": {"motion": 1.0}}, {"weights": {"motion": 2.0}})
-    "with the model's weights.motion 1.0, not 2.0"
+    >>> difference("--width", None, 64), difference("--no-cuts", False, True)
+    ('without --width, not with --width 64', 'without --no-cuts')
     """
-    if isinstance(before, dict) and isinstance(now, dict):
-        before, now = dict(_flat(before)), dict(_flat(now))
-        fields = (
-            f"{field} {before.get(field)}, not {now.get(field)}"
-            for field in {**before, **now}
-            if before.get(field) != now.get(field)
-        )
-        return f"with {name} {', '.join(fields)}"
     if isinstance(before, bool) or isinstance(now, bool):
         return f"{'with' if before else 'without'} {name}"
     if before is None or now is None:
@@ -489,7 +457,7 @@ def difference(name: str, before: Any, now: Any) -> str:
     return f"with {name} {before}, not {now}"
 
 
-def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(values: dict[str, Any], above: str) -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{above}{name}.")

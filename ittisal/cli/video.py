@@ -240,20 +240,7 @@ def _check_several(args: argparse.Namespace, runs: list[Run]) -> None:
 
 
 class Run:
-    """One run over one input: open it, work on frame after frame, close, report.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-    name : str
-        The input.
-    config : Config
-
-    Raises
-    ------
-    UsageError
-        Options contradict each other.
-    """
+    """One run over one input: open it, work on frame after frame, close, report."""
 
     def __init__(self, args: argparse.Namespace, name: str, config: Config) -> None:
         self.args = argparse.Namespace(**{**vars(args), "input": name})

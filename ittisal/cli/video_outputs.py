@@ -8,7 +8,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ..video import BackgroundWriter, Stream, open_video
 from ..video.records import Records, csv_line, json_line
 from ..video.sources import is_pattern, matching
 from ..video.video_files import CODECS, LEAST_FPS, WRITERS
-from ..video.writers import RAW_FORMATS, FolderWriter, RawWriter, unwritable
+from ..video.writers import RAW_FORMATS, FolderWriter, RawWriter, writing
 from .errors import UsageError
 
 STDOUT = "-"
@@ -34,40 +34,19 @@ TRIAL = "import cv2; cv2.namedWindow('ittisal'); cv2.destroyAllWindows()"
 
 @dataclass(frozen=True)
 class Request:
-    """What to make, and where it goes.
+    """What to make, and where it goes; "-" is standard output."""
 
-    Parameters
-    ----------
-    kind, grey : str, bool
-        As for `Painter`.
-    output : str, optional
-        A video file, a folder, or - for standard output.
-    form : {"video", "folder", "maps", "pipe", "none"}
-        What the output is; `maps` are raw, in a folder.
-    pix_fmt : str
-        Of a pipe.
-    jsonl, csv : str, optional
-        Where the records go.
-    writer : {"opencv", "pyav"}
-    sound : str, optional
-        The file whose sound a video gets.
-    clobber : bool
-        Whether files in a folder are replaced.
-    skipped : tuple of str
-        Files that exist and are to be left as they are.
-    """
-
-    kind: str
+    kind: str  # as for `Painter`, and grey too
     grey: bool
     output: str | None
-    form: str
-    pix_fmt: str
+    form: str  # video, folder (of pictures), maps (as computed, in a folder), pipe or none
+    pix_fmt: str  # of a pipe
     jsonl: str | None
     csv: str | None
-    writer: str
-    sound: str | None
-    clobber: bool
-    skipped: tuple[str, ...]
+    writer: str  # opencv or pyav
+    sound: str | None  # the file whose sound a video gets
+    clobber: bool  # whether files in a folder are replaced
+    skipped: tuple[str, ...]  # files that exist and are to be left as they are
 
     @property
     def drawn(self) -> bool:
@@ -237,40 +216,19 @@ def input_files(name: str) -> list[Path]:
 
 
 class Outputs:
-    """Draws, records, shows and writes results.
+    """Draws, records, shows and writes results; `report` is called with what is worth knowing."""
 
-    Parameters
-    ----------
-    request : Request
-    window : Window, optional
-    report : callable
-        Called with a line of text about what is worth knowing.
-
-    Attributes
-    ----------
-    first : int
-        The number of the frame to open the input at.
-    complete : bool
-        Whether all frames have been worked on before: then `publish` is all that is left.
-    done : int
-        Frames written.
-    written : list of str
-        Files that are complete.
-    error : OSError, optional
-        The first output's that could not be written on.
-    """
-
-    first = 0
-    complete = False
+    first = 0  # the number of the frame to open the input at
+    complete = False  # whether an earlier run did all frames: `publish` is all that is left
     independent = True  # whether the others go on without an output that fails
 
     def __init__(
         self, request: Request, window: Window | None, report: Callable[[str], None]
     ) -> None:
         self.request, self.window, self.report = request, window, report
-        self.done = 0
-        self.written: list[str] = []
-        self.error: OSError | None = None
+        self.done = 0  # frames written
+        self.written: list[str] = []  # files that are complete
+        self.error: OSError | None = None  # of the first output that could not be written on
         self._records: Records | None = None
         self._pictures: Pictures | None = None
         self.sinks: list[Pictures | Maps | Lines] = []
@@ -334,12 +292,8 @@ class Outputs:
     def finish(self, *, complete: bool, whole: bool) -> None:
         """Complete all outputs; if one fails, the others are completed all the same.
 
-        Parameters
-        ----------
-        complete : bool
-            Whether all frames that were wanted are done.
-        whole : bool
-            Whether all outputs have all frames.
+        `complete` says that all frames that were wanted are done, `whole` that all outputs have
+        all frames that are done.
         """
         for sink in self.sinks:
             try:
@@ -450,17 +404,8 @@ class Maps:
 class Lines:
     """A text file of one line per frame, or standard output.
 
-    Parameters
-    ----------
-    suffix : {".jsonl", ".csv"}
-    path : str
-        - for standard output.
-    header : str
-        Its first line, if it has one.
-    work : Path, optional
-        The file to work in, of a run that can be resumed: it is published elsewhere.
-    length : int
-        Bytes of that which count; it is cut to them, and gone on with.
+    A run that can be resumed writes to `work`, cut to the `length` that counts, and publishes it
+    itself.
     """
 
     def __init__(
@@ -521,14 +466,9 @@ class Lines:
         if self._named is not None:
             self._named.discard()
 
-    @contextlib.contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if self.path == STDOUT:  # the command line reports those
-                raise
-            raise unwritable(self.path, error) from error
+    def _reported(self) -> Any:
+        # The command line reports errors of standard output.
+        return contextlib.nullcontext() if self.path == STDOUT else writing(self.path)
 
 
 class Window:

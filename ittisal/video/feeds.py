@@ -1,8 +1,7 @@
 """How frames come from a source to the model: when they are asked for, or by a thread.
 
-A feed has `take`, `newer`, `losses`, `interrupt` and `close`, and says of its reader
-`channel_order`, `fps`, `frames` and whether frames are those of a `live` source. A thread hands
-its frames over in fixed buffers.
+A feed has `take`, `newer`, `interrupt` and `close`, `losses`, and `about` its reader. A thread
+hands its frames over in fixed buffers.
 """
 
 from __future__ import annotations
@@ -31,6 +30,29 @@ RUNNING: set[Connection] = set()  # whose threads have not ended, of streams for
 
 class Silence(Exception):
     """Nothing came for as long as was allowed."""
+
+
+class Losses:
+    """Frames that could not be read since this was last asked: all counted, the last described."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+        self._notes: deque[tuple[int, str]] = deque(maxlen=NOTES)
+
+    def add(self, index: int, reason: str) -> None:
+        """Count one."""
+        with self._lock:
+            self.count += 1
+            self._notes.append((index, reason))
+
+    def take(self) -> tuple[int, list[tuple[int, str]]]:
+        """How many, and numbers and reasons of the last of them; then none."""
+        with self._lock:
+            count, notes = self.count, list(self._notes)
+            self.count = 0
+            self._notes.clear()
+            return count, notes
 
 
 @dataclass(eq=False)
@@ -66,7 +88,7 @@ class Exchange:
     Only `vacant` (in order) waits for the consumer, and `take` for the reader.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, losses: Losses) -> None:
         self.latest = False
         self.changed = threading.Condition()
         self._clock = clock
@@ -74,8 +96,7 @@ class Exchange:
         self._ready: deque[Slot] = deque()
         self._taken: Slot | None = None
         self._dropped = 0
-        self._lost = 0
-        self._notes: deque[tuple[int, str]] = deque(maxlen=NOTES)
+        self._losses = losses
         self._ended = False
         self._error: Exception | None = None
         self.stopped = False
@@ -107,8 +128,8 @@ class Exchange:
     def lost(self, index: int, reason: str) -> None:
         """Note a frame that cannot be read."""
         with self.changed:
-            self._lost += 1
-            self._notes.append((index, reason))
+            if not self.stopped:
+                self._losses.add(index, reason)
             self.changed.notify_all()
 
     def finish(self, error: Exception | None = None) -> None:
@@ -141,7 +162,7 @@ class Exchange:
             while not self.stopped:
                 if self._ready:
                     return self._pop()
-                if self._lost:
+                if self._losses.count:
                     return Slot()
                 if self._ended:
                     if self._error is not None:
@@ -160,14 +181,6 @@ class Exchange:
         """A slot that is ready now, in place of the one taken before; None if there is none."""
         with self.changed:
             return self._pop() if self._ready else None
-
-    def losses(self) -> tuple[int, list[tuple[int, str]]]:
-        """How many frames were lost since the last call, and numbers and reasons of the last."""
-        with self.changed:
-            count, notes = self._lost, list(self._notes)
-            self._lost = 0
-            self._notes.clear()
-            return count, notes
 
     def stop(self) -> None:
         """Wake the reader, which gets no more slots, and a consumer that waits for one."""
@@ -227,11 +240,11 @@ class Direct:
     def __init__(self, source: Source, selection: Selection) -> None:
         self.about = About()
         self.reconnects = 0
-        self.selection = replace(selection, lost=self._note)
+        self.losses = Losses()
+        self.selection = replace(selection, lost=self.losses.add)
         self._reader = source.open()
         self.about.learn(self._reader, False)
         self._slot = Slot()
-        self._notes: list[tuple[int, str]] = []
 
     def take(self) -> Slot | None:
         """The next frame that is wanted, an empty slot if it is lost, or None at the end."""
@@ -241,7 +254,7 @@ class Direct:
         try:
             self.about.fill(slot, self._reader, selection)
         except FrameError as error:
-            self._note(selection.index, str(error))
+            self.losses.add(selection.index, str(error))
             return Slot()
         slot.arrived = selection.now()
         return slot
@@ -249,15 +262,6 @@ class Direct:
     def newer(self) -> Slot | None:
         """None: nothing comes unasked."""
         return None
-
-    def losses(self) -> tuple[int, list[tuple[int, str]]]:
-        """How many frames were lost since the last call, their numbers and why."""
-        notes = self._notes.copy()
-        self._notes.clear()
-        return len(notes), notes
-
-    def _note(self, index: int, reason: str) -> None:
-        self._notes.append((index, reason))
 
     def interrupt(self) -> None:
         """Nothing: the caller's code, if it waits, cannot be woken."""
@@ -273,10 +277,15 @@ class Connection:
     """A thread that opens a source, reads it and hands its frames over, until stopped."""
 
     def __init__(
-        self, source: Source, selection: Selection, live: bool | None, clock: Clock
+        self,
+        source: Source,
+        selection: Selection,
+        live: bool | None,
+        clock: Clock,
+        losses: Losses,
     ) -> None:
         self.about = About()
-        self.exchange = Exchange(clock)
+        self.exchange = Exchange(clock, losses)
         self.selection = replace(selection, lost=self.exchange.lost)
         self._source, self._live, self._clock = source, live, clock
         self.thread = threading.Thread(
@@ -359,18 +368,7 @@ class Threaded:
     A live source that fails, ends, or is silent for `timeout` seconds has vanished: it is reported
     and, if asked for, opened again, with longer and longer pauses. So is one that is not there
     at first. A thread that hangs in the old connection is left behind with its buffers, and ends
-    when it wakes.
-
-    Parameters
-    ----------
-    source : Source
-    selection : Selection
-    reading : Reading
-        Its `reconnect` is for how many seconds to go on trying: 0 does not try, None never gives
-        up. Its `timeout` is after how many seconds without a frame a source has vanished.
-    clock : Clock
-    report : callable
-        Called with what happens, in the thread of the consumer.
+    when it wakes. `report` is called in the thread of the consumer.
     """
 
     def __init__(
@@ -386,9 +384,8 @@ class Threaded:
         self._timeout = None if source.patience else reading.timeout
         self._met = False
         self._interrupted = False
-        self._lost = 0
-        self._notes: list[tuple[int, str]] = []
-        self._connection = Connection(source, selection, reading.live, clock).start()
+        self.losses = Losses()
+        self._connection = self._connect(selection)
 
     @property
     def about(self) -> About:
@@ -424,12 +421,9 @@ class Threaded:
         """A frame that is ready now, if any."""
         return self._connection.exchange.newer()
 
-    def losses(self) -> tuple[int, list[tuple[int, str]]]:
-        """How many frames were lost since the last call, and numbers and reasons of the last."""
-        count, notes = self._connection.exchange.losses()
-        count, self._lost = count + self._lost, 0
-        notes, self._notes = self._notes + notes, []
-        return count, notes
+    def _connect(self, selection: Selection) -> Connection:
+        live = self._reading.live
+        return Connection(self._source, selection, live, self._clock, self.losses).start()
 
     def _may_come(self) -> bool:
         """Whether to wait for a source that is not there at first."""
@@ -457,14 +451,10 @@ class Threaded:
         self._report(f"{gone}; trying {'to reconnect' if self._met else 'again'}")
         while True:
             self._connection.exchange.stop()
-            count, notes = self._connection.exchange.losses()
-            self._lost += count
-            self._notes = (self._notes + notes)[-NOTES:]
             self._sleep_until(min(clock.now() + pause, deadline))
             if self._interrupted:
                 return None
-            selection, live = self.selection, self._reading.live
-            self._connection = Connection(self._source, selection, live, clock).start()
+            self._connection = self._connect(self.selection)
             if self._interrupted:  # perhaps before there was this connection
                 self._connection.exchange.stop()
             try:

@@ -12,27 +12,18 @@ from typing import Any
 from ..files import atomic
 from .readers import VideoError, reason
 from .video_files import TAIL, OpenCVWriter, Sound, av_errors
-from .writers import unwritable
+from .writers import writing
 
 ANEW = "Remove the directory of parts and begin again"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One finished piece of a video.
-
-    Parameters
-    ----------
-    path : Path
-    start : float
-        When it begins, in seconds from the beginning of the whole.
-    pictures : int
-        How many it holds, repeated ones too.
-    """
+    """One finished piece of a video."""
 
     path: Path
-    start: float
-    pictures: int
+    start: float  # seconds from the beginning of the whole
+    pictures: int  # how many it holds, repeated ones too
 
 
 def join(
@@ -46,41 +37,19 @@ def join(
     """Put parts of one size and codec together; they stay as they are.
 
     PyAV copies them as they are. Without it, or where the parts' encoders were not set alike,
-    OpenCV decodes and encodes them anew.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-        In the order of time.
-    path : path
-        The whole, under a temporary name until it is finished and has been counted.
-    fps : float
-        For OpenCV.
-    sound : path, optional
-        A file whose sound is carried over; with PyAV only.
-    origin : float
-        The time in that file at which the whole begins.
-
-    Returns
-    -------
-    list of str
-        What of the sound is left out, and why.
+    OpenCV decodes and encodes them again, at `fps`. PyAV also carries over the `sound` of a file,
+    in which the whole begins at `origin` seconds; what of it is left out is returned.
 
     Raises
     ------
     VideoError
         A part cannot be read or is not whole, or the whole cannot be written.
     """
-    try:
-        with atomic(path) as temporary:
-            if _alike(parts):
-                return _copy(parts, temporary, sound, origin)
-            _recode(parts, temporary, fps)
-            return []
-    except VideoError:
-        raise
-    except (OSError, ValueError) as error:
-        raise unwritable(path, error) from error
+    with writing(path, (OSError, ValueError)), atomic(path) as temporary:
+        if _alike(parts):
+            return _copy(parts, temporary, sound, origin)
+        _recode(parts, temporary, fps)
+        return []
 
 
 def _alike(parts: Sequence[Part]) -> bool:

@@ -18,20 +18,11 @@ MATROSKA = b"\x1a\x45\xdf\xa3"  # what its files begin with, WebM's too
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself that OpenCV does not pass on.
-
-    Parameters
-    ----------
-    matroska, mp4 : bool
-        Which container it is, if one of these.
-    seconds : float, optional
-        How long an MP4 is shown; less than its frames would take if it was trimmed without coding
-        it again, since all are still in it.
-    """
+    """What a file says of itself that OpenCV does not pass on."""
 
     matroska: bool = False
     mp4: bool = False
-    seconds: float | None = None
+    seconds: float | None = None  # how long an MP4 is shown, edit lists taken into account
 
 
 def header(path: str) -> Header:
@@ -46,7 +37,7 @@ def header(path: str) -> Header:
 
 
 def _mp4_seconds(file: BinaryIO) -> float | None:
-    """The duration in an MP4's movie header, edit lists taken into account; None if unknown."""
+    """The duration in an MP4's movie header; None if unknown."""
     end = file.seek(0, os.SEEK_END)
     movie = _find_box(file, b"moov", 0, end)
     found = _find_box(file, b"mvhd", *movie) if movie else None
@@ -82,21 +73,10 @@ def _find_box(file: BinaryIO, kind: bytes, place: int, end: int) -> tuple[int, i
 
 
 class OpenCVReader:
-    """Frames of a `cv2.VideoCapture`.
+    """Frames of an open `cv2.VideoCapture`, which is released by `close`.
 
     Pictures that a phone took sideways are turned upright; here, since OpenCV would make a new
-    array for each.
-
-    Parameters
-    ----------
-    capture : cv2.VideoCapture
-        Open; it is released by `close`.
-    name : str
-        For messages.
-    timed : bool
-        Whether it knows presentation times; cameras do not.
-    header : Header
-        What is known of a file besides.
+    array for each. `timed` is whether it knows presentation times; cameras do not.
     """
 
     channel_order = "bgr"

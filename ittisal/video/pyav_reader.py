@@ -20,18 +20,9 @@ REORDERED = 64  # packets that may still come with earlier times; codecs allow 1
 
 
 class PyAVReader:
-    """Frames of the first video stream of a container, upright.
+    """Frames of the first video stream of an open container, upright.
 
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        Open; it is closed by `close`.
-    name : str
-        For messages.
-    channel_order : {"rgb", "bgr"}
-        What the frames are decoded to.
-    again : callable, optional
-        Opens the container once more, if it can be sought in.
+    `again` opens the container once more, if it can be sought in.
     """
 
     fills = True
@@ -192,17 +183,9 @@ def _sought(
     """Frames of a container from a key frame on, and how many come before; None if not sure.
 
     Containers are sought by time, to a key frame, and do not say what number it has. So the
-    packets up to there are read, which is quick, and counted by their times.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        Freshly opened; of no use if the answer is None.
-    first, start : int, float
-        The key frame is at or before frame number `first`, or the first one shown `start` seconds
-        after the stream's start, whichever is later.
-    decoded : callable
-        Makes the frames of a container.
+    packets up to there are read, which is quick, and counted by their times. The key frame is at
+    or before frame number `first`, or the first one shown `start` seconds after the stream's
+    start, whichever is later. `decoded` makes the frames of a container.
     """
     stream = container.streams.video[0]
     if stream.time_base is None:

@@ -127,43 +127,21 @@ def number(name: str, value: Any) -> float:
 class Selection:
     """Goes through a reader and stops at the frames that are wanted.
 
-    Parameters
-    ----------
-    wanted : Wanted
-    live : bool
-        Whether times are those of arrival.
-    now : callable
-        The clock, for arrivals.
-    fps : float
-        Where the reader does not say. Frames without times are shown at number / fps.
-    lost : callable
-        Called with the number of a frame that cannot be read, and the reason.
-    index, time : int, float
-        Of the frame stopped at. They go on counting from one reader to the next.
-    arrived : float
-        When it came, by the clock.
-    mended : int
-        Times replaced so far, see `Statistics`.
-    complete : bool
-        Whether the end of what is wanted has been reached, rather than that of the source.
-    origin : float, optional
-        The first arrival from a live source.
-    timed : bool
-        Whether a time has come from the source.
+    `index` and `time` are those of the frame stopped at, and go on from one reader to the next.
     """
 
     wanted: Wanted
-    live: bool
+    live: bool  # whether times are those of arrival
     now: Callable[[], float]
-    fps: float
-    lost: Callable[[int, str], None] = lambda index, reason: None
+    fps: float  # where the reader does not say; frames without times are shown at number / fps
+    lost: Callable[[int, str], None] = lambda index, reason: None  # called with lost frames
     index: int = -1
     time: float = -math.inf
-    arrived: float = 0.0
-    mended: int = 0
-    complete: bool = False
-    origin: float | None = None
-    timed: bool = False
+    arrived: float = 0.0  # when the frame came, by the clock
+    mended: int = 0  # times replaced so far, see `Statistics`
+    complete: bool = False  # whether the end of what is wanted is reached, not the source's
+    origin: float | None = None  # the first arrival from a live source
+    timed: bool = False  # whether a time has come from the source
 
     def advance(self, reader: Reader) -> bool:
         """Grab until the reader is at a frame that is wanted; False if there is none any more."""

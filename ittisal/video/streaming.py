@@ -255,7 +255,7 @@ class Stream:
 
     def _hear(self) -> None:
         """Count and report frames lost and connections made."""
-        count, notes = self._feed.losses()
+        count, notes = self._feed.losses.take()
         self.statistics.failed += count
         if count > len(notes):
             self._report(f"{self.name}: {count - len(notes)} frames cannot be read")

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..files import atomic
 from .readers import VideoError, import_av, reason
-from .writers import Writer, checked, unwritable
+from .writers import Writer, checked, writing
 
 WRITERS = ("opencv", "pyav")
 H264, VP9 = ("libx264", "mpeg4"), ("libvpx-vp9", "libvpx")
@@ -60,7 +60,9 @@ def open_video(
     Parameters
     ----------
     path : path
-        Its suffix chooses container and codec.
+        Its suffix chooses container and codec. OpenCV: .mp4, .m4v, .mov, .mkv (MPEG-4 part 2) or
+        .avi (Motion JPEG). PyAV: .mp4, .m4v, .mov, .mkv (H.264, or MPEG-4 part 2 where there is no
+        x264) or .webm (VP9).
     size : (int, int)
         (height, width) of the pictures. Codecs want even numbers: a row or column is repeated
         where one is odd.
@@ -111,14 +113,7 @@ def open_video(
 class VideoFile(Writer):
     """What both writers do: names, sizes, times from the origin on, counts, and closing.
 
-    Parameters
-    ----------
-    path : path
-    size : (int, int)
-        (height, width) of the pictures.
-    fps : float
-    origin : float, optional
-        The time in seconds that is the file's beginning; by default the first picture's.
+    The arguments, here and in the two writers, are those of `open_video`.
     """
 
     library = ""  # its key in `CODECS`
@@ -159,7 +154,7 @@ class VideoFile(Writer):
         picture = self._even(checked(picture, self._given))
         if self.origin is None:
             self.origin = time
-        with self._reported():
+        with writing(self._file.path, self.errors):
             self._add(picture, time - self.origin)
         self.counts["frames"] += 1
 
@@ -172,7 +167,7 @@ class VideoFile(Writer):
             It cannot be written, or no picture was: a file with its name stays as it is.
         """
         try:
-            with self._reported():
+            with writing(self._file.path, self.errors):
                 if not self.counts["frames"]:  # and players refuse files without any
                     raise OSError("no picture was written")
                 self._complete()
@@ -184,15 +179,6 @@ class VideoFile(Writer):
         """Close and remove the file."""
         self._release()
         self._file.discard()
-
-    @contextlib.contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except VideoError:
-            raise
-        except self.errors as error:
-            raise unwritable(self._file.path, error) from error
 
     def _even(self, picture: np.ndarray) -> np.ndarray:
         """The picture with its last row and column repeated where its size is odd.
@@ -224,27 +210,7 @@ class OpenCVWriter(VideoFile):
 
     Each picture goes to the slot that is nearest to its time. Slots in between repeat the picture
     before; of several pictures for one slot the last is written. So durations and times are right
-    to half a slot, whatever the frame rate of the source.
-
-    Parameters
-    ----------
-    path : path
-        Ends in .mp4, .m4v, .mov, .mkv (MPEG-4 part 2) or .avi (Motion JPEG).
-    size : (int, int)
-        (height, width) of the pictures.
-    fps : float
-        Slots per second; `representable` says what becomes of it.
-    origin : float, optional
-        The time in seconds that is the file's beginning; by default the first picture's.
-    aspect : float
-        Width over height of a pixel: one that is not 1 is noted and lost.
-
-    Raises
-    ------
-    VideoError
-        No such suffix or codec, or it cannot be written.
-    ValueError
-        Size or frame rate are out of bounds.
+    to half a slot, whatever the frame rate of the source. `fps` is rounded by `representable`.
     """
 
     library = "opencv"
@@ -281,10 +247,9 @@ class OpenCVWriter(VideoFile):
         )
         if not self._writer.isOpened():
             self._file.discard()
-            raise unwritable(
-                path,
-                f"OpenCV cannot open it with codec {codec}; check that the directory is there and "
-                "takes files, or try writer='pyav'",
+            raise VideoError(
+                f"{path}: cannot be written: OpenCV cannot open it with codec {codec}; check that "
+                "the directory is there and takes files, or try writer='pyav'"
             )
 
     @property
@@ -366,29 +331,8 @@ class PyAVWriter(VideoFile):
     """Pictures shown at exactly their times.
 
     Times have the container's precision: 1/360,000 s in MP4 and MOV, 1 ms in Matroska and WebM.
-    The first picture is shown at 0, and sound is moved with it.
-
-    Parameters
-    ----------
-    path : path
-        Ends in .mp4, .m4v, .mov, .mkv (H.264, or MPEG-4 part 2 where there is no x264) or .webm
-        (VP9).
-    size : (int, int)
-        (height, width) of the pictures.
-    fps : float
-        Nominal frames per second.
-    sound : path, optional
-        A file whose sound is copied as it is while pictures are shown, to a packet of sound or so,
-        as far as the container takes it: `notes` says what is left out.
-    origin : float, optional
-        The time in seconds that is the file's beginning; by default the first picture's.
-    aspect : float
-        Width over height of a pixel.
-
-    Raises
-    ------
-    VideoError
-        PyAV is not installed, no such suffix or codec, or it cannot be written.
+    The first picture is shown at 0, and sound is moved with it; it is copied as it is while
+    pictures are shown, to a packet of sound or so.
     """
 
     library = "pyav"
@@ -418,7 +362,7 @@ class PyAVWriter(VideoFile):
         self._container: Any = None
         self._sound: Sound | None = None
         try:
-            with self._reported():
+            with writing(self._file.path, self.errors):
                 self._container = av.open(str(self._file.temporary), "w")
                 self._stream = self._add_stream(codec, aspect)
                 if sound is not None:
@@ -474,12 +418,8 @@ class PyAVWriter(VideoFile):
 class Sound:
     """The sound of a file, copied into another without recoding, in step with the pictures.
 
-    Parameters
-    ----------
-    path : path
-        A file with a video stream, from whose beginning times are counted.
-    container : av.container.OutputContainer
-        Receives a stream for each that its format takes; nothing may have been written to it.
+    Times are counted from the beginning of the file's video. `container` receives a stream for
+    each that its format takes; nothing may have been written to it.
     """
 
     def __init__(self, path: str | os.PathLike[str], container: Any) -> None:

@@ -5,9 +5,11 @@ Files appear under their name when they are finished, whole; `abandon` removes w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -71,9 +73,15 @@ class Writer(Protocol):
             self.abandon()
 
 
-def unwritable(path: Any, error: BaseException | str) -> VideoError:
-    """The error that a file cannot be written, and why."""
-    return VideoError(f"{path}: cannot be written: {reason(error)}")
+@contextlib.contextmanager
+def writing(path: Any, errors: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    """In this block, errors become a VideoError that the file cannot be written, and why."""
+    try:
+        yield
+    except VideoError:
+        raise
+    except errors as error:
+        raise VideoError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def checked(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -206,16 +214,11 @@ class FolderWriter(Writer):
         path = self.folder / f"{index:06}{self.suffix}"
         if not self._clobber and path.exists():
             return
-        try:
-            with atomic(path) as temporary, open(temporary, "xb") as out:
-                if self.suffix == ".npy":
-                    np.save(out, picture)
-                else:
-                    out.write(_png(picture))
-        except VideoError:
-            raise
-        except OSError as error:
-            raise unwritable(path, error) from error
+        with writing(path), atomic(path) as temporary, open(temporary, "xb") as out:
+            if self.suffix == ".npy":
+                np.save(out, picture)
+            else:
+                out.write(_png(picture))
         self.counts["frames"] += 1
 
     def finish(self) -> None:
