@@ -882,7 +882,7 @@ def test_unwritable_directory_is_found_out_first(folder, here):
 
 # --- runs that are taken up again --------------------------------------------------------------
 
-LONG = 40
+LONG = 30
 KILLED = """
 import os, signal, sys
 from ittisal import cli
@@ -964,7 +964,7 @@ def test_a_killed_run_is_taken_up_again(writer, suffix, long):
 @POSIX
 def test_records_alone_and_folders_are_taken_up_again(long):
     arguments = ["long.mp4", "--jsonl", "alone.jsonl", "--resume", "--checkpoint", "7", "-q"]
-    assert killed(arguments, long, 30).status == -signal.SIGKILL
+    assert killed(arguments, long, 22).status == -signal.SIGKILL
     assert run("video", *arguments, *LIGHT, cwd=long).status == 0
     assert plain(long / "alone.jsonl") == plain(long / "once.jsonl")
     arguments = [

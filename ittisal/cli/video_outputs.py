@@ -18,6 +18,7 @@ import numpy as np
 from ..drawing import Painter
 from ..files import atomic
 from ..video import BackgroundWriter, Stream, open_video
+from ..video.readers import reason
 from ..video.records import Records, csv_line, json_line
 from ..video.sources import is_pattern, matching
 from ..video.video_files import CODECS, LEAST_FPS, WRITERS
@@ -285,7 +286,8 @@ class Outputs:
 
     def _give_up(self, sink: Pictures | Maps | Lines, error: OSError) -> None:
         self.error = self.error or error
-        self.report(f"{error}; the other outputs go on")
+        name = "standard output: " if sink.path == STDOUT else ""
+        self.report(f"{name}{reason(error)}; the other outputs go on")
         self.sinks.remove(sink)
         sink.abandon()
 
