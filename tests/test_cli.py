@@ -117,7 +117,7 @@ def expected(picture: np.ndarray, **options) -> np.ndarray:
 
 
 def test_help_has_examples(tmp_path, capsys):
-    for name in ("demo", "map", "info", "bench", "warmup"):
+    for name in ("demo", "map", "video", "info", "bench", "warmup"):
         with pytest.raises(SystemExit) as stop:
             cli.parser().parse_args([name, "--help"])
         assert stop.value.code == 0

@@ -22,7 +22,7 @@ import ittisal
 from ittisal import VideoError, cli
 from ittisal.cli import video
 from ittisal.cli.resuming import Past
-from ittisal.cli.video import Interrupts, _time
+from ittisal.cli.video import Interrupts
 from ittisal.cli.video_outputs import Outputs
 from ittisal.video import BackgroundWriter, video_files
 
@@ -163,8 +163,7 @@ def test_json_tells_everything(folder, here):
     assert told["input"] == "clip.mp4" and told["outputs"] == ["j.avi", "j.jsonl"]
     assert (told["frames"], told["width"], told["height"]) == (COUNT, 96, 64)
     assert told["backend"] == "reference" and told["fps"] > 0 and not told["interrupted"]
-    for name in ("dropped", "failed", "missing", "repeated", "left_out", "cuts"):
-        assert told[name] == 0
+    assert not any(told[name] for name in ("dropped", "failed", "missing", "repeated", "left_out"))
     latency = told["latency_ms"]
     assert list(latency) == ["p50", "p95", "p99", "max"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
@@ -253,8 +252,9 @@ def test_the_shape_of_pixels_is_kept(tmp_path, here):
         with av.open(str(tmp_path / "o.mp4")) as container:
             assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
         assert "pixels" not in ran.err
-    ran = here("wide.mp4", "-o", "o.avi", *LIGHT, cwd=tmp_path)
-    assert ran.status == 0 and "pixels are 1.33 times as wide as high, but OpenCV" in ran.err
+    for name in ("o.avi", "o.webm"):
+        ran = here("wide.mp4", "-o", name, *LIGHT, cwd=tmp_path)
+        assert ran.status == 0 and f"{name}: pixels are 1.33 times as wide as high" in ran.err
 
 
 def test_several_clips_become_overlays_beside_them(tmp_path, here):
@@ -311,23 +311,6 @@ def test_sound_is_carried_over(tmp_path, here):
 
 
 # --- usage -------------------------------------------------------------------------------------
-
-
-def test_help_has_examples(capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.parser().parse_args(["video", "--help"])
-    out = capsys.readouterr().out
-    assert stop.value.code == 0 and "examples:" in out
-    assert "(default: video)" in " ".join(out.split())
-
-
-def test_help_imports_nothing_heavy(tmp_path):
-    ran = run_script(
-        "import sys; from ittisal.cli import parser; parser().format_help()\n"
-        "print([m for m in ('cv2', 'av', 'numba', 'tqdm', 'cupy') if m in sys.modules])",
-        tmp_path,
-    )
-    assert ran.out == "[]\n", ran.err
 
 
 USAGE_ERRORS = [
@@ -390,12 +373,6 @@ def test_usage_errors(line, message, crowded, monkeypatch, capfd):
     assert err.count("\n") == 1 and err.startswith("ittisal")
     assert not out
     assert names(crowded) == before
-
-
-def test_times_are_seconds_or_clock_readings():
-    assert [_time(t) for t in ("0", ".5", "90.25", "1:30", "01:00:01.5")] == [
-        0, 0.5, 90.25, 90, 3601.5
-    ]  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="displays are told by the environment")
@@ -872,12 +849,6 @@ def test_a_folder_that_cannot_grow_on(noisy):
     ran = limited(["-o", "pngs/", "--channels"], 3_000, noisy)
     assert ran.status == 1 and "pngs/000000.png: cannot be written: File too large" in ran.err
     assert not names(noisy / "pngs")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, not even root's")
-def test_unwritable_directory_is_found_out_first(folder, here):
-    ran = here("clip.mp4", "--jsonl", "/proc/a.jsonl", cwd=folder)
-    assert ran.status == 2 and "cannot write to /proc" in ran.err
 
 
 # --- runs that are taken up again --------------------------------------------------------------

@@ -203,18 +203,13 @@ def test_brightness_is_quick_up_and_slow_down():
     assert risen > 8.5
 
 
-def test_brightness_goes_by_time_not_by_frames():
+def test_brightness_goes_by_time_and_starts_anew_at_a_cut():
     slow, fast = Brightness(), Brightness()
     slow.follow(8.0, 0.0), fast.follow(8.0, 0.0)
     for i in range(1, 11):
         fast.follow(2.0, i / 100)
     assert slow.follow(2.0, 0.1) == pytest.approx(fast.peak)
-
-
-def test_brightness_starts_anew_at_a_cut():
-    brightness = Brightness()
-    brightness.follow(10.0, 0.0)
-    assert brightness.follow(2.0, 0.04, anew=True) == 2.0
+    assert slow.follow(1.0, 0.14, anew=True) == 1.0
     assert Brightness().follow(0.0, 0.0) == 0.0
 
 

@@ -139,7 +139,9 @@ class ResumedOutputs(Outputs):
             return
         origin = self._origin(time)
         self._part_start = origin - state["origin"]
-        pictures.begin(self._parts.next_part(Path(output).suffix), origin=origin)
+        notes = pictures.begin(self._parts.next_part(Path(output).suffix), origin=origin)
+        for text in notes if not state["parts"] else []:  # the same for all pieces
+            self.report(text)
 
     def _origin(self, time: float) -> float:
         """When a piece begins: with OpenCV at a slot of the whole, after those of the last."""

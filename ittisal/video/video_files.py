@@ -76,7 +76,7 @@ def open_video(
     origin : float, optional
         The time in seconds that is the file's beginning; by default the first picture's.
     aspect : float
-        Width over height of a pixel. OpenCV writes square ones only.
+        Width over height of a pixel. OpenCV, and WebM, hold square ones only.
 
     Returns
     -------
@@ -120,7 +120,12 @@ class VideoFile(Writer):
     errors: tuple[type[Exception], ...] = (OSError,)  # what it raises
 
     def __init__(
-        self, path: str | os.PathLike[str], size: tuple[int, int], fps: float, origin: float | None
+        self,
+        path: str | os.PathLike[str],
+        size: tuple[int, int],
+        fps: float,
+        origin: float | None,
+        aspect: float,
     ) -> None:
         self._file = atomic(path)
         self.suffix = self._file.path.suffix.lower()
@@ -143,6 +148,11 @@ class VideoFile(Writer):
         self.fps, self.origin = fps, origin
         self.counts = {"frames": 0}
         self.notes: list[str] = []
+        if aspect != 1 and (self.library == "opencv" or self.suffix == ".webm"):
+            self.notes.append(
+                f"{path}: pixels are {aspect:.3g} times as wide as high, which is not written, so "
+                "that players show them square; the writer pyav writes it to .mp4, .mov and .mkv"
+            )
 
     @property
     def pictures(self) -> int:
@@ -226,13 +236,8 @@ class OpenCVWriter(VideoFile):
     ) -> None:
         import cv2
 
-        super().__init__(path, size, fps, origin)
+        super().__init__(path, size, fps, origin, aspect)
         self.fps = representable(fps)
-        if aspect != 1:
-            self.notes.append(
-                f"pixels are {aspect:.3g} times as wide as high, but OpenCV writes square ones, so "
-                "that players show it distorted; the writer pyav writes their shape"
-            )
         self._next = 0  # the first slot that is not written
         self._waiting: np.ndarray | None = None  # the newest picture, for the slot after those
         self._slot = 0
@@ -348,7 +353,7 @@ class PyAVWriter(VideoFile):
         aspect: float = 1.0,
     ) -> None:
         av = import_av(path, "writer")
-        super().__init__(path, size, fps, origin)
+        super().__init__(path, size, fps, origin, aspect)
         codec = next((c for c in CODECS["pyav"][self.suffix] if c in av.codecs_available), None)
         if codec is None:
             raise VideoError(
@@ -367,7 +372,7 @@ class PyAVWriter(VideoFile):
                 self._stream = self._add_stream(codec, aspect)
                 if sound is not None:
                     self._sound = Sound(sound, self._container)
-                    self.notes = self._sound.notes
+                    self.notes += self._sound.notes
                 self._container.start_encoding()  # what cannot be written is found out now
         except BaseException:
             self.abandon()
