@@ -33,6 +33,26 @@ COLUMNS, NARROWEST, WIDEST = 4, 240, 480  # of panels of video: tiles in a row, 
 # --- single pictures, BGR ----------------------------------------------------------------------
 
 
+def visible(frame: np.ndarray, span: tuple[int, int] | None = None) -> np.ndarray:
+    """A frame of any type that the model takes, as an 8-bit picture in the same channel order.
+
+    Frames of 16 bits are stretched to show the values from `span[0]` to `span[1]`, by default
+    their lowest and highest, since many cameras use a small part of the range.
+    """
+    if frame.dtype != np.uint16:
+        return to_bgr8(frame)
+    import cv2
+
+    low, high = span or span_of(frame)
+    above = np.maximum(frame, low) - np.uint16(low)
+    return to_bgr8(cv2.convertScaleAbs(above, alpha=255 / max(high - low, 1)))
+
+
+def span_of(frame: np.ndarray) -> tuple[int, int]:
+    """The lowest and the highest value of a frame of whole numbers."""
+    return int(frame.min()), int(frame.max())
+
+
 def heat(saliency: np.ndarray) -> np.ndarray:
     """A map in [0, 1] in heat colours, BGR."""
     import cv2
@@ -50,7 +70,7 @@ def heat_over(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     saliency : float array of shape (H, W)
         The map at the frame's size, in [0, 1].
     """
-    picture = to_bgr8(frame)
+    picture = visible(frame)
     out = np.empty_like(picture)
     _Colours("bgr", picture.shape[1]).overlay(picture, _levels(saliency), out)
     return out
@@ -222,6 +242,7 @@ class Painter:
         self._stream, self._grey = stream, grey
         self._config: Config = stream.model.config
         self._renderer: _Renderer | None = None
+        self._span: tuple[int, int] | None = None  # of values in this shot, for 16 bits
         self._layout = _Layout(kind, stream.size, weighted_channels(self._config))
         self._picture: np.ndarray | None = None
 
@@ -264,7 +285,7 @@ class Painter:
         if self.kind == "map":
             renderer.map(result.saliency, peak, out)
             return
-        frame = to_bgr8(result.frame)
+        frame = visible(result.frame, self._follow_span(result))
         if self.kind == "overlay":
             renderer.overlay(frame, result.saliency, peak, out)
         elif self.kind == "side-by-side":
@@ -273,6 +294,15 @@ class Painter:
             renderer.map(result.saliency, peak, out[:, width:])
         else:
             self._panel(result, frame, peak, layout, renderer, out)
+
+    def _follow_span(self, result: Any) -> tuple[int, int] | None:
+        """The values to show of 16 bits: all since the last cut, so that nothing flickers."""
+        if result.frame.dtype == np.uint16:
+            spans = [span_of(result.frame)]
+            if self._span is not None and not result.cut:
+                spans.append(self._span)
+            self._span = min(low for low, _ in spans), max(high for _, high in spans)
+        return self._span
 
     def _panel(
         self,
@@ -354,7 +384,7 @@ def overlay(
     >>> overlay(frame, ittisal.Saliency((64, 96))(frame)).shape
     (64, 96, 3)
     """
-    frame = to_bgr8(np.asarray(frame))  # in either order
+    frame = visible(np.asarray(frame))
     if out is None:
         out = np.empty(frame.shape, np.uint8)
     shape = frame.shape[:2]

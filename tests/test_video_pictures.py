@@ -175,6 +175,22 @@ def test_nothing_salient_is_dark():
     assert np.abs(picture - 0.8 * grey[..., None]).max() <= 1 + 0.01
 
 
+def test_sixteen_bits_are_stretched_to_the_values_that_they_have():
+    frames = [np.full((64, 96), 7000, np.uint16) for _ in range(3)]
+    for frame, high in zip(frames, (7250, 7500, 7100), strict=True):
+        frame[20:40, 40:60] = high
+    stream = Stream((64, 96))
+    painter, flat = Painter(stream, "side-by-side"), np.zeros((4, 6), np.float32)
+    shown = [painter(stream.result(flat, frame))[30, 50, 0] for frame in frames]
+    assert shown == [255, 255, round(255 / 5)]  # of 7000 to 7250, then to 7500
+    picture = painter(stream.result(flat, frames[2], cut=True))
+    assert picture[30, 50, 0] == 255 and picture[0, 0, 0] == 0
+    assert drawing.heat_over(frames[0], np.zeros((64, 96))).max() == round(0.8 * 255)
+    plain = frame_of((64, 96))
+    for frame in (plain, plain.astype(np.float32) / 255):
+        np.testing.assert_array_equal(drawing.visible(frame), plain)
+
+
 def test_wrong_use_is_told():
     with pytest.raises(ValueError, match=r"kind='heat' is not one of 'overlay', 'side-by-side'"):
         Painter(Stream((64, 96)), "heat")

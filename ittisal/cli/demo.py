@@ -155,7 +155,7 @@ def _picture(
     shape = frame.shape[:2]
     full = {name: models.full_size(raw, shape, config) for name, raw in maps.items()}
     over = drawing.heat_over(frame, full["saliency"])
-    tiles = [("photograph", drawing.to_bgr8(frame))]
+    tiles = [("photograph", drawing.visible(frame))]
     for name in models.parts_of(config):
         if name in full:
             tiles.append((name, drawing.heat(full[name])))
