@@ -694,6 +694,12 @@ def test_passwords_stay_out_of_messages():
     assert source.live is None and source.again and not source.patience
 
 
+@pytest.fixture
+def without_proxies(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files without a word."""
 
@@ -701,13 +707,11 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, monkeypatch):
+def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, without_proxies):
     """It says how many frames it has, so that it is no live source."""
     clips.write_video(
         tmp_path / "clip.mp4", clips.grey_frames(30), options={"movflags": "faststart"}
     )
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), lambda *a: Quiet(*a, directory=str(tmp_path))
     )
@@ -726,7 +730,7 @@ def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, monkeypatch):
         thread.join(30)
 
 
-def test_an_address_that_does_not_answer(reader):
+def test_an_address_that_does_not_answer(reader, without_proxies):
     """What is said is true: refused at once, or silent for as long as was allowed."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mp4"

@@ -36,6 +36,9 @@ REPORTED = (
     "dropped", "failed", "missing", "repeated", "left_out", "reconnects", "cuts", "resizes",
     "mended",
 )  # fmt: skip
+STREAM_OPTIONS = (
+    "backend", "threads", "width", "every", "start", "end", "reader", "reconnect", "fps", "timeout",
+)  # fmt: skip
 NOTABLE = 0.1  # fraction of frames repeated or left out that is worth a line
 
 DESCRIPTION = """\
@@ -270,11 +273,11 @@ class Run:
             images.probe_directory(place, create=folder)
         try:
             with contextlib.ExitStack() as stack:
-                window = (
-                    stack.enter_context(contextlib.closing(Window())) if self.args.show else None
-                )
-                opened = self._outputs(window)
-                self.outputs = stack.enter_context(contextlib.closing(opened))
+                window = Window() if self.args.show else None
+                if window is not None:
+                    stack.callback(window.close)
+                self.outputs = self._outputs(window)
+                stack.callback(self.outputs.close)
                 with self.interrupts:
                     self.complete = self.outputs.complete
                     if not self.complete:
@@ -327,20 +330,11 @@ class Run:
                 self.source,
                 self.config,
                 live=True if args.live else None,
-                backend=args.backend,
-                threads=args.threads,
                 channel_order="bgr",
-                width=args.width,
-                every=args.every,
-                start=args.start,
-                end=args.end,
                 first=self.outputs.first,
-                reader=args.reader,
-                reconnect=args.reconnect,
                 cuts=not args.no_cuts,
-                fps=args.fps,
-                timeout=args.timeout,
                 report=self._report,
+                **{name: getattr(args, name) for name in STREAM_OPTIONS},
             )
         except (TypeError, ValueError) as error:
             if str(error).startswith("frame is "):  # no option is wrong, the input's size is
