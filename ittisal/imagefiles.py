@@ -148,14 +148,6 @@ def to_bgr8(frame: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(frame)
 
 
-def display_bgr8(frame: np.ndarray) -> np.ndarray:
-    """The same to be looked at: more than 8 bits are stretched over the range, from their lowest to
-    their highest thousandth, since cameras often use a small part of it.
-    """
-    low, high = np.percentile(frame, [0.1, 99.9]) if frame.dtype != np.uint8 else (0, 0)
-    return to_bgr8((frame - low) / (high - low) if high > low else frame)
-
-
 def _decode_image(data: bytes) -> np.ndarray:
     import cv2
 

@@ -126,3 +126,24 @@ def _positions(n: int, size: int, step: int, offset: float) -> tuple[np.ndarray,
     at = np.clip((np.arange(n) - offset) / step, 0, size - 1)
     low = at.astype(np.intp)
     return low, (at - low).astype(np.float32)
+
+
+def weighted_channels(config: Config) -> list[str]:
+    """Names that `contributions` may have: the channels with a weight, and "figure"."""
+    channels = [str(channel) for channel in config.weights if config.has(channel)]
+    return channels + ["figure"] * config.figure
+
+
+def channel_shares(contributions: dict[str, np.ndarray]) -> dict[str, float]:
+    """Each channel's share of the sum of all contributions; all 0 where that sum is 0.
+
+    Examples
+    --------
+    >>> channel_shares({"intensity": np.ones((2, 2)), "colour": 3 * np.ones((2, 2))})
+    {'intensity': 0.25, 'colour': 0.75}
+    """
+    sums = {
+        name: max(float(part.sum(dtype=np.float64)), 0.0) for name, part in contributions.items()
+    }
+    total = sum(sums.values())
+    return {name: part / total if total > 0 else 0.0 for name, part in sums.items()}

@@ -23,7 +23,7 @@ def number(frame):
     return round((float(frame.mean()) - 20) / 4)
 
 
-def write_video(path, frames, ticks=None, *, codec="libx264", options=None, gop=12):
+def write_video(path, frames, ticks=None, *, codec="libx264", options=None, gop=12, aspect=1):
     """Write RGB frames with PyAV; frame i is shown at ticks[i] / 25 seconds (default i / 25)."""
     import av
 
@@ -32,6 +32,7 @@ def write_video(path, frames, ticks=None, *, codec="libx264", options=None, gop=
         stream = container.add_stream(codec, rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.gop_size = gop
+        stream.codec_context.sample_aspect_ratio = Fraction(aspect)
         stream.codec_context.time_base = Fraction(1, FPS)
         for i, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, "rgb24")

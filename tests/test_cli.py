@@ -17,8 +17,8 @@ import pytest
 from test_imagefiles import array, encoded, exif, photo, with_exif
 
 import ittisal
-from ittisal import cli, cpu, reference_backend
-from ittisal.cli import common, info, pictures
+from ittisal import cli, cpu, drawing, reference_backend
+from ittisal.cli import common, info
 from ittisal.imagefiles import ImageError
 
 ROOT = Path(__file__).parent.parent
@@ -789,7 +789,7 @@ def test_overlay_shows_the_photograph_where_nothing_stands_out():
     frame = photo()
     saliency = np.zeros(frame.shape[:2], np.float32)
     saliency[10:20, 10:20] = 1
-    picture = pictures.overlay(frame, saliency).astype(int)
+    picture = drawing.heat_over(frame, saliency).astype(int)
     quiet = saliency == 0
     assert (np.ptp(picture[quiet], axis=1) == 0).all()  # grey
     assert (np.ptp(picture[~quiet], axis=1) > 60).all()  # coloured

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -19,11 +21,10 @@ from test_cli import ENVIRONMENT, POSIX, command, names, run, run_script
 import ittisal
 from ittisal import VideoError, cli
 from ittisal.cli import video
-from ittisal.cli.interrupts import Interrupts
 from ittisal.cli.resuming import Past
-from ittisal.cli.video import _time
+from ittisal.cli.video import Interrupts
 from ittisal.cli.video_outputs import Outputs
-from ittisal.video import BackgroundWriter
+from ittisal.video import BackgroundWriter, video_files
 
 av = pytest.importorskip("av")
 
@@ -87,7 +88,9 @@ class Here:
         self._patch.chdir(cwd)
         self._capture.readouterr()
         self.status = cli.main(["video", *arguments])
-        self.out, self.err = self._capture.readouterr()
+        self.out, err = self._capture.readouterr()
+        # OpenCV reads FFmpeg's level once: in this process perhaps before the command set it.
+        self.err = "".join(line for line in err.splitlines(True) if not line.startswith("["))
         return self
 
     @property
@@ -162,22 +165,21 @@ def test_json_tells_everything(folder, here):
     assert told["input"] == "clip.mp4" and told["outputs"] == ["j.avi", "j.jsonl"]
     assert (told["frames"], told["width"], told["height"]) == (COUNT, 96, 64)
     assert told["backend"] == "reference" and told["fps"] > 0 and not told["interrupted"]
-    for name in ("dropped", "failed", "missing", "repeated", "left_out", "cuts"):
-        assert told[name] == 0
+    assert not any(told[name] for name in ("dropped", "failed", "missing", "repeated", "left_out"))
     latency = told["latency_ms"]
     assert list(latency) == ["p50", "p95", "p99", "max"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
 
 
 def test_folders_of_pictures_and_maps(folder, here):
-    here("clip.mp4", "-o", "pictures/", "--every", "3", "--map", cwd=folder)
+    here("clip.mp4", "-o", "pictures/", "--every", "3", "--map", *LIGHT, cwd=folder)
     assert names(folder / "pictures") == {f"0000{i:02}.png" for i in (0, 3, 6, 9)}
     assert cv2.imread(str(folder / "pictures/000009.png")).shape == (64, 96, 3)
     here("clip.mp4", "-o", "maps/", "--raw", "--frames", "3", cwd=folder)
     for i, (_, _, saliency) in enumerate(streamed(folder / "clip.mp4")[:3]):
         np.testing.assert_array_equal(np.load(folder / f"maps/00000{i}.npy"), saliency)
     # Those pictures are a video again.
-    ran = here("pictures/", "--jsonl", "-", "--fps", "5", "-q", cwd=folder)
+    ran = here("pictures/", "--jsonl", "-", "--fps", "5", "-q", *LIGHT, cwd=folder)
     assert [(row["frame"], row["time"]) for row in ran.rows] == [(i, i / 5) for i in range(4)]
 
 
@@ -209,10 +211,11 @@ def test_a_part_of_a_clip_at_a_working_width(folder, here):
 
 
 def test_model_options_reach_the_model(folder, here):
-    ran = here("clip.mp4", "--preset", "itti1998", "--jsonl", "-", "-q", cwd=folder)
-    assert tuple(ran.rows[5]["shares"]) == CHANNELS[:3]
-    ran = here("clip.mp4", "--set", "weights.motion=0", "--jsonl", "-", "-q", cwd=folder)
-    assert tuple(ran.rows[5]["shares"]) == CHANNELS[:4]
+    few = ["clip.mp4", "--jsonl", "-", "-q", "--frames", "3"]
+    ran = here(*few, "--preset", "itti1998", cwd=folder)
+    assert tuple(ran.rows[2]["shares"]) == CHANNELS[:3]
+    ran = here(*few, "--set", "weights.motion=0", cwd=folder)
+    assert tuple(ran.rows[2]["shares"]) == CHANNELS[:4]
 
 
 TICKS = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]  # of 1/25 s
@@ -220,7 +223,9 @@ TICKS = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]  # of 1/25 s
 
 def test_variable_times_are_kept(tmp_path, here):
     clip(tmp_path / "vfr.mp4", len(TICKS), TICKS)
-    ran = here("vfr.mp4", "--writer", "pyav", "-o", "out.mp4", "--jsonl", "-", cwd=tmp_path)
+    ran = here(
+        "vfr.mp4", "-o", "out.mp4", "--jsonl", "-", *LIGHT, cwd=tmp_path
+    )  # PyAV is installed
     assert ran.status == 0, ran.err
     want = np.array(TICKS) / 25
     np.testing.assert_allclose([row["time"] for row in ran.rows], want, atol=1e-6)
@@ -232,26 +237,81 @@ def test_variable_times_are_kept(tmp_path, here):
     assert len(read(tmp_path / "out.avi")[1]) == 22
 
 
-@pytest.mark.parametrize(("told", "repeated", "left_out"), [(1000.0, 92, 0), (0.0056, 0, 8)])
-def test_unlikely_rates_are_bounded(told, repeated, left_out, tmp_path, here, monkeypatch):
+@pytest.mark.parametrize(("rate", "repeated", "left_out"), [(1000.0, 92, 0), (0.0056, 0, 8)])
+def test_unlikely_rates_are_bounded(rate, repeated, left_out, tmp_path, here, monkeypatch):
     """Files of browsers give the ticks of their clock, files with gaps useless averages."""
-    monkeypatch.setattr(video.Stream, "fps", property(lambda stream: told))
+    monkeypatch.setattr(video.Stream, "fps", property(lambda stream: rate))
     clip(tmp_path / "vfr.mp4", len(TICKS), TICKS)
-    ran = here("vfr.mp4", "--json", *LIGHT, cwd=tmp_path)
+    ran = here("vfr.mp4", "--json", "--writer", "opencv", *LIGHT, cwd=tmp_path)
     counts = ran.rows[0]
     assert (counts["frames"], counts["repeated"], counts["left_out"]) == (10, repeated, left_out)
-    assert "the times vary" in ran.err and "--writer pyav keeps the times" in ran.err
-    for more in (["--writer", "pyav"], ["--fps", "25"], ["-q"]):
-        assert "the times vary" not in here("vfr.mp4", *more, *LIGHT, cwd=tmp_path).err
+    assert f"{repeated} were repeated and {left_out} left out. --writer pyav" in ran.err
+    for more in ([], ["-o", "o.avi", "--fps", "25"], ["-o", "o.avi", "-q"]):
+        assert "varying times" not in here("vfr.mp4", *more, *LIGHT, cwd=tmp_path).err
+
+
+def test_the_shape_of_pixels_is_kept(tmp_path, here):
+    clip(tmp_path / "wide.mp4", 2, aspect="4/3")
+    for reader in ("opencv", "pyav"):
+        ran = here("wide.mp4", "-o", "o.mp4", "--reader", reader, *LIGHT, cwd=tmp_path)
+        with av.open(str(tmp_path / "o.mp4")) as container:
+            assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+        assert "pixels" not in ran.err
+    for name in ("o.avi", "o.webm"):
+        ran = here("wide.mp4", "-o", name, *LIGHT, cwd=tmp_path)
+        assert ran.status == 0 and f"{name}: pixels are 1.33 times as wide as high" in ran.err
+
+
+def test_several_clips_become_overlays_beside_them(tmp_path, here):
+    for name in ("a.mp4", "c.mp4", "c.mkv"):
+        clip(tmp_path / name, 2)
+    (tmp_path / "b.mp4").write_text("no video")
+    ran = here("a.mp4", "b.mp4", "c.mp4", "--json", *LIGHT, cwd=tmp_path)
+    assert ran.status == 1 and "ittisal video: b.mp4: not a video" in ran.err
+    assert [row.get("outputs") for row in ran.rows] == [["a.overlay.mp4"], None, ["c.overlay.mp4"]]
+    for arguments, message in (
+        (["a.mp4", "c.mp4", "-o", "d.mp4"], "take one INPUT; without them"),
+        (["c.mp4", "c.mkv"], "two INPUTs would be written to c.overlay.mp4"),
+        (["1.png", "2.png"], "quote the pattern, as in 'shots/*.png'"),
+    ):
+        ran = here(*arguments, cwd=tmp_path)
+        assert ran.status == 2 and message in ran.err and ran.err.count("\n") == 1
+
+
+def test_files_that_exist_may_be_left_as_they_are(tmp_path, here):
+    clip(tmp_path / "a.mp4", 3)
+    (tmp_path / "a.overlay.mp4").write_bytes(b"old")
+    ran = here("a.mp4", "--no-clobber", "--json", cwd=tmp_path)
+    assert ran.status == 0 and "a.overlay.mp4: exists, left as it is" in ran.err
+    assert ran.rows == [{"input": "a.mp4", "outputs": [], "skipped": ["a.overlay.mp4"]}]
+    here("a.mp4", "--no-clobber", "-o", "a.overlay.mp4", "--csv", "a.csv", *LIGHT, cwd=tmp_path)
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 4
+    assert (tmp_path / "a.overlay.mp4").read_bytes() == b"old"
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/000001.png").write_bytes(b"old")
+    here("a.mp4", "--no-clobber", "-o", "p/", *LIGHT, cwd=tmp_path)
+    assert (tmp_path / "p/000001.png").read_bytes() == b"old"
+    assert names(tmp_path / "p") == {f"00000{i}.png" for i in range(3)}
+
+
+def test_records_name_the_pictures_and_missing_numbers_are_lost_frames(tmp_path, here):
+    for i in (7, 8, 10):
+        cv2.imwrite(str(tmp_path / f"s{i:03}.png"), frames(1)[0])
+    ran = here("s%03d.png", "--jsonl", "-", "--csv", "s.csv", "--fps", "10", *LIGHT, cwd=tmp_path)
+    found = [(row["frame"], row["time"], row["file"]) for row in ran.rows]
+    assert found == [(0, 0.0, "s007.png"), (1, 0.1, "s008.png"), (3, 0.3, "s010.png")]
+    assert ran.status == 1 and "s%03d.png: frame 2: s009.png is missing" in ran.err
+    with open(tmp_path / "s.csv", newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [file for _, _, file in found]
 
 
 def test_sound_is_carried_over(tmp_path, here):
     from test_video_writers import heard, with_sound
 
     with_sound(tmp_path / "tone.mp4", seconds=1.2)
-    here("tone.mp4", "--writer", "pyav", "-o", "out.mp4", "--start", "0.4", cwd=tmp_path)
+    here("tone.mp4", "--start", "0.4", "-o", "out.mp4", *LIGHT, cwd=tmp_path)
     assert heard(tmp_path / "out.mp4")[0] == pytest.approx(0.1, abs=0.03)
-    here("tone.mp4", "--writer", "pyav", "-o", "out.mp4", "--no-sound", cwd=tmp_path)
+    here("tone.mp4", "--no-sound", "-o", "out.mp4", *LIGHT, cwd=tmp_path)
     assert heard(tmp_path / "out.mp4") is None
 
 
@@ -287,25 +347,18 @@ USAGE_ERRORS = [
     ("video clip.mp4 --timeout 0", "'0' must be seconds, above 0"),
     ("video clip.mp4 --map --overlay", "not allowed with"),
     ("video clip.mp4 --grey", "--grey is about maps"),
-    ("video clip.mp4 --raw", "--raw needs a folder"),
     ("video clip.mp4 --raw -o a.mp4", "--raw needs a folder"),
-    ("video clip.mp4 -o", "expected one argument"),
-    ("video clip.mp4 -o a.gif", "opencv writes .mp4, .m4v, .mov, .mkv, .avi; end in one"),
-    ("video clip.mp4 -o a.webm", "add --writer pyav"),
-    ("video clip.mp4 -o a.avi --writer pyav", "add --writer opencv"),
+    ("video clip.mp4 -o a.gif", ".mp4, .m4v, .mov, .mkv, .avi, .webm; end in one of these"),
+    ("video clip.mp4 -o a.webm --writer opencv", "take --writer pyav"),
+    ("video clip.mp4 -o a.avi --writer pyav", "take --writer opencv"),
     ("video clip.mp4 -o folder", "end in one of these, or in / for a folder"),
     ("video clip.mp4 -o clip.mp4", "clip.mp4 would overwrite the input clip.mp4"),
-    ("video clip.mp4 --jsonl ./clip.mp4", "would overwrite the input"),
-    ("video shots -o shots/", "shots/ would overwrite the input shots"),
     ("video shots/*.png -o shots/", "would overwrite the input"),
     ("video shots/ -o shots", "shots would overwrite the input shots/"),
-    ("video shots/ -o ./shots/ --raw", "./shots/ would overwrite the input shots/"),
     ("video shots/ --jsonl shots/a.png", "shots/a.png would overwrite the input shots/"),
     ("video clip.mp4 --jsonl a --csv a", "a is given twice"),
     ("video clip.mp4 -o none/a.mp4", "cannot write to"),
     ("video clip.mp4 --jsonl - --csv -", "standard output takes one of --jsonl and --csv"),
-    ("video clip.mp4 --jsonl - --json", "standard output takes one of --jsonl and --json"),
-    ("video clip.mp4 -o - --jsonl -", "standard output takes one of -o and --jsonl"),
     ("video clip.mp4 --size 96x64 -o a.mp4", "about raw video on standard input"),
     ("video clip.mp4 --out-pix-fmt gray -o a.mp4", "add -o -"),
     ("video clip.mp4 -o - --out-pix-fmt yuv420p", "is not one of bgr24, rgb24, gray"),
@@ -313,9 +366,6 @@ USAGE_ERRORS = [
     ("video clip.mp4 --jsonl a --resume --live", "give one"),
     ("video 7 --jsonl a --resume", "an input that can be read again"),
     ("video 7", "what should be made? Give -o, --jsonl, --csv or --show"),
-    ("video shots", "what should be made?"),
-    ("video clip.mp4 --preset itti", "no preset 'itti'"),
-    ("video clip.mp4 --threads 0", "'0' must be a whole number from 1 to 256"),
     ("video clip.mp4 --backend gpu --jsonl a", "backend='gpu' is not one of"),
 ]
 
@@ -345,12 +395,6 @@ def test_usage_errors(line, message, crowded, monkeypatch, capfd):
     assert err.count("\n") == 1 and err.startswith("ittisal")
     assert not out
     assert names(crowded) == before
-
-
-def test_times_are_seconds_or_clock_readings():
-    assert [_time(t) for t in ("0", ".5", "90.25", "1:30", "01:00:01.5")] == [
-        0, 0.5, 90.25, 90, 3601.5
-    ]  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="displays are told by the environment")
@@ -422,26 +466,28 @@ def test_inputs_that_cannot_be_read(tmp_path, here):
             assert err == f"ittisal video: {name}: {told['error']}\n" == ran.err
     assert not (tmp_path / "out.mp4").exists()
     assert not [name for name in names(tmp_path) if name.startswith(".")]
+    ran = run("video", "text.mp4", cwd=tmp_path)  # where FFmpeg says nothing of its own
+    assert ran.status == 1 and ran.err.count("\n") == 1 and "text.mp4: not a video" in ran.err
 
 
 @pytest.mark.parametrize("reader", ["opencv", "pyav"])
 def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path, here):
-    whole = clip(tmp_path / "whole.mkv", 80, gop=4)
+    whole = clip(tmp_path / "whole.mkv", 60, gop=4)
     data = whole.read_bytes()
     (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
-    ran = here("cut.mkv", "--reader", reader, "-o", "out.mp4", "--jsonl", "out.jsonl", "--json",
-        cwd=tmp_path,
+    ran = here("cut.mkv", "--reader", reader, "-o", "out.avi", "--jsonl", "out.jsonl", "--json",
+        *LIGHT, cwd=tmp_path,
     )  # fmt: skip
     (told,) = ran.rows
-    assert 20 < told["frames"] < 80
+    assert 20 < told["frames"] < 60
     assert ran.status == (1 if told["missing"] or told["failed"] else 0)
     assert len(rows(tmp_path / "out.jsonl")) == told["frames"]
     # Where a frame in between is lost too, the one before is shown on.
-    ran = here("cut.mkv", "--reader", reader, "--csv", "out.csv", cwd=tmp_path)
+    ran = here("cut.mkv", "--reader", reader, "--csv", "out.csv", *LIGHT, cwd=tmp_path)
     for name in ("failed", "missing"):
         assert (f"{told[name]} {name}" in ran.err) is bool(told[name] or name == "failed")
     shown = told["frames"] + told["repeated"] - told["left_out"]
-    assert len(read(tmp_path / "out.mp4")[0]) == shown
+    assert len(read(tmp_path / "out.avi")[0]) == shown
 
 
 def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path, here):
@@ -449,11 +495,11 @@ def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path, here):
     for i, picture in enumerate(frames(5)):
         cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
     (tmp_path / "shots/2.png").write_bytes(b"damaged")
-    ran = here("shots", "-o", "out.mp4", "--json", cwd=tmp_path)
+    ran = here("shots", "-o", "out.avi", "--json", *LIGHT, cwd=tmp_path)
     (told,) = ran.rows
     assert (ran.status, told["frames"], told["failed"]) == (1, 4, 1)
     assert "frame 2: " in ran.err
-    _, pictures = read(tmp_path / "out.mp4")
+    _, pictures = read(tmp_path / "out.avi")
     assert len(pictures) == 5 and told["repeated"] == 1  # shown on in its stead
 
 
@@ -461,7 +507,7 @@ def test_frames_of_another_size_go_into_the_same_video(tmp_path, here):
     (tmp_path / "shots").mkdir()
     for i, picture in enumerate([*frames(3), *frames(3, (96, 64))]):
         cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
-    ran = here("shots", "-o", "out.mp4", "--json", cwd=tmp_path)
+    ran = here("shots", "-o", "out.mp4", "--json", *LIGHT, cwd=tmp_path)
     assert ran.status == 0 and ran.rows[0]["resizes"] == 1 and ", 1 resizes; " in ran.err
     _, pictures = read(tmp_path / "out.mp4")
     assert {picture.shape for picture in pictures} == {(64, 96, 3)} and len(pictures) == 6
@@ -470,13 +516,14 @@ def test_frames_of_another_size_go_into_the_same_video(tmp_path, here):
 # --- pipes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pix_fmt", ["bgr24", "rgb24", "gray"])
+@pytest.mark.parametrize("pix_fmt", ["rgb24", "gray"])
 def test_raw_video_through_pipes(pix_fmt, tmp_path):
     given = frames(6)
-    fed = {"bgr24": given[..., ::-1], "rgb24": given, "gray": given[..., 0]}[pix_fmt]
+    fed = given if pix_fmt == "rgb24" else given[..., 0]
     ran = run(
         "video", "-", "--size", "96x64", "--pix-fmt", pix_fmt, "-o", "-", "--out-pix-fmt", pix_fmt,
-        "--side-by-side", "--jsonl", "r.jsonl", "--fps", "50", cwd=tmp_path, stdin=fed.tobytes(),
+        "--side-by-side", "--jsonl", "r.jsonl", "--fps", "50", *LIGHT, cwd=tmp_path,
+        stdin=fed.tobytes(),
     )  # fmt: skip
     assert ran.status == 0, ran.err
     shape = (6, 64, 192, 3) if pix_fmt != "gray" else (6, 64, 192)
@@ -490,11 +537,11 @@ def test_raw_video_through_pipes(pix_fmt, tmp_path):
 def test_two_commands_in_a_pipe(tmp_path):
     """The pictures of one are the frames of the next."""
     first = subprocess.Popen(
-        command("video", "-", "--size", "96x64", "-o", "-", "--map", "-q"),
+        command("video", "-", "--size", "96x64", "-o", "-", "--map", "-q", *LIGHT),
         cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT,
     )  # fmt: skip
     second = subprocess.Popen(
-        command("video", "-", "--size", "96x64", "-o", "maps.mp4", "--json"),
+        command("video", "-", "--size", "96x64", "-o", "maps.mp4", "--json", *LIGHT),
         cwd=tmp_path, stdin=first.stdout, stdout=subprocess.PIPE, env=ENVIRONMENT,
     )  # fmt: skip
     with first, second:
@@ -510,23 +557,29 @@ def test_two_commands_in_a_pipe(tmp_path):
 @pytest.mark.parametrize("reader", ["opencv", "pyav"])
 def test_an_encoded_video_from_a_pipe(reader, tmp_path):
     data = clip(tmp_path / "clip.mkv", 6).read_bytes()
-    ran = run("video", "-", "--reader", reader, "--jsonl", "-", "-q", cwd=tmp_path, stdin=data)
+    ran = run(
+        *["video", "-", "-q", "--jsonl", "-", "--reader"], reader, *LIGHT, cwd=tmp_path, stdin=data
+    )
     assert ran.status == 0, ran.err
     assert [row["time"] for row in ran.rows] == [i / 25 for i in range(6)]
 
 
 def test_raw_video_that_ends_within_a_frame(tmp_path):
     data = frames(3).tobytes()[:-100]
-    ran = run("video", "-", "--size", "96x64", "--jsonl", "-", cwd=tmp_path, stdin=data)
+    raw = ["video", "-", "--size", "96x64", *LIGHT]
+    ran = run(*raw, "--jsonl", "-", cwd=tmp_path, stdin=data)
     assert ran.status == 1 and len(ran.rows) == 2
     assert "ends within this picture" in ran.err
-    ran = run("video", "-", "--size", "96x64", "-o", "out.mp4", cwd=tmp_path, stdin=b"")
+    ran = run(*raw, "-o", "out.mp4", cwd=tmp_path, stdin=b"")
     assert ran.status == 1 and "holds no frame" in ran.err and not names(tmp_path)
 
 
 @POSIX
-@pytest.mark.parametrize("number", [0, 1, 2])
-@pytest.mark.parametrize("arguments", [["--csv", "closed.csv"], ["--jsonl", "-"]])
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [(0, ["--csv", "closed.csv"]), (1, ["--csv", "closed.csv"]), (1, ["--jsonl", "-"]),
+     (2, ["--jsonl", "-"])],
+)  # fmt: skip
 def test_a_closed_standard_stream(number, arguments, folder):
     """What is opened next would take its number, and every line that is printed."""
     process = subprocess.run(
@@ -575,7 +628,7 @@ def test_progress_on_a_terminal_only(options, shown, folder):
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     try:
         subprocess.run(
-            command("video", "clip.mp4", "--jsonl", "p.jsonl", *options), cwd=folder,
+            command("video", "clip.mp4", "--jsonl", "p.jsonl", *LIGHT, *options), cwd=folder,
             stdout=subprocess.DEVNULL, stderr=terminal, env=ENVIRONMENT, timeout=120, check=True,
         )  # fmt: skip
         os.write(terminal, b"end\n")
@@ -604,20 +657,19 @@ def begin(*arguments, cwd, number=signal.SIGINT, **options):
 
 
 @POSIX
-@pytest.mark.parametrize("writer", ["opencv", "pyav"])
 @pytest.mark.parametrize(
-    ("number", "status", "word"),
+    ("number", "status", "word", "writer"),
     [
-        (signal.SIGINT, 130, b"interrupted"),
-        (signal.SIGTERM, 143, b"terminated"),
-        (getattr(signal, "SIGHUP", 1), 129, b"terminated"),
+        (signal.SIGINT, 130, b"interrupted", "opencv"),
+        (signal.SIGTERM, 143, b"terminated", "pyav"),
+        (getattr(signal, "SIGHUP", 1), 129, b"terminated", "pyav"),
     ],
 )
 def test_an_interrupt_leaves_whole_outputs(number, status, word, writer, tmp_path):
     """A pipe that stays open: the command waits for the next frame when the signal comes."""
     with begin(
         "-", "--size", "96x64", "--writer", writer, "-o", "out.mp4", "--csv", "out.csv", "--jsonl",
-        "-", cwd=tmp_path, number=number, stdin=subprocess.PIPE,
+        "-", *LIGHT, cwd=tmp_path, number=number, stdin=subprocess.PIPE,
     ) as process:  # fmt: skip
         process.stdin.write(frames(7).tobytes())
         process.stdin.flush()
@@ -637,8 +689,7 @@ def test_an_interrupt_leaves_whole_outputs(number, status, word, writer, tmp_pat
 def test_an_interrupt_before_the_first_frame(tmp_path):
     script = """
 import sys
-from ittisal import VideoError, cli
-from ittisal.cli import video
+from ittisal import cli
 from ittisal.cli import video
 opening = video.stream
 def tell(*arguments, **options):
@@ -660,8 +711,7 @@ sys.exit(cli.main(["video", "-", "--size", "96x64", "-o", "out.mp4"]))
 
 
 @POSIX
-@pytest.mark.parametrize("writer", ["opencv", "pyav"])
-@pytest.mark.parametrize("resume", [[], ["--resume"]])
+@pytest.mark.parametrize(("writer", "resume"), [("opencv", []), ("pyav", ["--resume"])])
 def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
     writer, resume, tmp_path, here, monkeypatch
 ):
@@ -680,19 +730,18 @@ def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
 
 
 @POSIX
-@pytest.mark.parametrize("owner", [Outputs, BackgroundWriter])
-@pytest.mark.parametrize("writer", ["opencv", "pyav"])
+@pytest.mark.parametrize(("owner", "writer"), [(Outputs, "opencv"), (BackgroundWriter, "pyav")])
 def test_many_interrupts_leave_no_temporary(owner, writer, folder, tmp_path, here, monkeypatch):
     """The second, while outputs are completed, gives them up; those after it are not heard."""
 
     def interrupting(owner, name, times, first=0):
         called, method = [], getattr(owner, name)
 
-        def call(*arguments):
+        def call(*arguments, **options):
             called.append(name)
             for _ in range(times if len(called) > first else 0):
                 signal.raise_signal(signal.SIGTERM)
-            return method(*arguments)
+            return method(*arguments, **options)
 
         monkeypatch.setattr(owner, name, call)
 
@@ -742,8 +791,8 @@ def test_a_broken_pipe_is_quiet_and_other_outputs_are_whole(tmp_path):
 def test_full_stdout(arguments, folder):
     with open("/dev/full", "wb") as full:
         process = subprocess.run(
-            command("video", "clip.mp4", "--csv", "full.csv", *arguments), cwd=folder, stdout=full,
-            stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=120, check=False,
+            command("video", "clip.mp4", "--csv", "full.csv", *LIGHT, *arguments), cwd=folder,
+            stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=120, check=False,
         )  # fmt: skip
     assert process.returncode == 1
     assert b"No space left on device" in process.stderr
@@ -753,9 +802,9 @@ def test_full_stdout(arguments, folder):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_device_is_written_as_it_is(folder):
-    ran = run("video", "clip.mp4", "--jsonl", "/dev/full", cwd=folder)
+    ran = run("video", "clip.mp4", "--jsonl", "/dev/full", *LIGHT, cwd=folder)
     assert ran.status == 1 and "/dev/full: cannot be written: No space left" in ran.err
-    assert run("video", "clip.mp4", "--jsonl", os.devnull, cwd=folder).status == 0
+    assert run("video", "clip.mp4", "--jsonl", os.devnull, *LIGHT, cwd=folder).status == 0
     assert not os.path.isfile(os.devnull)
 
 
@@ -797,7 +846,29 @@ def test_a_file_that_cannot_grow_on_is_not_left_half_written(arguments, noisy):
     assert f"{arguments[1]}: cannot be written: " in ran.err and "Traceback" not in ran.err
     assert (noisy / arguments[1]).read_bytes() == b"old"
     assert not [name for name in names(noisy) if name.startswith(".")]
-    assert (noisy / "o.csv").exists()  # the others are completed
+    assert len((noisy / "o.csv").read_text().splitlines()) == 31
+
+
+@pytest.mark.parametrize("writer", ["opencv", "pyav"])
+def test_records_go_on_when_the_videos_disk_is_full(writer, folder, here, monkeypatch):
+    left = [5]
+
+    def full(path):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    add = getattr(video_files, {"opencv": "OpenCVWriter", "pyav": "PyAVWriter"}[writer])._add
+    monkeypatch.setattr(
+        f"ittisal.video.video_files.{add.__qualname__}", lambda *a: (full(a), add(*a))
+    )
+    ran = here("clip.mp4", "-o", "f.mp4", "--csv", "f.csv", "--json", "--writer", writer, *LIGHT,
+        cwd=folder,
+    )  # fmt: skip
+    assert ran.status == 1 and not (folder / "f.mp4").exists()
+    assert "f.mp4: cannot be written: No space left on device; the other outputs go on" in ran.err
+    assert len((folder / "f.csv").read_text().splitlines()) == COUNT + 1
+    assert ran.rows[0]["outputs"] == ["f.csv"] and "No space left" in ran.rows[0]["error"]
 
 
 @POSIX
@@ -807,19 +878,12 @@ def test_a_folder_that_cannot_grow_on(noisy):
     assert not names(noisy / "pngs")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, not even root's")
-def test_unwritable_directory_is_found_out_first(folder, here):
-    ran = here("clip.mp4", "--jsonl", "/proc/a.jsonl", cwd=folder)
-    assert ran.status == 2 and "cannot write to /proc" in ran.err
-
-
 # --- runs that are taken up again --------------------------------------------------------------
 
-LONG = 40
+LONG = 30
 KILLED = """
 import os, signal, sys
-from ittisal import VideoError, cli
-from ittisal.cli import video
+from ittisal import cli
 from ittisal.cli import video_outputs
 take, left = video_outputs.Outputs.take, [COUNT]
 def counting(self, result):
@@ -898,7 +962,7 @@ def test_a_killed_run_is_taken_up_again(writer, suffix, long):
 @POSIX
 def test_records_alone_and_folders_are_taken_up_again(long):
     arguments = ["long.mp4", "--jsonl", "alone.jsonl", "--resume", "--checkpoint", "7", "-q"]
-    assert killed(arguments, long, 30).status == -signal.SIGKILL
+    assert killed(arguments, long, 22).status == -signal.SIGKILL
     assert run("video", *arguments, *LIGHT, cwd=long).status == 0
     assert plain(long / "alone.jsonl") == plain(long / "once.jsonl")
     arguments = [
@@ -910,28 +974,27 @@ def test_records_alone_and_folders_are_taken_up_again(long):
 
 
 @POSIX
-@pytest.mark.parametrize("step", ["join", "_move"])
+@pytest.mark.parametrize("step", ["join", "_copy"])
 def test_a_run_that_dies_while_it_publishes(step, long):
     """All frames are done; what is left is to join, to rename and to clear up."""
-    arguments = ["long.mp4", "-o", f"{step}.mp4", "--jsonl", f"{step}.jsonl", "--resume"]
+    arguments = ["long.mp4", "-o", f"{step}.mp4", "--jsonl", f"{step}.jsonl", "--resume", *LIGHT]
     script = f"""
 import os, signal, sys
-from ittisal import VideoError, cli
-from ittisal.cli import video
-from ittisal.cli import video_outputs
-done = video_outputs.{step}
+from ittisal import cli
+from ittisal.cli import resuming
+done = resuming.{step}
 def dying(*arguments, **options):
     done(*arguments, **options)
     os.kill(os.getpid(), signal.SIGKILL)
-video_outputs.{step} = dying
-sys.exit(cli.main(["video", *{[*arguments, *LIGHT]!r}]))
+resuming.{step} = dying
+sys.exit(cli.main(["video", *{arguments!r}]))
 """
     assert run_script(script, long).status == -signal.SIGKILL
     assert (long / f"{step}.mp4.parts").exists()
-    ran = run("video", *arguments, *LIGHT, cwd=long)
+    ran = run("video", *arguments, cwd=long)
     assert ran.status == 0 and ran.out == f"{step}.mp4\n{step}.jsonl\n", ran.err
     assert plain(long / f"{step}.jsonl") == plain(long / "once.jsonl")
-    assert names(long).isdisjoint({f"{step}.mp4.parts/state.json"})
+    assert not (long / f"{step}.mp4.parts").exists()
 
 
 @POSIX
@@ -953,7 +1016,6 @@ def test_another_run_is_not_taken_for_the_same(long, here):
     assert ran.status == 2 and "begun without --width, not with --width 64; " in ran.err
     assert "remove other.jsonl.parts to begin anew" in ran.err
     ran = here(*arguments, *LIGHT, "--set", "weights.motion=2", cwd=long)
-    assert ran.status == 2
     assert "was begun with the model's weights.motion 1.0, not 2.0; give the same" in ran.err
     ran = here(*arguments, *LIGHT, "--no-cuts", "--every", "2", cwd=long)
     assert "was begun with --every 1, not 2; without --no-cuts; give the same" in ran.err
@@ -968,40 +1030,31 @@ def test_another_run_is_not_taken_for_the_same(long, here):
 
 
 @POSIX
-@pytest.mark.parametrize("name", ["records.jsonl", "part-00001.mp4"])
-def test_a_part_that_is_not_whole_is_found_out_first(name, long, here, monkeypatch):
-    arguments = [
-        "long.mp4", "-o", f"{name}.mp4", "--jsonl", f"{name}.jsonl", "--resume", "--checkpoint",
-        "7", *LIGHT,
-    ]  # fmt: skip
-    assert killed(arguments[:-4], long, 20).status == -signal.SIGKILL
-    part = long / f"{name}.mp4.parts" / name
-    data = part.read_bytes()
+def test_a_part_that_is_not_whole_is_found_out_first(long, here, monkeypatch):
+    arguments = ["long.mp4", "-o", "p.mp4", "--jsonl", "p.jsonl", "--resume", "--checkpoint", "7"]
+    assert killed(arguments, long, 20).status == -signal.SIGKILL
     monkeypatch.setattr(video, "stream", lambda *arguments, **options: pytest.fail("began"))
-    state = json.loads((part.parent / "state.json").read_text())
-    counted = state["lengths"].get(name) or state["parts"][0]["bytes"]
-    for broken in (data[: counted - 1], b"", None):
-        part.unlink() if broken is None else part.write_bytes(broken)
-        ran = here(*arguments, cwd=long)
-        assert ran.status == 2
-        assert f"{part.relative_to(long)} is missing or shorter than it was; remove" in ran.err
-        assert f"remove {part.parent.name} to begin anew" in ran.err
+    state = json.loads((long / "p.mp4.parts/state.json").read_text())
+    for name, counted in (
+        ("records.jsonl", state["lengths"]["records.jsonl"]),
+        ("part-00001.mp4", state["parts"][0]["bytes"]),
+    ):
+        part = long / "p.mp4.parts" / name
+        data = part.read_bytes()
+        for broken in (data[: counted - 1], b"", None):
+            part.unlink() if broken is None else part.write_bytes(broken)
+            ran = here(*arguments, *LIGHT, cwd=long)
+            assert ran.status == 2
+            assert f"p.mp4.parts/{name} is missing or shorter than it was; remove" in ran.err
+            assert "remove p.mp4.parts to begin anew" in ran.err
+        part.write_bytes(data)
     monkeypatch.undo()
-    part.write_bytes(data)
-    assert run("video", *arguments, cwd=long).status == 0
-    assert plain(long / f"{name}.jsonl") == plain(long / "once.jsonl")
-
-
-@POSIX
-@pytest.mark.parametrize("where", [".", "{}"])
-def test_the_same_files_may_be_written_otherwise(where, long, here):
-    name = "dotted.jsonl" if where == "." else "whole.jsonl"
-    more = ["--resume", "--checkpoint", "7", "-q", *LIGHT]
-    assert killed(["long.mp4", "--jsonl", name, *more[:-4]], long, 20).status == -signal.SIGKILL
-    where = where.format(long)
-    ran = here(f"{where}/long.mp4", "--jsonl", f"{where}/{name}", *more, cwd=long)
-    assert (ran.status, ran.err) == (0, "")
-    assert plain(long / name) == plain(long / "once.jsonl")
+    # The same files, written otherwise.
+    arguments[0::2] = [str(long / "long.mp4"), "./p.mp4", f"{long}/p.jsonl", "--checkpoint"]
+    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
+    monkeypatch.setenv("ITTISAL_BACKEND", "reference")
+    assert here("-q", *arguments, *LIGHT, cwd=long).status == 0
+    assert plain(long / "p.jsonl") == plain(long / "once.jsonl")
 
 
 def test_a_clip_of_small_frames_is_told_by_its_name(tmp_path, here):
@@ -1021,9 +1074,8 @@ def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):
 
 
 def test_an_empty_input_is_told(folder, here):
-    for more in ([], ["--jsonl", "-"], ["--csv", "e.csv", "--resume"]):
-        ran = here("", *more, cwd=folder)
-        assert ran.status == 2 and "INPUT is empty; give a file" in ran.err
+    ran = here("", "--csv", "e.csv", "--resume", cwd=folder)
+    assert ran.status == 2 and "INPUT is empty; give a file" in ran.err
 
 
 @POSIX

@@ -55,16 +55,21 @@ LAYERS = {
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": ("allocator config cuda features frames pipeline plan trace", "numpy cupy cupyx"),
     # OpenCV and PyAV inside functions only.
-    "video": ("config frames maps model pipeline video", "numpy cv2 av"),
+    "video": (
+        "config drawing files frames imagefiles maps model pipeline video",
+        "numpy cv2 av",
+    ),
+    # OpenCV inside functions only.
+    "drawing": ("config frames imagefiles maps", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version backends cli config datasets evaluation features files frames "
+        "__init__ _version backends cli config datasets drawing evaluation features files frames "
         "imagefiles maps model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
-LAZY = ("cli", "cuda", "datasets", "evaluation", "imagefiles", "video")
+LAZY = ("cli", "cuda", "datasets", "drawing", "evaluation", "imagefiles", "video")
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 OUTSIDE = sorted(path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py"))
 

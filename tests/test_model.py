@@ -25,7 +25,6 @@ from ittisal import (
 )
 from ittisal.backends import available, choose
 from ittisal.frames import MAX_SIDE, check_frame, composite
-from ittisal.imagefiles import display_bgr8
 from ittisal.maps import peak
 from ittisal.pipeline import STAGES
 
@@ -108,16 +107,6 @@ def test_pil_images_of_other_numbers_are_refused(small, mode):
     for run in (saliency_map, model("reference", SHAPE)):
         with pytest.raises(TypeError, match=r'convert it first: frame.convert\("RGB"\)'):
             run(image)
-
-
-def test_frames_of_little_range_are_stretched_to_be_looked_at(small):
-    """But for the thousandth that is lowest and highest; 8 bits stay, and what has no range."""
-    frame = np.linspace(7000, 8000, 128 * 128).astype(np.uint16).reshape(128, 128)
-    frame[0, 0], frame[5, 5] = 0, 65535  # pixels that do not work
-    picture = display_bgr8(frame)
-    assert np.percentile(picture, [1, 50, 99]).round().tolist() == [2, 128, 253]
-    assert np.array_equal(display_bgr8(small), small)
-    assert (display_bgr8(np.full((64, 64), 0.5, np.float32)) == 128).all()
 
 
 def test_masked_arrays(small):

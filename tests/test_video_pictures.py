@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import ittisal
-from ittisal.cli import pictures as still
+from ittisal import drawing
+from ittisal.drawing import KINDS, fit, heat
+from ittisal.maps import channel_shares
 from ittisal.video import Brightness, Painter, overlay
-from ittisal.video.pictures import KINDS, channel_shares, fit, heat_colours, to_colour8
 
 
 class Model:
@@ -104,7 +105,7 @@ def test_the_overlay_is_that_of_still_pictures(size, order):
     stream = Stream(size, channel_order=order)
     picture = Painter(stream)(stream.result(saliency, given))
     full = ittisal.upsample(saliency / saliency.max(), size)
-    want = still.overlay(frame, full).astype(int)
+    want = drawing.heat_over(frame, full).astype(int)
     got = picture if order == "bgr" else picture[..., ::-1]
     assert np.abs(got - want).max() <= 5  # rounded at each of its steps
     np.testing.assert_array_equal(
@@ -174,16 +175,20 @@ def test_nothing_salient_is_dark():
     assert np.abs(picture - 0.8 * grey[..., None]).max() <= 1 + 0.01
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("colour", [True, False])
-def test_frames_of_any_type(dtype, colour):
+def test_sixteen_bits_are_stretched_to_the_values_that_they_have():
+    frames = [np.full((64, 96), 7000, np.uint16) for _ in range(3)]
+    for frame, high in zip(frames, (7250, 7500, 7100), strict=True):
+        frame[20:40, 40:60] = high
+    stream = Stream((64, 96))
+    painter, flat = Painter(stream, "side-by-side"), np.zeros((4, 6), np.float32)
+    shown = [painter(stream.result(flat, frame))[30, 50, 0] for frame in frames]
+    assert shown == [255, 255, round(255 / 5)]  # of 7000 to 7250, then to 7500
+    picture = painter(stream.result(flat, frames[2], cut=True))
+    assert picture[30, 50, 0] == 255 and picture[0, 0, 0] == 0
+    assert drawing.heat_over(frames[0], np.zeros((64, 96))).max() == round(0.8 * 255)
     plain = frame_of((64, 96))
-    if not colour:
-        plain = plain[..., 0]
-    scale = {"uint8": 1, "uint16": 257, "float32": np.float32(1 / 255)}[dtype]
-    got = to_colour8((plain * np.array(scale, dtype)).astype(dtype))
-    assert got.shape == (64, 96, 3) and got.dtype == np.uint8
-    np.testing.assert_array_equal(got[..., 0], plain if plain.ndim == 2 else plain[..., 0])
+    for frame in (plain, plain.astype(np.float32) / 255):
+        np.testing.assert_array_equal(drawing.visible(frame), plain)
 
 
 def test_wrong_use_is_told():
@@ -214,18 +219,13 @@ def test_brightness_is_quick_up_and_slow_down():
     assert risen > 8.5
 
 
-def test_brightness_goes_by_time_not_by_frames():
+def test_brightness_goes_by_time_and_starts_anew_at_a_cut():
     slow, fast = Brightness(), Brightness()
     slow.follow(8.0, 0.0), fast.follow(8.0, 0.0)
     for i in range(1, 11):
         fast.follow(2.0, i / 100)
     assert slow.follow(2.0, 0.1) == pytest.approx(fast.peak)
-
-
-def test_brightness_starts_anew_at_a_cut():
-    brightness = Brightness()
-    brightness.follow(10.0, 0.0)
-    assert brightness.follow(2.0, 0.04, anew=True) == 2.0
+    assert slow.follow(1.0, 0.14, anew=True) == 1.0
     assert Brightness().follow(0.0, 0.0) == 0.0
 
 
@@ -249,12 +249,11 @@ def test_shares_sum_to_one():
 
 
 def test_fit_keeps_proportions():
-    out = np.zeros((40, 100, 3), np.uint8)
-    fit(np.full((80, 80, 3), 200, np.uint8), out)
+    out = fit(np.full((80, 80, 3), 200, np.uint8), (100, 40))
     assert (out[:, 30:70] == 200).all() and (out[:, :30] == 24).all() and (out[:, 70:] == 24).all()
 
 
 def test_heat_rises_in_lightness():
-    for order, code in (("rgb", cv2.COLOR_RGB2GRAY), ("bgr", cv2.COLOR_BGR2GRAY)):
-        grey = cv2.cvtColor(heat_colours(order)[None], code)[0].astype(int)
-        assert (np.diff(grey) >= -1).all() and grey[0] < 5 and grey[-1] > 230
+    colours = heat(np.linspace(0, 1, 256)[None])
+    grey = cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)[0].astype(int)
+    assert (np.diff(grey) >= -1).all() and grey[0] < 5 and grey[-1] > 230

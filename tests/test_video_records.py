@@ -42,29 +42,24 @@ def test_a_record_tells_what_the_map_holds():
         assert record["mean"] == pytest.approx(saliency.mean(dtype=np.float64))
 
 
-def test_gaze_has_a_share_for_the_figure_itself():
-    frames = np.random.default_rng(0).integers(0, 256, (2, 96, 128, 3)).astype(np.uint8)
-    with ittisal.stream(frames, ittisal.GAZE, backend="reference") as stream:
-        record = Records(stream)
-        records = [record(result) for result in stream]
-    assert record.header.endswith("share_intensity,share_colour,share_orientation,share_figure")
-    for told in records:
-        assert sum(told["shares"].values()) == pytest.approx(1, abs=1e-5)
-        assert told["shares"]["figure"] > 0
-
-
-def test_shares_sum_to_one_and_motion_has_none_at_first():
-    _, records, _ = told(moving_square(4))
-    for record in records:
-        assert list(record["shares"]) == CHANNELS
-        assert sum(record["shares"].values()) == pytest.approx(1, abs=1e-5)
-    assert records[0]["shares"]["flicker"] == records[0]["shares"]["motion"] == 0
-    assert records[2]["shares"]["flicker"] > 0.05 and records[2]["shares"]["motion"] > 0.05
-
-
-def test_channels_without_weight_are_not_told():
-    record, records, _ = told(moving_square(2), ittisal.ITTI_1998)
-    assert list(records[0]["shares"]) == CHANNELS[:3] == record.channels
+@pytest.mark.parametrize(
+    ("config", "channels"),
+    [
+        (ittisal.VIDEO, CHANNELS),
+        (ittisal.ITTI_1998, CHANNELS[:3]),
+        (ittisal.GAZE, [*CHANNELS[:3], "figure"]),
+    ],
+    ids=["video", "itti1998", "gaze"],
+)
+def test_shares_are_of_the_channels_with_a_weight_and_sum_to_one(config, channels):
+    record, records, _ = told(moving_square(4), config)
+    assert record.header.endswith(",".join(f"share_{name}" for name in channels))
+    for row in records:
+        assert list(row["shares"]) == channels == record.channels
+        assert sum(row["shares"].values()) == pytest.approx(1, abs=1e-5)
+    if "motion" in channels:  # none at first
+        for name in ("flicker", "motion"):
+            assert records[0]["shares"][name] == 0 and records[2]["shares"][name] > 0.05
 
 
 def test_a_grey_video_has_no_share_of_colour():

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,12 +22,10 @@ from clips import FakeModel
 
 import ittisal
 from ittisal.video import NothingWanted, RawVideo, VideoError, stream
-from ittisal.video.arrays import ArrayReader
-from ittisal.video.headers import Header, header
-from ittisal.video.opencv_reader import open_file
-from ittisal.video.pictures_reader import natural
+from ittisal.video.opencv_reader import Header, header, open_file
 from ittisal.video.pyav_reader import PyAVReader, open_pyav
-from ittisal.video.sources import resolve
+from ittisal.video.selection import Reading
+from ittisal.video.sources import natural, resolve
 
 av = pytest.importorskip("av")
 READERS = ("opencv", "pyav")
@@ -79,15 +78,6 @@ def test_times_of_an_irregular_file_are_exact_with_both_readers(tmp_path, name, 
         assert np.abs(one.astype(int) - other).max() <= 1
 
 
-def test_results_carry_the_times_of_the_container(tmp_path, reader):
-    path = clips.write_video(tmp_path / "clip.mkv", clips.grey_frames(10), IRREGULAR)
-    with stream(path, reader=reader) as results:
-        found = [(result.index, result.time) for result in results]
-        assert results.statistics.mended == 0 and results.statistics.missing == 0
-    assert [index for index, _ in found] == list(range(10))
-    assert [time * 25 for _, time in found] == pytest.approx(IRREGULAR, abs=1e-3)
-
-
 def test_pyav_gives_the_order_asked_for(tmp_path):
     red = [np.full((64, 96, 3), (200, 30, 30), np.uint8)] * 2
     path = clips.write_video(tmp_path / "clip.mp4", red)
@@ -113,8 +103,8 @@ def test_pictures_taken_sideways_are_turned_upright(tmp_path, clockwise):
         assert np.abs(found[0][1].astype(int) - turned_by_opencv).max() <= 1
 
 
-@pytest.mark.parametrize("clockwise", [0, 90, 180])
-def test_readers_write_into_the_room_that_they_are_given(tmp_path, reader, clockwise):
+@pytest.mark.parametrize("clockwise", [0, 90])
+def test_readers_fill_the_array_that_they_are_given(tmp_path, reader, clockwise):
     frames = clips.grey_frames(4)
     path = tmp_path / "clip.mp4"
     if clockwise:
@@ -140,9 +130,7 @@ def test_readers_write_into_the_room_that_they_are_given(tmp_path, reader, clock
         ({}, range(30)),
         ({"every": 7}, [0, 7, 14, 21, 28]),
         ({"start": 0.4}, range(10, 30)),
-        ({"end": 0.4}, range(10)),
         ({"start": 0.41, "end": 0.6}, range(11, 15)),
-        ({"first": 12}, range(12, 30)),
         ({"first": 13, "every": 5}, [15, 20, 25]),
         ({"first": 3, "start": 0.2, "end": 1.0, "every": 4}, [8, 12, 16, 20, 24]),
     ],
@@ -237,6 +225,8 @@ def test_nothing_that_was_asked_for(tmp_path, reader, wanted):
 def test_wrong_settings(settings, error, message):
     with pytest.raises(error, match=message):
         stream(clips.grey_frames(1), **settings)
+    with pytest.raises(ValueError, match="by OpenCV only"):
+        stream(0, reader="pyav")
 
 
 def test_numbers_may_be_numpys(model):
@@ -333,10 +323,16 @@ def noise_video(path, **settings):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("clip.mp4", {"movflags": "faststart"}), ("clip.mkv", None)]
+    ("name", "settings"),
+    [
+        ("clip.mp4", {"options": {"movflags": "faststart"}}),
+        ("clip.mkv", {}),
+        ("clip.mkv", {"ticks": range(125, 185)}),
+    ],
+    ids=["mp4", "mkv", "late mkv"],
 )
-def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, options):
-    path = noise_video(tmp_path / name, options=options)
+def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, settings):
+    path = noise_video(tmp_path / name, **settings)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     said = []
     with stream(path, reader=reader, report=said.append) as results:
@@ -357,17 +353,6 @@ def test_a_file_that_begins_late_is_complete(tmp_path, reader, name):
         assert results.frames == 50
     assert found == [(i, i) for i in range(50)]
     assert not said and results.statistics.missing == 0
-
-
-def test_a_file_that_begins_late_and_is_cut_short(tmp_path, reader):
-    path = noise_video(tmp_path / "clip.mkv", ticks=range(125, 185))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        count = len(list(results))
-    statistics = results.statistics
-    assert count + statistics.failed + statistics.missing == 60 and statistics.missing > 10
-    assert "cut short" in said[-1]
 
 
 def test_stopping_early_is_not_being_cut_short(tmp_path, reader):
@@ -469,10 +454,30 @@ def test_pictures_come_in_natural_order(tmp_path):
         assert found == [(i, i, pytest.approx(i / 10)) for i in range(6)]
 
 
+def test_numbers_that_are_missing_are_lost_frames(tmp_path):
+    write_pictures(tmp_path, [f"a{i:02}.png" for i in (4, 6, 8, 14, 16)])  # 10 and 12 are not
+    said = []
+    for source in (tmp_path, tmp_path / "a%02d.png"):
+        with stream(source, report=said.append) as results:
+            found = [(r.index, Path(r.file).name) for r in results]
+        assert found == [
+            (0, "a04.png"),
+            (1, "a06.png"),
+            (2, "a08.png"),
+            (5, "a14.png"),
+            (6, "a16.png"),
+        ]
+        assert results.statistics.failed == 2 and results.pictures
+    assert [line.split(": ")[1] for line in said] == ["frame 3", "frame 4"] * 2
+    assert "a10.png is missing" in said[0]
+    with pytest.raises(VideoError, match=r"a%03d\.png: no file matches"):
+        stream(tmp_path / "a%03d.png")
+
+
 def test_natural_order():
-    names = ["a", "A2b", "a10b", "a2B3", "a02b", "2", "10", "x/9.png", "x/10.png", "٣"]
+    names = ["A2b", "a10b", "a2B3", "a02b", "2", "10", "x/9.png", "x/10.png"]
     expected = ["2", "10", "A2b", "a02b", "a2B3", "a10b", "x/9.png", "x/10.png"]
-    assert [n for n in sorted(names, key=natural) if n not in ("a", "٣")] == expected
+    assert sorted(names, key=natural) == expected
 
 
 def test_grey_and_deep_pictures_stay_what_they_are(tmp_path):
@@ -499,15 +504,10 @@ def test_bad_pictures_are_reported_and_left_out(tmp_path):
     assert results.statistics.failed == 3
     assert [line.split(": ")[1] for line in said] == ["frame 0", "frame 3", "frame 5"]
     assert "0 bytes" in said[0] and "3.png" in said[1] and "at least 32" in said[2]
-
-
-def test_a_folder_of_bad_pictures(tmp_path):
-    for i in range(100):
+    for i in range(6):
         (tmp_path / f"{i}.png").write_bytes(b"no picture")
-    said = []
-    with pytest.raises(VideoError, match="none of its 100 frames can be used"):
+    with pytest.raises(VideoError, match="none of its 6 frames can be used"):
         stream(tmp_path, report=said.append)
-    assert said
 
 
 # --- arrays -------------------------------------------------------------------------------------
@@ -531,8 +531,7 @@ def test_arrays_are_not_copied():
     ],
     ids=lambda value: f"{value.shape}{value.dtype}" if isinstance(value, np.ndarray) else "",
 )
-@pytest.mark.parametrize("live", [False, True])
-@pytest.mark.parametrize("width", [None, 32])
+@pytest.mark.parametrize(("live", "width"), [(False, None), (True, 32)])
 def test_formats_of_arrays(model, frame, shape, dtype, live, width):
     for result in stream(iter([frame]), live=live, width=width):
         assert (result.frame.shape, result.frame.dtype) == (shape, dtype)
@@ -565,24 +564,13 @@ def test_bad_arrays_are_reported_and_left_out():
         ([None], VideoError, "none of its 1 frames"),
         ([np.zeros((16, 64, 3), np.uint8)], ValueError, "at least 32"),
         (cv2.VideoCapture(), VideoError, "not open"),
+        (io.BytesIO(bytes(64 * 96 * 3)), TypeError, "RawVideo"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_a_source(source, error, message):
     with pytest.raises(error, match=message):
         stream(source, report=lambda line: None)
-
-
-def test_files_that_are_open_need_a_description():
-    with pytest.raises(TypeError, match="RawVideo"):
-        stream(io.BytesIO(bytes(64 * 96 * 3)))
-    with pytest.raises(TypeError, match="binary"):
-        RawVideo(io.StringIO(""), (64, 96))
-
-
-def test_cameras_and_devices_are_read_by_opencv_only():
-    with pytest.raises(ValueError, match="by OpenCV only"):
-        stream(0, reader="pyav")
 
 
 def test_a_capture_that_is_open_already(tmp_path):
@@ -604,15 +592,6 @@ def test_generators_are_closed():
     with stream(frames()) as results:
         next(results)
     assert ended == [True]
-
-
-def test_array_reader_copies_when_asked():
-    frame = np.zeros((48, 64, 3), np.uint8)
-    source = ArrayReader([frame, frame], "rgb", 25, copies=True)
-    source.grab()
-    buffer = source.retrieve(None)
-    source.grab()
-    assert buffer is not frame and source.retrieve(buffer) is buffer
 
 
 # --- raw video ----------------------------------------------------------------------------------
@@ -653,6 +632,10 @@ def test_a_raw_frame_that_ends_early():
         assert len(list(results)) == 2
     assert results.statistics.failed == 1
     assert len(said) == 1 and "after 1000 of 6144 bytes" in said[0]
+    with pytest.raises(VideoError, match="none of its 1 frames"):
+        stream(RawVideo(io.BytesIO(b"12"), (64, 96)), report=lambda line: None)
+    with pytest.raises(VideoError, match="holds no frame"):
+        stream(RawVideo(io.BytesIO(b""), (64, 96)))
 
 
 def test_raw_video_is_called_by_its_file(tmp_path):
@@ -668,13 +651,6 @@ def test_raw_video_is_called_by_its_file(tmp_path):
         assert resolve(RawVideo(stdin, (32, 32))).name == "standard input"
 
 
-def test_raw_video_that_is_too_short():
-    with pytest.raises(VideoError, match="none of its 1 frames"):
-        stream(RawVideo(io.BytesIO(b"12"), (64, 96)), report=lambda line: None)
-    with pytest.raises(VideoError, match="holds no frame"):
-        stream(RawVideo(io.BytesIO(b""), (64, 96)))
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -688,11 +664,12 @@ def test_raw_video_that_is_too_short():
 def test_wrong_raw_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         RawVideo(io.BytesIO(), *settings)
+    with pytest.raises(TypeError, match="binary"):
+        RawVideo(io.StringIO(""), (64, 96))
 
 
 def test_raw_video_through_a_pipe_in_pieces():
-    frames = [np.full((64, 96, 3), 4 * i + 20, np.uint8) for i in range(6)]
-    data = b"".join(frame.tobytes() for frame in frames)
+    data = b"".join(frame.tobytes() for frame in clips.grey_frames(6))
     read, write = os.pipe()
 
     def feed():
@@ -717,6 +694,12 @@ def test_passwords_stay_out_of_messages():
     assert source.live is None and source.again and not source.patience
 
 
+@pytest.fixture
+def without_proxies(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files without a word."""
 
@@ -724,13 +707,11 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, monkeypatch):
+def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, without_proxies):
     """It says how many frames it has, so that it is no live source."""
     clips.write_video(
         tmp_path / "clip.mp4", clips.grey_frames(30), options={"movflags": "faststart"}
     )
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), lambda *a: Quiet(*a, directory=str(tmp_path))
     )
@@ -747,6 +728,20 @@ def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, monkeypatch):
         server.shutdown()
         server.server_close()
         thread.join(30)
+
+
+def test_an_address_that_does_not_answer(reader, without_proxies):
+    """What is said is true: refused at once, or silent for as long as was allowed."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mp4"
+        answer = {"opencv": r"no answer within 0\.3 s", "pyav": "there was no answer in time"}
+        with pytest.raises(VideoError, match=f"a.mp4: .*{answer[reader]}; check address, name"):
+            resolve(address, Reading(reader, timeout=0.3)).open()
+        with pytest.raises(VideoError, match=r"a.mp4: (no frame came for|.*no answer)"):
+            stream(address, reader=reader, timeout=0.3)
+    refused = {"opencv": "a.mp4: cannot be opened; check", "pyav": "Connection refused; check"}
+    with pytest.raises(VideoError, match=refused[reader]):
+        stream(address, reader=reader, timeout=5)
 
 
 # --- the public API -----------------------------------------------------------------------------
@@ -798,7 +793,8 @@ import sys
 from ittisal.video import stream
 
 def first_frames():
-    for result in stream(sys.argv[1], live=sys.argv[2] == "live", backend="reference"):
+    live = sys.argv[2] == "live"
+    for result in stream(sys.argv[1], live=live, width=64, backend="reference"):
         if result.index >= 2:
             return
 
@@ -852,7 +848,7 @@ def ended(program, *arguments):
 @pytest.mark.parametrize("way", ["live", "in order"])
 def test_a_program_may_end_with_a_stream_left_open(tmp_path, way):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(50, (360, 640)))
-    for _ in range(3):
+    for _ in range(2):
         assert ended(LEFT, path, way) == (7, b"", b"")
 
 

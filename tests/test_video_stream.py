@@ -14,8 +14,8 @@ from clips import FakeClock, FakeModel, Hold, Script, camera, grey_frames, numbe
 
 import ittisal
 from ittisal.video import FrameError, VideoError, stream, streaming
+from ittisal.video.records import Latencies
 from ittisal.video.selection import Selection, Wanted
-from ittisal.video.statistics import Latencies
 
 
 @pytest.fixture
@@ -75,14 +75,6 @@ def test_reading_runs_ahead_by_what_there_is_room_for_and_no_further(model):
     assert [r.index for r in results_left] == [2, 3, 4, 5]
 
 
-def test_a_slow_consumer_bounds_the_reader(model):
-    script = Script(grey_frames(50))
-    with stream(scripted(script)) as results:
-        for k, _ in enumerate(results):
-            assert script.grabs <= k + 3
-    assert script.grabs == 50
-
-
 def test_iterables_are_asked_by_the_thread_that_iterates(model):
     asked = []
 
@@ -91,8 +83,11 @@ def test_iterables_are_asked_by_the_thread_that_iterates(model):
             asked.append(threading.current_thread())
             yield frame
 
-    for k, result in enumerate(stream(frames())):
-        assert len(asked) == result.index + 1 == k + 1
+    with stream(frames()) as results:
+        assert len(model.made) == 1 and not model.calls  # it has compiled by now
+        for k, result in enumerate(results):
+            assert len(asked) == result.index + 1 == k + 1
+    assert [first for _, _, first in model.calls] == [True, False, False, False]
     assert set(asked) == {threading.current_thread()}
 
 
@@ -106,13 +101,6 @@ def test_latency_counts_from_when_a_frame_is_ready_and_asked_for(model, clock, t
             clock.seconds += 7  # what the consumer does with it
     assert results.statistics.latency["max"] == pytest.approx(250)
     assert results.statistics.seconds == pytest.approx(3 * 0.25 + 2 * 7)
-
-
-def test_the_first_call_compiles_before_the_first_result(model, clock):
-    with stream(grey_frames(2), clock=clock) as results:
-        assert len(model.made) == 1 and not model.calls
-        list(results)
-    assert [first for _, _, first in model.calls] == [True, False]
 
 
 # --- times --------------------------------------------------------------------------------------
@@ -287,14 +275,10 @@ def test_lost_frames_are_reported_in_turn_and_counted(model):
         assert [(r.index, number(r.saliency)) for r in results] == [(0, 0), (2, 2), (4, 4)]
     assert said == ["a script: frame 1: torn", "a script: frame 3: mangled"]
     assert results.statistics.failed == 2
-
-
-def test_more_lost_frames_than_are_kept(model):
-    steps = [*grey_frames(1), *[FrameError("torn")] * 500, *grey_frames(1)]
-    said = []
+    steps = [*frames[:1], *[FrameError("torn")] * 500, *frames[:1]]  # more than are stored
     with stream(scripted(Script(steps)), report=said.append) as results:
         assert [r.index for r in results] == [0, 501]
-    assert results.statistics.failed == 500 and len(said) <= 500
+    assert results.statistics.failed == 500 and len(said) <= 502
 
 
 def test_an_error_of_the_source_comes_after_the_frames_before_it(model):
@@ -317,9 +301,29 @@ def test_errors_of_a_callers_code_are_passed_on(model):
             list(stream(frames(), live=live))
 
 
-def test_a_source_that_cannot_be_opened(model):
-    with pytest.raises(VideoError, match="no such camera"):
-        stream(camera(VideoError("camera 7: no such camera")), reconnect=None)
+def test_a_source_that_cannot_be_opened(model, clock):
+    gone = VideoError("camera 7: no such camera")
+    with pytest.raises(VideoError, match="camera 7: no such camera"):
+        stream(camera(gone))
+    with pytest.raises(VideoError, match=r"is not there\. Gave up after trying for 3 s"):
+        stream(camera(gone), reconnect=3, clock=clock, report=lambda line: None)
+    assert clock.now() == pytest.approx(103)
+    with pytest.raises(VideoError, match="a script: no such file"):  # no camera or address
+        stream(scripted(VideoError("a script: no such file")), reconnect=None)
+
+
+def test_a_camera_that_is_not_there_at_first_is_waited_for(model, clock):
+    gone = VideoError("camera 7: no such camera")
+    said = []
+    source = camera(gone, gone, gone, Script(grey_frames(1)), KeyError("stop"))
+    results = stream(source, reconnect=None, clock=clock, report=said.append)
+    assert said == [f"{gone}; trying again", "camera 7: is there after 3.5 s"]
+    first = next(results)
+    assert (first.index, first.time, first.cut) == (0, 0.0, False)
+    assert results.statistics.reconnects == 0
+    with pytest.raises(KeyError):
+        next(results)
+    assert said[2] == "camera 7: no more frames come; trying to reconnect"
 
 
 # --- live ---------------------------------------------------------------------------------------
@@ -346,13 +350,11 @@ def test_only_the_newest_frame_is_worked_on(model):
 
 def test_frames_that_came_while_the_model_was_made_are_dropped(model):
     last = Hold()
-    script = Script([*grey_frames(5), last])
-    results = stream(camera(script))
-    last.wait()
-    first = next(results)
-    assert first.index == 4 and first.dropped == results.statistics.dropped == 4
-    last.release()
-    results.close()
+    with stream(camera(Script([*grey_frames(5), last]))) as results:
+        last.wait()
+        first = next(results)
+        assert first.index == 4 and first.dropped == results.statistics.dropped == 4
+        last.release()
 
 
 def at(clock, seconds):
@@ -555,14 +557,6 @@ def test_closing_while_the_reader_hangs(model):
     assert script.grabs <= 2
 
 
-def test_closing_while_the_reader_waits_for_room(model, monkeypatch):
-    monkeypatch.setattr("ittisal.video.feeds.GRACE", 30)
-    script = Script(grey_frames(50))
-    with stream(scripted(script)) as results:
-        next(results)
-    assert script.closed.is_set()
-
-
 def closed_from_elsewhere(results, wait):
     """What a thread finds that goes through the results until they are closed from this one."""
     found = []
@@ -725,7 +719,7 @@ def test_no_frame_is_allocated_once_it_runs(tmp_path, reader, width):
 
 
 def test_thousands_of_frames_leave_nothing_behind(model):
-    frames = grey_frames(4, (32, 32)) * 750
+    frames = grey_frames(4, (32, 32)) * 375
     with stream(scripted(Script(frames)), cuts=True) as results:
         for k, result in enumerate(results):
             del result
@@ -739,7 +733,7 @@ def test_thousands_of_frames_leave_nothing_behind(model):
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert k == 2999
+    assert k == 1499
     assert after - before < 20_000
 
 
@@ -756,12 +750,9 @@ def test_percentiles_are_within_a_percent(rng):
         for percent in (1, 50, 95, 99, 100):
             exact = np.percentile(values, percent, method="inverted_cdf")
             assert latencies.percentile(percent) == pytest.approx(exact, rel=0.01)
-
-
-def test_extreme_latencies():
     latencies = Latencies()
     assert np.isnan(latencies.percentile(50)) and np.isnan(latencies.mean)
-    for value in (-1e-9, 0.0, 1e9):
+    for value in (-1e-9, 0.0, 1e9):  # beyond the bins
         latencies.add(value)
     assert latencies.longest == 1e9 and latencies.percentile(50) == pytest.approx(1e-6, rel=0.01)
 

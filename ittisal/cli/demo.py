@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import imagefiles
+from .. import drawing, imagefiles
 from .._version import __version__
 from ..config import Config
 from ..imagefiles import ImageError
-from . import common, models, pictures
+from . import common, models
 from .common import UsageError
 
 FILE = "ittisal-demo.png"
@@ -129,21 +129,21 @@ def _picture(
     """The captioned panel: photograph, parts, map and overlay."""
     shape = frame.shape[:2]
     full = {name: models.full_size(raw, shape, config) for name, raw in maps.items()}
-    over = pictures.overlay(frame, full["saliency"])
-    tiles = [("photograph", pictures.to_bgr8(frame))]
+    over = drawing.heat_over(frame, full["saliency"])
+    tiles = [("photograph", drawing.visible(frame))]
     for name in models.parts_of(config):
         if name in full:
-            tiles.append((name, pictures.heat(full[name])))
+            tiles.append((name, drawing.heat(full[name])))
         else:
             tiles.append((f"{name}: none (grey photograph)", np.zeros_like(over)))
-    tiles.append(("saliency", pictures.heat(full["saliency"])))
+    tiles.append(("saliency", drawing.heat(full["saliency"])))
     tiles.append(("overlay, ring at the peak", over))
     box = TILE_WIDTH, int(np.clip(TILE_WIDTH * shape[0] / shape[1], 160, TILE_WIDTH))
-    fitted = [(caption, pictures.fit(tile, box)) for caption, tile in tiles]
+    fitted = [(caption, drawing.fit(tile, box)) for caption, tile in tiles]
     if peak:  # drawn on the tile, so that it looks the same for every size of photograph
         caption, tile = fitted[-1]
         fitted[-1] = (
             caption,
-            pictures.ring(tile, *pictures.fitted(peak["x"], peak["y"], shape, box)),
+            drawing.ring(tile, *drawing.fitted(peak["x"], peak["y"], shape, box)),
         )
-    return pictures.panel(fitted, columns=3, footer=footer)
+    return drawing.panel(fitted, columns=3, footer=footer)

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import imagefiles
+from .. import drawing, imagefiles
 from ..imagefiles import FORMATS, SUFFIXES, WRITTEN_SUFFIXES
 from ..pipeline import BackendError
-from . import common, models, pictures
+from . import common, models
 from .common import STDIO, UsageError
 
 DESCRIPTION = """\
@@ -232,7 +232,7 @@ def _map(
     for kind in paths:
         if kind == "overlay":
             full = models.full_size(maps["saliency"], shape, by_size.config)
-            data[kind] = imagefiles.encode(pictures.overlay(frame, full), "png")
+            data[kind] = imagefiles.encode(drawing.heat_over(frame, full), "png")
         elif kind in maps:  # a grey frame has no colour
             raw = maps[kind]
             if not args.raw:

@@ -1,4 +1,4 @@
-"""Runs over long files that can be taken up again, with no frame twice or missing.
+"""Runs over long files that can be resumed, with no frame twice or missing.
 
 With `--resume`, nothing is written under its final name until all is done. Beside the output
 stands a directory, `OUT.mp4.parts`, with finished pieces of the video, the records so far, and
@@ -12,8 +12,8 @@ A run that dies between two of these, by SIGKILL or with the machine, leaves a s
 than the files. The next run believes the state: it removes pieces that it does not count, cuts the
 records to the length that it gives, and begins with the frame after the last one counted. Before
 that one it shows the model some frames again, so many that flicker, motion, smoothing, running
-statistics and the search for cuts are where they were; these go nowhere else. At the end the
-pieces are joined, the records take their names, and the directory goes.
+statistics and the search for cuts are where they were; these are not written. At the end the
+pieces are joined, the records take their names, and the directory is removed.
 
 The state also holds what the run was asked for, and size and time of change of the input: a run
 with others is refused. A lock keeps two runs apart.
@@ -21,6 +21,7 @@ with others is refused. A lock keeps two runs apart.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import json
@@ -28,19 +29,241 @@ import math
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..config import Config, Smoothing
-from .errors import UsageError
+from ..drawing import Brightness, Painter
+from ..files import atomic
+from ..pipeline import FLICKER_SECONDS
+from ..video import Stream
+from ..video.joining import Part, join
+from ..video.video_files import representable
+from ..video.writers import writing
+from .common import UsageError
+from .video_outputs import (
+    STDOUT,
+    Lines,
+    Outputs,
+    Pictures,
+    Request,
+    Window,
+    input_files,
+    names_a_file,
+)
 
 VERSION = 2
 FORGOTTEN = 1e-7  # weight of all before the frames shown again: below float32's precision
-FLICKER_SECONDS = 0.03  # in which flicker follows fast videos
 CUT_FRAMES = 75  # after which the search for cuts has forgotten: 0.8 ** 75 < FORGOTTEN
 LOCK, STATE = "lock", "state.json"
 FILES = "input's files"
+OPTIONS = ("every", "start", "end", "frames", "width", "reader", "fps", "no_cuts", "raw")
+
+
+class ResumedOutputs(Outputs):
+    """Outputs in a directory of parts, which go on where an earlier run ended."""
+
+    independent = False  # they have the same frames, or a run could not go on with both
+
+    def __init__(
+        self,
+        request: Request,
+        window: Window | None,
+        report: Callable[[str], None],
+        args: argparse.Namespace,
+        config: Config,
+    ) -> None:
+        super().__init__(request, window, report)
+        _check_request(args, request)
+        asked = {f"--{name.replace('_', '-')}": getattr(args, name) for name in OPTIONS}
+        places = {
+            "the input": args.input, "-o": request.output, "--jsonl": request.jsonl,
+            "--csv": request.csv,
+        }  # fmt: skip
+        # However they are written, and from wherever: realpath.
+        asked |= {name: path and os.path.realpath(path) for name, path in places.items()}
+        asked |= {
+            "--writer": request.writer,
+            "pictures of kind": request.kind,
+            "--grey": request.grey,
+            **dict(_flat(config.to_dict(), "the model's ")),
+        }
+        directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")
+        self._parts = parts = Parts(directory, asked, input_files(args.input))
+        state = parts.state
+        self.first, self._next, self.complete = state["first"], state["next"], state["complete"]
+        self._base = state["counts"]  # of earlier runs
+        self._again: dict[str, Any] = {}  # counted again while the past is rebuilt
+        self.done = self._base.get("frames", 0)
+        self._past = Past(config)
+        self._checkpoint, self._unsaved = args.checkpoint, 0
+        self._part_start = 0.0
+
+    def open(self, stream: Stream, fps: float) -> None:
+        """Open the records; pieces of video are opened one after the other."""
+        self._stream, self._fps = stream, fps
+        self._parts.state["fps"] = fps
+        super().open(stream, fps)
+        if self._pictures is not None and self._parts.state["brightness"]:
+            _restore(self._pictures.painter, self._parts.state["brightness"])
+
+    def open_lines(self, suffix: str, path: str, header: str) -> Lines:
+        """Go on with the records of earlier runs."""
+        work = self._parts.directory / f"records{suffix}"
+        length = self._parts.state["lengths"].get(work.name, 0)
+        return Lines(suffix, path, header, work=work, length=length)
+
+    def open_pictures(self, pictures: Pictures) -> None:
+        """Nothing yet: pieces begin with a result."""
+
+    def take(self, result: Any) -> bool:
+        """Write a result, unless it is one that only rebuilds the past."""
+        self._past.add(result.index, result.time)
+        if result.index < self._next:
+            self._again = self._stream.statistics.as_dict()
+            return True
+        if self.request.drawn and self._pictures is not None and self._pictures.writing is None:
+            self._begin(self._pictures, result.time)
+        more = super().take(result)
+        self._next, self._unsaved = result.index + 1, self._unsaved + 1
+        if self._unsaved >= self._checkpoint:
+            self._save(complete=False)
+        return more
+
+    def _begin(self, pictures: Pictures, time: float) -> None:
+        """Open the writer of the next piece."""
+        output, state = str(self.request.output), self._parts.state
+        if self.request.form != "video":
+            pictures.begin(output)
+            return
+        origin = self._origin(time)
+        self._part_start = origin - state["origin"]
+        notes = pictures.begin(self._parts.next_part(Path(output).suffix), origin=origin)
+        for text in notes if not state["parts"] else []:  # the same for all pieces
+            self.report(text)
+
+    def _origin(self, time: float) -> float:
+        """When a piece begins: with OpenCV at a slot of the whole, after those of the last."""
+        state = self._parts.state
+        if not state["parts"]:
+            state["origin"] = time
+            return time
+        if self.request.writer != "opencv":
+            return time
+        fps, last = representable(self._fps), state["parts"][-1]
+        end = round(last["start"] * fps) + last["pictures"]
+        return float(state["origin"] + max(round((time - state["origin"]) * fps), end) / fps)
+
+    def _save(self, *, complete: bool) -> None:
+        """Close the piece at work, and count all that is done."""
+        parts, pictures = self._parts, self._pictures
+        if pictures is not None and pictures.writing is not None:
+            writer: Any = pictures.writing.writer
+            pictures.finish()
+            self.count(pictures.counts)
+            if self.request.form == "video":
+                name = parts.next_part(Path(str(self.request.output)).suffix).name
+                parts.state["parts"].append(
+                    {
+                        "name": name,
+                        "start": self._part_start,
+                        "pictures": writer.pictures,
+                        "bytes": _sync(parts.directory / name),
+                    }
+                )
+        lines = [sink for sink in self.sinks if isinstance(sink, Lines)]
+        parts.save(
+            lengths={f"records{each.suffix}": each.sync() for each in lines},
+            brightness=_brightness(pictures.painter) if pictures is not None else None,
+            next=self._next,
+            first=self._past.first,
+            counts=self.totals(self._stream.statistics.as_dict()),
+            complete=complete,
+        )
+        self._unsaved = 0
+
+    def finish(self, *, complete: bool, whole: bool) -> None:
+        """Save the state, and close what is open."""
+        if whole:
+            try:
+                self._save(complete=complete)
+            except OSError as error:
+                self.error = error
+        super().finish(complete=complete, whole=whole)
+        self.written.clear()
+
+    def totals(self, statistics: dict[str, Any]) -> dict[str, Any]:
+        """Counts of all runs, each frame once."""
+        counts = {
+            name: self._base.get(name, 0) + number - self._again.get(name, 0)
+            for name, number in super().totals(statistics).items()
+            if isinstance(number, int)
+        }
+        return {**statistics, **counts, "missing": statistics.get("missing", 0)}
+
+    def publish(self) -> None:
+        """Join the pieces, give the records their names, and remove the directory of parts.
+
+        Any step may be the last one of a run that dies: the next run does what is left.
+        """
+        state, request, parts = self._parts.state, self.request, self._parts
+        if not state["complete"]:
+            return
+        self.complete = True
+        if request.form == "video" and request.output and state["parts"]:
+            pieces = [
+                Part(parts.directory / part["name"], part["start"], part["pictures"])
+                for part in state["parts"]
+            ]
+            for text in join(
+                pieces, request.output, fps=state["fps"], sound=request.sound,
+                origin=state["origin"],
+            ):  # fmt: skip
+                self.report(text)
+        for suffix, path in request.records.items():
+            if (parts.directory / f"records{suffix}").exists():
+                _copy(parts.directory / f"records{suffix}", path)
+        parts.remove()
+        self.written = request.files
+
+    def close(self) -> None:
+        """Let another run have the directory."""
+        self._parts.close()
+
+
+def _check_request(args: argparse.Namespace, request: Request) -> None:
+    if request.form == "pipe" or STDOUT in (request.jsonl, request.csv):
+        raise UsageError("--resume needs files; standard output cannot be gone back on")
+    if not (input_files(args.input) or names_a_file(args.input)):
+        raise UsageError("--resume needs an input that can be read again: a file or a folder")
+    if args.live:
+        raise UsageError("--resume is for every frame of a file, --live for the newest; give one")
+    if not request.files:
+        raise UsageError("--resume needs an output: -o, --jsonl or --csv")
+
+
+def _copy(source: Path, target: str) -> None:
+    """Copy a file of records to its place, which may be on another disk."""
+    with writing(target), atomic(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _sync(path: Path) -> int:
+    """Write a file to the disk; how many bytes it has."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
+
+
+def _brightness(painter: Painter) -> list[list[float | None]]:
+    return [[b.peak, b.time] for b in (painter.brightness, painter.channel_brightness)]
+
+
+def _restore(painter: Painter, values: list[list[float | None]]) -> None:
+    painter.brightness, painter.channel_brightness = (
+        Brightness(peak or 0.0, time) for peak, time in values
+    )
 
 
 class Past:
@@ -83,21 +306,10 @@ class Past:
 
 
 class Parts:
-    """The directory of a run that can be resumed.
+    """The directory of a run that can be resumed, and its state.
 
-    Parameters
-    ----------
-    directory : Path
-        Made if need be; where there is a state in it, the run goes on from there.
-    asked : dict
-        What the run is asked for, as plain values by the names of options.
-    inputs : Iterable of Path
-        The files read.
-
-    Raises
-    ------
-    UsageError
-        The state is of another run, or its files are not all there, or another run is at work.
+    `asked` is what the run is asked for, as plain values by the names of options. UsageError if
+    the state is of another run, its files are not all there, or another run is at work.
     """
 
     def __init__(self, directory: Path, asked: dict[str, Any], inputs: Iterable[Path]) -> None:
@@ -163,23 +375,24 @@ class Parts:
             raise UsageError(
                 f"{self.directory} is of another version of ittisal; finish with it, {anew}"
             )
-        told = [
+        differences = [
             difference(name, asked.get(name), wanted.get(name))
             for name in {**asked, **wanted}
             if asked.get(name) != wanted.get(name) and name != FILES
         ]
-        if told:
+        if differences:
             raise UsageError(
-                f"{self.directory} was begun {'; '.join(told)}; give the same options, {anew}"
+                f"{self.directory} was begun {'; '.join(differences)}; give the same options, "
+                f"{anew}"
             )
         if asked.get(FILES) != wanted[FILES]:
             raise UsageError(f"the input has changed since {self.directory} was begun; {anew[3:]}")
         return state
 
     def _check_files(self) -> None:
-        """See that all which the state counts is there, before hours are spent on the rest."""
+        """Check that all that the state counts is there, before hours are spent on the rest."""
         state = self.state
-        # Of complete runs some may have their final names already: see `publish`.
+        # Of complete runs some may be published already.
         records = {} if state["complete"] else state["lengths"]
         least = {**records, **{part["name"]: part.get("bytes", 1) for part in state["parts"]}}
         for name, length in least.items():
@@ -209,20 +422,18 @@ class Parts:
     def save(self, **values: Any) -> None:
         """Replace the state by one with these values."""
         self.state.update(values)
-        temporary = self.directory / f"{STATE}.tmp"
-        with open(temporary, "w", encoding="utf-8") as file:
+        with atomic(self.directory / STATE) as temporary, open(temporary, "x") as file:
             json.dump(self.state, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, self.directory / STATE)
 
     def remove(self) -> None:
-        """All is done: the directory goes."""
+        """Remove the directory: all is done."""
         self._held.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def close(self) -> None:
-        """Let another run have it. One in which nothing was done goes."""
+        """Let another run have it; remove it if nothing was done."""
         self._held.close()
         if self._read() is None:
             with contextlib.suppress(OSError):
@@ -234,21 +445,9 @@ def difference(name: str, before: Any, now: Any) -> str:
 
     Examples
     --------
-    >>> difference("--width", None, 64)
-    'without --width, not with --width 64'
-    >>> difference("--no-cuts", False, True)
-    'without --no-cuts'
-    >>> difference("the model's", {"weights": {"motion": 1.0}}, {"weights": {"motion": 2.0}})
-    "with the model's weights.motion 1.0, not 2.0"
+    >>> difference("--width", None, 64), difference("--no-cuts", False, True)
+    ('without --width, not with --width 64', 'without --no-cuts')
     """
-    if isinstance(before, dict) and isinstance(now, dict):
-        before, now = dict(_flat(before)), dict(_flat(now))
-        fields = (
-            f"{field} {before.get(field)}, not {now.get(field)}"
-            for field in {**before, **now}
-            if before.get(field) != now.get(field)
-        )
-        return f"with {name} {', '.join(fields)}"
     if isinstance(before, bool) or isinstance(now, bool):
         return f"{'with' if before else 'without'} {name}"
     if before is None or now is None:
@@ -260,7 +459,7 @@ def difference(name: str, before: Any, now: Any) -> str:
     return f"with {name} {before}, not {now}"
 
 
-def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(values: dict[str, Any], above: str) -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{above}{name}.")

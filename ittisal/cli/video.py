@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
-from functools import partial
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..config import MIN_SIDE, Config
-from ..video import RawVideo, Source, Stream, VideoError, stream
-from ..video.pictures import KINDS
-from ..video.raw import PIXEL_FORMATS
-from ..video.sources import DEFAULT_FPS, READERS
-from ..video.writers import RAW_FORMATS, WRITERS
-from . import images, options
-from .errors import UsageError, debugging
-from .resuming import Parts
-from .video_request import Request, inputs_of, make_request, names_a_file
-from .video_run import CAPPED_FPS, LEAST_FPS, MOST_FPS, Run
-from .window import Window
+from ..drawing import KINDS
+from ..imagefiles import SUFFIXES
+from ..video import RawVideo, Stream, VideoError, stream
+from ..video.readers import PIXEL_FORMATS
+from ..video.selection import DEFAULT_FPS, READERS, Reading
+from ..video.sources import encoded
+from ..video.video_files import LEAST_FPS as LEAST_WRITTEN
+from ..video.video_files import WRITERS
+from ..video.writers import RAW_FORMATS
+from . import common
+from .common import Progress, UsageError, debugging, reason
+from .resuming import ResumedOutputs
+from .video_outputs import Outputs, Request, Window, make_request
+
+LEAST_FPS, MOST_FPS = 1.0, 240.0  # of inputs, as far as they are believed
+CAPPED_FPS = 120.0  # of videos of those above
+REPORTED = (
+    "dropped", "failed", "missing", "repeated", "left_out", "reconnects", "cuts", "resizes",
+    "mended",
+)  # fmt: skip
+STREAM_OPTIONS = (
+    "backend", "threads", "width", "every", "start", "end", "reader", "reconnect", "fps", "timeout",
+)  # fmt: skip
+NOTABLE = 0.1  # fraction of frames repeated or left out that is worth a line
+
+COUNT = common.number(1, 10**9, whole=True)
+WIDTH = common.number(MIN_SIDE, 10**9, whole=True)
 
 DESCRIPTION = """\
 The saliency of every frame of a video, or of the newest frame of a live one: as a video, as one
@@ -34,18 +53,21 @@ everything else on standard error.
 EPILOG = """\
 inputs:
   A video file; the number of a camera; an address (rtsp://, http://, ...); a directory or quoted
-  pattern of pictures, which are frames in natural order. `-` is standard input: raw video with
-  --size, else a file that can be read from its beginning to its end, such as MPEG-TS or Matroska.
+  pattern of pictures (shots/*.png, shots/a%04d.png), which are frames in natural order; where a
+  number is missing, so is a frame. `-` is standard input: raw video with --size, else a file that
+  can be read from its beginning to its end, such as MPEG-TS or Matroska.
 
 outputs:
-  -o FILE      a video. OpenCV, the default, writes .mp4, .m4v, .mov, .mkv (MPEG-4) and .avi
-               (Motion JPEG) at a constant rate: frames are repeated or left out so that each is
-               shown at its time to half a frame. --writer pyav keeps times exactly, writes H.264
-               (.webm: VP9) and carries the sound over. Pictures of odd size gain a pixel.
+  -o FILE      a video. PyAV, where it is installed, writes .mp4, .m4v, .mov, .mkv (H.264) and
+               .webm (VP9) with exact times, the shape of pixels and the sound. OpenCV writes .mp4,
+               .m4v, .mov, .mkv (MPEG-4) and .avi (Motion JPEG) at a constant rate: frames are
+               repeated or left out so that each is shown at its time to half a frame. Pictures
+               of odd size gain a pixel.
   -o DIR/      a PNG per frame, 000012.png; with --raw a float32 .npy of the map as computed
   -o -         raw video on standard output; each picture once, without times
   --jsonl FILE a line per frame: number and time, dropped frames before it, latency, the peak in
-               pixels of the input and its value, the map's mean, and each channel's share
+               pixels of the input and its value, the map's mean, each channel's share, and of
+               pictures the file
   --csv FILE   the same as a table
   Brightness follows the maps' peak over time, quickly up and slowly down, so that nothing
   flickers. Frames of another size than the first are scaled into the same picture.
@@ -57,7 +79,8 @@ long files:
 
 examples:
   ittisal video clip.mp4                                  clip.overlay.mp4
-  ittisal video clip.mp4 -o map.mp4 --map --writer pyav   exact times, with its sound
+  ittisal video *.mp4 --no-clobber                        of each that has none yet
+  ittisal video clip.mp4 -o map.mp4 --map                 the maps alone
   ittisal video clip.mp4 --jsonl - | jq .peak             where attention goes
   ittisal video 0 --show --width 320                      a camera in a window
   ittisal video rtsp://camera/stream --jsonl - --reconnect forever
@@ -70,7 +93,7 @@ exit status:
   0 all went well; 1 the input or an output failed, or some frames did, or it is cut short;
   2 wrong usage, nothing was done; 130 interrupted, 143 terminated, 129 hung up: outputs are
   complete up to there, or removed at a second interrupt. Files are written under a temporary name
-  and renamed: never half. If one cannot be written on, it is removed, and the others are completed.
+  and renamed: never half. If one cannot be written on, it is removed, and the others go on.
 """
 
 
@@ -81,7 +104,13 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("input", metavar="INPUT", help="a file, camera, address, folder, pattern, or - for stdin")
+    add(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help="a file, camera, address, folder, pattern, or - for stdin; several files get their "
+        "overlays beside them, one after the other",
+    )
     add("-o", "--output", metavar="OUT", help="a video file, DIR/, or - for standard output")
 
     group = parser.add_argument_group("pictures")
@@ -100,6 +129,9 @@ def add_parser(commands: Any) -> None:
     group.add_argument("--grey", action="store_true", help="maps in grey instead of colours")
     kinds.add_argument("--raw", action="store_true", help="with -o DIR/: maps as computed, .npy")
     group.add_argument("--show", action="store_true", help="also in a window; q or Esc ends")
+    group.add_argument(
+        "--no-clobber", action="store_true", help="leave files that exist as they are"
+    )
 
     group = parser.add_argument_group("records")
     group.add_argument("--jsonl", metavar="FILE", help="a JSON line per frame; - for stdout")
@@ -108,11 +140,22 @@ def add_parser(commands: Any) -> None:
 
     group = parser.add_argument_group("frames")
     add = group.add_argument
-    add("--every", metavar="N", type=_whole, default=1, help="take only every N-th frame")
+    add(
+        "--every",
+        metavar="N",
+        type=COUNT,
+        default=1,
+        help="take only every N-th frame",
+    )
     add("--start", metavar="TIME", type=_time, help="begin there; seconds, or [HH:]MM:SS")
     add("--end", metavar="TIME", type=_time, help="end before it")
-    add("--frames", metavar="N", type=_whole, help="end after so many")
-    add("--width", metavar="N", type=_width, help="shrink frames to it for the model only")
+    add("--frames", metavar="N", type=COUNT, help="end after so many")
+    add(
+        "--width",
+        metavar="N",
+        type=WIDTH,
+        help="shrink frames to it for the model only",
+    )
     add(
         "--live",
         action="store_true",
@@ -123,12 +166,13 @@ def add_parser(commands: Any) -> None:
         metavar="SECONDS",
         type=_patience,
         default=0.0,
-        help="try so long to open a camera or address that vanished; or forever (default: 0)",
+        help="try so long to open a camera or address that is not there, or has vanished; or "
+        "forever (default: 0)",
     )
     add(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=common.number(0, 10**6, above=True),
         default=10.0,
         help="without a frame, after which a camera or address has vanished (default: 10)",
     )
@@ -137,17 +181,21 @@ def add_parser(commands: Any) -> None:
     group = parser.add_argument_group("reading and writing")
     add = group.add_argument
     add("--reader", choices=READERS, default="opencv", help="what reads (default: opencv)")
-    add("--writer", choices=WRITERS, help="what writes videos (default: as --reader)")
+    add(
+        "--writer",
+        choices=WRITERS,
+        help="what writes videos (default: pyav where it is installed and writes such files)",
+    )
     add("--no-sound", action="store_true", help="do not carry the sound over")
     add(
         "--fps",
         metavar="F",
-        type=_rate,
+        type=common.number(0, 10_000, above=True),
         help="frames per second of inputs that know no times, such as pipes and folders "
         f"(default: {DEFAULT_FPS:g}), and of videos that OpenCV writes (default: the input's, "
         f"at least {LEAST_FPS:g}; {CAPPED_FPS:g} for those above {MOST_FPS:g})",
     )
-    add("--size", metavar="WxH", type=options.size, help="of raw video on standard input")
+    add("--size", metavar="WxH", type=common.size, help="of raw video on standard input")
     add("--pix-fmt", metavar="FMT", help=f"of that: {', '.join(PIXEL_FORMATS)} (default: bgr24)")
     add(
         "--out-pix-fmt",
@@ -158,91 +206,332 @@ def add_parser(commands: Any) -> None:
     add(
         "--checkpoint",
         metavar="N",
-        type=_whole,
+        type=COUNT,
         default=1000,
         help="with --resume: make sure of what is done every N frames (default: 1000)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="only errors")
-    options.add_model_options(parser, preset="video")
+    common.add_model_options(parser, preset="video")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work on every frame; see the epilog for the exit status."""
-    config = options.read_config(args)
-    images.require_opencv()
-    _quieten()
-    options.check_backend(args.backend, config, args.threads)
-    request = make_request(args)
-    opening = _opening(args, config)
-    for path in request.files:
-        images.probe_directory(
-            Path(path) if request.form in ("folder", "maps") and path == request.output
-            else Path(path).absolute().parent,
-            create=request.form in ("folder", "maps") and path == request.output,
-        )  # fmt: skip
-    window = Window() if args.show else None
-    parts = _parts(args, request, config) if args.resume else None
-    at_work = Run(args, request, config, opening, window, parts)
-    try:
-        return at_work.go()
-    except Exception as error:
-        at_work.tell_error(error)
-        raise
-    finally:
-        if parts is not None:
-            parts.close()
-        if window is not None:
-            window.close()
+    """Work on every input; see the epilog for the exit status."""
+    config = common.read_config(args)
+    common.require_opencv()
+    _silence_libraries()
+    common.check_backend(args.backend, config, args.threads)
+    runs = [Run(args, name, config) for name in args.inputs]
+    if len(runs) == 1:
+        return runs[0].go()
+    _check_several(args, runs)
+    status = 0
+    for each in runs:
+        try:
+            ended = each.go()
+        except (VideoError, UsageError) as error:
+            print(f"ittisal video: {reason(error)}", file=sys.stderr)
+            ended = 1
+        if ended >= 128:  # interrupted
+            return ended
+        status = max(status, ended)
+    return status
 
 
-def _opening(args: argparse.Namespace, config: Config) -> Callable[..., Stream]:
-    """What opens the input, once its options make sense."""
-    source: Any = args.input
-    if source == "-":
-        source = _stdin(args)
-    elif args.size is not None or args.pix_fmt is not None:
+def _check_several(args: argparse.Namespace, runs: list[Run]) -> None:
+    """Refuse what only one input can have."""
+    if all(Path(name).suffix.lower() in SUFFIXES for name in args.inputs):
         raise UsageError(
-            "--size and --pix-fmt are about raw video on standard input; give - for it"
+            "several INPUTs are several videos; for a video of pictures quote the pattern, as in "
+            "'shots/*.png'"
         )
-    elif source.isdecimal() and not os.path.exists(source):
-        source = int(source)
-    if args.start is not None and args.end is not None and args.start >= args.end:
-        raise UsageError(f"--start {args.start:g} s is not before --end {args.end:g} s")
-    if args.resume and not (inputs_of(args.input) or names_a_file(args.input)):
-        raise UsageError("--resume needs an input that can be read again: a file or a folder")
-    if args.resume and args.live:
-        raise UsageError("--resume is for every frame of a file, --live for the newest; give one")
+    if args.output or args.jsonl or args.csv or args.show:
+        raise UsageError(
+            "-o, --jsonl, --csv and --show take one INPUT; without them every video gets its "
+            'overlay beside it. Or loop: for f in *.mp4; do ittisal video "$f" -o "out/$f"; done'
+        )
+    outputs = [path for each in runs for path in each.request.files]
+    for path in outputs:
+        if outputs.count(path) > 1:
+            raise UsageError(f"two INPUTs would be written to {path}; run them apart, with -o")
 
-    def opening(**more: Any) -> Stream:
+
+class Run:
+    """One run over one input: open it, work on frame after frame, close, report."""
+
+    def __init__(self, args: argparse.Namespace, name: str, config: Config) -> None:
+        self.args = argparse.Namespace(**{**vars(args), "input": name})
+        self.config = config
+        self.request: Request = make_request(args, name)
+        self.source = _source(self.args)
+        self.interrupts = Interrupts()
+        self.progress = Progress(0, wanted=False)
+        self.complete = False  # whether all frames that were wanted are done
+        self.whole = True  # whether all outputs have all frames
+        self.error: OSError | None = None
+        self.counts: dict[str, Any] = {}
+        self.about: dict[str, Any] = {}
+        self.summarised = False
+
+    def go(self) -> int:
+        """Do it all; the exit status."""
+        request = self.request
+        for path in request.skipped:
+            self._note(f"{path}: exists, left as it is")
+        if request.skipped and not request.files and not self.args.show:
+            self._print_json({"input": self.args.input, "outputs": [], "skipped": request.skipped})
+            return 0
+        for path in request.files:
+            folder = request.form in ("folder", "maps") and path == request.output
+            place = Path(path) if folder else Path(path).absolute().parent
+            common.probe_directory(place, create=folder)
+        try:
+            with contextlib.ExitStack() as stack:
+                window = Window() if self.args.show else None
+                if window is not None:
+                    stack.callback(window.close)
+                self.outputs = self._outputs(window)
+                stack.callback(self.outputs.close)
+                with self.interrupts:
+                    self.complete = self.outputs.complete
+                    if not self.complete:
+                        self._frames()
+                    self.outputs.publish()
+            return self._end()
+        except Exception as error:
+            if not self.summarised and not isinstance(error, UsageError):
+                text = reason(error).removeprefix(f"{self.args.input}: ")
+                self._print_json({"input": self.args.input, "error": text})
+            raise
+
+    def _outputs(self, window: Window | None) -> Outputs:
+        if self.args.resume:
+            return ResumedOutputs(self.request, window, self._note, self.args, self.config)
+        return Outputs(self.request, window, self._note)
+
+    def _frames(self) -> None:
+        """Open the input and the outputs, work on the frames, and complete the outputs."""
+        args, outputs = self.args, self.outputs
+        try:
+            with self.interrupts.waiting():
+                opened = self._open()
+        except KeyboardInterrupt:
+            return
+        with opened:
+            fps = args.fps or max(likely(opened.fps) / args.every, LEAST_WRITTEN)
+            try:
+                outputs.open(opened, fps)
+                total = self._total(opened)
+                with Progress(
+                    total, wanted=not args.quiet, unit="frame", done=outputs.done
+                ) as self.progress:
+                    began = outputs.done
+                    self.complete = self._loop(opened)
+                    if outputs.done == began and not self.complete and self.whole:
+                        outputs.abandon()  # and files of another run stay
+                    else:
+                        outputs.finish(complete=self.complete, whole=self.whole)
+            except BaseException:
+                outputs.abandon()
+                raise
+            finally:
+                self._learn(opened)
+
+    def _open(self) -> Stream:
+        args = self.args
         try:
             return stream(
-                source,
-                config,
+                self.source,
+                self.config,
                 live=True if args.live else None,
-                backend=args.backend,
-                threads=args.threads,
                 channel_order="bgr",
-                width=args.width,
-                every=args.every,
-                start=args.start,
-                end=args.end,
-                reader=args.reader,
-                reconnect=args.reconnect,
+                first=self.outputs.first,
                 cuts=not args.no_cuts,
-                fps=args.fps,
-                timeout=args.timeout,
-                **more,
+                report=self._report,
+                **{name: getattr(args, name) for name in STREAM_OPTIONS},
             )
         except (TypeError, ValueError) as error:
             if str(error).startswith("frame is "):  # no option is wrong, the input's size is
                 raise VideoError(f"{args.input}: {error}") from error
             raise UsageError(str(error)) from error
 
-    return opening
+    def _loop(self, opened: Stream) -> bool:
+        """Work on frame after frame; whether all are done that were wanted."""
+        outputs, limit = self.outputs, self.args.frames
+        while limit is None or outputs.done < limit:
+            try:
+                with self.interrupts.waiting():
+                    result = next(opened, None)
+            except KeyboardInterrupt:
+                return False
+            except VideoError as error:
+                if not outputs.done:
+                    raise
+                self.error = error  # what is done is completed
+                return False
+            if result is None:
+                return True
+            before = outputs.done
+            try:
+                more = outputs.take(result)
+            except OSError as error:
+                self.error, self.whole = error, False
+                return False
+            if outputs.done > before:
+                self.progress.step()
+            if not more:
+                return True
+        return True
+
+    def _total(self, opened: Stream) -> int | None:
+        """About how many frames there will be."""
+        args, total = self.args, opened.frames
+        if total is not None and opened.fps:
+            end = min(total, args.end * opened.fps) if args.end is not None else total
+            total = max(round(end - (args.start or 0.0) * opened.fps), 0)
+        if total is not None:
+            total = -(-total // args.every)
+        if args.frames is not None:
+            total = min(total, args.frames) if total is not None else args.frames
+        return total
+
+    def _learn(self, opened: Stream) -> None:
+        """Note what is reported at the end."""
+        statistics = opened.statistics.as_dict()
+        self.counts = self.outputs.totals(statistics)
+        self.about = {
+            "width": opened.size[1],
+            "height": opened.size[0],
+            "backend": opened.model.backend,
+            **{name: statistics[name] for name in ("seconds", "fps", "latency_ms")},
+        }
+
+    def _end(self) -> int:
+        """Report, and the exit status."""
+        error, interrupted = self.error or self.outputs.error, self.interrupts.number
+        if isinstance(error, BrokenPipeError):  # the reader has what it wants
+            raise error
+        summary = self._summary()
+        self.summarised = True
+        self._print_json(summary)
+        if not (self.args.json or self.args.quiet or self.request.takes_stdout):
+            for path in summary["outputs"]:
+                print(path)
+        if not self.args.quiet and self.about:
+            self._print_counts(summary)
+        if error is not None:
+            raise error
+        if summary["interrupted"] and interrupted is not None:
+            how = "interrupted" if interrupted == signal.SIGINT else "terminated"
+            resume = "; the same command goes on from there" if self.args.resume else ""
+            print(f"ittisal video: {how}{resume}", file=sys.stderr)
+            return 128 + interrupted
+        return 1 if summary["failed"] or summary["missing"] else 0
+
+    def _summary(self) -> dict[str, Any]:
+        counts = self.counts or self.outputs.totals({})
+        error = self.error or self.outputs.error
+        return {
+            "input": self.args.input,
+            "outputs": self.outputs.written,
+            "interrupted": self.interrupts.number is not None and not self.complete,
+            **{name: counts.get(name, 0) for name in ("frames", *REPORTED)},
+            **self.about,
+            **({"skipped": self.request.skipped} if self.request.skipped else {}),
+            **({"error": reason(error)} if error is not None else {}),
+        }
+
+    def _print_counts(self, summary: dict[str, Any]) -> None:
+        moved = summary["repeated"] + summary["left_out"]
+        if self.args.fps is None and moved > NOTABLE * summary["frames"]:
+            print(
+                f"ittisal video: frames come at varying times, or some are missing: at a constant "
+                f"rate {summary['repeated']} were repeated and {summary['left_out']} left out. "
+                "--writer pyav (pip install 'ittisal[video]') writes all at their times; or give "
+                "another --fps",
+                file=sys.stderr,
+            )
+        latency = {k: v for k, v in summary["latency_ms"].items() if v is not None}
+        latencies = ", ".join(f"{name} {value:.1f}" for name, value in latency.items())
+        counts = ", ".join(
+            f"{summary[name]} {name.replace('_', ' ')}"
+            for name in REPORTED
+            if summary[name] or name in ("dropped", "failed")
+        )
+        print(
+            f"ittisal video: {summary['frames']} frames, {summary['fps']:.1f} per second; "
+            f"{counts}; latency in ms: {latencies or 'none'}",
+            file=sys.stderr,
+        )
+
+    def _print_json(self, values: dict[str, Any]) -> None:
+        if self.args.json:
+            print(json.dumps(values))
+
+    def _report(self, text: str) -> None:
+        self.progress.say(f"ittisal video: {text}")
+
+    def _note(self, text: str) -> None:
+        if not self.args.quiet:
+            self._report(text)
 
 
-def _stdin(args: argparse.Namespace) -> Any:
-    """Standard input as a source."""
+class Interrupts:
+    """Ctrl-C, SIGTERM and SIGHUP, heard between frames rather than in the middle of a write.
+
+    The first signal asks for an orderly end, the second for an end at once. The first is stored
+    in `number`; if the program is `waiting` for a frame, which may never come, it is also raised
+    there, as KeyboardInterrupt. The second is raised wherever it comes. Later ones are ignored:
+    they would break off the removal of temporary files, which is quick. Signals that the program
+    was started to ignore, as under nohup, are ignored.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._heard = 0
+        self._waiting = False
+        self._before: dict[int, Any] = {}
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """In this block nothing is lost if it is broken off."""
+        self._waiting = True
+        try:
+            if self.number is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._waiting = False
+
+    def _hear(self, number: int, frame: Any) -> None:
+        self._heard += 1
+        self.number = self.number or number
+        if self._heard == 2 or (self._heard == 1 and self._waiting):
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _source(args: argparse.Namespace) -> Any:
+    """What `stream` is to open; UsageError if the options about it contradict each other."""
+    if args.start is not None and args.end is not None and args.start >= args.end:
+        raise UsageError(f"--start {args.start:g} s is not before --end {args.end:g} s")
+    if args.input != "-":
+        if args.size is not None or args.pix_fmt is not None:
+            raise UsageError(
+                "--size and --pix-fmt are about raw video on standard input; give - for it"
+            )
+        is_camera = args.input.isdecimal() and not os.path.exists(args.input)
+        return int(args.input) if is_camera else args.input
     if sys.stdin.isatty():
         raise UsageError("- reads video from standard input, which is a terminal; pipe it in")
     if args.size is not None:
@@ -252,40 +541,11 @@ def _stdin(args: argparse.Namespace) -> Any:
             raise UsageError(str(error)) from error
     if args.pix_fmt is not None:
         raise UsageError("--pix-fmt is about raw video, which needs --size WIDTHxHEIGHT too")
-    name = "standard input"
-    if args.reader == "pyav":
-        from ..video.pyav_reader import open_pyav
-
-        return Source(name, partial(open_pyav, "pipe:0", name, "bgr"))
-    from ..video.opencv_reader import open_file
-
-    return Source(name, partial(open_file, "pipe:0", name))
+    return encoded("pipe:0", "standard input", Reading(args.reader, "bgr"))
 
 
-def _parts(args: argparse.Namespace, request: Request, config: Config) -> Parts:
-    """The directory of a run that can be resumed, beside its first output."""
-    if not request.files:
-        raise UsageError("--resume needs an output: -o, --jsonl or --csv")
-    names = ("every", "start", "end", "frames", "width", "reader", "fps", "no_cuts", "raw")
-    asked = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}
-    places = {
-        "the input": args.input, "-o": request.output, "--jsonl": request.jsonl,
-        "--csv": request.csv,
-    }  # fmt: skip
-    # However they are written, and from wherever: realpath.
-    asked |= {name: path and os.path.realpath(path) for name, path in places.items()}
-    asked |= {
-        "--writer": request.writer,
-        "pictures of kind": request.kind,
-        "--grey": request.grey,
-        "the model's": config.to_dict(),
-    }
-    directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")
-    return Parts(directory, asked, inputs_of(args.input))
-
-
-def _quieten() -> None:
-    """Keep what C libraries print about bad files from the user, who gets our line instead."""
+def _silence_libraries() -> None:
+    """Hide what C libraries print about bad files; errors here say it on one line."""
     if not debugging():
         import cv2
 
@@ -293,27 +553,27 @@ def _quieten() -> None:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # none; read at the first use
 
 
-def _whole(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 10**9:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to 1000000000")
-    return int(text)
+def likely(fps: float | None) -> float:
+    """The rate of a video for which none is given: the input's, unless that is none.
+
+    Files of browsers give the ticks of their clock, 1000 per second, and files with long gaps
+    averages that no part of them has.
+
+    Examples
+    --------
+    >>> [likely(fps) for fps in (None, 0.0056, 23.976, 240.0, 1000.0)]
+    [25.0, 1.0, 23.976, 240.0, 120.0]
+    """
+    fps = fps or DEFAULT_FPS
+    return CAPPED_FPS if fps > MOST_FPS else max(fps, LEAST_FPS)
 
 
-def _width(text: str) -> int:
-    value = _whole(text)
-    if value < MIN_SIDE:
-        raise argparse.ArgumentTypeError(f"{text!r} must be at least {MIN_SIDE} pixels")
-    return value
+# --- argument types ----------------------------------------------------------------------------
 
 
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 10_000:  # also catches NaN
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0 and at most 10000")
-    return value
+def _patience(text: str) -> float | None:
+    """Seconds, or None for "forever"."""
+    return None if text == "forever" else common.number(0, 10**9)(text)
 
 
 def _time(text: str) -> float:
@@ -329,25 +589,3 @@ def _time(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds or [HH:]MM:SS")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} must be seconds, above 0 and at most 1000000")
-    return value
-
-
-def _patience(text: str) -> float | None:
-    if text == "forever":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} must be seconds, or the word forever")
-    return value

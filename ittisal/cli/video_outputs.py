@@ -1,343 +1,515 @@
-"""What `ittisal video` makes of each frame, and where that goes."""
+"""What `ittisal video` makes of each frame, and where that goes: pictures, maps and records."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import importlib.util
 import os
-import stat
+import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..video import VideoError
-from ..video.joining import Part, join
-from ..video.pictures import Brightness, Painter
+import numpy as np
+
+from ..drawing import Painter
+from ..files import atomic
+from ..video import BackgroundWriter, Stream, open_video
+from ..video.readers import reason
 from ..video.records import Records, csv_line, json_line
-from ..video.writers import BackgroundWriter, FolderWriter, Named, RawWriter, open_video
-from .resuming import Parts
-from .video_request import STDOUT, Request
-from .window import Window
+from ..video.sources import is_pattern, matching
+from ..video.video_files import CODECS, LEAST_FPS, WRITERS
+from ..video.writers import RAW_FORMATS, FolderWriter, RawWriter, writing
+from .common import UsageError
+
+STDOUT = "-"
+TITLE = "ittisal"
+TRIAL = "import cv2; cv2.namedWindow('ittisal'); cv2.destroyAllWindows()"
+
+
+# --- what is asked for -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make, and where it goes; "-" is standard output."""
+
+    kind: str  # as for `Painter`, and grey too
+    grey: bool
+    output: str | None
+    form: str  # video, folder (of pictures), maps (as computed, in a folder), pipe or none
+    pix_fmt: str  # of a pipe
+    jsonl: str | None
+    csv: str | None
+    writer: str  # opencv or pyav
+    sound: str | None  # the file whose sound a video gets
+    clobber: bool  # whether files in a folder are replaced
+    skipped: tuple[str, ...]  # files that exist and are to be left as they are
+
+    @property
+    def drawn(self) -> bool:
+        """Whether pictures are written."""
+        return self.form in ("video", "folder", "pipe")
+
+    @property
+    def records(self) -> dict[str, str]:
+        """Where each form of records goes, by its suffix."""
+        given = {".jsonl": self.jsonl, ".csv": self.csv}
+        return {suffix: path for suffix, path in given.items() if path}
+
+    @property
+    def files(self) -> list[str]:
+        """The files and folders that are made."""
+        paths = [self.output, *self.records.values()]
+        return [path for path in paths if path is not None and path != STDOUT]
+
+    @property
+    def takes_stdout(self) -> bool:
+        """Whether standard output is one of the outputs."""
+        return STDOUT in (self.output, self.jsonl, self.csv)
+
+
+def make_request(args: argparse.Namespace, name: str) -> Request:
+    """The options about outputs for one input; UsageError where they contradict each other."""
+    if not name:
+        raise UsageError("INPUT is empty; give a file, a camera's number, an address or a folder")
+    kind = args.kind or "overlay"
+    if args.grey and kind == "overlay":
+        raise UsageError("--grey is about maps; add --map, --side-by-side or --channels")
+    output = args.output
+    if output is None and (
+        not (args.jsonl or args.csv or args.show) or (args.kind and not args.show)
+    ):
+        output = _default_output(args, name, kind)
+    writer = _writer(args, output)
+    form = _form(args, output, writer)
+    _check_stdout(args, output, form)
+    if form == "video" and args.fps is not None and args.fps < LEAST_FPS:
+        raise UsageError(
+            f"--fps {args.fps:g}: videos have at least {LEAST_FPS:g}; write pictures, -o "
+            "DIR/, or records, --jsonl"
+        )
+    sound = form == "video" and writer == "pyav" and not (args.no_sound or args.live)
+    outputs = {"output": output, "jsonl": args.jsonl, "csv": args.csv}
+    _check_names(name, [path for path in outputs.values() if path not in (None, STDOUT)])
+    skipped = []
+    if args.no_clobber:
+        skipped = [p for p in outputs.values() if p and os.path.isfile(p)]
+        outputs = {key: None if path in skipped else path for key, path in outputs.items()}
+    return Request(
+        kind=kind,
+        grey=args.grey,
+        form=form if outputs["output"] else "none",
+        pix_fmt=args.out_pix_fmt or "bgr24",
+        writer=writer,
+        sound=name if sound and os.path.isfile(name) else None,
+        clobber=not args.no_clobber,
+        skipped=tuple(skipped),
+        **outputs,
+    )
+
+
+def _default_output(args: argparse.Namespace, name: str, kind: str) -> str:
+    if not names_a_file(name):
+        raise UsageError("what should be made? Give -o, --jsonl, --csv or --show")
+    if args.raw:
+        raise UsageError("--raw needs a folder for its files: -o DIR/")
+    path = Path(name)
+    return str(path.with_name(f"{path.stem}.{kind}.mp4"))
+
+
+def _writer(args: argparse.Namespace, output: str | None) -> str:
+    """PyAV where it is installed and writes such files."""
+    if args.writer:
+        return str(args.writer)
+    suffix = Path(output or "").suffix.lower()
+    installed = importlib.util.find_spec("av") is not None
+    pyav = suffix in CODECS["pyav"] and (installed or suffix not in CODECS["opencv"])
+    return "pyav" if pyav else "opencv"
+
+
+def _form(args: argparse.Namespace, output: str | None, writer: str) -> str:
+    """What the output is."""
+    if output is None:
+        return "none"
+    if output == "":
+        raise UsageError("-o is empty; give a file, a directory, or - for standard output")
+    if output.endswith((os.sep, "/")) or os.path.isdir(output):
+        return "maps" if args.raw else "folder"
+    if args.raw:
+        raise UsageError("--raw needs a folder for its files: -o DIR/")
+    if output == STDOUT:
+        return "pipe"
+    suffix = Path(output).suffix.lower()
+    if suffix not in CODECS[writer]:
+        (other,) = (name for name in WRITERS if name != writer)
+        hint = f"take --writer {other}, " * (suffix in CODECS[other])
+        suffixes = CODECS[writer] if args.writer else {**CODECS["opencv"], **CODECS["pyav"]}
+        raise UsageError(
+            f"-o {output}: videos by {args.writer or 'OpenCV or PyAV'} end in "
+            f"{', '.join(suffixes)}; {hint}end in one of these, or in / for a folder of pictures"
+        )
+    return "video"
+
+
+def _check_stdout(args: argparse.Namespace, output: str | None, form: str) -> None:
+    named = (("-o", output), ("--jsonl", args.jsonl), ("--csv", args.csv))
+    on_stdout = [name for name, value in named if value == STDOUT] + ["--json"] * args.json
+    if len(on_stdout) > 1:
+        raise UsageError(
+            f"standard output takes one of {' and '.join(on_stdout)}; give the others a file"
+        )
+    if form == "pipe" and sys.stdout.isatty():
+        raise UsageError(
+            "raw video would go to standard output, which is a terminal; redirect it, or give a "
+            "file with -o"
+        )
+    if args.out_pix_fmt is not None:
+        if form != "pipe":
+            raise UsageError("--out-pix-fmt is about raw video on standard output; add -o -")
+        if args.out_pix_fmt not in RAW_FORMATS:
+            raise UsageError(
+                f"--out-pix-fmt {args.out_pix_fmt} is not one of {', '.join(RAW_FORMATS)}"
+            )
+
+
+def _check_names(name: str, files: list[str]) -> None:
+    """Refuse outputs that would replace the input or each other."""
+    seen: dict[str, str] = {}
+    for path in files:
+        key = os.path.realpath(path)
+        if key in seen:
+            raise UsageError(f"{path} is given twice; every output needs another name")
+        seen[key] = path
+    read = name if name != STDOUT else ""
+    places = {os.path.realpath(path) for path in input_files(read)}
+    if not os.path.isfile(read):  # pictures: nothing goes among them
+        places |= {os.path.dirname(path) for path in places}
+    if os.path.exists(read):
+        places.add(os.path.realpath(read))
+    for key, path in seen.items():
+        if key in places:
+            raise UsageError(f"{path} would overwrite the input {name}; give another place")
+
+
+def names_a_file(name: str) -> bool:
+    """Whether an input is a file, or would be one if it were there."""
+    if os.path.exists(name):
+        return os.path.isfile(name)
+    return not (name == STDOUT or name.isdecimal() or "://" in name or is_pattern(name))
+
+
+def input_files(name: str) -> list[Path]:
+    """The files that an input stands for; none if it is no file."""
+    if name == STDOUT:
+        return []
+    if os.path.isfile(name):
+        return [Path(name)]
+    if os.path.isdir(name):
+        return sorted(path for path in Path(name).iterdir() if path.is_file())
+    return sorted(map(Path, matching(name))) if is_pattern(name) else []
+
+
+# --- outputs -----------------------------------------------------------------------------------
+
+
+class Outputs:
+    """Draws, records, shows and writes results; `report` is called with what is worth knowing."""
+
+    first = 0  # the number of the frame to open the input at
+    complete = False  # whether an earlier run did all frames: `publish` is all that is left
+    independent = True  # whether the others go on without an output that fails
+
+    def __init__(
+        self, request: Request, window: Window | None, report: Callable[[str], None]
+    ) -> None:
+        self.request, self.window, self.report = request, window, report
+        self.done = 0  # frames written
+        self.written: list[str] = []  # files that are complete
+        self.error: OSError | None = None  # of the first output that could not be written on
+        self._records: Records | None = None
+        self._pictures: Pictures | None = None
+        self.sinks: list[Pictures | Maps | Lines] = []
+        self.counts: dict[str, int] = {"repeated": 0, "left_out": 0}
+
+    def open(self, stream: Stream, fps: float) -> None:
+        """Open all outputs for the results of a stream; videos have this frame rate."""
+        request = self.request
+        if request.records:
+            self._records = Records(stream)
+            for suffix, path in request.records.items():
+                header = self._records.header if suffix == ".csv" else ""
+                self.sinks.append(self.open_lines(suffix, path, header))
+        if request.form == "maps":
+            self.sinks.append(Maps(request))
+        if request.drawn or self.window is not None:
+            self._pictures = pictures = Pictures(stream, request, fps)
+            self.sinks.append(pictures)
+            if request.drawn:
+                self.open_pictures(pictures)
+
+    def open_lines(self, suffix: str, path: str, header: str) -> Lines:
+        """Open a file of records."""
+        return Lines(suffix, path, header)
+
+    def open_pictures(self, pictures: Pictures) -> None:
+        """Open what pictures are written to."""
+        assert self.request.output is not None
+        for text in pictures.begin(self.request.output, sound=self.request.sound):
+            self.report(text)
+
+    def take(self, result: Any) -> bool:
+        """Write everything of one result; whether more are wanted.
+
+        Raises
+        ------
+        OSError
+            No output is left that can be written on, or the reader of a pipe has gone.
+        """
+        record = self._records(result) if self._records is not None else {}
+        for sink in self.sinks.copy():
+            try:
+                sink.write(result, record)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                if not self.independent or len(self.sinks) == 1:
+                    raise
+                self._give_up(sink, error)
+        self.done += 1
+        if self.window is None or self._pictures is None or self._pictures.picture is None:
+            return True
+        return self.window.show(self._pictures.picture)
+
+    def _give_up(self, sink: Pictures | Maps | Lines, error: OSError) -> None:
+        self.error = self.error or error
+        name = "standard output: " if sink.path == STDOUT else ""
+        self.report(f"{name}{reason(error)}; the other outputs go on")
+        self.sinks.remove(sink)
+        sink.abandon()
+
+    def finish(self, *, complete: bool, whole: bool) -> None:
+        """Complete all outputs; if one fails, the others are completed all the same.
+
+        `complete` says that all frames that were wanted are done, `whole` that all outputs have
+        all frames that are done.
+        """
+        for sink in self.sinks:
+            try:
+                sink.finish()
+            except OSError as error:
+                self.error = self.error or error
+                continue
+            self.count(sink.counts)
+            if sink.path != STDOUT and sink.path is not None:
+                self.written.append(sink.path)
+        self.written.sort(key=self.request.files.index)
+
+    def count(self, counts: dict[str, int]) -> None:
+        """Add what became of pictures."""
+        for name in self.counts:
+            self.counts[name] += counts.get(name, 0)
+
+    def totals(self, statistics: dict[str, Any]) -> dict[str, Any]:
+        """Counts of the stream and of the outputs."""
+        return {**statistics, **self.counts}
+
+    def publish(self) -> None:
+        """Nothing: outputs have their names."""
+
+    def abandon(self) -> None:
+        """Leave nothing half written."""
+        for sink in self.sinks:
+            sink.abandon()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Pictures:
+    """Pictures of results, written in the background, or only drawn for a window."""
+
+    def __init__(self, stream: Stream, request: Request, fps: float) -> None:
+        self.painter = Painter(stream, request.kind, grey=request.grey)
+        self.picture: np.ndarray | None = None
+        self.path = request.output if request.drawn else None
+        self.counts: dict[str, int] = {}
+        self.writing: BackgroundWriter | None = None
+        self._request, self._fps, self._aspect = request, fps, stream.aspect
+
+    def begin(self, path: str | Path, **options: Any) -> list[str]:
+        """Open a writer; what it leaves out. `options` are those of `open_video`."""
+        request, size = self._request, self.painter.size
+        writer: Any
+        if request.form == "pipe":
+            writer = RawWriter(sys.stdout.buffer, request.pix_fmt)
+        elif request.form == "folder":
+            writer = FolderWriter(path, clobber=request.clobber)
+        else:
+            writer = open_video(
+                path, size, writer=request.writer, fps=self._fps, aspect=self._aspect, **options
+            )
+        self.writing = BackgroundWriter(writer, (*size, 3))
+        return getattr(writer, "notes", [])
+
+    def write(self, result: Any, record: dict[str, Any]) -> None:
+        """Draw and write one picture."""
+        if self.writing is None:
+            self.picture = self.painter(result)
+        else:
+            self.picture = self.painter(result, self.writing.buffer())
+            self.writing.write(self.picture, result.index, result.time)
+
+    def finish(self) -> None:
+        """Complete what is written."""
+        self.counts = {}
+        if self.writing is None:
+            return
+        try:
+            self.writing.finish()
+            self.counts = self.writing.writer.counts
+        except BaseException:
+            self.abandon()
+            raise
+        self.writing = None
+
+    def abandon(self) -> None:
+        """Remove what is not complete."""
+        if self.writing is not None:
+            self.writing.abandon()
+            self.writing = None
+
+
+class Maps:
+    """A folder of maps as computed."""
+
+    def __init__(self, request: Request) -> None:
+        assert request.output is not None
+        self.path: str = request.output
+        self._writer = FolderWriter(self.path, ".npy", clobber=request.clobber)
+        self.counts = self._writer.counts
+
+    def write(self, result: Any, record: dict[str, Any]) -> None:
+        """Write one map."""
+        self._writer.write(result.saliency, result.index, result.time)
+
+    def finish(self) -> None:
+        """Nothing: every file is whole."""
+
+    def abandon(self) -> None:
+        """Nothing: every file is whole."""
 
 
 class Lines:
     """A text file of one line per frame, or standard output.
 
-    Parameters
-    ----------
-    path : str
-        - for standard output. What is there and is no regular file, such as a named pipe, is
-        written as it is; all others under a temporary name.
-    parts : Path, optional
-        The file at work, for a run that can be resumed: cut to `length`, and gone on with.
-    length : int, optional
-        Bytes of it that count.
-    header : str
-        Its first line, if it has one.
+    A run that can be resumed writes to `work`, cut to the `length` that counts, and publishes it
+    itself.
     """
 
     def __init__(
-        self, path: str, header: str = "", *, parts: Path | None = None, length: int = 0
+        self, suffix: str, path: str, header: str, *, work: Path | None = None, length: int = 0
     ) -> None:
-        self.path = path
-        self._named: Named | None = None
-        self._own = path != STDOUT
-        try:
+        self.suffix, self.path, self.counts = suffix, path, {"frames": 0}
+        self._line = csv_line if suffix == ".csv" else json_line
+        self._named = None if path == STDOUT or work is not None else atomic(path)
+        # Standard output and pipes get each line at once.
+        self._direct = path == STDOUT or (self._named and self._named.temporary == Path(path))
+        with self._reported():
             if path == STDOUT:
                 self._file: Any = sys.stdout.buffer
-            elif parts is not None:
-                self._file = open(parts, "r+b" if length else "wb")  # noqa: SIM115
+            elif self._named is not None:
+                self._file = open(self._named.temporary, "wb")  # noqa: SIM115
+            else:
+                assert work is not None
+                self._file = open(work, "r+b" if length else "wb")  # noqa: SIM115
                 self._file.truncate(length)
                 self._file.seek(length)
-            elif os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-                self._file = open(path, "wb")  # noqa: SIM115
-            else:
-                self._named = Named(path)
-                self._file = open(self._named.temporary, "xb")  # noqa: SIM115
-        except OSError as error:
-            raise self._failed(error) from error
         if header and not length:
-            self.write(header)
+            self._add(header)
 
-    def write(self, line: str) -> None:
-        """Add a line; standard output and pipes get it at once."""
-        try:
-            self._file.write(line.encode() + b"\n")
-            if self._named is None:
+    def write(self, result: Any, record: dict[str, Any]) -> None:
+        """Add the line of one record."""
+        self._add(self._line(record))
+
+    def _add(self, line: str) -> None:
+        with self._reported():
+            self._file.write(line.encode("utf-8", "surrogateescape") + b"\n")
+            if self._direct:
                 self._file.flush()
-        except OSError as error:
-            raise self._failed(error) from error
 
     def sync(self) -> int:
-        """Put all lines on the disk; how many bytes they are."""
-        try:
+        """Write all lines to the disk; how many bytes they are."""
+        with self._reported():
             self._file.flush()
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._failed(error) from error
-        return self._file.tell()
+        return int(self._file.tell())
 
     def finish(self) -> None:
         """Close the file and give it its name."""
-        if not self._own:
+        if self.path == STDOUT:
             return
         try:
-            self._file.close()
-            if self._named is not None:
-                self._named.publish()
-        except OSError as error:
+            with self._reported():
+                self._file.close()
+                if self._named is not None:
+                    self._named.publish()
+        finally:
             self.abandon()
-            raise self._failed(error) from error
 
     def abandon(self) -> None:
-        """Close and, under a temporary name, remove it."""
-        if self._own:
-            with contextlib.suppress(OSError):  # what it still held may not fit the disk
+        """Close the file and, under a temporary name, remove it."""
+        if self.path != STDOUT:
+            with contextlib.suppress(OSError):  # what it buffered may not fit the disk
                 self._file.close()
         if self._named is not None:
-            self._named.remove()
+            self._named.discard()
 
-    def _failed(self, error: OSError) -> OSError:
-        if not self._own:
-            return error  # whoever runs the command line knows what to say of standard output
-        return VideoError(f"{self.path}: cannot be written: {error.strerror}")
+    def _reported(self) -> Any:
+        # The command line reports errors of standard output.
+        return contextlib.nullcontext() if self.path == STDOUT else writing(self.path)
 
 
-class Outputs:
-    """Draws, records, shows and writes results.
+class Window:
+    """OpenCV's window; q, Esc and its close button end it.
 
-    Parameters
-    ----------
-    stream : Stream
-    request : Request
-    fps : float
-        Of videos.
-    window : Window, optional
-    parts : Parts, optional
-        For a run that can be resumed.
-    note : callable
-        Told what is worth knowing.
+    Raises
+    ------
+    UsageError
+        There is no display, or this OpenCV has no windows.
     """
 
-    def __init__(
-        self,
-        stream: Any,
-        request: Request,
-        fps: float,
-        *,
-        window: Window | None,
-        parts: Parts | None,
-        note: Callable[[str], None],
-    ) -> None:
-        self._stream, self._request, self._fps = stream, request, fps
-        self._window, self._parts, self._note = window, parts, note
-        self._painter: Painter | None = None
-        if request.drawn or window is not None:
-            self._painter = Painter(stream, request.kind, grey=request.grey)
-            if parts is not None and parts.state["brightness"]:
-                _restore(self._painter, parts.state["brightness"])
-        self._records: Records | None = Records(stream) if request.records else None
-        self._lines: dict[str, Lines] = {}
-        self._writing: BackgroundWriter | None = None
-        self._part_start = 0.0
-        self._maps = FolderWriter(request.output or "", ".npy") if request.form == "maps" else None
-        self.counts: dict[str, int] = {}
-        try:
-            for suffix, path in request.records.items():
-                self._lines[suffix] = self._open_lines(suffix, path)
-            if parts is None and request.drawn:
-                self._begin(None)
-        except BaseException:
-            self.abandon()
-            raise
-
-    def _open_lines(self, suffix: str, path: str) -> Lines:
-        assert self._records is not None
-        header = self._records.header if suffix == ".csv" else ""
-        if self._parts is None:
-            return Lines(path, header)
-        name = f"records{suffix}"
-        length = self._parts.state["lengths"].get(name, 0)
-        return Lines(path, header, parts=self._parts.directory / name, length=length)
-
-    def _begin(self, result: Any) -> None:
-        """Open the writer, or that of the next piece, which begins with this result."""
-        request, painter = self._request, self._painter
-        assert painter is not None and request.output is not None
-        if request.form == "pipe":
-            writer: Any = RawWriter(sys.stdout.buffer, request.pix_fmt)
-        elif request.form == "folder":
-            writer = FolderWriter(request.output)
-        elif self._parts is None:
-            writer = open_video(
-                request.output,
-                painter.size,
-                writer=request.writer,
-                fps=self._fps,
-                sound=request.sound,
+    def __init__(self) -> None:
+        # In a process of its own: without a display some windowing libraries end the process.
+        trial = subprocess.run(
+            [sys.executable, "-c", TRIAL], capture_output=True, timeout=60, check=False
+        )
+        if trial.returncode:
+            raise UsageError(
+                "--show: no window can be opened: there is no display, or this OpenCV is a "
+                "headless one. Write a file with -o, or pipe raw video to a player with -o -"
             )
-            for text in getattr(writer, "notes", ()):
-                self._note(text)
-        else:
-            origin = self._part_origin(result.time)
-            self._part_start = origin - self._parts.state["origin"]
-            path = self._parts.next_part(Path(request.output).suffix)
-            writer = open_video(
-                path, painter.size, writer=request.writer, fps=self._fps, origin=origin
-            )
-        self._writing = BackgroundWriter(writer, (*painter.size, 3))
+        import cv2
 
-    def _part_origin(self, time: float) -> float:
-        """When a piece begins: with OpenCV at a slot of the whole, after those of the last."""
-        assert self._parts is not None
-        state = self._parts.state
-        if not state["parts"]:
-            state["origin"] = time
-            return time
-        if self._request.writer != "opencv":
-            return time
-        from ..video.opencv_writer import representable
+        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        self._fresh = True
 
-        fps, last = representable(self._fps), state["parts"][-1]
-        end = round(last["start"] * fps) + last["pictures"]
-        return state["origin"] + max(round((time - state["origin"]) * fps), end) / fps
+    def show(self, picture: np.ndarray) -> bool:
+        """Show a picture; whether more are wanted."""
+        import cv2
 
-    def take(self, result: Any) -> bool:
-        """Make everything of one result; whether the window wants more."""
-        if self._records is not None:
-            record = self._records(result)
-            for suffix, lines in self._lines.items():
-                lines.write(csv_line(record) if suffix == ".csv" else json_line(record))
-        if self._maps is not None:
-            self._maps.write(result.saliency, result.index, result.time)
-        if self._painter is None:
-            return True
-        if self._request.drawn:
-            if self._writing is None:
-                self._begin(result)
-            assert self._writing is not None
-            picture = self._painter(result, self._writing.buffer())
-            self._writing.write(picture, result.index, result.time)
-        else:
-            picture = self._painter(result)
-        return self._window is None or self._window.show(picture)
+        if self._fresh:
+            cv2.resizeWindow(TITLE, *picture.shape[1::-1])
+            self._fresh = False
+        cv2.imshow(TITLE, picture)
+        key = cv2.waitKey(1) & 0xFF
+        return key not in (27, ord("q")) and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
 
-    def save(self, **values: Any) -> None:
-        """Close the piece at work, and count all that is done; see `resuming`."""
-        parts = self._parts
-        assert parts is not None
-        if self._writing is not None:
-            writer: Any = self._writing.writer
-            self._finish()
-            if self._request.form == "video":
-                name = parts.next_part(Path(str(self._request.output)).suffix).name
-                parts.state["parts"].append(
-                    {
-                        "name": name,
-                        "start": self._part_start,
-                        "pictures": writer.pictures,
-                        "bytes": _sync(parts.directory / name),
-                    }
-                )
-        lengths = {f"records{suffix}": lines.sync() for suffix, lines in self._lines.items()}
-        brightness = _kept(self._painter) if self._painter is not None else None
-        parts.save(lengths=lengths, brightness=brightness, **values)
+    def close(self) -> None:
+        """Close it."""
+        import cv2
 
-    def finish(self) -> None:
-        """Complete all outputs. If one fails, the others are completed all the same."""
-        error: BaseException | None = None
-        for step in (self._finish_pictures, *(lines.finish for lines in self._lines.values())):
-            try:
-                step()
-            except OSError as raised:
-                error = error or raised
-        if error is not None:
-            raise error
-
-    def _finish_pictures(self) -> None:
-        if self._writing is not None:
-            self._finish()
-        if self._maps is not None:
-            self._count(self._maps.counts)
-
-    def _finish(self) -> None:
-        assert self._writing is not None
-        try:
-            self._writing.finish()
-            self._count(self._writing.writer.counts)
-        except BaseException:
-            self._writing.abandon()
-            raise
-        finally:
-            self._writing = None
-
-    def _count(self, counts: dict[str, int]) -> None:
-        for name, count in counts.items():
-            self.counts[name] = self.counts.get(name, 0) + count
-
-    def abandon(self) -> None:
-        """Leave nothing half written."""
-        if self._writing is not None:
-            self._writing.abandon()
-            self._writing = None
-        for lines in self._lines.values():
-            lines.abandon()
-
-
-def publish(parts: Parts, request: Request, fps: float) -> list[str]:
-    """Join the pieces, give the records their names, and remove the directory of parts.
-
-    Any step may be the last one of a run that dies: the next run does what is left.
-
-    Returns
-    -------
-    list of str
-        What of the sound is left out.
-    """
-    state, notes = parts.state, []
-    if request.form == "video" and request.output and state["parts"]:
-        pieces = [
-            Part(parts.directory / part["name"], part["start"], part["pictures"])
-            for part in state["parts"]
-        ]
-        notes = join(pieces, request.output, fps=fps, sound=request.sound, origin=state["origin"])
-    for suffix, path in request.records.items():
-        done = parts.directory / f"records{suffix}"
-        if done.exists():
-            try:
-                _move(done, path)
-            except OSError as error:
-                raise VideoError(f"{path}: cannot be written: {error.strerror}") from error
-    parts.remove()
-    return notes
-
-
-def _move(source: Path, target: str) -> None:
-    """Rename, also from one disk to another."""
-    try:
-        os.replace(source, target)
-    except OSError:
-        named = Named(target)
-        try:
-            named.temporary.write_bytes(source.read_bytes())
-            named.publish()
-        finally:
-            named.remove()
-        source.unlink()
-
-
-def _sync(path: Path) -> int:
-    """Put a file on the disk; how many bytes it has."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        return os.fstat(file.fileno()).st_size
-
-
-def _kept(painter: Painter) -> list[list[float | None]]:
-    return [[b.peak, b.time] for b in (painter.brightness, painter.channel_brightness)]
-
-
-def _restore(painter: Painter, values: list[list[float | None]]) -> None:
-    painter.brightness, painter.channel_brightness = (
-        Brightness(peak or 0.0, time) for peak, time in values
-    )
+        cv2.destroyAllWindows()

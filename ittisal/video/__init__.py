@@ -2,22 +2,20 @@
 
 OpenCV and PyAV are imported inside the functions that need them.
 
-A frame goes one way: a `Source` is opened to a `Reader` (`opencv_reader`, `pyav_reader`,
-`pictures_reader`, `raw`, `arrays`); a `Selection` says which of its frames are wanted; a feed
-hands them over, with a thread of its own (`feeds`, `exchange`); a `Stream` gives them to the
-model and hands out `Result`s.
+A frame goes one way: a `Source` (`sources`) is opened to a `Reader` (`readers`, `opencv_reader`,
+`pyav_reader`); a `Selection` says which of its frames are wanted; a feed (`feeds`) reads them, in
+a thread if it may; a `Stream` (`streaming`) gives them to the model and returns `Result`s, which
+`ittisal.drawing`, `records` and `writers` show, describe and write.
 """
 
-from .clock import Clock
+from ..drawing import Brightness, Painter, overlay
 from .cuts import CutDetector
-from .errors import FrameError, NothingWanted, VideoError
-from .pictures import Brightness, Painter, overlay
-from .raw import RawVideo
-from .readers import Reader, Source
-from .records import Records
-from .statistics import Statistics
+from .readers import FrameError, NothingWanted, RawVideo, Reader, Source, VideoError
+from .records import Records, Statistics
+from .selection import Clock
 from .streaming import Result, Stream, stream
-from .writers import BackgroundWriter, Writer, open_video
+from .video_files import open_video
+from .writers import BackgroundWriter, Writer
 
 __all__ = [
     "BackgroundWriter",

@@ -1,7 +1,7 @@
 """How frames come from a source to the model: when they are asked for, or by a thread.
 
-A feed has `take`, `newer`, `losses`, `interrupt` and `close`, and says of its reader
-`channel_order`, `fps`, `frames` and whether frames are those of a `live` source.
+A feed has `take`, `newer`, `interrupt` and `close`, `losses`, and `about` its reader. A thread
+hands its frames over in fixed buffers.
 """
 
 from __future__ import annotations
@@ -11,26 +11,202 @@ import contextlib
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .clock import Clock
-from .errors import FrameError, VideoError
-from .exchange import NOTES, SLICE, Exchange, Silence, Slot
-from .readers import Counting, Reader, Source
-from .selection import Selection
+import numpy as np
 
+from .readers import FrameError, Reader, Source, VideoError
+from .selection import Clock, Reading, Selection
+
+SLOTS = 3  # one is being filled, one waits, one is worked on
+SLICE = 0.2  # seconds of waiting at a time, so that Ctrl-C is heard on every system
+NOTES = 64  # reports stored of lost frames; the rest are counted
 GRACE = 1.0  # seconds that `close` waits for a reader, which may hang in a driver
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts to reconnect
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts to open a source again
 RUNNING: set[Connection] = set()  # whose threads have not ended, of streams forgotten ones too
+
+
+class Silence(Exception):
+    """Nothing came for as long as was allowed."""
+
+
+class Losses:
+    """Frames that could not be read since this was last asked: all counted, the last described."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+        self._notes: deque[tuple[int, str]] = deque(maxlen=NOTES)
+
+    def add(self, index: int, reason: str) -> None:
+        """Count one."""
+        with self._lock:
+            self.count += 1
+            self._notes.append((index, reason))
+
+    def take(self) -> tuple[int, list[tuple[int, str]]]:
+        """How many, and numbers and reasons of the last of them; then none."""
+        with self._lock:
+            count, notes = self.count, list(self._notes)
+            self.count = 0
+            self._notes.clear()
+            return count, notes
+
+
+@dataclass(eq=False)
+class Slot:
+    """A buffer for one frame, used over and over.
+
+    `frame` is the picture, and what the reader fills the next time. `dropped` is how many frames
+    this one overtook, `file` the picture's path where it has one.
+    """
+
+    frame: np.ndarray | None = None
+    index: int = -1
+    time: float = 0.0
+    arrived: float = 0.0
+    dropped: int = 0
+    file: str | None = None
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The frame of a slot that has been filled."""
+        assert self.frame is not None
+        return self.frame
+
+
+class Exchange:
+    """Three slots between one reader and one consumer.
+
+    In order (`latest` False), the reader runs ahead of the consumer by as many frames as there are
+    free slots, and then waits. With `latest` True the reader never waits: a frame that the consumer
+    has not taken by the time the next is there is dropped, so that what is taken is always the
+    newest.
+
+    Only `vacant` (in order) waits for the consumer, and `take` for the reader.
+    """
+
+    def __init__(self, clock: Clock, losses: Losses) -> None:
+        self.latest = False
+        self.changed = threading.Condition()
+        self._clock = clock
+        self._vacant = deque(Slot() for _ in range(SLOTS))
+        self._ready: deque[Slot] = deque()
+        self._taken: Slot | None = None
+        self._dropped = 0
+        self._losses = losses
+        self._ended = False
+        self._error: Exception | None = None
+        self.stopped = False
+
+    # --- the reader's side -----------------------------------------------------------------
+
+    def vacant(self) -> Slot | None:
+        """A slot to fill; None once the consumer has stopped."""
+        with self.changed:
+            while not self._vacant and not self.stopped:
+                self.changed.wait()
+            return None if self.stopped else self._vacant.popleft()
+
+    def publish(self, slot: Slot) -> None:
+        """Hand over a slot that has been filled."""
+        with self.changed:
+            if self.latest:
+                self._dropped += len(self._ready)
+                self._vacant.extend(self._ready)
+                self._ready.clear()
+            self._ready.append(slot)
+            self.changed.notify_all()
+
+    def put_back(self, slot: Slot) -> None:
+        """Return a slot that was not filled."""
+        with self.changed:
+            self._vacant.appendleft(slot)
+
+    def lost(self, index: int, reason: str) -> None:
+        """Note a frame that cannot be read."""
+        with self.changed:
+            if not self.stopped:
+                self._losses.add(index, reason)
+            self.changed.notify_all()
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Say that nothing more will come."""
+        with self.changed:
+            self._ended, self._error = True, error
+            self.changed.notify_all()
+
+    # --- the consumer's side ---------------------------------------------------------------
+
+    def take(self, limit: float | None) -> Slot | None:
+        """The next slot, good until the next call; None at the end, or once stopped.
+
+        An empty slot says that frames were lost and none is ready yet: see `losses`.
+
+        Parameters
+        ----------
+        limit : float, optional
+            Seconds to wait at most.
+
+        Raises
+        ------
+        Silence
+            Nothing came within `limit`.
+        Exception
+            What the reader finished with, once all that it handed over has been taken.
+        """
+        asked = self._clock.now()
+        with self.changed:
+            while not self.stopped:
+                if self._ready:
+                    return self._pop()
+                if self._losses.count:
+                    return Slot()
+                if self._ended:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+                patience = SLICE
+                if limit is not None:
+                    patience = min(SLICE, asked + limit - self._clock.now())
+                    if patience <= 0:
+                        raise Silence
+                self._release()
+                self._clock.wait(self.changed, patience)
+            return None
+
+    def newer(self) -> Slot | None:
+        """A slot that is ready now, in place of the one taken before; None if there is none."""
+        with self.changed:
+            return self._pop() if self._ready else None
+
+    def stop(self) -> None:
+        """Wake the reader, which gets no more slots, and a consumer that waits for one."""
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()
+
+    def _pop(self) -> Slot:
+        self._release()
+        self._taken = slot = self._ready.popleft()
+        slot.dropped, self._dropped = self._dropped, 0
+        self.changed.notify_all()
+        return slot
+
+    def _release(self) -> None:
+        if self._taken is not None:
+            self._vacant.append(self._taken)
+            self._taken = None
+            self.changed.notify_all()
 
 
 @dataclass
 class About:
     """What an open reader says of itself, for those on the other side of the thread.
 
-    `counted` is whether the container has counted its `frames`, `paced` whether a recording is
-    played at its own speed.
+    `paced` is whether a recording is played at its own speed; the others are the reader's.
     """
 
     channel_order: str = "rgb"
@@ -38,29 +214,37 @@ class About:
     frames: int | None = None
     counted: bool = False
     fills: bool = False
+    aspect: float | None = None
     live: bool = False
     paced: bool = False
 
     def learn(self, reader: Reader, live: bool | None) -> None:
-        """Take over what the reader says; live unless it says how many frames there are."""
+        """Copy what the reader says; live unless it says how many frames there are."""
         self.channel_order, self.fps, self.frames = reader.channel_order, reader.fps, reader.frames
-        self.counted = isinstance(reader, Counting) and reader.counted
-        self.fills = reader.fills
+        self.counted, self.fills = getattr(reader, "counted", False), reader.fills
         self.live = self.frames is None if live is None else live
         self.paced = self.live and self.frames is not None
 
+    def fill(self, slot: Slot, reader: Reader, selection: Selection) -> None:
+        """Put the frame that the selection stopped at into a slot."""
+        slot.frame = reader.retrieve(slot.frame)
+        slot.index, slot.time = selection.index, selection.time
+        slot.file = getattr(reader, "file", None)
+        if self.aspect is None:  # some readers know with the first frame only
+            self.aspect = getattr(reader, "aspect", 1.0)
+
 
 class Direct:
-    """Frames read when they are asked for, by who asks: of iterables, whose code is not ours."""
+    """Frames read when they are asked for, in the caller's thread: those of iterables."""
 
     def __init__(self, source: Source, selection: Selection) -> None:
         self.about = About()
         self.reconnects = 0
-        self.selection = replace(selection, lost=self._note)
+        self.losses = Losses()
+        self.selection = replace(selection, lost=self.losses.add)
         self._reader = source.open()
         self.about.learn(self._reader, False)
         self._slot = Slot()
-        self._notes: list[tuple[int, str]] = []
 
     def take(self) -> Slot | None:
         """The next frame that is wanted, an empty slot if it is lost, or None at the end."""
@@ -68,31 +252,22 @@ class Direct:
         if not selection.advance(self._reader):
             return None
         try:
-            slot.frame = self._reader.retrieve(slot.frame)
+            self.about.fill(slot, self._reader, selection)
         except FrameError as error:
-            self._note(selection.index, str(error))
+            self.losses.add(selection.index, str(error))
             return Slot()
-        slot.index, slot.time, slot.arrived = selection.index, selection.time, selection.now()
+        slot.arrived = selection.now()
         return slot
 
     def newer(self) -> Slot | None:
         """None: nothing comes unasked."""
         return None
 
-    def losses(self) -> tuple[int, list[tuple[int, str]]]:
-        """How many frames were lost since the last call, their numbers and why."""
-        notes = self._notes.copy()
-        self._notes.clear()
-        return len(notes), notes
-
-    def _note(self, index: int, reason: str) -> None:
-        self._notes.append((index, reason))
-
     def interrupt(self) -> None:
         """Nothing: the caller's code, if it waits, cannot be woken."""
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         self._reader.close()
 
     abandon = close
@@ -102,10 +277,15 @@ class Connection:
     """A thread that opens a source, reads it and hands its frames over, until stopped."""
 
     def __init__(
-        self, source: Source, selection: Selection, live: bool | None, clock: Clock
+        self,
+        source: Source,
+        selection: Selection,
+        live: bool | None,
+        clock: Clock,
+        losses: Losses,
     ) -> None:
         self.about = About()
-        self.exchange = Exchange(clock)
+        self.exchange = Exchange(clock, losses)
         self.selection = replace(selection, lost=self.exchange.lost)
         self._source, self._live, self._clock = source, live, clock
         self.thread = threading.Thread(
@@ -153,12 +333,11 @@ class Connection:
                 self._wait_until(began + selection.time)
                 selection.arrived = self._clock.now()
             try:
-                slot.frame = reader.retrieve(slot.frame)
+                self.about.fill(slot, reader, selection)
             except FrameError as error:
                 exchange.lost(selection.index, str(error))
                 exchange.put_back(slot)
                 continue
-            slot.index, slot.time = selection.index, selection.time
             slot.arrived = selection.arrived if self.about.live else self._clock.now()
             exchange.publish(slot)
         return True
@@ -187,44 +366,26 @@ class Threaded:
     """Frames read by a thread: ahead and in order, or the newest of a live source.
 
     A live source that fails, ends, or is silent for `timeout` seconds has vanished: it is reported
-    and, if asked for, opened anew, with longer and longer pauses. A thread that hangs in the old
-    connection is left behind with its buffers, and ends when it wakes.
-
-    Parameters
-    ----------
-    source : Source
-    selection : Selection
-    live : bool, optional
-        As for `stream`.
-    clock : Clock
-    report : callable
-        Told of what happens, in the thread of the consumer.
-    reconnect : float, optional
-        Seconds to go on trying; 0 does not try, None never gives up.
-    timeout : float
-        Seconds without a frame after which a source that is not patient has vanished.
+    and, if asked for, opened again, with longer and longer pauses. So is one that is not there
+    at first. A thread that hangs in the old connection is left behind with its buffers, and ends
+    when it wakes. `report` is called in the thread of the consumer.
     """
 
     def __init__(
         self,
         source: Source,
         selection: Selection,
-        *,
-        live: bool | None,
+        reading: Reading,
         clock: Clock,
         report: Callable[[str], None],
-        reconnect: float | None,
-        timeout: float,
     ) -> None:
         self.reconnects = 0
-        self._source, self._live, self._clock, self._report = source, live, clock, report
-        self._reconnect_for = reconnect
-        self._timeout = None if source.patience else timeout
+        self._source, self._reading, self._clock, self._report = source, reading, clock, report
+        self._timeout = None if source.patience else reading.timeout
         self._met = False
         self._interrupted = False
-        self._lost = 0
-        self._notes: list[tuple[int, str]] = []
-        self._connection = Connection(source, selection, live, clock).start()
+        self.losses = Losses()
+        self._connection = self._connect(selection)
 
     @property
     def about(self) -> About:
@@ -249,9 +410,10 @@ class Threaded:
         try:
             slot = self._connection.exchange.take(self._timeout)
         except (Silence, VideoError) as error:
-            if not (self._met and self._source.again and self.selection.live):
-                raise self._gone(error) from None
-            slot = self._reconnect(self._gone(error))
+            gone, source = self._gone(error), self._source
+            if not source.again or not (self.selection.live if self._met else self._may_come()):
+                raise gone from None
+            slot = self._reconnect(gone)
         self._met = self._met or slot is not None
         return slot
 
@@ -259,12 +421,14 @@ class Threaded:
         """A frame that is ready now, if any."""
         return self._connection.exchange.newer()
 
-    def losses(self) -> tuple[int, list[tuple[int, str]]]:
-        """How many frames were lost since the last call, and numbers and reasons of the last."""
-        count, notes = self._connection.exchange.losses()
-        count, self._lost = count + self._lost, 0
-        notes, self._notes = self._notes + notes, []
-        return count, notes
+    def _connect(self, selection: Selection) -> Connection:
+        live = self._reading.live
+        return Connection(self._source, selection, live, self._clock, self.losses).start()
+
+    def _may_come(self) -> bool:
+        """Whether to wait for a source that is not there at first."""
+        limit = self._reading.reconnect
+        return (limit is None or limit > 0) and self._reading.live is not False
 
     def _gone(self, error: Exception) -> VideoError:
         if isinstance(error, VideoError):
@@ -276,28 +440,27 @@ class Threaded:
 
     def _reconnect(self, gone: VideoError) -> Slot | None:
         """The first frame of a new connection, made within the time that there is for it."""
-        clock, limit = self._clock, self._reconnect_for
+        clock, limit = self._clock, self._reading.reconnect
         if limit is not None and limit <= 0:
             raise VideoError(
                 f"{gone}. It is not opened again, since reconnecting was not asked for: say for "
                 "how long to try"
             ) from gone
         began, pause = clock.now(), FIRST_PAUSE
-        deadline = None if limit is None else began + limit
-        self._report(f"{gone}; trying to reconnect")
+        deadline = math.inf if limit is None else began + limit
+        self._report(f"{gone}; trying {'to reconnect' if self._met else 'again'}")
         while True:
             self._connection.exchange.stop()
-            self._keep_losses()
-            self._sleep_until(min(clock.now() + pause, math.inf if deadline is None else deadline))
+            self._sleep_until(min(clock.now() + pause, deadline))
             if self._interrupted:
                 return None
-            self._connection = Connection(self._source, self.selection, self._live, clock).start()
+            self._connection = self._connect(self.selection)
             if self._interrupted:  # perhaps before there was this connection
                 self._connection.exchange.stop()
             try:
                 slot = self._connection.exchange.take(self._timeout)
             except (Silence, VideoError) as error:
-                if deadline is not None and clock.now() >= deadline:
+                if clock.now() >= deadline:
                     self._connection.exchange.stop()
                     raise VideoError(
                         f"{self._gone(error)}. Gave up after trying for {limit:g} s"
@@ -306,28 +469,24 @@ class Threaded:
                 continue
             if self._interrupted:
                 return None
-            self.reconnects += 1
-            self._report(f"{self._source.name}: is back after {clock.now() - began:.1f} s")
+            self.reconnects += self._met
+            state = "back" if self._met else "there"
+            self._report(f"{self._source.name}: is {state} after {clock.now() - began:.1f} s")
             return slot
-
-    def _keep_losses(self) -> None:
-        count, notes = self._connection.exchange.losses()
-        self._lost += count
-        self._notes = (self._notes + notes)[-NOTES:]
 
     def _sleep_until(self, time: float) -> None:
         while not self._interrupted and (left := time - self._clock.now()) > 0:
             self._clock.sleep(min(left, SLICE))
 
     def interrupt(self) -> None:
-        """Stop reading, and wake who waits for a frame. From any thread."""
+        """Stop reading, and wake a thread that waits for a frame. From any thread."""
         self._interrupted = True
         self._connection.exchange.stop()
 
     abandon = interrupt
 
     def close(self) -> None:
-        """Stop reading, and let go of the source unless its reader hangs."""
+        """Stop reading, and release the source unless its reader hangs."""
         self.interrupt()
         thread = self._connection.thread
         if thread is not threading.current_thread():

@@ -9,28 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import VideoError
-from .writers import Named
+from ..files import atomic
+from .readers import VideoError, reason
+from .video_files import TAIL, OpenCVWriter, Sound, av_errors
+from .writers import writing
 
-ANEW = "Remove the directory of parts and begin anew"
+ANEW = "Remove the directory of parts and begin again"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One finished piece of a video.
-
-    Parameters
-    ----------
-    path : Path
-    start : float
-        When it begins, in seconds from the beginning of the whole.
-    pictures : int
-        How many it holds, repeated ones too.
-    """
+    """One finished piece of a video."""
 
     path: Path
-    start: float
-    pictures: int
+    start: float  # seconds from the beginning of the whole
+    pictures: int  # how many it holds, repeated ones too
 
 
 def join(
@@ -44,144 +37,109 @@ def join(
     """Put parts of one size and codec together; they stay as they are.
 
     PyAV copies them as they are. Without it, or where the parts' encoders were not set alike,
-    OpenCV decodes and encodes them anew.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-        In the order of time.
-    path : path
-        The whole, under a temporary name until it is finished and has been counted.
-    fps : float
-        For OpenCV.
-    sound : path, optional
-        A file whose sound is carried over; with PyAV only.
-    origin : float
-        The time in that file at which the whole begins.
-
-    Returns
-    -------
-    list of str
-        What of the sound is left out, and why.
+    OpenCV decodes and encodes them again, at `fps`. PyAV also carries over the `sound` of a file,
+    in which the whole begins at `origin` seconds; what of it is left out is returned.
 
     Raises
     ------
     VideoError
         A part cannot be read or is not whole, or the whole cannot be written.
     """
-    file = Named(path)
-    try:
-        notes = _copy(parts, file, sound, origin) if _alike(parts) else _recode(parts, file, fps)
-        file.publish()
-    except (OSError, ValueError) as error:
-        raise error if isinstance(error, VideoError) else file.failed(error) from error
-    finally:
-        file.remove()
-    return notes
+    with writing(path, (OSError, ValueError)), atomic(path) as temporary:
+        if _alike(parts):
+            return _copy(parts, temporary, sound, origin)
+        _recode(parts, temporary, fps)
+        return []
 
 
 def _alike(parts: Sequence[Part]) -> bool:
     """Whether PyAV is there and one header serves all parts."""
     try:
-        import av
+        import av  # noqa: F401
     except ImportError:
         return False
     headers = set()
     for part in parts:
-        with _opened(av, part) as source:
+        with _readable(part) as source:
             context = source.streams.video[0].codec_context
             headers.add((context.name, context.width, context.height, context.extradata))
     return len(headers) == 1
 
 
-def _opened(av: Any, part: Part) -> Any:
-    from .pyav_writer import errors, reason
-
-    try:
-        return av.open(str(part.path))
-    except errors() as error:
-        raise VideoError(
-            f"{part.path}: this part cannot be read: {reason(error)}. {ANEW}"
-        ) from error
-
-
-def _packets(part: Part, source: Any) -> Iterator[Any]:
-    """The pictures of a part as they are stored; what goes wrong is told of the part."""
-    from .pyav_writer import errors, reason
-
-    try:
-        yield from source.demux(source.streams.video[0])
-    except errors() as error:
-        raise VideoError(
-            f"{part.path}: this part cannot be read: {reason(error)}. {ANEW}"
-        ) from error
-
-
-def _copy(parts: Sequence[Part], file: Named, sound: Any, origin: float) -> list[str]:
+@contextlib.contextmanager
+def _readable(part: Part) -> Iterator[Any]:
+    """A part opened by PyAV; what it raises becomes an error that names the part."""
     import av
 
-    from .pyav_writer import TAIL, Sound, add_copy
+    try:
+        with av.open(str(part.path)) as source:
+            yield source
+    except VideoError:
+        raise
+    except av_errors() as error:
+        raise VideoError(
+            f"{part.path}: this part cannot be read: {reason(error)}. {ANEW}"
+        ) from error
 
-    notes: list[str] = []
+
+def _copy(parts: Sequence[Part], target: Path, sound: Any, origin: float) -> list[str]:
+    import av
+
     with contextlib.ExitStack() as stack:
-        whole = stack.enter_context(av.open(str(file.temporary), "w"))
-        first = stack.enter_context(_opened(av, parts[0]))
-        target = add_copy(whole, first.streams.video[0])
-        target.time_base = first.streams.video[0].time_base
+        whole = stack.enter_context(av.open(str(target), "w"))
+        first = stack.enter_context(_readable(parts[0])).streams.video[0]
+        stream = whole.add_stream_from_template(first)
+        stream.time_base = first.time_base
         heard = None
         if sound is not None:
             heard = Sound(sound, whole)
             stack.callback(heard.close)
-            notes = heard.notes
         last, end = -1, 0.0
         for part in parts:
-            with _opened(av, part) as source:
-                count = 0
-                for packet in _packets(part, source):
-                    if packet.pts is None or not packet.size:
-                        continue
-                    count += 1
-                    base = packet.time_base or first.streams.video[0].time_base
-                    last = max(packet.pts + round(part.start / base), last + 1)
-                    packet.pts = packet.dts = last
-                    packet.stream = target
-                    whole.mux(packet)
-                    end = float(last * base)
-                    if heard is not None:
-                        heard.copy(origin, origin + end)
+            count = 0
+            for packet in _packets(part):
+                count += 1
+                base = packet.time_base or first.time_base
+                last = max(packet.pts + round(part.start / base), last + 1)
+                packet.pts = packet.dts = last
+                packet.stream = stream
+                whole.mux(packet)
+                end = float(last * base)
+                if heard is not None:
+                    heard.copy(origin, origin + end)
             _check(part, count)
-        if heard is not None:
-            heard.copy(origin, origin + end + TAIL)
-    return notes
+        if heard is None:
+            return []
+        heard.copy(origin, origin + end + TAIL)
+        return heard.notes
 
 
-def _recode(parts: Sequence[Part], file: Named, fps: float) -> list[str]:
+def _packets(part: Part) -> Iterator[Any]:
+    """The pictures of a part as they are stored."""
+    with _readable(part) as source:
+        packets = source.demux(source.streams.video[0])
+        yield from (packet for packet in packets if packet.pts is not None and packet.size)
+
+
+def _recode(parts: Sequence[Part], target: Path, fps: float) -> None:
     import cv2
 
-    from .opencv_writer import OpenCVWriter
-
-    writer = None
-    try:
+    with contextlib.ExitStack() as stack:
+        writer = None
         for part in parts:
             capture = cv2.VideoCapture(str(part.path), cv2.CAP_FFMPEG)
+            stack.callback(capture.release)
             count = 0
             while True:
                 good, picture = capture.read()
                 if not good:
                     break
                 if writer is None:
-                    writer = OpenCVWriter(file.temporary, picture.shape[:2], fps, origin=0.0)
+                    size = picture.shape[:2]
+                    writer = stack.enter_context(OpenCVWriter(target, size, fps, origin=0.0))
                 writer.write(picture, count, part.start + count / writer.fps)
                 count += 1
-            capture.release()
             _check(part, count)
-        assert writer is not None  # parts have pictures, or `_check` has raised
-        writer.finish()
-    except BaseException:
-        if writer is not None:
-            writer.abandon()
-        raise
-    return []
 
 
 def _check(part: Part, count: int) -> None:

@@ -2,42 +2,87 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import time
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from .errors import FrameError, VideoError, reason
-from .headers import Header, header
-from .readers import TRIMMED
-from .upright import turn
+from .readers import FrameError, VideoError, reason, shown_frames, turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
-UNKNOWN = Header()
 MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
+MATROSKA = b"\x1a\x45\xdf\xa3"  # what its files begin with, WebM's too
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself that OpenCV does not pass on."""
+
+    matroska: bool = False
+    mp4: bool = False
+    seconds: float | None = None  # how long an MP4 is shown, edit lists taken into account
+
+
+def header(path: str) -> Header:
+    """The header of a file; of a pipe, which can be read once only, nothing is known."""
+    if not os.path.isfile(path):
+        return Header()
+    with open(path, "rb") as file:
+        begin = file.read(8)
+        if begin[4:] != b"ftyp":
+            return Header(matroska=begin.startswith(MATROSKA))
+        return Header(mp4=True, seconds=_mp4_seconds(file))
+
+
+def _mp4_seconds(file: BinaryIO) -> float | None:
+    """The duration in an MP4's movie header; None if unknown."""
+    end = file.seek(0, os.SEEK_END)
+    movie = _find_box(file, b"moov", 0, end)
+    found = _find_box(file, b"mvhd", *movie) if movie else None
+    if found is None:
+        return None
+    file.seek(found[0])
+    data = file.read(32)
+    if len(data) < 32:
+        return None
+    # Version 1 has times of 64 bits: two of them come before the unit, which has 32 anyhow.
+    unit, size = (20, 8) if data[0] == 1 else (12, 4)
+    ticks = int.from_bytes(data[unit : unit + 4], "big")
+    length = int.from_bytes(data[unit + 4 : unit + 4 + size], "big")
+    unknown = not length or length == (1 << 8 * size) - 1
+    return None if unknown or not ticks else length / ticks
+
+
+def _find_box(file: BinaryIO, kind: bytes, place: int, end: int) -> tuple[int, int] | None:
+    """Where the contents of the first box of this kind begin and end."""
+    while place + 8 <= end:
+        file.seek(place)
+        head = file.read(16)
+        size, begin = int.from_bytes(head[:4], "big"), place + 8
+        if size == 1:
+            size, begin = int.from_bytes(head[8:16], "big"), place + 16
+        after = end if size == 0 else place + size
+        if after < begin:
+            return None
+        if head[4:8] == kind:
+            return begin, min(after, end)
+        place = after
+    return None
 
 
 class OpenCVReader:
-    """Frames of a `cv2.VideoCapture`.
+    """Frames of an open `cv2.VideoCapture`, which is released by `close`.
 
     Pictures that a phone took sideways are turned upright; here, since OpenCV would make a new
-    array for each.
-
-    Parameters
-    ----------
-    capture : cv2.VideoCapture
-        Open; it is released by `close`.
-    name : str
-        For messages.
-    timed : bool
-        Whether it knows presentation times; cameras do not.
-    header : Header
-        What is known of a file besides.
+    array for each. `timed` is whether it knows presentation times; cameras do not.
     """
 
     channel_order = "bgr"
     fills = True
 
-    def __init__(self, capture: Any, name: str, *, timed: bool, header: Header = UNKNOWN) -> None:
+    def __init__(self, capture: Any, name: str, *, timed: bool, header: Header = Header()) -> None:
         import cv2
 
         self._capture, self._name, self._timed = capture, name, timed
@@ -48,14 +93,13 @@ class OpenCVReader:
         self._ahead = False  # whether that is to be given the next time, after one that is lost
         self._quarters = _quarters(capture)
         self._lying: np.ndarray | None = None
-        fps, frames = (capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+        fps, count = (capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         self.fps: float | None = fps if 0 < fps < 10_000 else None
-        self.frames: int | None = int(frames) if timed and 0 < frames < MAX_FRAMES else None
-        self.counted = header.mp4 and self.frames is not None
-        if self.frames is not None and self.fps is not None and header.seconds is not None:
-            shown = round(header.seconds * self.fps)
-            if shown < self.frames * TRIMMED - 1:
-                self.frames, self.counted = shown, False
+        estimate = (header.seconds or 0.0) * (self.fps or 0.0)
+        known = timed and 0 < count < MAX_FRAMES
+        self.frames, sure = shown_frames(int(count), estimate) if known else (None, False)
+        self.counted = sure and header.mp4
+        self.aspect = _aspect(capture, self._quarters) if timed else 1.0
         if self.frames is not None and header.matroska:
             self._leave_out_start(self.frames)
 
@@ -116,10 +160,8 @@ class OpenCVReader:
 
 def open_file(path: str, name: str) -> OpenCVReader:
     """The reader of a file that is there and can be read; VideoError if it holds no video."""
-    import cv2
-
     # No limit on waiting: a named pipe may be silent for as long as it likes.
-    capture = _open(path, cv2.CAP_FFMPEG, timeout=0)
+    capture = _open(path, timeout=0)
     if capture is None:
         raise VideoError(
             f"{name}: not a video that OpenCV can read, or a damaged one; try the reader pyav, "
@@ -129,13 +171,13 @@ def open_file(path: str, name: str) -> OpenCVReader:
 
 
 def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
-    """The reader of a network stream; VideoError if nothing answers within `timeout` seconds."""
-    import cv2
-
-    capture = _open(address, cv2.CAP_FFMPEG, timeout=max(round(timeout * 1000), 1))
+    """The reader of a network stream; VideoError if it cannot be opened within `timeout` s."""
+    began = time.monotonic()
+    capture = _open(address, timeout=max(round(timeout * 1000), 1))
     if capture is None:
+        waited = time.monotonic() - began >= timeout
         raise VideoError(
-            f"{name}: nothing that OpenCV can read answers there within {timeout:g} s; check "
+            f"{name}: {f'no answer within {timeout:g} s' if waited else 'cannot be opened'}; check "
             "address, name and password, and that it plays elsewhere"
         )
     known = Header(matroska=address.lower().endswith((".mkv", ".webm")))
@@ -157,13 +199,13 @@ def open_camera(index: int | str, name: str) -> OpenCVReader:
     return OpenCVReader(capture, name, timed=False)
 
 
-def _open(address: str, backend: int, timeout: int) -> Any:
+def _open(address: str, timeout: int) -> Any:
     """An open capture with both of its timeouts in ms (0: none), or None."""
     import cv2
 
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout]
     try:
-        capture = cv2.VideoCapture(address, backend, limits)
+        capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
     except cv2.error:
         return None
     if capture.isOpened():
@@ -180,3 +222,13 @@ def _quarters(capture: Any) -> int:
     if clockwise not in (90, 180, 270) or not capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0):
         return 0
     return int(360 - clockwise) // 90
+
+
+def _aspect(capture: Any, quarters: int) -> float:
+    """Width over height of a pixel once the picture is upright."""
+    import cv2
+
+    across, down = (capture.get(p) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+    if not (across > 0 and down > 0):
+        return 1.0
+    return down / across if quarters % 2 else across / down

@@ -1,15 +1,21 @@
-"""What is told of each frame: one JSON line, or one row of CSV."""
+"""What is reported of a stream: a record of each frame, and counts and latencies of all."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..config import Config
+from ..maps import channel_shares, weighted_channels
 
 COLUMNS = ("frame", "time", "dropped", "cut", "latency_ms", "x", "y", "value", "mean")
+SHORTEST, LONGEST = 1e-6, 1e4  # seconds; what lies outside is counted in the outermost bins
+STEP = 1.01  # from one bin to the next: the middle of a bin is within 0.5 % of all in it
 
 
 class Records:
@@ -26,14 +32,14 @@ class Records:
     >>> frames[:, 16:32, 32:48] = (255, 0, 0)
     >>> with ittisal.stream(frames) as stream:
     ...     record = Records(stream)
-    ...     (told,) = (record(result) for result in stream)
-    >>> told["frame"], told["time"], told["cut"], sorted(told["peak"]), sorted(told["shares"])[:2]
+    ...     (row,) = (record(result) for result in stream)
+    >>> row["frame"], row["time"], row["cut"], sorted(row["peak"]), sorted(row["shares"])[:2]
     (0, 0.0, False, ['value', 'x', 'y'], ['colour', 'flicker'])
     """
 
     def __init__(self, stream: Any) -> None:
-        config: Config = stream.config
-        self.channels = weighted(config)
+        self.channels = weighted_channels(stream.config)
+        self._files = ["file"] * stream.pictures
 
     def __call__(self, result: Any) -> dict[str, Any]:
         """One frame's record, as plain values.
@@ -47,7 +53,8 @@ class Records:
             sample in pixels of the source's frame, and its `value`; None where nothing stands
             out. `mean`: of the map. `shares`: of each channel with a weight (and of "figure"),
             of all that they add to the map; they sum to 1 (rounded to six places), and a channel
-            without a part in this frame has 0, as have all where nothing stands out.
+            without a part in this frame has 0, as have all where nothing stands out. `file`: the
+            picture's path, where the source is a folder or pattern of pictures.
         """
         saliency, at = result.saliency, result.peak
         shares = channel_shares(result.contributions())
@@ -60,33 +67,13 @@ class Records:
             "peak": {"x": at[0], "y": at[1], "value": float(saliency.max())} if at else None,
             "mean": float(saliency.mean(dtype=np.float64)),
             "shares": {name: round(shares.get(name, 0.0), 6) for name in self.channels},
+            **{name: result.file for name in self._files},
         }
 
     @property
     def header(self) -> str:
         """The first line of a CSV file."""
-        return ",".join([*COLUMNS, *(f"share_{name}" for name in self.channels)])
-
-
-def channel_shares(contributions: dict[str, np.ndarray]) -> dict[str, float]:
-    """Each channel's share of all that the channels add to the map; all 0 where that is nothing.
-
-    Examples
-    --------
-    >>> channel_shares({"intensity": np.ones((2, 2)), "colour": 3 * np.ones((2, 2))})
-    {'intensity': 0.25, 'colour': 0.75}
-    """
-    sums = {
-        name: max(float(part.sum(dtype=np.float64)), 0.0) for name, part in contributions.items()
-    }
-    total = sum(sums.values())
-    return {name: part / total if total > 0 else 0.0 for name, part in sums.items()}
-
-
-def weighted(config: Config) -> list[str]:
-    """What `contributions` may name: the channels that have a weight, and the figure."""
-    channels = [str(channel) for channel in config.weights if config.has(channel)]
-    return channels + ["figure"] * config.figure
+        return ",".join([*COLUMNS, *(f"share_{name}" for name in self.channels), *self._files])
 
 
 def json_line(record: dict[str, Any]) -> str:
@@ -98,4 +85,112 @@ def csv_line(record: dict[str, Any]) -> str:
     """A record as one row of CSV, under `Records.header`; empty fields where there is no peak."""
     at = record["peak"] or {"x": "", "y": "", "value": ""}
     flat = {**record, **at, "cut": int(record["cut"])}
-    return ",".join(str(value) for value in (*(flat[c] for c in COLUMNS), *flat["shares"].values()))
+    files = [record["file"]] if "file" in record else []
+    line = io.StringIO()
+    row = [*(flat[name] for name in COLUMNS), *flat["shares"].values(), *files]
+    csv.writer(line, lineterminator="").writerow(row)
+    return line.getvalue()
+
+
+class Latencies:
+    """Durations in bins a hundredth apart: percentiles to half a percent, the maximum exactly.
+
+    Examples
+    --------
+    >>> latencies = Latencies()
+    >>> for ms in range(1, 101):
+    ...     latencies.add(ms / 1000)
+    >>> round(latencies.percentile(50) * 1000), latencies.longest
+    (50, 0.1)
+    """
+
+    def __init__(self) -> None:
+        bins = math.ceil(math.log(LONGEST / SHORTEST) / math.log(STEP)) + 1
+        self._counts = np.zeros(bins, np.int64)
+        self.count = 0
+        self.total = 0.0
+        self.longest = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        place = math.log(max(seconds, SHORTEST) / SHORTEST) / math.log(STEP)
+        self._counts[min(int(place), len(self._counts) - 1)] += 1
+        self.count += 1
+        self.total += seconds
+        self.longest = max(self.longest, seconds)
+
+    def percentile(self, percent: float) -> float:
+        """The duration in seconds that `percent` of all do not exceed; NaN when there are none."""
+        if not self.count:
+            return math.nan
+        rank = max(math.ceil(self.count * percent / 100), 1)
+        if rank >= self.count:
+            return self.longest
+        place = int(np.searchsorted(np.cumsum(self._counts), rank))
+        return min(SHORTEST * STEP ** (place + 0.5), self.longest)
+
+    @property
+    def mean(self) -> float:
+        """Of all durations, in seconds; NaN when there are none."""
+        return self.total / self.count if self.count else math.nan
+
+
+@dataclass
+class Statistics:
+    """Counts of a stream so far, and how long its frames took.
+
+    Parameters
+    ----------
+    frames : int
+        Results given.
+    dropped : int
+        Frames that came and were overtaken by newer ones (live sources).
+    failed : int
+        Frames that could not be read or computed; each was reported.
+    missing : int
+        Frames that the file promises and that neither came nor failed: above 0, it is cut short,
+        or damaged so that the decoder left some out, after which `Result.index` is too low while
+        `Result.time` stays right. About right only, since many files do not say exactly.
+    cuts, resizes, reconnects : int
+        Cuts found, changes of the frames' size, connections made anew.
+    mended : int
+        Presentation times that were missing or did not increase, and were replaced by the last
+        one and the nominal interval.
+    seconds : float
+        From the first frame being asked for to the last result.
+    latencies : Latencies
+        From a frame's arrival (live), or its being ready and asked for (else), to its map.
+    """
+
+    frames: int = 0
+    dropped: int = 0
+    failed: int = 0
+    missing: int = 0
+    cuts: int = 0
+    resizes: int = 0
+    reconnects: int = 0
+    mended: int = 0
+    seconds: float = 0.0
+    latencies: Latencies = field(default_factory=Latencies, repr=False)
+
+    @property
+    def fps(self) -> float:
+        """Results per second so far; 0 before the first."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def latency(self) -> dict[str, float]:
+        """Milliseconds: p50, p95, p99 and max; NaN before the first result.
+
+        The percentiles are within half a percent, the maximum is exact.
+        """
+        percentiles = {f"p{p}": self.latencies.percentile(p) * 1e3 for p in (50, 95, 99)}
+        longest = self.latencies.longest if self.latencies.count else math.nan
+        return {**percentiles, "max": longest * 1e3}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, for JSON; None where there is no number yet."""
+        latency = {k: (None if math.isnan(v) else v) for k, v in self.latency.items()}
+        names = ("frames", "dropped", "failed", "missing", "cuts", "resizes", "reconnects")
+        counts = {name: getattr(self, name) for name in (*names, "mended", "seconds")}
+        return {**counts, "fps": self.fps, "latency_ms": latency}

@@ -1,39 +1,97 @@
-"""Which frames of a source are wanted, what number each has, and when it was shown."""
+"""How a source is read, which of its frames are wanted, and each one's number and time."""
 
 from __future__ import annotations
 
 import math
 import operator
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import FrameError
-from .readers import Reader, Skipping
+from ..frames import check_channel_order
+from .readers import FrameError, Reader
 
+READERS = ("opencv", "pyav")
+DEFAULT_FPS = 25.0  # of frames that come without times
 SOON = 1e-6  # seconds between arrivals that the clock cannot tell apart
+
+
+class Clock:
+    """The machine's steady clock. Tests have others."""
+
+    def now(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        return time.perf_counter()
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        """Wait until the condition, which is held, is notified, at most so long."""
+        condition.wait(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Let so much time pass; Ctrl-C ends it."""
+        time.sleep(seconds)
 
 
 @dataclass(frozen=True)
 class Wanted:
     """The frames to work on: from number `first` and `start` seconds on, before `end` seconds.
 
-    Of those, the ones whose number is a multiple of `every`, so that a run that is taken up again
-    takes the same.
+    Of those, the ones whose number is a multiple of `every`, so that a run that is resumed takes
+    the same.
     """
 
     every: int = 1
-    start: float = -math.inf
-    end: float = math.inf
+    start: float | None = None
+    end: float | None = None
     first: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (("every", 1), ("first", 0)):
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
-        for name in ("start", "end"):
-            object.__setattr__(self, name, number(name, getattr(self, name)))
-        if not self.start < self.end:  # NaN too
+        for name, default in (("start", -math.inf), ("end", math.inf)):
+            value = getattr(self, name)
+            object.__setattr__(self, name, default if value is None else number(name, value))
+        if not self.start < self.end:  # type: ignore[operator]  # NaN too
             raise ValueError(f"start={self.start:g} s must come before end={self.end:g} s")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source is opened and read; the fields are the arguments of `stream`."""
+
+    reader: str = "opencv"
+    channel_order: str = "rgb"
+    live: bool | None = None
+    fps: float | None = None
+    timeout: float = 10.0
+    reconnect: float | None = 0.0
+
+    def __post_init__(self) -> None:
+        if self.reader not in READERS:
+            raise ValueError(
+                f"reader={self.reader!r} is not one of {', '.join(map(repr, READERS))}"
+            )
+        check_channel_order(self.channel_order)
+        for name, limit in (
+            ("fps", "above 0"),
+            ("timeout", "above 0 seconds"),
+            ("reconnect", "seconds, 0 for never, None for ever"),
+        ):
+            value = getattr(self, name)
+            if value is None and name != "timeout":
+                continue
+            value = number(name, value)
+            good = value >= 0 if name == "reconnect" else value > 0
+            if not good or (name == "fps" and value == math.inf):
+                raise ValueError(f"{name}={value:g} must be {limit}")
+            object.__setattr__(self, name, value)
+
+    @property
+    def rate(self) -> float:
+        """Frames per second of sources that know no times."""
+        return self.fps or DEFAULT_FPS
 
 
 def whole(name: str, value: Any, least: int) -> int:
@@ -69,49 +127,28 @@ def number(name: str, value: Any) -> float:
 class Selection:
     """Goes through a reader and stops at the frames that are wanted.
 
-    Parameters
-    ----------
-    wanted : Wanted
-    live : bool
-        Whether times are those of arrival.
-    now : callable
-        The clock, for arrivals.
-    fps : float
-        Where the reader does not say. Frames without times are shown at number / fps.
-    lost : callable
-        Called with the number of a frame that cannot be read, and the reason.
-    index, time : int, float
-        Of the frame stopped at. They go on counting from one reader to the next.
-    arrived : float
-        When it came, by the clock.
-    mended : int
-        Times replaced so far, see `Statistics`.
-    complete : bool
-        Whether the end of what is wanted has been reached, rather than that of the source.
-    origin : float, optional
-        The first arrival from a live source.
-    timed : bool
-        Whether a time has come from the source.
+    `index` and `time` are those of the frame stopped at, and go on from one reader to the next.
     """
 
     wanted: Wanted
-    live: bool
+    live: bool  # whether times are those of arrival
     now: Callable[[], float]
-    fps: float
-    lost: Callable[[int, str], None] = lambda index, reason: None
+    fps: float  # where the reader does not say; frames without times are shown at number / fps
+    lost: Callable[[int, str], None] = lambda index, reason: None  # called with lost frames
     index: int = -1
     time: float = -math.inf
-    arrived: float = 0.0
-    mended: int = 0
-    complete: bool = False
-    origin: float | None = None
-    timed: bool = False
+    arrived: float = 0.0  # when the frame came, by the clock
+    mended: int = 0  # times replaced so far, see `Statistics`
+    complete: bool = False  # whether the end of what is wanted is reached, not the source's
+    origin: float | None = None  # the first arrival from a live source
+    timed: bool = False  # whether a time has come from the source
 
     def advance(self, reader: Reader) -> bool:
         """Grab until the reader is at a frame that is wanted; False if there is none any more."""
-        wanted = self.wanted
-        if self.index < 0 and not self.live and isinstance(reader, Skipping):
-            self.index += reader.skip(wanted.first, wanted.start)
+        wanted: Any = self.wanted
+        skip = getattr(reader, "skip", None)
+        if self.index < 0 and not self.live and skip is not None:
+            self.index += skip(wanted.first, wanted.start)
         while True:
             try:
                 if not reader.grab():

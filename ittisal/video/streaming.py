@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..config import MIN_SIDE, VIDEO, Config
-from ..frames import check_channel_order
 from ..maps import peak
 from ..model import Saliency
-from .clock import Clock
 from .cuts import CutDetector
-from .errors import NothingWanted, VideoError
-from .exchange import SLOTS, Slot
-from .feeds import Direct, Threaded
-from .readers import Source
-from .selection import Selection, Wanted, number, whole
-from .sources import DEFAULT_FPS, resolve
-from .statistics import Statistics
+from .feeds import SLOTS, Direct, Slot, Threaded
+from .readers import NothingWanted, Source, VideoError
+from .records import Statistics
+from .selection import Clock, Reading, Selection, Wanted, whole
+from .sources import resolve
 
-MOST_BUFFERS = 2 * SLOTS  # a reader may keep one or two besides those in the queue
+MOST_BUFFERS = 2 * SLOTS  # a reader may hold one or two besides those in the queue
 LEEWAY = 0.005  # fraction of a file's frames that may be missing before it counts as cut short
 
 
 class Result:
     """The saliency of one frame.
 
-    `index`, `time`, `latency`, `saliency`, `dropped` and `cut` are its own. `frame`, `peak`,
-    `trace` and `contributions` are made on demand from the stream's buffers, and so only until
-    the next result is asked for.
+    `frame`, `peak`, `trace` and `contributions` are made on demand from the stream's buffers, and
+    so only until the next result is asked for; all else stays.
 
     Parameters
     ----------
@@ -54,24 +49,27 @@ class Result:
         Frames that came since the last result and were overtaken by newer ones.
     cut : bool
         Whether the model forgot the past before this frame: a cut, another size, a reconnection.
+    file : str, optional
+        The picture's path, of a folder or pattern of pictures.
     """
 
-    __slots__ = ("_serial", "_stream", "cut", "dropped", "index", "latency", "saliency", "time")
+    __slots__ = (
+        "_serial", "_stream", "cut", "dropped", "file", "index", "latency", "saliency", "time",
+    )  # fmt: skip
 
     def __init__(
         self,
         stream: Stream,
         serial: int,
-        index: int,
-        time: float,
+        slot: Slot,
         latency: float,
         saliency: np.ndarray,
         dropped: int,
         cut: bool,
     ) -> None:
         self._stream, self._serial = stream, serial
-        self.index, self.time, self.latency = index, time, latency
-        self.saliency, self.dropped, self.cut = saliency, dropped, cut
+        self.index, self.time, self.file = slot.index, slot.time, slot.file
+        self.latency, self.saliency, self.dropped, self.cut = latency, saliency, dropped, cut
 
     @property
     def frame(self) -> np.ndarray:
@@ -105,9 +103,9 @@ class Result:
 class Stream:
     """What `stream` returns: an iterator of `Result` that holds file or device until closed.
 
-    Use it in a `with` block, or to its end; one that is forgotten lets go by itself, once no
-    `Result` is kept either, since a result holds its stream with thread and file: keep its map, or
-    close the stream. One thread at a time may use it, but any may `close` it.
+    Use it in a `with` block, or to its end. One that is forgotten is closed when it is collected,
+    together with its results, since a result refers to its stream: store maps, or close the
+    stream. One thread at a time may use it, but any may `close` it.
 
     Attributes
     ----------
@@ -119,6 +117,8 @@ class Stream:
         Of `Result.frame`.
     statistics : Statistics
         Counts and latencies so far. They stay when the stream is closed.
+    pictures : bool
+        Whether the frames are picture files, which results name.
     """
 
     def __init__(
@@ -126,21 +126,18 @@ class Stream:
         source: Source,
         config: Config,
         selection: Selection,
+        reading: Reading,
         *,
-        live: bool | None,
         backend: str,
         threads: int | None,
-        channel_order: str,
         width: int | None,
-        reconnect: float | None,
-        timeout: float,
         cuts: bool,
         report: Callable[[str], None],
         clock: Clock,
     ) -> None:
         self.name = source.name
         self.config = config
-        self.channel_order = check_channel_order(channel_order)
+        self.channel_order = reading.channel_order
         self.statistics = Statistics()
         self._settings = (backend, threads, width)
         self._clock, self._report = clock, report
@@ -159,16 +156,8 @@ class Stream:
         # The feed knows nothing of the stream, so that a forgotten stream is collected, and then
         # its thread ends.
         self._feed: Direct | Threaded
-        if source.threaded or live:
-            self._feed = Threaded(
-                source,
-                selection,
-                live=live,
-                clock=clock,
-                report=report,
-                reconnect=reconnect,
-                timeout=timeout,
-            )
+        if source.threaded or reading.live:
+            self._feed = Threaded(source, selection, reading, clock, report)
         else:
             self._feed = Direct(source, selection)
         self._let_go = weakref.finalize(self, self._feed.abandon)
@@ -177,6 +166,7 @@ class Stream:
             if first is None:
                 raise self._nothing()
             self._prepare(first)
+            self.pictures = first.file is not None
             self._next: Slot | None = first
         except BaseException:
             self.close()
@@ -198,6 +188,11 @@ class Stream:
     def frames(self) -> int | None:
         """How many frames the source has by its own account; for some files an estimate."""
         return self._feed.about.frames
+
+    @property
+    def aspect(self) -> float:
+        """Width over height of a pixel, upright; 1 unless the source says otherwise."""
+        return self._feed.about.aspect or 1.0
 
     @property
     def live(self) -> bool:
@@ -260,7 +255,7 @@ class Stream:
 
     def _hear(self) -> None:
         """Count and report frames lost and connections made."""
-        count, notes = self._feed.losses()
+        count, notes = self._feed.losses.take()
         self.statistics.failed += count
         if count > len(notes):
             self._report(f"{self.name}: {count - len(notes)} frames cannot be read")
@@ -308,7 +303,7 @@ class Stream:
         self._slot = slot
         dropped, self._dropped = self._dropped, 0
         cut, self._forget = self._forget, False
-        return Result(self, self._serial, slot.index, slot.time, latency, saliency, dropped, cut)
+        return Result(self, self._serial, slot, latency, saliency, dropped, cut)
 
     def _prepare(self, slot: Slot) -> None:
         """A model and buffers for frames like this one, with kernels compiled."""
@@ -519,8 +514,9 @@ def stream(
     Parameters
     ----------
     source : str, Path, int, RawVideo, Source, cv2.VideoCapture, or iterable of arrays
-        A file; an address (rtsp://, http://, ...); a directory or a pattern (``shots/*.png``) of
-        pictures, in natural order; the number of a camera; raw video in a pipe; a capture that is
+        A file; an address (rtsp://, http://, ...); a directory or a pattern (``shots/*.png``,
+        ``shots/a%04d.png``) of pictures, in natural order, where a number that is missing is a
+        lost frame; the number of a camera; raw video in a pipe; a capture that is
         open, read on from where it is and released at the end; or arrays, uint8,
         uint16 or float in [0, 1], of shape (H, W, 3), or (H, W) grey, or with alpha (composited
         over white).
@@ -548,8 +544,8 @@ def stream(
         What reads files and addresses; PyAV is the extra `video`. Where frames change their size
         midway, OpenCV scales them to the first one's and says nothing; PyAV gives them as they are.
     reconnect : float, optional
-        Seconds for which to try to open a camera or address again that has vanished, after 0.5, 1,
-        2, ... at most 10 s; None for ever, 0 not at all. One that was never there is an error.
+        Seconds for which to try to open a camera or address that is not there, or that has
+        vanished, after 0.5, 1, 2, ... at most 10 s; None for ever, 0 not at all.
     timeout : float
         Seconds without a frame after which a camera or address has vanished. The program does not
         hang, even where the driver does.
@@ -599,46 +595,23 @@ def stream(
     1 0.1 (4, 6) 0
     2 0.2 (4, 6) 0
     """
-    wanted = Wanted(
-        every,
-        -math.inf if start is None else start,
-        math.inf if end is None else end,
-        first,
-    )
+    wanted = Wanted(every, start, end, first)
+    reading = Reading(reader, channel_order, live, fps, timeout, reconnect)
     width = None if width is None else whole("width", width, MIN_SIDE)
-    fps = None if fps is None else number("fps", fps)
-    if fps is not None and not 0 < fps < math.inf:
-        raise ValueError(f"fps={fps:g} must be above 0")
-    timeout = number("timeout", timeout)
-    if not timeout > 0:
-        raise ValueError(f"timeout={timeout:g} must be above 0 seconds")
-    reconnect = None if reconnect is None else number("reconnect", reconnect)
-    if reconnect is not None and not reconnect >= 0:
-        raise ValueError(f"reconnect={reconnect:g} must be seconds, 0 for never, None for ever")
     if report is not None and not callable(report):
         raise TypeError(f"report={report!r} must be callable: it is given lines of text")
-    check_channel_order(channel_order)
     clock = clock or Clock()
-    opened = resolve(
-        source,
-        reader=reader,
-        channel_order=channel_order,
-        fps=fps,
-        timeout=timeout,
-        live=live,
-    )
-    selection = Selection(wanted, False, clock.now, fps or DEFAULT_FPS)
+    opened = resolve(source, reading)
+    if live is None:
+        reading = replace(reading, live=opened.live)
     return Stream(
         opened,
         config,
-        selection,
-        live=opened.live if live is None else live,
+        Selection(wanted, False, clock.now, reading.rate),
+        reading,
         backend=backend,
         threads=threads,
-        channel_order=channel_order,
         width=width,
-        reconnect=reconnect,
-        timeout=timeout,
         cuts=cuts,
         report=report or _log,
         clock=clock,

@@ -1,0 +1,547 @@
+"""Saliency drawn: heat maps, overlays and captioned panels, for single pictures and for video.
+
+All pictures are uint8. The heat colours are inferno's: its lightness rises evenly from black, so
+that equal steps of saliency look equal, no edge appears that is not in the map, and it survives
+grey print and colour blindness.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .config import MAP_LEVEL, VIDEO, Config, Phase
+from .frames import check_channel_order
+from .imagefiles import to_bgr8
+from .maps import channel_shares, weighted_channels
+
+KINDS = ("overlay", "side-by-side", "map", "channels")
+STEP = 1 << MAP_LEVEL  # pixels of the model's frame per sample of the map
+RISE, FALL = 0.1, 5.0  # time constants in seconds of the brightness, up and down
+DIMMED, OPACITY = 0.8, 0.75  # of the grey frame under the heat; of the heat where it is highest
+BAND = 48  # rows drawn at a time, so that they stay in the processor's cache
+
+BACKGROUND, INK = 24, 235  # grey levels of panels
+GAP, CAPTION_HEIGHT = 12, 34  # of panels of single pictures, in pixels
+TILE_GAP, TILE_CAPTION = 8, 22  # of panels of video
+COLUMNS, NARROWEST, WIDEST = 4, 240, 480  # of panels of video: tiles in a row, and their widths
+
+
+# --- single pictures, BGR ----------------------------------------------------------------------
+
+
+def visible(frame: np.ndarray, span: tuple[int, int] | None = None) -> np.ndarray:
+    """A frame of any type that the model takes, as an 8-bit picture in the same channel order.
+
+    Frames of 16 bits are stretched to show the values from `span[0]` to `span[1]`, by default
+    their lowest and highest, since many cameras use a small part of the range.
+    """
+    if frame.dtype != np.uint16:
+        return to_bgr8(frame)
+    import cv2
+
+    low, high = span or span_of(frame)
+    above = np.maximum(frame, low) - np.uint16(low)
+    return to_bgr8(cv2.convertScaleAbs(above, alpha=255 / max(high - low, 1)))
+
+
+def span_of(frame: np.ndarray) -> tuple[int, int]:
+    """The lowest and the highest value of a frame of whole numbers."""
+    return int(frame.min()), int(frame.max())
+
+
+def heat(saliency: np.ndarray) -> np.ndarray:
+    """A map in [0, 1] in heat colours, BGR."""
+    import cv2
+
+    return cv2.applyColorMap(_levels(saliency), cv2.COLORMAP_INFERNO)
+
+
+def heat_over(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """Heat over a photograph in grey: every colour seen is saliency.
+
+    Parameters
+    ----------
+    frame : array of shape (H, W, 3) or (H, W)
+        BGR, of any type that the model takes.
+    saliency : float array of shape (H, W)
+        The map at the frame's size, in [0, 1].
+    """
+    picture = visible(frame)
+    out = np.empty_like(picture)
+    _Colours("bgr", picture.shape[1]).overlay(picture, _levels(saliency), out)
+    return out
+
+
+def ring(picture: np.ndarray, x: int, y: int) -> np.ndarray:
+    """A copy with a circle around one pixel."""
+    import cv2
+
+    radius = max(8, min(picture.shape[:2]) // 14)
+    thickness = max(1, radius // 10)
+    out = picture.copy()
+    for colour, width in (((0, 0, 0), thickness + 2), ((255, 255, 255), thickness)):
+        cv2.circle(out, (x, y), radius, colour, width, cv2.LINE_AA)
+    return out
+
+
+def panel(tiles: list[tuple[str, np.ndarray]], columns: int, footer: str) -> np.ndarray:
+    """Pictures of one size side by side, each under its caption, with a legend below."""
+    import cv2
+
+    height, width = tiles[0][1].shape[:2]
+    rows = -(-len(tiles) // columns)
+    step_x, step_y = width + GAP, height + CAPTION_HEIGHT
+    out = np.full(
+        (rows * step_y + CAPTION_HEIGHT + GAP, columns * step_x + GAP, 3), BACKGROUND, np.uint8
+    )
+    for i, (caption, tile) in enumerate(tiles):
+        x, y = GAP + i % columns * step_x, i // columns * step_y
+        text(out, caption, x, y + CAPTION_HEIGHT - 11, 0.62)
+        out[y + CAPTION_HEIGHT : y + step_y, x : x + width] = tile
+    y = rows * step_y + GAP + 20
+    bar = heat(np.linspace(0, 1, 160, dtype=np.float32)[None])
+    end = out.shape[1] - GAP
+    text(out, "0", end - 300, y)
+    out[y - 13 : y + 3, end - 280 : end - 120] = cv2.resize(bar, (160, 16))
+    text(out, "map's maximum", end - 112, y, 0.45)
+    text(out, footer, GAP, y)
+    return out
+
+
+def fit(picture: np.ndarray, box: tuple[int, int], out: np.ndarray | None = None) -> np.ndarray:
+    """A picture scaled to lie in the middle of a box (width, height), its proportions unchanged."""
+    import cv2
+
+    factor, left, top = _placement(picture.shape, box)
+    width, height = (max(1, round(n * factor)) for n in picture.shape[1::-1])
+    if out is None:
+        out = np.empty((box[1], box[0], 3), np.uint8)
+    out[...] = BACKGROUND
+    out[top : top + height, left : left + width] = cv2.resize(
+        picture,
+        (width, height),
+        interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC,
+    )
+    return out
+
+
+def fitted(x: int, y: int, shape: tuple[int, ...], box: tuple[int, int]) -> tuple[int, int]:
+    """Where pixel (x, y) of a picture of this shape lies after `fit`."""
+    factor, left, top = _placement(shape, box)
+    return left + round(x * factor), top + round(y * factor)
+
+
+def text(picture: np.ndarray, line: str, x: int, y: int, scale: float = 0.5) -> None:
+    """Write one line with its baseline's left end at (x, y)."""
+    import cv2
+
+    ink = (INK, INK, INK)
+    cv2.putText(picture, line, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
+
+
+def _placement(shape: tuple[int, ...], box: tuple[int, int]) -> tuple[float, int, int]:
+    """Factor, left and top of a picture in a box."""
+    factor = min(box[0] / shape[1], box[1] / shape[0])
+    left, top = ((n - round(m * factor)) // 2 for n, m in zip(box, shape[1::-1], strict=True))
+    return factor, left, top
+
+
+def _levels(saliency: np.ndarray) -> np.ndarray:
+    return np.rint(saliency * 255).astype(np.uint8)
+
+
+# --- video -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Brightness:
+    """The saliency that is drawn brightest: a running peak of the maps' maxima.
+
+    Were every map stretched to its maximum, videos would flicker, and frames where nothing stands
+    out would look as bright as the others. So the peak follows the maxima exponentially: up with
+    a time constant of 0.1 s, down with 5 s; what exceeds it is drawn as the brightest. The first
+    frame, and the first after a cut, start from their maximum.
+
+    Parameters
+    ----------
+    peak : float
+        0 before the first frame.
+    time : float, optional
+        Presentation time in seconds of the last frame.
+
+    Examples
+    --------
+    >>> brightness = Brightness()
+    >>> [round(brightness.follow(high, time), 2) for time, high in enumerate([2.0, 1.0, 4.0])]
+    [2.0, 1.82, 4.0]
+    """
+
+    peak: float = 0.0
+    time: float | None = None
+
+    def follow(self, maximum: float, time: float | None = None, *, anew: bool = False) -> float:
+        """The peak after a map with this maximum; without times, at 25 frames per second."""
+        elapsed = 0.04
+        if time is not None:
+            if self.time is not None:
+                elapsed = max(time - self.time, 0.0)
+            self.time = time
+        if anew or self.peak <= 0:
+            self.peak = maximum
+        else:
+            pace = RISE if maximum > self.peak else FALL
+            self.peak += (1 - math.exp(-elapsed / pace)) * (maximum - self.peak)
+        return self.peak
+
+
+class Painter:
+    """Draws the results of a stream, each picture of one size, in fixed buffers.
+
+    Colours are in the stream's channel order. A frame of another size than the first is drawn
+    into the same picture, scaled to fit.
+
+    Parameters
+    ----------
+    stream : Stream
+        Whose results are drawn.
+    kind : {"overlay", "side-by-side", "map", "channels"}
+        `overlay`: heat over the frame in grey, so that every colour seen is saliency, and the
+        more opaque the higher it is. `side-by-side`: the frame, and the map right of it. `map`:
+        the map at the frame's size. `channels`: the frame, what each channel adds to the map, all
+        to one scale, and the map, in small pictures; with the channels' shares.
+    grey : bool
+        Maps in grey instead of heat colours.
+
+    Raises
+    ------
+    ValueError
+        Another kind, or `grey` with `overlay`.
+
+    Examples
+    --------
+    >>> import numpy as np, ittisal
+    >>> frames = np.zeros((2, 64, 96, 3), np.uint8)
+    >>> with ittisal.stream(frames) as stream:
+    ...     paint = Painter(stream, "side-by-side")
+    ...     [paint(result).shape for result in stream]
+    [(64, 192, 3), (64, 192, 3)]
+    """
+
+    def __init__(self, stream: Any, kind: str = "overlay", *, grey: bool = False) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r} is not one of {', '.join(map(repr, KINDS))}")
+        if grey and kind == "overlay":
+            raise ValueError("grey=True has no meaning for an overlay, whose frame is grey")
+        self.kind = kind
+        self.brightness = Brightness()
+        self.channel_brightness = Brightness()
+        self._stream, self._grey = stream, grey
+        self._config: Config = stream.model.config
+        self._renderer: _Renderer | None = None
+        self._span: tuple[int, int] | None = None  # of values in this shot, for 16 bits
+        self._layout = _Layout(kind, stream.size, weighted_channels(self._config))
+        self._picture: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the pictures."""
+        return self._layout.size
+
+    def __call__(self, result: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """The picture of one result, drawn before the next result is asked for.
+
+        Parameters
+        ----------
+        result : Result
+            The stream's newest.
+        out : uint8 ndarray of shape (*size, 3), optional
+            Receives the picture; else it is in the painter's buffer, good until the next.
+
+        Returns
+        -------
+        uint8 ndarray of shape (*size, 3)
+        """
+        if out is None:
+            if self._picture is None:
+                self._picture = np.empty((*self.size, 3), np.uint8)
+            out = self._picture
+        peak = self.brightness.follow(float(result.saliency.max()), result.time, anew=result.cut)
+        shape = self._stream.size
+        if shape == self._layout.frame:
+            self._paint(result, peak, self._layout, out)
+        else:
+            layout = _Layout(self.kind, shape, self._layout.channels)
+            picture = np.empty((*layout.size, 3), np.uint8)
+            self._paint(result, peak, layout, picture)
+            fit(picture, (out.shape[1], out.shape[0]), out)
+        return out
+
+    def _paint(self, result: Any, peak: float, layout: _Layout, out: np.ndarray) -> None:
+        renderer = self._renderer_for(layout.tile)
+        if self.kind == "map":
+            renderer.map(result.saliency, peak, out)
+            return
+        frame = visible(result.frame, self._follow_span(result))
+        if self.kind == "overlay":
+            renderer.overlay(frame, result.saliency, peak, out)
+        elif self.kind == "side-by-side":
+            width = layout.frame[1]
+            np.copyto(out[:, :width], frame)
+            renderer.map(result.saliency, peak, out[:, width:])
+        else:
+            self._panel(result, frame, peak, layout, renderer, out)
+
+    def _follow_span(self, result: Any) -> tuple[int, int] | None:
+        """The values to show of 16 bits: all since the last cut, so that nothing flickers."""
+        if result.frame.dtype == np.uint16:
+            spans = [span_of(result.frame)]
+            if self._span is not None and not result.cut:
+                spans.append(self._span)
+            self._span = min(low for low, _ in spans), max(high for _, high in spans)
+        return self._span
+
+    def _panel(
+        self,
+        result: Any,
+        frame: np.ndarray,
+        peak: float,
+        layout: _Layout,
+        renderer: _Renderer,
+        out: np.ndarray,
+    ) -> None:
+        import cv2
+
+        added = result.contributions()
+        shares = channel_shares(added)
+        highest = max(float(part.max()) for part in added.values())
+        brightest = self.channel_brightness.follow(highest, result.time, anew=result.cut)
+        out[...] = BACKGROUND
+        names = [f"frame {result.index}", *layout.channels, "saliency"]
+        for i, (name, (y, x)) in enumerate(zip(names, layout.boxes, strict=True)):
+            tile = out[y : y + layout.tile[0], x : x + layout.tile[1]]
+            caption = name
+            if i == 0:
+                cv2.resize(frame, layout.tile[::-1], dst=tile, interpolation=cv2.INTER_AREA)
+            elif i == len(names) - 1:
+                renderer.map(result.saliency, peak, tile)
+            elif name in added:
+                renderer.map(added[name], brightest, tile)
+                caption = f"{name} {shares[name]:.0%}"
+            else:
+                tile[...] = renderer.colours.ramp[0]
+                caption = f"{name} -"
+            text(out, caption, x, y - 7)
+
+    def _renderer_for(self, target: tuple[int, int]) -> _Renderer:
+        """The renderer for maps of the model's present size on pictures of this one."""
+        key = target, self._stream.model.shape
+        if self._renderer is None or self._renderer.key != key:
+            colours = _Colours(self._stream.channel_order, target[1], grey=self._grey)
+            self._renderer = _Renderer(*key, self._config, colours)
+        return self._renderer
+
+
+def overlay(
+    frame: np.ndarray,
+    saliency: np.ndarray,
+    peak: float | None = None,
+    *,
+    config: Config = VIDEO,
+    channel_order: str = "rgb",
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Heat over one frame in grey: for maps that come from no stream.
+
+    Parameters
+    ----------
+    frame : array of shape (H, W) or (H, W, 3)
+        uint8, uint16, or float in [0, 1].
+    saliency : float32 array of shape (H//16, W//16)
+        Its map as `Saliency` gives it.
+    peak : float, optional
+        The saliency that is drawn brightest; by default the map's maximum, which makes videos
+        flicker: use a `Brightness` for those, or a `Painter`.
+    config : Config
+        Its `phase` says where the map's samples lie.
+    channel_order : {"rgb", "bgr"}
+        Of frame and picture.
+    out : uint8 array of shape (H, W, 3), optional
+        Receives the picture.
+
+    Returns
+    -------
+    uint8 ndarray of shape (H, W, 3)
+
+    Examples
+    --------
+    >>> import numpy as np, ittisal
+    >>> frame = np.full((64, 96, 3), 100, np.uint8)
+    >>> frame[20:40, 40:60] = (255, 0, 0)
+    >>> overlay(frame, ittisal.Saliency((64, 96))(frame)).shape
+    (64, 96, 3)
+    """
+    frame = visible(np.asarray(frame))
+    if out is None:
+        out = np.empty(frame.shape, np.uint8)
+    shape = frame.shape[:2]
+    if saliency.shape != (shape[0] >> MAP_LEVEL, shape[1] >> MAP_LEVEL):
+        raise ValueError(
+            f"map has shape {saliency.shape}, which is not that of a {shape[1]}x{shape[0]} frame, "
+            f"{(shape[0] >> MAP_LEVEL, shape[1] >> MAP_LEVEL)}"
+        )
+    colours = _Colours(check_channel_order(channel_order), shape[1])
+    renderer = _Renderer(shape, shape, config, colours)
+    renderer.overlay(frame, saliency, float(saliency.max()) if peak is None else peak, out)
+    return out
+
+
+class _Colours:
+    """Colours of 256 levels of saliency, for pictures of this width; in grey instead of heat."""
+
+    def __init__(self, channel_order: str, width: int, *, grey: bool = False) -> None:
+        import cv2
+
+        levels = np.arange(256, dtype=np.uint8)[:, None]
+        colours = cv2.COLORMAP_INFERNO
+        ramp = np.repeat(levels, 3, axis=1) if grey else cv2.applyColorMap(levels, colours)[:, 0]
+        self.ramp = np.ascontiguousarray(ramp[:, ::-1] if channel_order == "rgb" else ramp)
+        opacity = OPACITY * levels / 255
+        self._plain = self.ramp.reshape(256, 1, 3)
+        self._glow = np.rint(opacity * self.ramp).astype(np.uint8).reshape(256, 1, 3)
+        self._veil = np.rint(255 * DIMMED * (1 - opacity[:, 0])).astype(np.uint8)
+        self._to_grey = cv2.COLOR_RGB2GRAY if channel_order == "rgb" else cv2.COLOR_BGR2GRAY
+        self._light, self._dim = np.empty((2, BAND, width), np.uint8)
+        self._colour = np.empty((BAND, width, 3), np.uint8)
+
+    def map(self, levels: np.ndarray, out: np.ndarray) -> None:
+        """The levels in colours."""
+        import cv2
+
+        for rows in _bands(len(levels)):
+            cv2.applyColorMap(levels[rows], self._plain, dst=out[rows])
+
+    def overlay(self, frame: np.ndarray, levels: np.ndarray, out: np.ndarray) -> None:
+        """The levels' colours over the frame in grey.
+
+        Where the map is s: grey times 0.8 (1 - 0.75 s) plus colour times 0.75 s. (A little darker
+        than the frame, or white paper would outshine the brightest heat.)
+        """
+        import cv2
+
+        for rows in _bands(len(frame)):
+            n = rows.stop - rows.start
+            light, dim, colour = self._light[:n], self._dim[:n], self._colour[:n]
+            cv2.cvtColor(frame[rows], self._to_grey, dst=light)
+            cv2.LUT(levels[rows], self._veil, dst=dim)
+            cv2.multiply(light, dim, dst=light, scale=1 / 255)
+            cv2.applyColorMap(levels[rows], self._glow, dst=colour)
+            cv2.cvtColor(light, cv2.COLOR_GRAY2BGR, dst=out[rows])
+            cv2.add(out[rows], colour, dst=out[rows])
+
+
+class _Renderer:
+    """Draws maps of one size onto pictures of one size.
+
+    `target` is (H, W) of the picture, over which the model's frames, of (H, W) `working`, spread.
+    """
+
+    def __init__(
+        self, target: tuple[int, int], working: tuple[int, int], config: Config, colours: _Colours
+    ) -> None:
+        self.key, self.colours = (target, working), colours
+        self._target = target
+        rows, columns = (max(n >> MAP_LEVEL, 1) for n in working)
+        self._scale = tuple(STEP * n / m for n, m in zip(target, working, strict=True))
+        self._matrix = None if config.phase is Phase.CENTRED else _even(target, working)
+        self._float = np.empty((rows, columns), np.float32)
+        self._small = np.empty((rows, columns), np.uint8)
+        # One row and column more, a copy of the last: beyond it the map is constant.
+        self._padded = np.empty((rows + 1, columns + 1), np.uint8)
+        self._large: np.ndarray | None = None
+
+    def map(self, saliency: np.ndarray, peak: float, out: np.ndarray) -> None:
+        """The map in colours."""
+        self.colours.map(self._levels(saliency, peak), out)
+
+    def overlay(
+        self, frame: np.ndarray, saliency: np.ndarray, peak: float, out: np.ndarray
+    ) -> None:
+        """The map's colours over the frame in grey."""
+        self.colours.overlay(frame, self._levels(saliency, peak), out)
+
+    def _levels(self, saliency: np.ndarray, peak: float) -> np.ndarray:
+        """The map at the picture's size in 256 levels, 255 for the peak; a view of a buffer."""
+        import cv2
+
+        np.multiply(saliency, 255 / peak if peak > 0 else 0, out=self._float)
+        np.clip(self._float, 0, 255, out=self._float)
+        np.rint(self._float, out=self._float)
+        np.copyto(self._small, self._float, casting="unsafe")
+        height, width = self._target
+        if self._matrix is not None:
+            self._large = cv2.warpAffine(
+                self._small,
+                self._matrix,
+                (width, height),
+                dst=self._large,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            return self._large
+        cv2.copyMakeBorder(self._small, 0, 1, 0, 1, cv2.BORDER_REPLICATE, dst=self._padded)
+        # Pixel centres lie on pixel centres, as cv2.resize has it, when the scale is exact.
+        self._large = cv2.resize(
+            self._padded,
+            None,
+            dst=self._large,
+            fx=self._scale[1],
+            fy=self._scale[0],
+            interpolation=cv2.INTER_LINEAR,
+        )
+        return self._large[:height, :width]
+
+
+class _Layout:
+    """Where things lie in pictures of one kind. `tile` is the size at which maps are drawn."""
+
+    def __init__(self, kind: str, frame: tuple[int, int], channels: list[str]) -> None:
+        self.frame, self.channels = frame, channels
+        self.size = self.tile = frame
+        height, width = frame
+        if kind == "side-by-side":
+            self.size = height, 2 * width
+        elif kind == "channels":
+            count = len(channels) + 2
+            columns = min(count, COLUMNS)
+            tile = min(max(width // 2, NARROWEST), WIDEST)
+            self.tile = max(round(height * tile / width), 1), tile
+            down, across = self.tile[0] + TILE_CAPTION + TILE_GAP, tile + TILE_GAP
+            self.boxes = [
+                (
+                    i // columns * down + TILE_CAPTION + TILE_GAP // 2,
+                    i % columns * across + TILE_GAP,
+                )
+                for i in range(count)
+            ]
+            rows = -(-count // columns)
+            size = rows * down + TILE_GAP // 2, columns * across + TILE_GAP
+            self.size = size[0] + size[0] % 2, size[1] + size[1] % 2  # codecs want even sides
+
+
+def _bands(height: int) -> list[slice]:
+    return [slice(top, min(top + BAND, height)) for top in range(0, height, BAND)]
+
+
+def _even(target: tuple[int, int], working: tuple[int, int]) -> np.ndarray:
+    """From a picture's pixel to the map's sample, where sample i lies on the model's pixel 16 i."""
+    (fy, fx), shift = ((m / n for n, m in zip(target, working, strict=True)), 0.5)
+    return np.array(
+        [
+            [fx / STEP, 0, ((0.5 * fx) - shift) / STEP],
+            [0, fy / STEP, ((0.5 * fy) - shift) / STEP],
+        ]
+    )
