@@ -573,7 +573,12 @@ def likely(fps: float | None) -> float:
 
 def _patience(text: str) -> float | None:
     """Seconds, or None for "forever"."""
-    return None if text == "forever" else common.number(0, 10**9)(text)
+    if text == "forever":
+        return None
+    try:
+        return common.number(0, 10**9)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or the word forever") from None
 
 
 def _time(text: str) -> float:
