@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from functools import lru_cache
 
 import host_kernels
@@ -13,6 +14,10 @@ from host_device import HostDevice
 from ittisal import ITTI_1998, Saliency, backends
 
 BACKENDS = ("reference", "cpu", "cuda")
+
+# A shell's background jobs ignore Ctrl-C, and so would the programs that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
