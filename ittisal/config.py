@@ -109,6 +109,16 @@ class Smoothing(Choice):
     LEAKY = "leaky"
 
 
+def number(name: str, value: Any) -> float:
+    """A number as a float, infinite beyond its range; else a TypeError that names it."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}={value!r} must be a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 class Weights(Mapping[Channel, float]):
     """The weight of every channel, 0 where none is given. Read-only and hashable.
 
@@ -132,14 +142,15 @@ class Weights(Mapping[Channel, float]):
             except ValueError:
                 names = ", ".join(repr(member.value) for member in Channel)
                 raise ValueError(f"weights: {name!r} is not one of {names}") from None
-            if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
-                raise TypeError(f"weights: {name}={weight!r} must be a number")
-            weight = float(weight)
-            if not (math.isfinite(weight) and weight >= 0):
+            weight = number(f"weights: {name}", weight)
+            if not 0 <= weight < math.inf:
                 raise ValueError(f"weights: {name}={weight!r} must be finite and at least 0")
             self._weights[channel] = weight
-        if not any(self._weights.values()):
-            raise ValueError(f"weights={weights!r}: at least one channel needs a weight above 0")
+        if not 0 < sum(self._weights.values()) < math.inf:
+            raise ValueError(
+                f"weights={weights!r}: at least one channel needs a weight above 0, and their sum "
+                "must be finite"
+            )
 
     def __getitem__(self, channel: Channel) -> float:
         return self._weights[channel]
@@ -280,18 +291,9 @@ class Config:
     def channel_weights(self, *, colour: bool = True, past: bool = True) -> dict[Channel, float]:
         """Weights that sum to 1 over the channels computed.
 
-        Parameters
-        ----------
-        colour : bool
-            False for a grey frame, which has no colour channel.
-        past : bool
-            False where no frame came before: no flicker and no motion. Where nothing else has a
-            weight, intensity stands in with weight 0, and the map is 0.
-
-        Raises
-        ------
-        ValueError
-            No channel is left: the frame is grey and only colour has a weight.
+        `colour` is False for a grey frame, which has no colour channel: ValueError if nothing else
+        has a weight. `past` is False where no frame came before, so no flicker and no motion; if
+        nothing else has a weight, intensity stands in with weight 0, and the map is 0.
         """
         given = {
             channel: weight
@@ -343,14 +345,7 @@ class Config:
         return temporal or self.averages or self.smoothing is not Smoothing.NONE
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values by field name, ready for JSON.
-
-        Examples
-        --------
-        >>> import ittisal
-        >>> ittisal.ITTI_1998.to_dict()["opponency"]
-        'itti'
-        """
+        """Plain values by field name, ready for JSON: `opponency` is `"itti"`."""
         plain: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -362,10 +357,8 @@ class Config:
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
         """Inverse of `to_dict`; missing fields take `itti1998`'s values.
 
-        Raises
-        ------
-        ValueError
-            A field is unknown (the message lists the known ones) or out of its limits.
+        Raises ValueError for a field that is unknown (lists those known) or out of its limits, and
+        TypeError for one of the wrong type.
         """
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(known))
@@ -400,19 +393,15 @@ class Config:
     def from_file(cls, path: str | Path) -> Config:
         """Read a `.json` or `.toml` file.
 
-        Raises
-        ------
-        OSError
-            The file cannot be read.
-        ValueError
-            Another suffix, a bad document, an unknown field or a bad value; names the file.
+        Raises OSError if it cannot be read, and ValueError, which names the file, for another
+        suffix, a bad document, an unknown field or a bad value.
         """
         path = Path(path)
         readers = {".json": cls.from_json, ".toml": cls.from_toml}
         if path.suffix not in readers:
             raise ValueError(f"{path}: a config file ends in .json or .toml, not {path.suffix!r}")
         try:
-            return readers[path.suffix](path.read_text(encoding="utf-8"))
+            return readers[path.suffix](path.read_text(encoding="utf-8-sig"))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -444,12 +433,7 @@ def _checked(name: str, default: Any, value: Any) -> Any:
         if not isinstance(value, bool):
             raise TypeError(f"{name}={value!r} must be True or False")
         return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}={value!r} must be a number")
-    try:
-        as_float = float(value)
-    except OverflowError:
-        as_float = math.inf
+    as_float = number(name, value)
     if isinstance(default, int) and not as_float.is_integer():
         raise TypeError(f"{name}={value!r} must be a whole number")
     value = type(default)(as_float)
@@ -507,21 +491,9 @@ PRESETS: dict[str, Config] = {
 
 
 def preset(name: str) -> Config:
-    """The named reading of the model.
+    """The named reading of the model; ValueError, which lists the names, if there is none.
 
-    Parameters
-    ----------
-    name : str
-        `itti1998` (the default, but for video), `invt`, `video`, `whitened` or `gaze`.
-
-    Returns
-    -------
-    Config
-
-    Raises
-    ------
-    ValueError
-        No such preset; the message lists those there are.
+    `name` is `itti1998` (the default, but for video), `invt`, `video`, `whitened` or `gaze`.
 
     Examples
     --------

@@ -138,6 +138,7 @@ def test_maps_of_zeros_and_of_other_units(rng):
         ({"power": math.nan}, ValueError, "power=nan must be 0 to 100"),
         ({"centre_width": 0}, ValueError, "centre_width=0 must be 0.01 to 100"),
         ({"centre_height": math.inf}, ValueError, "centre_height=inf"),
+        ({"power": 10**400}, ValueError, "power=10+ must be 0 to 100"),
         ({"power": "2"}, TypeError, "power='2' must be a number"),
         ({"power": True}, TypeError, "power=True"),
     ],
