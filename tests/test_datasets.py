@@ -151,6 +151,7 @@ WRONG = [
     ({"images": ("a.png", "../b.png")}, r"'../b.png': give a path relative"),
     ({"images": ("a.png", "/b.png")}, r"'/b.png': give a path relative"),
     ({"images": ("a.png", "")}, r"image ''"),
+    ({"images": ("a.png", ".")}, r"image '.': give a path"),
     ({"images": (), "sizes": np.zeros((0, 2)), "sigma_px": []}, "no images"),
     ({"image": [1, 0, 2]}, r"image holds 0 to 2; there are 2 images"),
     ({"image": [1, 0, -1]}, r"image holds -1 to 1"),
@@ -239,6 +240,16 @@ def test_sizes_are_those_of_the_decoded_image(suffix, progressive, tmp_path):
     assert read_size(path) == read(path).shape[:2] == (37, 61)
 
 
+@pytest.mark.parametrize("width", [0, 1 << 31, (1 << 32) - 1])
+def test_headers_of_impossible_sizes(width, tmp_path):
+    whole = write_image(tmp_path / "b.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[:16] + width.to_bytes(4, "big") + whole[20:])
+    data = datasets.load(folder_of(tmp_path, POSITIONS + "b.png,1,2\n", "a.png"))
+    assert data.sizes.tolist() == [[48, 64], [0, 0]]
+    with pytest.raises(DataSetError, match=r"b.png is a damaged or truncated PNG"):
+        data.load_image(1)
+
+
 def test_threads_may_read_images_at_once(tmp_path):
     """Whatever C libraries print, standard error is afterwards what it was."""
     path = write_image(tmp_path / "a.jpg")
@@ -297,12 +308,13 @@ def test_npz_layout(tiny):
 
 
 def test_save_and_load(tiny, tmp_path):
-    data = replace(datasets.load(tiny), licence="free", source="here", left_out=3, upright=False)
+    about = {"licence": "free", "source": "here", "left_out": 3, "upright": False}
+    data = replace(datasets.load(tiny), name="caf\udce9", **about)  # a name of bytes, no text
     steps = []
     datasets.save(data, tmp_path / "a" / "copy", progress=lambda *step: steps.append(step))
     again = datasets.load(tmp_path / "a" / "copy")
     same(again, data)
-    for name in ("name", "licence", "source", "left_out", "upright"):
+    for name in ("name", *about):
         assert getattr(again, name) == getattr(data, name)
     assert steps == [(i + 1, 6) for i in range(6)]
     assert again.path(0).read_bytes() == data.path(0).read_bytes()
@@ -316,7 +328,15 @@ def test_images_beside_the_table_and_links(tiny, tmp_path):
     assert (data.root, data.name) == (tmp_path / "d", "d")
     data.load_image(5)
     (tmp_path / "empty").mkdir()
-    datasets.save(data, tmp_path / "empty", link=sys.platform != "win32")
+    seen = []  # nothing is written beside a folder that is there, which may be a disk of its own
+    progress = lambda *_: seen.append(len(list(tmp_path.iterdir())))  # noqa: E731
+    datasets.save(data, tmp_path / "empty", link=sys.platform != "win32", progress=progress)
+    assert seen == [2] * 6
+    assert {path.name for path in (tmp_path / "empty").iterdir()} == {
+        "images",
+        "fixations.npz",
+        "dataset.json",
+    }
     linked = datasets.load(tmp_path / "empty")
     assert linked.path(2).is_symlink() or sys.platform == "win32"
     np.testing.assert_array_equal(linked.load_image(2), data.load_image(2))
@@ -580,6 +600,9 @@ def test_tables_without_unreadable_images(tmp_path):
     data, problems = datasets.read_table(folder_of(tmp_path, table, "a.png"))
     assert (data.images, data.left_out) == (("a.png",), 1)
     assert "b.png cannot be read" in problems[0]
+    table += "ä" * 200 + ",1,2\n"
+    data, problems = datasets.read_table(folder_of(tmp_path, table))
+    assert data.images == ("a.png",) and "ä cannot be read: File name too long" in problems[1]
 
 
 @pytest.mark.parametrize(

@@ -423,7 +423,7 @@ class _Positions:
 def check_name(name: str) -> None:
     """Refuse an image's name that leads out of its folder, or nowhere."""
     path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+    if not path.name or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise DataSetError(
             f"image {name!r}: give a path relative to the data set's folder, without `..`; "
             "copy or link the image into the folder"
