@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import PRESETS, Config, preset
+from ..config import PRESETS, Config
 from ..metrics import PreparedMap, prepare
 from ..model import saliency_map
 from .baselines import BASELINES, centre_biased, humans_scores
@@ -132,17 +133,19 @@ def model(spec: str, *, backend: str = "auto") -> Model:
     (<model itti1998>, <baseline centre>)
     """
     kind, _, rest = spec.partition(":")
+    path = Path(os.path.expanduser(rest))  # shells leave the ~ of maps:~/mine
     if spec == "humans":
         return Model(spec, BASELINES[spec], baseline=True, scores_of=humans_scores)
     if spec in BASELINES:
         return Model(spec, BASELINES[spec], baseline=True, density=True)
     if spec in PRESETS or (kind == "config" and rest):
-        config = preset(spec) if spec in PRESETS else Config.from_file(rest)
+        config = PRESETS[spec] if spec in PRESETS else Config.from_file(path)
         return Model(
             spec, lambda scene: saliency_map(scene.image, config, backend=backend), config=config
         )
     if kind == "maps" and rest:
-        return _maps(spec, MapFolder(Path(rest)))
+        folder = MapFolder(path)
+        return Model(spec, folder.map_of, remarks=lambda: folder.remarks(spec))
     if kind == "cv2" and rest in OPENCV:
         return _opencv(spec, OPENCV[rest])
     raise ValueError(f"no model {spec!r}; give {SPECS}")
@@ -157,14 +160,12 @@ def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) 
         models = [_of_function(name, function) for name, function in given.items()]
     else:
         specs = [given] if isinstance(given, str) else list(given)
-        for spec in specs:
-            if not isinstance(spec, (str, Model)):
-                raise TypeError(f"model {spec!r} is no name; give functions in a mapping, by name")
         models = [model(spec) if isinstance(spec, str) else spec for spec in specs]
-    names = [each.name for each in models]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two models are called {name!r}; give each once")
+    for i, each in enumerate(models):
+        if not isinstance(each, Model):
+            raise TypeError(f"model {each!r} is no name; give functions in a mapping, by name")
+        if each.name in [before.name for before in models[:i]]:
+            raise ValueError(f"two models are called {each.name!r}; give each once")
     if not models:
         raise ValueError(f"no model is given; give {SPECS}")
     return models
@@ -174,20 +175,14 @@ def _of_function(name: str, function: Callable[[np.ndarray], Any]) -> Model:
     return Model(name, lambda scene: function(scene.image))
 
 
-def _maps(name: str, folder: MapFolder) -> Model:
-    def remarks() -> list[str]:
-        count = len(folder.resized)
-        return [f"{name}: {count} maps of another size than their image, resized"] if count else []
-
-    return Model(name, folder.map_of, remarks=remarks)
-
-
 def _opencv(name: str, maker: str) -> Model:
+    import cv2
+
+    if not hasattr(cv2, "saliency"):
+        raise ValueError(f"{name} needs OpenCV's extra modules; pip install opencv-contrib-python")
     local = threading.local()  # whether threads may share OpenCV's objects is not documented
 
     def map_of(scene: Scene) -> np.ndarray:
-        import cv2
-
         if not hasattr(local, "saliency"):
             local.saliency = getattr(cv2.saliency, maker)()
         bgr = np.ascontiguousarray(scene.image[..., ::-1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -170,7 +169,7 @@ class Evaluation:
         }
 
     def _plain(self, name: str, minus: str | None = None) -> dict[str, dict[str, float]]:
-        return {metric: vars(self._row(name, minus)(metric)) for metric in self.metrics}
+        return {metric: vars(self._estimate(metric, name, minus)) for metric in self.metrics}
 
     def to_csv(self) -> str:
         """The means and intervals, a row per model and metric."""
@@ -197,12 +196,12 @@ class Evaluation:
         """
         scored = [name for name in self.models if name not in self.baselines]
         pairs = self.pairs[: len(scored) * (len(scored) - 1) // 2] or self.pairs
-        sections: dict[str, list[tuple[str, Callable[[str], Estimate]]]] = {
-            "models": [(name, self._row(name)) for name in scored],
-            "baselines": [(name, self._row(name)) for name in self.models if name not in scored],
-            "paired differences": [(f"{a} - {b}", self._row(a, b)) for a, b in pairs],
+        sections: dict[str, list[tuple[str, ...]]] = {
+            "models": [(name,) for name in scored],
+            "baselines": [(name,) for name in self.models if name not in scored],
+            "paired differences": list(pairs),
         }
-        first = max(len(name) for rows in sections.values() for name, _ in rows)
+        first = max(len(" - ".join(names)) for rows in sections.values() for names in rows)
         per_block = max(1, (width - first) // (CELL + 1))
         lines = self._heading()
         for start in range(0, len(self.metrics), per_block):
@@ -210,27 +209,26 @@ class Evaluation:
             lines += ["", _line("", [_label(metric) for metric in metrics], first)]
             for title, rows in sections.items():
                 lines += [title] * bool(rows)
-                for name, estimate in rows:
-                    found = [estimate(metric) for metric in metrics]
-                    lines.append(_line(name, [_text(each.mean) for each in found], first))
+                for names in rows:
+                    found = [self._estimate(metric, *names) for metric in metrics]
+                    means = [_text(each.mean) for each in found]
+                    lines.append(_line(" - ".join(names), means, first))
                     intervals = [f"[{_text(each.low)} {_text(each.high)}]" for each in found]
                     lines.append(_line("", intervals, first))
         return "\n".join(lines)
 
-    def _row(self, name: str, minus: str | None = None) -> Callable[[str], Estimate]:
+    def _estimate(self, metric: str, name: str, minus: str | None = None) -> Estimate:
         if minus is None:
-            return lambda metric: self.score(name, metric)
-        return lambda metric: self.difference(name, minus, metric)
+            return self.score(name, metric)
+        return self.difference(name, minus, metric)
 
     def _heading(self) -> list[str]:
         """What the scores are of: data set, images, treatment of the maps."""
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
         outside = f", {self.left_out} outside their image left out" if self.left_out else ""
-        how = self.treatment
-        smooth = (
-            f"blurred, sigma {how.smooth_percent:g} %" if how.smooth_percent else "not smoothed"
-        )
-        centre = "with" if how.centre_bias else "no"
+        sigma = self.treatment.smooth_percent
+        smooth = f"blurred, sigma {sigma:g} %" if sigma else "not smoothed"
+        centre = "with" if self.treatment.centre_bias else "no"
         return [
             f"{self.dataset}: {len(self.images)} images{skipped}, {self.fixations} fixations"
             f"{outside}",

@@ -136,16 +136,9 @@ def evaluate(
 
 
 def chosen_images(count: int, limit: int | None) -> list[int]:
-    """Indices of the images that a limit leaves, spread evenly: sets are often sorted by kind.
-
-    Examples
-    --------
-    >>> chosen_images(10, 4), chosen_images(2, 4)
-    ([0, 2, 5, 7], [0, 1])
-    """
-    if limit is None or limit >= count:
-        return list(range(count))
-    return [i * count // limit for i in range(limit)]
+    """Indices of the images that a limit leaves, spread evenly: sets are often sorted by kind."""
+    chosen = min(limit or count, count)
+    return [i * count // chosen for i in range(chosen)]
 
 
 def _score(
@@ -154,16 +147,14 @@ def _score(
     """Scores of shape (models, metrics), or why the scene is left out."""
     if len(scene.x) == 0:
         return "has no fixations"
+    rows, failing = [], ""
     try:
         _ = scene.image
-    except (ValueError, OSError) as error:  # DataSetError is a ValueError
-        return str(error)
-    rows = []
-    for each in models:
-        try:
+        for each in models:
+            failing = f"{each.name}: "
             rows.append(each.scores(scene, metrics, how))
-        except (ValueError, OSError) as error:
-            return f"{each.name}: {error}"
+    except (ValueError, OSError) as error:  # DataSetError is a ValueError
+        return f"{failing}{error}"
     return np.array(rows, np.float64)
 
 

@@ -134,12 +134,5 @@ class Target:
 
 
 def with_uniform(density: np.ndarray) -> np.ndarray:
-    """A density with 1 % of a uniform one mixed in.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> with_uniform(np.array([[0.0, 1.0]]))
-    array([[0.005, 0.995]])
-    """
+    """A density with 1 % of a uniform one mixed in."""
     return (1 - UNIFORM) * density + UNIFORM / density.size

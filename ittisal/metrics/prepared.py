@@ -135,11 +135,6 @@ def pixels_of(
     """Columns and rows of fixations on a map of `shape`: intp of shape (F,) each.
 
     Raises TypeError and ValueError as the scores do: see `ittisal.metrics`.
-
-    Examples
-    --------
-    >>> pixels_of([1.9, 0], [0, 0.5], (1, 2))
-    (array([1, 0]), array([0, 0]))
     """
     x, y = np.asarray(x), np.asarray(y)
     if any(array.size and array.dtype.kind not in "iuf" for array in (x, y)):

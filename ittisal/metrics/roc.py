@@ -180,12 +180,6 @@ def counts(values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.n
     in a threshold's bucket are sorted. That is several times quicker than sorting all.
 
     `values` and `thresholds` are finite, 1-D, and of one type of float.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> counts(np.array([3.0, 1.0, 2.0, 2.0]), np.array([2.0, 3.0]))
-    (array([1, 3]), array([3, 4]))
     """
     lowest, highest = float(values.min()), float(values.max())
     skipped: np.ndarray | int = 0
