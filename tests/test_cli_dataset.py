@@ -59,6 +59,8 @@ def test_help_and_list(capsys):
         (["convert", "osie", "a", "b", "--sigma", "0"], "'0' must be a number above 0"),
         (["convert", "osie", "a", "b", "--sigma", "wide"], "'wide' must be a number above 0"),
         (["generate", "a", "--images", "0"], "'0' must be a whole number from 1 to 10000"),
+        (["generate", "a", "--seed", "-1"], "'-1' must be a whole number of at least 0"),
+        (["convert", "osie", ".", "/dev/null/out"], "Give another place with OUT"),
         ([], "required: ACTION"),
     ],
 )

@@ -181,7 +181,7 @@ def test_nothing_scored_is_a_failure(tiny, here, run):
 
 
 def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
-    def interrupt(self):
+    def interrupt(*_):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(common.Progress, "step", interrupt)
