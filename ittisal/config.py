@@ -34,67 +34,55 @@ class Opponency(Choice):
     division by brightness and so no threshold of hue.
     """
 
-    ITTI = "itti"
-    INVT = "invt"
-    WALTHER = "walther"
-    LINEAR = "linear"
+    ITTI, INVT, WALTHER, LINEAR = "itti", "invt", "walther", "linear"
 
 
 class HueReference(Choice):
     """What `hue_threshold` is a fraction of: the frame's brightest pixel (P98), or 1."""
 
-    FRAME = "frame"
-    FIXED = "fixed"
+    FRAME, FIXED = "frame", "fixed"
 
 
 class Phase(Choice):
     """Where a coarse sample sits: between two fine ones, or on every other (iNVT)."""
 
-    CENTRED = "centred"
-    EVEN = "even"
+    CENTRED, EVEN = "centred", "even"
 
 
 class SmallFrames(Choice):
     """Levels under one pixel: drop the pairs that need them, or clamp to one pixel (iNVT)."""
 
-    DROP = "drop"
-    CLAMP = "clamp"
+    DROP, CLAMP = "drop", "clamp"
 
 
 class OrientationPyramid(Choice):
     """What is filtered: the intensity pyramid's own levels, or a 9-tap pyramid (iNVT, G94)."""
 
-    INTENSITY = "intensity"
-    LAPLACIAN = "laplacian"
+    INTENSITY, LAPLACIAN = "intensity", "laplacian"
 
 
 class Contrast(Choice):
     """The sign of centre minus surround for orientation: |C-S| (P98, eq. 4) or max(0, C-S)."""
 
-    ABSOLUTE = "absolute"
-    RECTIFIED = "rectified"
+    ABSOLUTE, RECTIFIED = "absolute", "rectified"
 
 
 class Upsampling(Choice):
     """How a surround reaches its centre's size: bilinear, or block replication (iNVT)."""
 
-    BILINEAR = "bilinear"
-    REPLICATE = "replicate"
+    BILINEAR, REPLICATE = "bilinear", "replicate"
 
 
 class Normalisation(Choice):
     """The operator N: (M - mean maximum)^2 (P98), iterated difference of Gaussians (IK00), none."""
 
-    MAXNORM = "maxnorm"
-    ITERATIVE = "iterative"
-    NONE = "none"
+    MAXNORM, ITERATIVE, NONE = "maxnorm", "iterative", "none"
 
 
 class PeakMean(Choice):
     """Which maxima the mean in `maxnorm` is over: all but the global one (P98), or all (iNVT)."""
 
-    OTHERS = "others"
-    ALL = "all"
+    OTHERS, ALL = "others", "all"
 
 
 class Smoothing(Choice):
@@ -104,9 +92,7 @@ class Smoothing(Choice):
     1 - exp(-dt / seconds), a leaky integrator (P98's saliency map).
     """
 
-    NONE = "none"
-    EMA = "ema"
-    LEAKY = "leaky"
+    NONE, EMA, LEAKY = "none", "ema", "leaky"
 
 
 def number(name: str, value: Any) -> float:

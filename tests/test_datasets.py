@@ -75,14 +75,6 @@ def same(a: DataSet, b: DataSet) -> None:
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), name)
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    """A generated data set; not to be written to."""
-    path = tmp_path_factory.mktemp("data") / "tiny"
-    datasets.generated(path)
-    return path
-
-
 # --- the class ---------------------------------------------------------------------------------
 
 
@@ -226,18 +218,6 @@ def test_turned_images(suffix, tmp_path):
     assert (upright.sizes.tolist(), upright.load_image(0).shape) == ([[64, 48]], (64, 48, 3))
     stored = one_image(tmp_path, path.name, upright=False)
     assert (stored.sizes.tolist(), stored.load_image(0).shape) == ([[48, 64]], (48, 64, 3))
-
-
-@pytest.mark.parametrize("progressive", [0, 1])
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".ppm", ".webp"])
-def test_sizes_are_those_of_the_decoded_image(suffix, progressive, tmp_path):
-    from ittisal.imagefiles import read, read_size
-
-    picture = np.zeros((37, 61, 3), np.uint8)
-    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive] if suffix == ".jpg" else []
-    path = tmp_path / f"a{suffix}"
-    path.write_bytes(cv2.imencode(suffix, picture, options)[1].tobytes())
-    assert read_size(path) == read(path).shape[:2] == (37, 61)
 
 
 @pytest.mark.parametrize("width", [0, 1 << 31, (1 << 32) - 1])

@@ -28,24 +28,16 @@ BASELINES = tuple(evaluation.BASELINES)
 FAST = ("auc", "nss", "cc")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("evaluation") / "tiny"
-    datasets.generated(path, images=6)
-    return path
-
-
 @pytest.fixture
-def tiny(folder):
+def tiny(tiny):
     """Six images of two sizes, four observers."""
-    return datasets.load(folder)
+    return datasets.load(tiny)
 
 
 @pytest.fixture
-def copied(folder, tmp_path):
+def copied(tiny, tmp_path):
     """The same in a folder that a test may spoil."""
-    data = datasets.load(folder)
-    datasets.save(data, tmp_path / "copy")
+    datasets.save(tiny, tmp_path / "copy")
     return datasets.load(tmp_path / "copy")
 
 
@@ -270,9 +262,9 @@ def test_nothing_left_is_an_error(tiny, shape, reason):
         scored(tiny, {"bad": lambda image: np.full(shape or image.shape[:2], np.nan)})
 
 
-def test_what_is_no_data_set_and_no_model(folder, tiny):
+def test_what_is_no_data_set_and_no_model(tiny):
     with pytest.raises(TypeError, match=r"must be a DataSet, as `ittisal.datasets.load` reads"):
-        scored(str(folder), ["centre"])
+        scored(str(tiny.root.parent), ["centre"])
     with pytest.raises(TypeError, match="is no name; give functions in a mapping"):
         scored(tiny, [redness])
 

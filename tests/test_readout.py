@@ -45,16 +45,9 @@ def expected(rng, truth, config=ITTI_1998, shapes=((240, 320),) * 5 + ((320, 240
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("readout") / "tiny"
-    datasets.generated(path, images=6)
-    return path
-
-
-@pytest.fixture(scope="module")
-def tiny(folder):
+def tiny(tiny):
     """Six images of two sizes."""
-    return datasets.load(folder)
+    return datasets.load(tiny)
 
 
 @pytest.fixture(scope="module")

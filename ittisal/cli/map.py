@@ -326,21 +326,19 @@ def _leftovers(sources: list[Source]) -> set[Source]:
 def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Source]:
     if argument == STDIO:
         yield Source(STDIO, None)
-    elif os.path.isdir(argument):
-        yield from _search(argument, recursive, output)
-    elif os.path.exists(argument):
-        yield Source(argument, Path(argument))
-    elif any(sign in argument for sign in "*?["):
-        matches = sorted(glob.glob(argument, recursive=True))
-        for match in matches:
-            if os.path.isdir(match):
-                yield from _search(match, recursive, output)
-            else:
-                yield Source(match, Path(match))
+        return
+    matches = [argument]
+    if not os.path.exists(argument):
+        pattern = any(sign in argument for sign in "*?[")
+        matches = sorted(glob.glob(argument, recursive=True)) if pattern else []
         if not matches:
-            yield Source(argument, Path(argument), problem="no file matches this pattern")
-    else:
-        yield Source(argument, Path(argument), problem="no such file")
+            problem = "no file matches this pattern" if pattern else "no such file"
+            yield Source(argument, Path(argument), problem=problem)
+    for match in matches:
+        if os.path.isdir(match):
+            yield from _search(match, recursive, output)
+        else:
+            yield Source(match, Path(match))
 
 
 def _search(directory: str, recursive: bool, output: Path | None) -> Iterator[Source]:

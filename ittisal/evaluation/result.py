@@ -59,25 +59,23 @@ class Bootstrap:
         count = len(values)
         rng = np.random.default_rng(SEED)
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-        self._means = values.mean(axis=0)
-        self._resampled = drawn @ values / count  # (RESAMPLES, K)
+        # The means of each column over the images, and of each draw under them.
+        self._means = np.vstack([values.mean(axis=0), drawn @ values / count]).T
 
     def mean(self, column: int) -> Estimate:
         """The mean of one column."""
-        return self._estimate(self._means[column], self._resampled[:, column])
+        return _estimate(self._means[column])
 
     def difference(self, one: int, other: int) -> Estimate:
         """The mean of one column less that of another, over the same images."""
-        return self._estimate(
-            self._means[one] - self._means[other],
-            self._resampled[:, one] - self._resampled[:, other],
-        )
+        return _estimate(self._means[one] - self._means[other])
 
-    @staticmethod
-    def _estimate(mean: float, resampled: np.ndarray) -> Estimate:
-        tail = (100 - LEVEL) / 2
-        low, high = np.percentile(resampled, [tail, 100 - tail])
-        return Estimate(float(mean), float(low), float(high))
+
+def _estimate(means: np.ndarray) -> Estimate:
+    """The first, and the interval of the others."""
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(means[1:], [tail, 100 - tail])
+    return Estimate(float(means[0]), float(low), float(high))
 
 
 @dataclass(frozen=True)

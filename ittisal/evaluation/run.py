@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
@@ -167,19 +166,13 @@ def _in_threads(
     matrices, the model) lets other threads run. If the caller stops, by an error or an interrupt,
     images under way are finished and no other is begun.
     """
-    stopped = threading.Event()
-
-    def run(item: int) -> Any:
-        return None if stopped.is_set() else work(item)
-
-    with ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate") as pool:
-        under_way = {pool.submit(run, item): item for item in items}
-        try:
-            for future in as_completed(under_way):
-                yield under_way[future], future.result()
-        finally:
-            stopped.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate")
+    try:
+        under_way = {pool.submit(work, item): item for item in items}
+        for future in as_completed(under_way):
+            yield under_way[future], future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _usable_cpus() -> int:
