@@ -332,12 +332,9 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name, ready for JSON: `opponency` is `"itti"`."""
-        plain: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            plain[field.name] = value.value if isinstance(value, Choice) else value
-        plain["weights"] = {channel.value: weight for channel, weight in self.weights.items()}
-        return plain
+        weights = {channel.value: weight for channel, weight in self.weights.items()}
+        plain = {name: v.value if isinstance(v, Choice) else v for name, v in vars(self).items()}
+        return {**plain, "weights": weights}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
@@ -388,7 +385,7 @@ class Config:
             raise ValueError(f"{path}: a config file ends in .json or .toml, not {path.suffix!r}")
         try:
             return readers[path.suffix](path.read_text(encoding="utf-8-sig"))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
 
 

@@ -118,11 +118,9 @@ def to_bgr8(frame: np.ndarray) -> np.ndarray:
         frame = (frame >> 8).astype(np.uint8)
     elif frame.dtype != np.uint8:
         frame = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
-    if frame.ndim == 3 and frame.shape[2] == 1:
-        frame = frame[..., 0]
     if frame.ndim == 2:
-        frame = np.repeat(frame[..., None], 3, axis=2)
-    return np.ascontiguousarray(frame)
+        frame = frame[..., None]
+    return np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
 
 
 def decode_picture(data: bytes) -> np.ndarray:

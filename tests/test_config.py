@@ -255,6 +255,7 @@ def test_unknown_fields_are_refused():
         ("c", "", "not ''"),
         ("c.json", "{", "c.json: "),
         ("c.json", "[1]", "this is a list"),
+        ("c.json", "[" * 100_000, "recursion"),
         ("c.toml", "split_cs = ", "c.toml: "),
         ("c.toml", "split_cs = 1", "split_cs=1 must be True or False"),
         ("c.json", '{"wavenumber": 4}', "wavenumber=4.0 must be above 0 and at most pi"),

@@ -424,6 +424,7 @@ WRONG_TABLES = [
     ("image,x,y\na.png,1,2\n\na.png,1,\n", r"line 4: y is ''; give a number"),
     ("image,x,y\na.png,inf,2\n", r"line 2: x is 'inf'"),
     ("image,x,y\na.png,left,2\n", r"line 2: x is 'left'"),
+    ("image,x,y\na.png,1_0,2\n", r"line 2: x is '1_0'"),
     ("image,x,y\na.png,1.5,2,5\n", r"line 2: 4 fields under 3 headings; decimals .* a point"),
     ("image,x,y\n,1,2\n", r"line 2: image ''"),
     ("image,x,y,order\na.png,1,2,first\n", r"line 2: order is 'first'"),
@@ -481,6 +482,7 @@ def test_about(tmp_path):
     [
         ("{", "cannot be read"),
         ("[]", "write an object"),
+        ("[" * 100_000, "cannot be read: maximum recursion"),
         ('{"sigma": 3}', "no 'sigma'; there are name, source"),
         ('{"sigma_px": "3"}', "sigma_px is '3'; give a float"),
         ('{"sigma_px": true}', "sigma_px is True; give a float"),
@@ -565,7 +567,7 @@ def test_tables_with_accents_in_names(tmp_path):
     assert (data.images, data.sizes.tolist(), problems) == ((decomposed,), [[48, 64]], [])
 
 
-@pytest.mark.parametrize("names", [("7", "8"), ("Ann", "Ben")])
+@pytest.mark.parametrize("names", [("7", "8"), ("Ann", "Ben"), ("7", "9" * 5000)])
 def test_tables_in_which_some_subjects_are_unknown(names, tmp_path):
     rows = [f"a.png,{x},2,{name}" for x, name in enumerate(["", *names, "", names[0], "-1"])]
     table = "\n".join(["image,x,y,subject", *rows])

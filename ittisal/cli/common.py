@@ -164,7 +164,7 @@ def _assign(plain: dict[str, Any], setting: str) -> None:
         raise ValueError(f"--set {setting}: write FIELD=VALUE, as in hue_threshold=0.05")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text  # a bare word, as in phase=even
     name, _, key = name.partition(".")
     if key:

@@ -78,7 +78,7 @@ class Column:
         if not text and self.empty is not None:
             return self.empty
         try:
-            value = float(text)
+            value = np.nan if "_" in text else float(text)
         except ValueError:
             value = np.nan
         if not self.low <= value <= self.high or (self.whole and value != int(value)):
@@ -164,7 +164,7 @@ def _read_about(table: Path) -> dict[str, Any]:
     try:
         if path.exists():
             about = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataSetError(f"{path} cannot be read: {error}") from error
     if not isinstance(about, dict):
         raise DataSetError(f'{path}: write an object, as in {{"name": "My data"}}')

@@ -131,7 +131,7 @@ def _numbered(subjects: list[str]) -> list[str]:
     """Subjects as numbers: as given, or by the order of their names; empty if unknown."""
     subjects = ["" if subject == str(UNKNOWN) else subject for subject in subjects]
     names = sorted(set(subjects) - {""})
-    if all(name.isdecimal() and int(name) <= LARGEST for name in names):
+    if all(name.isdecimal() and float(name) <= LARGEST for name in names):
         return subjects
     place = {name: str(i) for i, name in enumerate(names)}
     return [place.get(name, "") for name in subjects]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -40,7 +39,6 @@ class MapFolder:
         if not self._files:
             raise ValueError(f"{root}: no map in this folder; they end in {', '.join(SUFFIXES)}")
         self.resized: set[str] = set()
-        self._lock = threading.Lock()
 
     def path_of(self, name: str, images: tuple[str, ...] = ()) -> Path:
         """The file that holds the map of one of these images.
@@ -74,8 +72,7 @@ class MapFolder:
         saliency = read_map(self.path_of(scene.name, scene.dataset.images))
         if saliency.shape == scene.shape:
             return saliency
-        with self._lock:
-            self.resized.add(scene.name)
+        self.resized.add(scene.name)
         height, width = scene.shape
         if saliency.min() == saliency.max():  # rounding would make it vary
             return np.full(scene.shape, saliency.flat[0])

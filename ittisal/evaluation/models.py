@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,13 +179,11 @@ def _opencv(name: str, maker: str) -> Model:
 
     if not hasattr(cv2, "saliency"):
         raise ValueError(f"{name} needs OpenCV's extra modules; pip install opencv-contrib-python")
-    local = threading.local()  # whether threads may share OpenCV's objects is not documented
+    make = getattr(cv2.saliency, maker)
 
     def map_of(scene: Scene) -> np.ndarray:
-        if not hasattr(local, "saliency"):
-            local.saliency = getattr(cv2.saliency, maker)()
-        bgr = np.ascontiguousarray(scene.image[..., ::-1])
-        done, saliency = local.saliency.computeSaliency(bgr)
+        # Made anew, since it is not documented whether threads may share it.
+        done, saliency = make().computeSaliency(np.ascontiguousarray(scene.image[..., ::-1]))
         if not done:
             raise ValueError("OpenCV computed no map")
         return saliency

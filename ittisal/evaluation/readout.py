@@ -194,7 +194,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         entries = json.loads(path.read_text(encoding="utf-8"))["readouts"]
         if all(isinstance(entry, dict) for entry in entries.values()):
             return entries
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise ValueError(
         f"{path} is no table of read-outs, an object `readouts` of objects by name; name another "
