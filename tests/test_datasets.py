@@ -190,23 +190,20 @@ def one_image(path: Path, name: str, **about) -> DataSet:
     return datasets.load(folder_of(path, f"image,x,y\n{name},1,2\n", **about))
 
 
-@pytest.mark.parametrize(
-    ("picture", "wanted"),
-    [
-        (np.full((40, 50, 3), (10, 120, 230), np.uint8), [230, 120, 10]),
-        (np.full((40, 50), 7, np.uint8), [7, 7, 7]),
+def test_images_are_rgb(tmp_path):
+    """Also grey ones, 16 bits and transparent ones."""
+    colour, clear = np.full((40, 50, 3), (10, 120, 230), np.uint8), np.zeros((40, 50), np.uint8)
+    for picture, wanted in (
+        (colour, [230, 120, 10]),
+        (clear, [0, 0, 0]),
         (np.full((40, 50, 3), 0x1234, np.uint16), [0x12, 0x12, 0x12]),
-        (np.dstack([np.full((40, 50, 3), 10, np.uint8), np.zeros((40, 50), np.uint8)]), [255] * 3),
-    ],
-    ids=["colour", "grey", "16 bits", "alpha"],
-)
-def test_images_are_rgb(picture, wanted, tmp_path):
-    write_image(tmp_path / "a.png", picture=picture)
-    data = one_image(tmp_path, "a.png")
-    picture = data.load_image(0)
-    assert (picture.shape, picture.dtype, picture.flags.c_contiguous) == ((40, 50, 3), "uint8", 1)
-    assert picture[3, 4].tolist() == wanted
-    assert data.sizes.tolist() == [[40, 50]]
+        (np.dstack([colour, clear]), [255, 255, 255]),
+    ):
+        write_image(tmp_path / "a.png", picture=picture)
+        data = one_image(tmp_path, "a.png")
+        image = data.load_image(0)
+        assert (image.shape, image.dtype, image.flags.c_contiguous) == ((40, 50, 3), "uint8", 1)
+        assert (image == wanted).all() and data.sizes.tolist() == [[40, 50]]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

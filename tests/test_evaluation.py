@@ -420,9 +420,7 @@ def test_maps_in_a_folder(tiny, tmp_path):
     result = scored(tiny, [f"maps:{tmp_path}"], ALL)
     assert (result.scores == scored(tiny, {"redness": redness}, ALL).scores).all()
     assert result.remarks == ()
-
-
-def test_maps_as_pictures(tiny, tmp_path):
+    (tmp_path / f"{Path(tiny.images[0]).stem}.saliency.npy").unlink()  # and as pictures
     scene = evaluation.Scene(tiny, 0)
     grey = scene.image[..., 1]
     for picture in (grey, np.repeat(grey[..., None], 3, axis=2)):

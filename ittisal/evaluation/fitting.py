@@ -30,17 +30,9 @@ SMALLEST_STEP, SMALLEST_GAIN = 1e-9, 1e-12
 class Observations:
     """Raw maps of a data set's images, and the fixations at each of their samples, by `observe`.
 
-    Attributes
-    ----------
-    dataset : DataSet
-    config : Config
-        The maps' model.
-    maps : dict of int to float32 ndarray of shape (h, w)
-        By the image's index.
-    counts : dict of int to float64 ndarray of shape (h, w)
-        Number of fixations nearest to each sample of the map.
-    skipped : dict of int to str
-        Images that could not be used, and why.
+    By the image's index, `maps` are float32 of shape (h, w), and `counts`, float64 of that shape,
+    how many fixations are nearest to each sample. `skipped` says why other images could not be
+    used, and `config` is the maps' model.
     """
 
     dataset: DataSet
@@ -251,13 +243,8 @@ def _sum(families: list[_Family], values: np.ndarray) -> tuple[float, np.ndarray
 class CrossValidation:
     """For each fold, the read-out of all others. Made by `cross_validated`.
 
-    Attributes
-    ----------
-    observations : Observations
-    fold : dict of int to int
-        The fold that each image is in, by its index.
-    readouts : tuple of Readout
-        Of each fold, fitted on the images of all others.
+    `fold` is the fold that each image is in, by its index; `readouts` are, for each fold, fitted on
+    the images of all others.
     """
 
     observations: Observations

@@ -65,25 +65,14 @@ UNTREATED = Treatment()
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A named function from a scene to a map.
+    """A named function, `map_of`, from a scene to a map.
 
-    Parameters
-    ----------
-    name : str
-        In tables.
-    map_of : callable
-        Scene -> array of shape (H, W), the image's; higher is more salient. Called from several
-        threads at once.
-    baseline : bool
-        It is there to be compared with: it uses more than the image, or less.
-    density : bool
-        Its maps are densities, above 0 everywhere and summing to 1, and are scored untreated.
-    config : Config, optional
-        Of this package's models: what a read-out can be fitted to.
-    scores_of : callable, optional
-        (scene, names of metrics) -> scores, in place of those of its map.
-    remarks : callable
-        What people should know of the maps, once all are made: a list of str.
+    That is an array of the image's shape, (H, W), higher where more salient; the function is called
+    from several threads at once. A `baseline` is there to be compared with: it uses more than the
+    image, or less. If the maps are a `density`, they are above 0 everywhere and sum to 1, and are
+    scored untreated. `config` is that of this package's models, to which a read-out can be fitted.
+    `scores_of`, from a scene and names of metrics to scores, replaces those of the map. `remarks`
+    gives a list of what people should know of the maps, once all are made.
     """
 
     name: str

@@ -82,25 +82,12 @@ def _estimate(means: np.ndarray) -> Estimate:
 class Evaluation:
     """Scores of models on the images of a data set.
 
-    Attributes
-    ----------
-    dataset : str
-        Its name.
-    models, metrics, images : tuple of str
-        Names; every model was scored on all of `images`, so that rows compare.
-    baselines : frozenset of str
-        Those of `models` that are baselines.
-    scores : float64 ndarray of shape (images, models, metrics)
-    fixations : int
-        On the images that were scored.
-    left_out : int
-        Fixations of the data set that lie outside their image.
-    skipped : tuple of (str, str)
-        Images that were left out for all models, and why.
-    treatment : Treatment
-        What was done to the models' maps.
-    remarks : tuple of str
-        What else people should know.
+    `dataset`, `models`, `metrics` and `images` are names; every model was scored on all of
+    `images`, so that rows compare, and `skipped` are those left out for all models, and why.
+    `baselines` are those of `models` that are baselines. `scores` are float64 of shape
+    (images, models, metrics). `fixations` counts those on `images`, `left_out` those of the data
+    set that lie outside their image. `treatment` is what was done to the models' maps, and
+    `remarks` what else people should know.
     """
 
     dataset: str

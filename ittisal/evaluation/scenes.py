@@ -38,14 +38,8 @@ def _map_at(dataset: DataSet, shape: tuple[int, int], sigma: float) -> np.ndarra
 class Scene:
     """Image `index` of a data set; scenes may share an `Everyone`, so that its maps are made once.
 
-    Attributes
-    ----------
-    name : str
-        The image's path in the data set.
-    shape : (int, int)
-        (H, W) in pixels.
-    x, y, subject : ndarray of shape (F,)
-        Fixations in pixels, and who made them.
+    `name` is the image's path in the data set, `shape` (H, W) in pixels, and `x`, `y` and
+    `subject`, of shape (F,), are fixations in pixels and who made them.
     """
 
     def __init__(self, dataset: DataSet, index: int, everyone: Everyone | None = None) -> None:
