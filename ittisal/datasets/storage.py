@@ -6,20 +6,9 @@ The folder holds
 - `fixations.npz`, a NumPy archive without pickles, or `fixations.csv`;
 - optionally `dataset.json`.
 
-`fixations.npz` holds these arrays, N images and F fixations:
-
-===============  ============  ============================================================
-array            type          what
-===============  ============  ============================================================
-images           (N,) str      paths of the image files, with forward slashes
-sizes            (N, 2) int32  height, width in pixels
-img              (F,) int32    which image
-x, y             (F,) float32  pixels of the image, origin top-left, x to the right, y down
-subject          (F,) int16    who looked; -1 unknown
-order            (F,) int16    0 for a subject's first fixation on an image; -1 unknown
-duration_ms      (F,) float32  NaN unknown
-sigma_px         (N,) float32  Gaussian of the density, about one degree of visual angle
-===============  ============  ============================================================
+`fixations.npz` holds the arrays of a `DataSet`, with the types, shapes and meanings that it states:
+`images` (text), `sizes`, `img` (which is its `image`), `x`, `y`, `subject`, `order`, `duration_ms`
+and `sigma_px`.
 
 `fixations.csv` is UTF-8 text, separated by commas, decimals with a point: a line of headings, then
 a line per fixation. The columns are `image`, `x` and `y`, and any of `subject`, `order` and

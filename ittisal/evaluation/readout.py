@@ -84,21 +84,11 @@ class Readout:
     def log_density(
         self, raw_map: np.ndarray, shape: tuple[int, int], config: Config = ITTI_1998
     ) -> np.ndarray:
-        """The log density of fixations, in natural logarithms.
+        """The log density of fixations, in natural logarithms: float32 of `shape`, (H, W).
 
-        Parameters
-        ----------
-        raw_map : ndarray of shape (H//16, W//16)
-            As `Saliency` computes it: finite, not negative, in any unit.
-        shape : (int, int)
-            (H, W) of the frame.
-        config : Config
-            The model's: its `phase` says where the map's samples lie.
-
-        Returns
-        -------
-        float32 ndarray of shape (H, W)
-            |logsumexp| is below 0.001.
+        `raw_map`, of shape (H//16, W//16), is as `Saliency` computes it: finite, not negative, in
+        any unit. `config` is the model's: its `phase` says where the map's samples lie. |logsumexp|
+        is below 0.001.
         """
         raw = np.asarray(raw_map, np.float64)
         if raw.ndim != 2 or not np.isfinite(raw).all() or raw.min(initial=0) < 0:

@@ -57,14 +57,9 @@ def evaluate(
     progress : callable, optional
         Called without arguments after each image, in the caller's thread.
 
-    Raises
-    ------
-    TypeError
-        `dataset` is no DataSet, or a model neither a name nor a Model.
-    ValueError
-        A bad argument; or no image is left, saying why the first was skipped.
-    OSError
-        A model's file or folder cannot be read.
+    Raises TypeError if `dataset` is no DataSet, or a model neither a name nor a Model; ValueError
+    for a bad argument, or if no image is left, saying why the first was skipped; OSError if a
+    model's file or folder cannot be read.
 
     Notes
     -----
