@@ -196,7 +196,8 @@ class DataSet:
 
         `shape` is (H, W), `chosen` bool of shape (F,). x and y are float64 and inside that size.
         """
-        chosen = (self.sizes > 0).all(axis=1)[self.image] & chosen
+        known: np.ndarray = np.all(self.sizes > 0, axis=1)
+        chosen = known[self.image] & chosen
         height, width = self.sizes[self.image[chosen]].T
         # A float32 below the width is so by more than float64 rounds: the products stay inside.
         return self.x[chosen] * (shape[1] / width), self.y[chosen] * (shape[0] / height)
