@@ -394,6 +394,7 @@ USAGE_ERRORS = [  # of evaluate, unless another command is named
     ("{tiny} --threads 0", "'0' must be a whole number from 1"),
     ("{tiny} --csv none/a.csv", "cannot write to none"),
     ("{tiny} --csv .", "--csv .: give a file"),
+    ("{tiny} --csv new/", "--csv new/: give a file"),
     ("{tiny} --csv - --json", "standard output takes one of --json and --csv -"),
     ("{tiny} --csv a.csv --per-image a.csv", "two results would go to one file"),
     ("{tiny} --csv a.csv --per-image ./a.csv", "two results would go to one file"),

@@ -205,7 +205,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         if path == STDIO and option != "plot":
             on_stdout.append(f"{name} -")
             continue
-        if path in ("", STDIO) or Path(path).is_dir():
+        if path in ("", STDIO) or path.endswith((os.sep, "/")) or os.path.isdir(path):
             raise UsageError(f"{name} {path}: give a file")
         if not is_special(Path(path)):
             common.probe_directory(Path(path).parent, option=name)
