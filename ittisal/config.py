@@ -34,67 +34,55 @@ class Opponency(Choice):
     division by brightness and so no threshold of hue.
     """
 
-    ITTI = "itti"
-    INVT = "invt"
-    WALTHER = "walther"
-    LINEAR = "linear"
+    ITTI, INVT, WALTHER, LINEAR = "itti", "invt", "walther", "linear"
 
 
 class HueReference(Choice):
     """What `hue_threshold` is a fraction of: the frame's brightest pixel (P98), or 1."""
 
-    FRAME = "frame"
-    FIXED = "fixed"
+    FRAME, FIXED = "frame", "fixed"
 
 
 class Phase(Choice):
     """Where a coarse sample sits: between two fine ones, or on every other (iNVT)."""
 
-    CENTRED = "centred"
-    EVEN = "even"
+    CENTRED, EVEN = "centred", "even"
 
 
 class SmallFrames(Choice):
     """Levels under one pixel: drop the pairs that need them, or clamp to one pixel (iNVT)."""
 
-    DROP = "drop"
-    CLAMP = "clamp"
+    DROP, CLAMP = "drop", "clamp"
 
 
 class OrientationPyramid(Choice):
     """What is filtered: the intensity pyramid's own levels, or a 9-tap pyramid (iNVT, G94)."""
 
-    INTENSITY = "intensity"
-    LAPLACIAN = "laplacian"
+    INTENSITY, LAPLACIAN = "intensity", "laplacian"
 
 
 class Contrast(Choice):
     """The sign of centre minus surround for orientation: |C-S| (P98, eq. 4) or max(0, C-S)."""
 
-    ABSOLUTE = "absolute"
-    RECTIFIED = "rectified"
+    ABSOLUTE, RECTIFIED = "absolute", "rectified"
 
 
 class Upsampling(Choice):
     """How a surround reaches its centre's size: bilinear, or block replication (iNVT)."""
 
-    BILINEAR = "bilinear"
-    REPLICATE = "replicate"
+    BILINEAR, REPLICATE = "bilinear", "replicate"
 
 
 class Normalisation(Choice):
     """The operator N: (M - mean maximum)^2 (P98), iterated difference of Gaussians (IK00), none."""
 
-    MAXNORM = "maxnorm"
-    ITERATIVE = "iterative"
-    NONE = "none"
+    MAXNORM, ITERATIVE, NONE = "maxnorm", "iterative", "none"
 
 
 class PeakMean(Choice):
     """Which maxima the mean in `maxnorm` is over: all but the global one (P98), or all (iNVT)."""
 
-    OTHERS = "others"
-    ALL = "all"
+    OTHERS, ALL = "others", "all"
 
 
 class Smoothing(Choice):
@@ -104,9 +92,17 @@ class Smoothing(Choice):
     1 - exp(-dt / seconds), a leaky integrator (P98's saliency map).
     """
 
-    NONE = "none"
-    EMA = "ema"
-    LEAKY = "leaky"
+    NONE, EMA, LEAKY = "none", "ema", "leaky"
+
+
+def number(name: str, value: Any) -> float:
+    """A number as a float, infinite beyond its range; else a TypeError that names it."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}={value!r} must be a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 class Weights(Mapping[Channel, float]):
@@ -132,14 +128,15 @@ class Weights(Mapping[Channel, float]):
             except ValueError:
                 names = ", ".join(repr(member.value) for member in Channel)
                 raise ValueError(f"weights: {name!r} is not one of {names}") from None
-            if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
-                raise TypeError(f"weights: {name}={weight!r} must be a number")
-            weight = float(weight)
-            if not (math.isfinite(weight) and weight >= 0):
+            weight = number(f"weights: {name}", weight)
+            if not 0 <= weight < math.inf:
                 raise ValueError(f"weights: {name}={weight!r} must be finite and at least 0")
             self._weights[channel] = weight
-        if not any(self._weights.values()):
-            raise ValueError(f"weights={weights!r}: at least one channel needs a weight above 0")
+        if not 0 < sum(self._weights.values()) < math.inf:
+            raise ValueError(
+                f"weights={weights!r}: at least one channel needs a weight above 0, and their sum "
+                "must be finite"
+            )
 
     def __getitem__(self, channel: Channel) -> float:
         return self._weights[channel]
@@ -280,18 +277,9 @@ class Config:
     def channel_weights(self, *, colour: bool = True, past: bool = True) -> dict[Channel, float]:
         """Weights that sum to 1 over the channels computed.
 
-        Parameters
-        ----------
-        colour : bool
-            False for a grey frame, which has no colour channel.
-        past : bool
-            False where no frame came before: no flicker and no motion. Where nothing else has a
-            weight, intensity stands in with weight 0, and the map is 0.
-
-        Raises
-        ------
-        ValueError
-            No channel is left: the frame is grey and only colour has a weight.
+        `colour` is False for a grey frame, which has no colour channel: ValueError if nothing else
+        has a weight. `past` is False where no frame came before, so no flicker and no motion; if
+        nothing else has a weight, intensity stands in with weight 0, and the map is 0.
         """
         given = {
             channel: weight
@@ -343,29 +331,17 @@ class Config:
         return temporal or self.averages or self.smoothing is not Smoothing.NONE
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values by field name, ready for JSON.
-
-        Examples
-        --------
-        >>> import ittisal
-        >>> ittisal.ITTI_1998.to_dict()["opponency"]
-        'itti'
-        """
-        plain: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            plain[field.name] = value.value if isinstance(value, Choice) else value
-        plain["weights"] = {channel.value: weight for channel, weight in self.weights.items()}
-        return plain
+        """Plain values by field name, ready for JSON: `opponency` is `"itti"`."""
+        weights = {channel.value: weight for channel, weight in self.weights.items()}
+        plain = {name: v.value if isinstance(v, Choice) else v for name, v in vars(self).items()}
+        return {**plain, "weights": weights}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
         """Inverse of `to_dict`; missing fields take `itti1998`'s values.
 
-        Raises
-        ------
-        ValueError
-            A field is unknown (the message lists the known ones) or out of its limits.
+        Raises ValueError for a field that is unknown (lists those known) or out of its limits, and
+        TypeError for one of the wrong type.
         """
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(known))
@@ -400,20 +376,16 @@ class Config:
     def from_file(cls, path: str | Path) -> Config:
         """Read a `.json` or `.toml` file.
 
-        Raises
-        ------
-        OSError
-            The file cannot be read.
-        ValueError
-            Another suffix, a bad document, an unknown field or a bad value; names the file.
+        Raises OSError if it cannot be read, and ValueError, which names the file, for another
+        suffix, a bad document, an unknown field or a bad value.
         """
         path = Path(path)
         readers = {".json": cls.from_json, ".toml": cls.from_toml}
         if path.suffix not in readers:
             raise ValueError(f"{path}: a config file ends in .json or .toml, not {path.suffix!r}")
         try:
-            return readers[path.suffix](path.read_text(encoding="utf-8"))
-        except (ValueError, TypeError) as error:
+            return readers[path.suffix](path.read_text(encoding="utf-8-sig"))
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
 
 
@@ -444,12 +416,7 @@ def _checked(name: str, default: Any, value: Any) -> Any:
         if not isinstance(value, bool):
             raise TypeError(f"{name}={value!r} must be True or False")
         return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}={value!r} must be a number")
-    try:
-        as_float = float(value)
-    except OverflowError:
-        as_float = math.inf
+    as_float = number(name, value)
     if isinstance(default, int) and not as_float.is_integer():
         raise TypeError(f"{name}={value!r} must be a whole number")
     value = type(default)(as_float)
@@ -507,21 +474,9 @@ PRESETS: dict[str, Config] = {
 
 
 def preset(name: str) -> Config:
-    """The named reading of the model.
+    """The named reading of the model; ValueError, which lists the names, if there is none.
 
-    Parameters
-    ----------
-    name : str
-        `itti1998` (the default, but for video), `invt`, `video`, `whitened` or `gaze`.
-
-    Returns
-    -------
-    Config
-
-    Raises
-    ------
-    ValueError
-        No such preset; the message lists those there are.
+    `name` is `itti1998` (the default, but for video), `invt`, `video`, `whitened` or `gaze`.
 
     Examples
     --------

@@ -47,36 +47,21 @@ class ImageError(Exception):
 
 
 def read(path: Path, *, upright: bool = True) -> np.ndarray:
-    """The frame in a file.
+    """The frame in a file, turned by its orientation as viewers do, or else as stored.
 
-    Parameters
-    ----------
-    path : Path
-    upright : bool
-        Apply the orientation, as viewers do; else the pixels as stored.
-
-    Raises
-    ------
-    ImageError, TypeError, ValueError
-        It cannot be read, or `decode` refuses what it holds.
+    Raises ImageError if it cannot be read, and as `decode`.
     """
     return decode(_contents(path), upright=upright)
 
 
 def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
-    """(height, width) of the frame in a file; JPEG and PNG are not decoded for it.
-
-    Raises
-    ------
-    ImageError, TypeError, ValueError
-        As `read`, as far as it looks.
-    """
+    """(height, width) of the frame in a file, as `read`; JPEG and PNG are not decoded for it."""
     data = _contents(path)
     size = imageheaders.size_of(data)
     if size is None:
         height, width = decode(data, upright=upright).shape[:2]
         return height, width
-    check_whole(data)
+    _check_whole(data)
     return size[::-1] if upright and imageheaders.orientation(data) >= 5 else size
 
 
@@ -93,22 +78,14 @@ def _contents(path: Path) -> bytes:
 def decode(data: bytes, *, upright: bool = True) -> np.ndarray:
     """The frame in an encoded image or a .npy array.
 
-    Arrays are taken to be RGB, as everywhere in the package; the result is BGR.
-
-    Raises
-    ------
-    ImageError
-        Empty, truncated, damaged, or no image.
-    TypeError, ValueError
-        A type or shape that the model does not take.
+    Arrays are taken to be RGB, as everywhere in the package; the result is BGR. Raises ImageError
+    for what is empty, truncated, damaged or no image, and TypeError or ValueError for a type or
+    shape that the model does not take.
     """
-    if not data:
-        raise ImageError("is empty (0 bytes)")
     if data.startswith(_NPY):
         image = _decode_array(data)
     else:
-        check_whole(data)
-        image = _decode_image(imageheaders.without_orientation(data))
+        image = decode_picture(imageheaders.without_orientation(data))
         if upright:
             image = _upright(image, imageheaders.orientation(data))
     return check_frame(composite(image))
@@ -141,16 +118,18 @@ def to_bgr8(frame: np.ndarray) -> np.ndarray:
         frame = (frame >> 8).astype(np.uint8)
     elif frame.dtype != np.uint8:
         frame = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
-    if frame.ndim == 3 and frame.shape[2] == 1:
-        frame = frame[..., 0]
     if frame.ndim == 2:
-        frame = np.repeat(frame[..., None], 3, axis=2)
-    return np.ascontiguousarray(frame)
+        frame = frame[..., None]
+    return np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
 
 
-def _decode_image(data: bytes) -> np.ndarray:
+def decode_picture(data: bytes) -> np.ndarray:
+    """What OpenCV makes of an encoded image. Raises ImageError if it is not whole."""
     import cv2
 
+    if not data:
+        raise ImageError("is empty (0 bytes)")
+    _check_whole(data)
     detail = ""
     with silent():
         try:
@@ -183,47 +162,39 @@ def _decode_array(data: bytes) -> np.ndarray:
     return array
 
 
-class _Silence:
-    """Standard error leads nowhere while any thread is within."""
+class silent:
+    """Keep what C libraries print about bad files from the user, who gets our line instead.
 
-    def __init__(self) -> None:
-        self._lock, self._within, self._saved = threading.Lock(), 0, -1
+    Standard error leads nowhere while any thread is within.
+    """
+
+    _lock, _within, _saved = threading.Lock(), 0, -1
 
     def __enter__(self) -> None:
-        with self._lock:
-            if self._within == 0:
-                self._redirect()
-            self._within += 1
-
-    def _redirect(self) -> None:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        try:
-            self._saved = os.dup(2)
-        except OSError:  # no stderr at all
-            self._saved = -1
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        with silent._lock:
+            silent._within += 1
+            if silent._within > 1:
+                return
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            try:
+                silent._saved = os.dup(2)
+            except OSError:  # no stderr at all
+                silent._saved = -1
+                return
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
 
     def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._within -= 1
-            if self._within == 0 and self._saved >= 0:
-                os.dup2(self._saved, 2)
-                os.close(self._saved)
+        with silent._lock:
+            silent._within -= 1
+            if silent._within == 0 and silent._saved >= 0:
+                os.dup2(silent._saved, 2)
+                os.close(silent._saved)
 
 
-_SILENCE = _Silence()
-
-
-def silent() -> _Silence:
-    """Keep what C libraries print about bad files from the user, who gets our line instead."""
-    return _SILENCE
-
-
-def check_whole(data: bytes) -> None:
+def _check_whole(data: bytes) -> None:
     """Refuse JPEG and PNG files whose end is missing: OpenCV 4 fills the rest with grey."""
     end = imageheaders.missing_end(data)
     if end:

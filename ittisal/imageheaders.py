@@ -26,6 +26,7 @@ _EXIF = {  # what precedes an EXIF block; AVIF counts the bytes up to it, of whi
     "WebP": rb"EXIF....",
     "AVIF": rb"\0\0\0\0",
 }
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers, without DHT, JPG and DAC
 _BITS, _ORIENTATION, _SAMPLE_FORMAT = 0x0102, 0x0112, 0x0153  # tags of TIFF and EXIF
 _FLOAT = 3
 _SHORT = 3  # the type of these tags
@@ -50,21 +51,17 @@ def is_half_float(data: bytes) -> bool:
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
-    """(height, width) from a PNG or JPEG header, else None."""
+    """(height, width) from a PNG or JPEG header; None where it does not state them."""
     kind = kind_of(data)
+    height = width = 0
     if kind == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
-        return height, width
-    if kind != "JPEG":
-        return None
-    for at in _jpeg_segments(data):
-        if at + 9 > len(data):
-            return None
-        # The start of a frame: 0xC0 to 0xCF but for DHT, JPG and DAC.
-        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):
+    for at in _jpeg_segments(data) if kind == "JPEG" else ():
+        if at + 9 <= len(data) and data[at + 1] in _FRAMES:
             height, width = struct.unpack_from(">HH", data, at + 5)
-            return (height, width) if height else None  # 0: it follows the scan
-    return None
+            break
+    # A height of 0 follows a JPEG's scan; PNG's sides are below 2^31.
+    return (height, width) if 0 < min(height, width) <= max(height, width) < 1 << 31 else None
 
 
 def missing_end(data: bytes) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 from host_device import HostDevice
 
-from ittisal import ITTI_1998, Saliency, backends
+from ittisal import ITTI_1998, Saliency, backends, datasets
 
 BACKENDS = ("reference", "cpu", "cuda")
 
@@ -82,6 +82,14 @@ def photo():
     image = np.ascontiguousarray(skimage.data.coffee()[70:326, 150:470])
     image.flags.writeable = False
     return image
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The folder of a generated data set: six images of two sizes; not to be written to."""
+    path = tmp_path_factory.mktemp("data") / "tiny"
+    datasets.generated(path)
+    return path
 
 
 @pytest.fixture

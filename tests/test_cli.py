@@ -211,21 +211,14 @@ def test_bad_environment_is_named(name, crowded):
 # --- what a map is -----------------------------------------------------------------------------
 
 
-def test_map_is_what_the_api_gives(tmp_path):
-    picture = photo()
-    save(tmp_path / "photo.png", picture)
-    ran = run("map", "photo.png", cwd=tmp_path)
-    assert (ran.status, ran.out, ran.err) == (0, "photo.saliency.png\n", "")
-    assert names(tmp_path) == {"photo.png", "photo.saliency.png"}
-    np.testing.assert_array_equal(
-        load(tmp_path / "photo.saliency.png"), np.rint(expected(picture) * 255)
-    )
-
-
-def test_formats(tmp_path):
+def test_map_is_what_the_api_gives_in_each_format(tmp_path):
     picture = photo()
     save(tmp_path / "photo.png", picture)
     want = expected(picture)
+    ran = run("map", "photo.png", cwd=tmp_path)
+    assert (ran.status, ran.out, ran.err) == (0, "photo.saliency.png\n", "")
+    assert names(tmp_path) == {"photo.png", "photo.saliency.png"}
+    np.testing.assert_array_equal(load(tmp_path / "photo.saliency.png"), np.rint(want * 255))
     for options, name in (
         (["--format", "png16"], "photo.saliency.png"),
         (["--format", "tiff"], "photo.saliency.tiff"),
@@ -410,11 +403,19 @@ def test_map_lies_over_the_upright_photograph(tmp_path):
     assert (row["width"], row["height"]) == (48, 64)
 
 
-def test_non_ascii_names(tmp_path):
-    save(tmp_path / "фото ü 写真.png")
-    ran = run_here("map", "фото ü 写真.png", cwd=tmp_path)
-    assert (ran.status, ran.out) == (0, "фото ü 写真.saliency.png\n")
-    assert names(tmp_path) == {"фото ü 写真.png", "фото ü 写真.saliency.png"}
+@pytest.mark.parametrize(
+    ("stem", "arguments"),
+    [
+        ("фото ü 写真", ["фото ü 写真.png"]),
+        ("a[1]", ["a[1].png"]),  # named like a pattern
+        ("a", ["a.png", "./a.png", "."]),  # given twice, done once
+    ],
+)
+def test_names(stem, arguments, tmp_path):
+    save(tmp_path / f"{stem}.png")
+    ran = run_here("map", *arguments, cwd=tmp_path)
+    assert (ran.status, ran.out) == (0, f"{stem}.saliency.png\n")
+    assert names(tmp_path) == {f"{stem}.png", f"{stem}.saliency.png"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
@@ -449,11 +450,6 @@ def test_directories_and_patterns(tmp_path):
     assert not (tmp_path / "in/B.saliency.png").exists()
 
 
-def test_a_file_named_like_a_pattern(tmp_path):
-    save(tmp_path / "a[1].png")
-    assert run_here("map", "a[1].png", cwd=tmp_path).out == "a[1].saliency.png\n"
-
-
 def test_a_second_run_leaves_the_maps_of_the_first_alone(tmp_path):
     save(tmp_path / "a.png")
     for _ in range(2):
@@ -473,11 +469,6 @@ def test_a_second_run_leaves_the_maps_of_the_first_alone(tmp_path):
     assert "left out: 1" in ran.err and "b/a.overlay.png: no such file" in ran.err
     # Named alone, a map is an image like any other.
     assert run_here("map", "a.saliency.png", cwd=tmp_path).out == "a.saliency.saliency.png\n"
-
-
-def test_one_image_given_twice_is_done_once(tmp_path):
-    save(tmp_path / "a.png")
-    assert run_here("map", "a.png", "./a.png", ".", cwd=tmp_path).out == "a.saliency.png\n"
 
 
 def test_same_names_from_two_directories(tmp_path):

@@ -181,7 +181,7 @@ def test_nothing_scored_is_a_failure(tiny, here, run):
 
 
 def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
-    def interrupt(self):
+    def interrupt(*_):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(common.Progress, "step", interrupt)
@@ -394,6 +394,7 @@ USAGE_ERRORS = [  # of evaluate, unless another command is named
     ("{tiny} --threads 0", "'0' must be a whole number from 1"),
     ("{tiny} --csv none/a.csv", "cannot write to none"),
     ("{tiny} --csv .", "--csv .: give a file"),
+    ("{tiny} --csv new/", "--csv new/: give a file"),
     ("{tiny} --csv - --json", "standard output takes one of --json and --csv -"),
     ("{tiny} --csv a.csv --per-image a.csv", "two results would go to one file"),
     ("{tiny} --csv a.csv --per-image ./a.csv", "two results would go to one file"),

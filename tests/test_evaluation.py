@@ -28,24 +28,16 @@ BASELINES = tuple(evaluation.BASELINES)
 FAST = ("auc", "nss", "cc")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("evaluation") / "tiny"
-    datasets.generated(path, images=6)
-    return path
-
-
 @pytest.fixture
-def tiny(folder):
+def tiny(tiny):
     """Six images of two sizes, four observers."""
-    return datasets.load(folder)
+    return datasets.load(tiny)
 
 
 @pytest.fixture
-def copied(folder, tmp_path):
+def copied(tiny, tmp_path):
     """The same in a folder that a test may spoil."""
-    data = datasets.load(folder)
-    datasets.save(data, tmp_path / "copy")
+    datasets.save(tiny, tmp_path / "copy")
     return datasets.load(tmp_path / "copy")
 
 
@@ -270,9 +262,9 @@ def test_nothing_left_is_an_error(tiny, shape, reason):
         scored(tiny, {"bad": lambda image: np.full(shape or image.shape[:2], np.nan)})
 
 
-def test_what_is_no_data_set_and_no_model(folder, tiny):
+def test_what_is_no_data_set_and_no_model(tiny):
     with pytest.raises(TypeError, match=r"must be a DataSet, as `ittisal.datasets.load` reads"):
-        scored(str(folder), ["centre"])
+        scored(str(tiny.root.parent), ["centre"])
     with pytest.raises(TypeError, match="is no name; give functions in a mapping"):
         scored(tiny, [redness])
 
@@ -406,7 +398,7 @@ def test_names_of_models(tiny):
     assert (one.scores == scored(tiny, ["centre"], ["auc"]).scores).all()
 
 
-def test_opencv_s_models(tiny):
+def test_opencv_s_models(tiny, monkeypatch):
     scene = evaluation.Scene(tiny, 0)
     ours = evaluation.model("cv2:spectral_residual").map(scene).values
     bgr = np.ascontiguousarray(scene.image[..., ::-1])
@@ -414,6 +406,9 @@ def test_opencv_s_models(tiny):
     assert (ours == wanted).all()
     fine = evaluation.model("cv2:fine_grained").map(scene).values
     assert fine.shape == scene.shape and fine.max() > fine.min()
+    monkeypatch.delattr(cv2, "saliency")  # as of opencv-python
+    with pytest.raises(ValueError, match=r"cv2:fine_grained needs .* opencv-contrib-python"):
+        evaluation.model("cv2:fine_grained")
 
 
 def test_maps_in_a_folder(tiny, tmp_path):
@@ -425,9 +420,7 @@ def test_maps_in_a_folder(tiny, tmp_path):
     result = scored(tiny, [f"maps:{tmp_path}"], ALL)
     assert (result.scores == scored(tiny, {"redness": redness}, ALL).scores).all()
     assert result.remarks == ()
-
-
-def test_maps_as_pictures(tiny, tmp_path):
+    (tmp_path / f"{Path(tiny.images[0]).stem}.saliency.npy").unlink()  # and as pictures
     scene = evaluation.Scene(tiny, 0)
     grey = scene.image[..., 1]
     for picture in (grey, np.repeat(grey[..., None], 3, axis=2)):
@@ -459,14 +452,12 @@ def test_a_map_that_is_missing_double_or_broken_is_named(tiny, tmp_path):
     (tmp_path / f"{stems[1]}.png").write_bytes(b"")
     (tmp_path / f"{stems[4]}.png").write_bytes(b"no picture")
     np.save(tmp_path / f"{stems[5]}.npy", np.zeros((2, 3, 4, 5)))
+    with open(tmp_path / f"{stems[3]}.npy", "wb") as file:
+        np.savez(file, redness(tiny.load_image(3)))
     result = scored(tiny, [f"maps:{tmp_path}"])
-    assert result.images == (tiny.images[2], tiny.images[3])
-    reasons = [reason for _, reason in result.skipped]
-    for words, reason in zip(
-        ("no map called bright-0", "two maps of one image", "not an image", "is no map"),
-        reasons,
-        strict=True,
-    ):
+    assert result.images == (tiny.images[2],)
+    wanted = ("no map called bright-0", "two maps of one", "cannot be", "not an image", "is no map")
+    for words, (_, reason) in zip(wanted, result.skipped, strict=True):
         assert words in reason and "maps:" in reason
 
 
@@ -531,9 +522,14 @@ def test_folders_of_maps(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no folder of maps"):
         evaluation.model(f"maps:{tmp_path / 'none'}")
     np.save(tmp_path / (unicodedata.normalize("NFD", "café") + ".npy"), np.ones((2, 2)))
+    assert MapFolder(tmp_path).path_of("café.png").parent == tmp_path
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert MapFolder(Path("~")).path_of("café.png").parent == tmp_path
+    (tmp_path / "mine.json").write_text(ittisal.INVT.to_json())
+    assert evaluation.model("maps:~").config is None
+    assert evaluation.model("config:~/mine.json").config == ittisal.INVT
+    with pytest.raises(OSError, match="no folder of maps"):
+        evaluation.model("maps:~nobody-of-this-name/maps")
 
 
 # --- intervals ---------------------------------------------------------------------------------

@@ -26,9 +26,12 @@ def photo(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
     return picture
 
 
-def encoded(picture: np.ndarray, suffix: str = ".png") -> bytes:
+PROGRESSIVE = (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+
+
+def encoded(picture: np.ndarray, suffix: str = ".png", options=()) -> bytes:
     lossless = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if suffix == ".tiff" else []  # OpenCV 4's is not
-    return cv2.imencode(suffix, picture, lossless)[1].tobytes()
+    return cv2.imencode(suffix, picture, [*lossless, *options])[1].tobytes()
 
 
 def array(values: np.ndarray) -> bytes:
@@ -154,6 +157,7 @@ def tiff_of(picture: np.ndarray, **options):
 RGB = photo()[..., ::-1]
 ORIENTED = {
     "jpeg-little": lambda n: with_exif(encoded(photo(), ".jpg"), exif(n, "<")),
+    "jpeg-progressive": lambda n: with_exif(encoded(photo(), ".jpg", PROGRESSIVE), exif(n, "<")),
     "jpeg-big": lambda n: with_exif(encoded(photo(), ".jpg"), exif(n, ">")),
     "png-little": lambda n: with_exif(encoded(photo(), ".png"), exif(n, "<")),
     "png-big": lambda n: with_exif(encoded(photo(), ".png"), exif(n, ">")),

@@ -45,16 +45,9 @@ def expected(rng, truth, config=ITTI_1998, shapes=((240, 320),) * 5 + ((320, 240
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("readout") / "tiny"
-    datasets.generated(path, images=6)
-    return path
-
-
-@pytest.fixture(scope="module")
-def tiny(folder):
+def tiny(tiny):
     """Six images of two sizes."""
-    return datasets.load(folder)
+    return datasets.load(tiny)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +131,7 @@ def test_maps_of_zeros_and_of_other_units(rng):
         ({"power": math.nan}, ValueError, "power=nan must be 0 to 100"),
         ({"centre_width": 0}, ValueError, "centre_width=0 must be 0.01 to 100"),
         ({"centre_height": math.inf}, ValueError, "centre_height=inf"),
+        ({"power": 10**400}, ValueError, "power=10+ must be 0 to 100"),
         ({"power": "2"}, TypeError, "power='2' must be a number"),
         ({"power": True}, TypeError, "power=True"),
     ],
@@ -309,7 +303,16 @@ def test_bad_tables(tmp_path):
     path = tmp_path / "table.json"
     with pytest.raises(FileNotFoundError):
         readout.load("itti1998", path)
-    for text in ("", "{}", "[]", "[1]", '{"readouts": []}', '{"readouts": {"a": 1}}', "\xff"):
+    for text in (
+        "",
+        "[" * 100_000,
+        "{}",
+        "[]",
+        "[1]",
+        '{"readouts": []}',
+        '{"readouts": {"a": 1}}',
+        "\xff",
+    ):
         path.write_bytes(text.encode("latin-1"))
         for use in (readout.names, lambda at: readout.updated(at, "a", PLAIN, {})):
             with pytest.raises(ValueError, match=r"table\.json"):

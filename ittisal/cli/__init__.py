@@ -90,19 +90,11 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line with these arguments, without the program's name, or the process's own.
 
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments without the program's name; those of the process by default.
-
-    Returns
-    -------
-    int
-        The exit status: 0 all well, 1 some inputs failed, 2 wrong usage, 130 interrupted,
-        141 where the reader of standard output went away.
-        `--help`, `--version` and arguments that argparse refuses raise SystemExit.
+    Returns the exit status: 0 all well, 1 some inputs failed, 2 wrong usage, 130 interrupted, 141
+    where the reader of standard output went away. `--help`, `--version` and arguments that argparse
+    refuses raise SystemExit.
     """
     _prepare_process()
     argv = sys.argv[1:] if argv is None else argv

@@ -39,13 +39,7 @@ def debugging() -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """The error on one line, to be read after the name of what failed.
-
-    Examples
-    --------
-    >>> reason(FileNotFoundError(2, "No such file or directory", "a.png"))
-    'a.png: No such file or directory'
-    """
+    """The error on one line, to be read after the name of what failed."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
         return text or "not enough memory"
@@ -67,13 +61,7 @@ def reason(error: BaseException) -> str:
 def number(
     low: float, high: float = math.inf, *, whole: bool = False, above: bool = False
 ) -> Callable[[str], Any]:
-    """A type for argparse: a number from `low` to `high`, or `above` the low limit.
-
-    Examples
-    --------
-    >>> number(1, 256, whole=True)("12"), number(0, 3600, above=True)("0.5")
-    (12, 0.5)
-    """
+    """A type for argparse: a number from `low` to `high`, or `above` the low limit."""
     if above:
         limits = f"above {low}" + f" and at most {high}" * (high < math.inf)
     else:
@@ -94,13 +82,7 @@ def number(
 
 
 def size(text: str) -> tuple[int, int]:
-    """(height, width) from "WIDTHxHEIGHT", for argparse.
-
-    Examples
-    --------
-    >>> size("640x480")
-    (480, 640)
-    """
+    """(height, width) from "WIDTHxHEIGHT", for argparse."""
     match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, as in 640x480")
@@ -182,7 +164,7 @@ def _assign(plain: dict[str, Any], setting: str) -> None:
         raise ValueError(f"--set {setting}: write FIELD=VALUE, as in hue_threshold=0.05")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text  # a bare word, as in phase=even
     name, _, key = name.partition(".")
     if key:
@@ -285,9 +267,10 @@ class Progress:
                 total=total, initial=done, unit=unit, file=sys.stderr, dynamic_ncols=True
             )
 
-    def step(self) -> None:
-        """One more is done."""
+    def step(self, total: int | None = None) -> None:
+        """One more is done, of so many if that was unknown."""
         if self._bar is not None:
+            self._bar.total = total or self._bar.total
             self._bar.update()
 
     def say(self, text: str, stream: TextIO | None = None) -> None:

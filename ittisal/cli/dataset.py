@@ -50,12 +50,7 @@ exit status:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "dataset",
-        help="images with human fixations: list, convert, check, generate",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+    parser = commands.add_parser("dataset", description=DESCRIPTION, epilog=EPILOG)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
 
     add = actions.add_parser("list", help="the data sets that are known, and where to get them")
@@ -99,7 +94,8 @@ def add_parser(commands: Any) -> None:
         default=6,
         help="default: 6",
     )
-    add.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
+    whole = common.number(0, whole=True)
+    add.add_argument("--seed", metavar="N", type=whole, default=0, help="default: 0")
     _add_reporting(add)
 
 
@@ -143,24 +139,27 @@ def run_list(args: argparse.Namespace) -> int:
 def run_convert(args: argparse.Namespace) -> int:
     """Write our format; 1 if something had to be left out or is suspicious."""
     common.require_opencv()
-    refuse_used(Path(args.output))  # before reading, which can take minutes
-    with fixations.Steps(args, "read") as steps:
+    output = Path(args.output)
+    refuse_used(output)  # before reading, which can take minutes
+    place = output if output.exists() else output.absolute().parent
+    common.probe_directory(place, create=True, option="OUT")
+    with fixations.steps(args, "read") as step:
         if args.name == TABLE:
             read = datasets.read_table
         else:
             read = partial(datasets.read_published, args.name)
-        data, problems = read(args.source, sigma_px=args.sigma, progress=steps.step)
+        data, problems = read(args.source, sigma_px=args.sigma, progress=step)
     fixations.say(args, problems)
-    with fixations.Steps(args, "wrote") as steps:
-        datasets.save(data, args.output, link=args.link, progress=steps.step)
-    return _report(args, data, problems, Path(args.output))
+    with fixations.steps(args, "wrote") as step:
+        datasets.save(data, output, link=args.link, progress=step)
+    return _report(args, data, problems, output)
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Print what the data set holds and what is wrong with it."""
     common.require_opencv()
-    with fixations.Steps(args, "read") as steps:
-        data, problems = datasets.check(args.directory, steps.step)
+    with fixations.steps(args, "read") as step:
+        data, problems = datasets.check(args.directory, step)
     fixations.say(args, problems)
     return _report(args, data, problems, None)
 

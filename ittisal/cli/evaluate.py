@@ -12,9 +12,8 @@ from typing import Any
 from .. import datasets, evaluation, readout
 from ..files import is_special
 from . import common, fixations
-from .common import ImageError, UsageError, reason
+from .common import STDIO, UsageError, reason
 
-STDOUT = "-"
 DEFAULT_MODEL = "itti1998"
 
 CROSS_VALIDATED = "read-outs are cross-validated: each image under the one fitted without its fold"
@@ -81,12 +80,7 @@ exit status:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="scores of models on human fixations",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+    parser = commands.add_parser("evaluate", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     add = parser.add_argument
     fixations.add_options(parser)
@@ -136,18 +130,15 @@ def run(args: argparse.Namespace) -> int:
     models = _without_ceiling(models, dataset, args)
     if args.readout:
         models = _with_readouts(models, dataset, args)
-    try:
-        result = fixations.scored(
-            args,
-            dataset,
-            models,
-            metrics=metrics,
-            smooth_percent=args.smooth,
-            centre_bias=args.centre_bias,
-            limit=args.limit,
-        )
-    except ValueError as error:
-        raise ImageError(str(error)) from error
+    result = fixations.scored(
+        args,
+        dataset,
+        models,
+        metrics=metrics,
+        smooth_percent=args.smooth,
+        centre_bias=args.centre_bias,
+        limit=args.limit,
+    )
     if args.readout:
         result = replace(result, remarks=(*result.remarks, CROSS_VALIDATED))
     fixations.say(args, (f"{image}: {why}" for image, why in result.skipped))
@@ -193,13 +184,13 @@ def _with_readouts(
         found.append(model)
         if model.config is None:
             continue
-        with fixations.Steps(args, f"{model.name}: mapped", len(dataset)) as steps:
-            seen = readout.observe(dataset, model.config, backend=args.backend, progress=steps.step)
+        with fixations.steps(args, f"{model.name}: mapped", len(dataset)) as step:
+            seen = readout.observe(dataset, model.config, backend=args.backend, progress=step)
         try:
             held_out = readout.cross_validated(seen)
         except ValueError as error:
             fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
-            raise ImageError(f"--readout: {error}") from error
+            raise ValueError(f"--readout: {error}") from error
         found.append(held_out.model(f"{model.name} read-out"))
     return found
 
@@ -211,16 +202,15 @@ def _check_outputs(args: argparse.Namespace) -> None:
         path, name = getattr(args, option), "--" + option.replace("_", "-")
         if path is None:
             continue
-        if path == STDOUT and option != "plot":
+        if path == STDIO and option != "plot":
             on_stdout.append(f"{name} -")
             continue
-        if path in ("", STDOUT) or Path(path).is_dir():
+        if path in ("", STDIO) or path.endswith((os.sep, "/")) or os.path.isdir(path):
             raise UsageError(f"{name} {path}: give a file")
         if not is_special(Path(path)):
             common.probe_directory(Path(path).parent, option=name)
         files.append(path)
-    if len(on_stdout) > 1:
-        raise UsageError(f"standard output takes one of {' and '.join(on_stdout)}")
+    common.check_stdout(on_stdout)
     files += [_pictures(Path(args.plot))] if args.plot else []
     if len({os.path.realpath(path) for path in files}) < len(files):
         raise UsageError("two results would go to one file; give each another")
@@ -247,15 +237,15 @@ def _write(
 
     try:
         for path, text in texts.items():
-            if path and path != STDOUT:
+            if path and path != STDIO:
                 write(Path(path), text().encode("utf-8", "surrogateescape"))
         if args.plot:
             plot = Path(args.plot)
             write(plot, evaluation.plot_scores(result, plot.suffix))
             write(_pictures(plot), evaluation.plot_images(result, dataset, models, plot.suffix))
     finally:
-        if STDOUT in texts:
-            sys.stdout.write(texts[STDOUT]())
+        if STDIO in texts:
+            sys.stdout.write(texts[STDIO]())
         else:
             fixations.print_scores(args, result)
 

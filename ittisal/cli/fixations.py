@@ -7,7 +7,8 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,42 +48,30 @@ def say(args: argparse.Namespace, lines: Iterable[str]) -> None:
         print(f"ittisal {args.command}: {line}", file=sys.stderr, flush=True)
 
 
-class Steps:
-    """Progress over images: a bar on a terminal, else a line every ten seconds; none if quiet."""
+@contextmanager
+def steps(
+    args: argparse.Namespace, what: str, total: int | None = None
+) -> Iterator[Callable[..., None]]:
+    """Progress over images: a bar on a terminal, else a line every ten seconds; none if quiet.
 
-    def __init__(self, args: argparse.Namespace, what: str, total: int | None = None) -> None:
-        self._args, self._what, self._total = args, what, total
-        self._done, self._last = 0, time.monotonic()
-        self._progress: Progress | None = None
+    To be called after each image, with the images done and their number, if `total` is not given.
+    """
+    counted, last = 0, time.monotonic()
 
-    def step(self, done: int | None = None, total: int | None = None) -> None:
-        """One more image is done; the first call may say of how many."""
-        self._total = total or self._total
-        if self._progress is None:
-            self._progress = Progress(self._total, wanted=not self._args.quiet)
-        self._done += 1
-        self._progress.step()
-        now = time.monotonic()
-        if now - self._last >= EVERY and not self._args.quiet and not sys.stderr.isatty():
-            self._last = now
-            say(self._args, [f"{self._what} {self._done} of {self._total} images"])
+    def step(done: int | None = None, of: int | None = total) -> None:
+        nonlocal counted, last
+        counted += 1
+        progress.step(of)
+        if time.monotonic() - last >= EVERY and not args.quiet and not sys.stderr.isatty():
+            last = time.monotonic()
+            say(args, [f"{what} {counted} of {of} images"])
 
-    def __enter__(self) -> Steps:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._progress is not None:
-            self._progress.__exit__(*exception)
+    with Progress(total, wanted=not args.quiet) as progress:
+        yield step
 
 
 def load(args: argparse.Namespace) -> datasets.DataSet:
-    """The data set that is named; what is suspicious about it is said, also if quiet.
-
-    Raises
-    ------
-    UsageError
-        There is none, or it cannot be used.
-    """
+    """The data set that is named, or UsageError; what is suspicious is said, also if quiet."""
     try:
         data = datasets.load(Path(args.dataset))
     except (OSError, ValueError) as error:
@@ -99,10 +88,8 @@ def scored(
 ) -> evaluation.Evaluation:
     """`evaluation.evaluate`, with progress; options that are not given have its defaults."""
     total = min(len(dataset), options.get("limit") or len(dataset))
-    with Steps(args, "scored", total) as steps:
-        return evaluation.evaluate(
-            dataset, models, threads=args.threads, progress=steps.step, **options
-        )
+    with steps(args, "scored", total) as step:
+        return evaluation.evaluate(dataset, models, threads=args.threads, progress=step, **options)
 
 
 def print_scores(

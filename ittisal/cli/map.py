@@ -186,23 +186,22 @@ def _plan(
     if file is None:
         if directory is None and STDIO in args.images:
             raise UsageError("where should the map of standard input go? Give a directory with -o")
-        planned = targets(sources, extensions, directory)
-        folders = {path.parent for paths in planned for path in paths.values()}
-        for folder in {directory} if directory else folders:
-            common.probe_directory(folder, create=directory is not None)
-        return planned
-    if len(sources) > 1:
-        raise UsageError(f"-o {file} takes one image, not {len(sources)}; give a directory")
-    if len(extensions) > 1:
-        raise UsageError(
-            f"-o {file} takes one map; for --overlay and --channels give a directory with -o"
-        )
-    planned = [{"saliency": Path(file)} for _ in sources]
-    if file == STDIO:
-        common.check_stdout(["-o -"] + ["--json"] * args.json, binary="the map")
+        planned = [_targets(source, extensions, directory) for source in sources]
     else:
-        check_names(sources, planned)
-        common.probe_directory(Path(file).parent)
+        if len(sources) > 1:
+            raise UsageError(f"-o {file} takes one image, not {len(sources)}; give a directory")
+        if len(extensions) > 1:
+            raise UsageError(
+                f"-o {file} takes one map; for --overlay and --channels give a directory with -o"
+            )
+        planned = [{"saliency": Path(file)} for _ in sources]
+        if file == STDIO:
+            common.check_stdout(["-o -"] + ["--json"] * args.json, binary="the map")
+            return planned
+    _check_names(sources, planned)
+    folders = {path.parent for paths in planned for path in paths.values()}
+    for folder in {directory} if directory else folders:
+        common.probe_directory(folder, create=directory is not None)
     return planned
 
 
@@ -327,21 +326,19 @@ def _leftovers(sources: list[Source]) -> set[Source]:
 def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Source]:
     if argument == STDIO:
         yield Source(STDIO, None)
-    elif os.path.isdir(argument):
-        yield from _search(argument, recursive, output)
-    elif os.path.exists(argument):
-        yield Source(argument, Path(argument))
-    elif any(sign in argument for sign in "*?["):
-        matches = sorted(glob.glob(argument, recursive=True))
-        for match in matches:
-            if os.path.isdir(match):
-                yield from _search(match, recursive, output)
-            else:
-                yield Source(match, Path(match))
+        return
+    matches = [argument]
+    if not os.path.exists(argument):
+        pattern = any(sign in argument for sign in "*?[")
+        matches = sorted(glob.glob(argument, recursive=True)) if pattern else []
         if not matches:
-            yield Source(argument, Path(argument), problem="no file matches this pattern")
-    else:
-        yield Source(argument, Path(argument), problem="no such file")
+            problem = "no file matches this pattern" if pattern else "no such file"
+            yield Source(argument, Path(argument), problem=problem)
+    for match in matches:
+        if os.path.isdir(match):
+            yield from _search(match, recursive, output)
+        else:
+            yield Source(match, Path(match))
 
 
 def _search(directory: str, recursive: bool, output: Path | None) -> Iterator[Source]:
@@ -369,24 +366,15 @@ def _search(directory: str, recursive: bool, output: Path | None) -> Iterator[So
         yield Source(directory, Path(directory), problem=problem)
 
 
-def targets(
-    sources: list[Source], extensions: dict[str, str], output: Path | None
-) -> list[dict[str, Path]]:
-    """Where each kind of result of each source goes: beside it, or below `output`."""
-    planned = [
-        {
-            kind: (output / source.folder if output else source.parent)
-            / f"{source.stem}.{kind}{extension}"
-            for kind, extension in extensions.items()
-            if not source.problem
-        }
-        for source in sources
-    ]
-    check_names(sources, planned)
-    return planned
+def _targets(source: Source, extensions: dict[str, str], output: Path | None) -> dict[str, Path]:
+    """Where each kind of result of a source goes: beside it, or below `output`."""
+    if source.problem:
+        return {}
+    folder = output / source.folder if output else source.parent
+    return {kind: folder / f"{source.stem}.{kind}{end}" for kind, end in extensions.items()}
 
 
-def check_names(sources: list[Source], planned: list[dict[str, Path]]) -> None:
+def _check_names(sources: list[Source], planned: list[dict[str, Path]]) -> None:
     """Refuse results that would overwrite each other or an input."""
     inputs = {_key(source.path): source for source in sources if source.path and not source.problem}
     owners: dict[str, Source] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import evaluation, readout
 from . import common, fixations
-from .common import ImageError, UsageError, reason
+from .common import UsageError, reason
 
 METRICS = ("auc", "sauc", "nss", "cc", "sim", "kl", "ig")
 BASELINES = ("centre", "others")
@@ -43,12 +43,7 @@ exit status:
 
 def add_parser(commands: Any) -> None:
     """Add this subcommand."""
-    parser = commands.add_parser(
-        "readout",
-        help="fit a density of fixations to a preset's maps",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+    parser = commands.add_parser("readout", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     add = parser.add_argument
     fixations.add_options(parser, METRICS)
@@ -81,19 +76,14 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
     dataset = fixations.load(args)
-
-    try:
-        with fixations.Steps(args, "mapped", len(dataset)) as steps:
-            seen = readout.observe(dataset, config, backend=args.backend, progress=steps.step)
-        fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
-        fitted = readout.fit(seen)
-        held_out = readout.cross_validated(seen, args.folds)
-        models = [seen.model(name), held_out.model(_fitted(name))]
-        models += [evaluation.model(baseline) for baseline in BASELINES]
-        scores = fixations.scored(args, dataset, models, metrics=metrics)
-    except ValueError as error:
-        raise ImageError(str(error)) from error
-
+    with fixations.steps(args, "mapped", len(dataset)) as step:
+        seen = readout.observe(dataset, config, backend=args.backend, progress=step)
+    fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
+    fitted = readout.fit(seen)
+    held_out = readout.cross_validated(seen, args.folds)
+    models = [seen.model(name), held_out.model(_fitted(name))]
+    models += [evaluation.model(baseline) for baseline in BASELINES]
+    scores = fixations.scored(args, dataset, models, metrics=metrics)
     try:
         if args.out is not None:
             facts = _facts(name, scores, args.folds)
@@ -114,8 +104,7 @@ def _name(args: argparse.Namespace) -> str:
     """What the read-out is called."""
     if args.name == "":
         raise UsageError("--name is empty; give the read-out a name")
-    changed = args.config or args.set
-    if changed and args.out is not None and not args.name:
+    if not args.name and args.out is not None and (args.config or args.set):
         raise UsageError("--out with --config or --set needs --name: it is no preset's read-out")
     unchanged = Path(args.config).stem if args.config else args.preset
     return str(args.name or ("changed" if args.set else unchanged))

@@ -184,16 +184,23 @@ class DataSet:
         x and y, float64, inside image `i`: the negatives of the shuffled AUC. Images of unknown
         size are left out. Raises DataSetError if image `i` is one, since it could not be read.
         """
-        i = self._index(i)
-        if not self.sizes[i].all():
+        if not self.sizes[self._index(i)].all():
             raise DataSetError(f"{self.path(i)} could not be read, so its size is not known")
+        height, width = self.sizes[i].tolist()
+        return self.scaled((height, width), self.image != i)
+
+    def scaled(
+        self, shape: tuple[int, int], chosen: np.ndarray | bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where people looked on images of known size, or some of them, scaled to one size.
+
+        `shape` is (H, W), `chosen` bool of shape (F,). x and y are float64 and inside that size.
+        """
         known: np.ndarray = np.all(self.sizes > 0, axis=1)
-        chosen = known[self.image]
-        chosen[self._starts[i] : self._starts[i + 1]] = False
+        chosen = known[self.image] & chosen
         height, width = self.sizes[self.image[chosen]].T
         # A float32 below the width is so by more than float64 rounds: the products stay inside.
-        x = self.x[chosen] * (self.sizes[i, 1].astype(np.float64) / width)
-        return x, self.y[chosen] * (self.sizes[i, 0].astype(np.float64) / height)
+        return self.x[chosen] * (shape[1] / width), self.y[chosen] * (shape[0] / height)
 
     def subset(self, indices: Iterable[int]) -> DataSet:
         """The data set of some of the images, in the order given, each once.
@@ -423,7 +430,7 @@ class _Positions:
 def check_name(name: str) -> None:
     """Refuse an image's name that leads out of its folder, or nowhere."""
     path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+    if not path.name or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise DataSetError(
             f"image {name!r}: give a path relative to the data set's folder, without `..`; "
             "copy or link the image into the folder"

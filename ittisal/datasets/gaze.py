@@ -26,14 +26,6 @@ def fixations(gaze: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     `gaze`, of shape (n, 2), are x and y in pixels, 240 a second; blinks are negative, and so is a
     fixation within one. The result are x, y and duration in ms, float64, in the order of time.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> gaze = np.repeat([[100.0, 100], [300, 200]], 60, axis=0)
-    >>> x, y, duration = fixations(gaze)
-    >>> x, y
-    (array([100., 300.]), array([100., 200.]))
     """
     gaze = np.asarray(gaze, np.float64)
     x, y, duration = [], [], []
@@ -59,7 +51,8 @@ def _saccades(gaze: np.ndarray) -> list[tuple[int, int]]:
     rise = np.zeros(len(step))
     rise[: -WINDOW - 1] = speed[WINDOW + 1 :] - speed[: -WINDOW - 1]
     saccades: list[tuple[int, int]] = []
-    for first, last in _runs(rise > RISE):
+    edges = np.flatnonzero(np.diff(rise > RISE, prepend=False, append=False)).tolist()
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
         if last - first < LEAST:
             continue
         falling = rise[last : last + SEARCH + 2] < -RISE
@@ -72,9 +65,3 @@ def _saccades(gaze: np.ndarray) -> list[tuple[int, int]]:
         else:
             saccades.append((first, end))
     return saccades
-
-
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Start and end (past the last) of each run of True."""
-    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

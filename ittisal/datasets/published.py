@@ -117,22 +117,12 @@ def read_published(
 ) -> tuple[DataSet, list[str]]:
     """Read a published data set from its authors' files.
 
-    Parameters
-    ----------
-    name : str
-        One of `PUBLISHED`.
-    source : path
-        The folder that the files were unpacked to.
-    sigma_px, progress
-        As of `read_table`; by default the sigma that `PUBLISHED` states.
+    `name` is one of `PUBLISHED`, `source` the folder that the files were unpacked to; `sigma_px` is
+    by default what `PUBLISHED` states, and `progress` as of `save`.
 
-    Returns
-    -------
-    DataSet
-        Of the images that can be read, where they are in `source`; positions are on pixels as
-        stored, whatever an EXIF orientation says, as MATLAB's imread reads them.
-    list of str
-        Problems, one line each: what was left out and why, and what is suspicious.
+    Returns the data set of the images that can be read, where they are in `source`, with positions
+    on pixels as stored, whatever an EXIF orientation says, as MATLAB's imread reads them; and a
+    list of problems, one line each: what was left out and why, and what is suspicious.
     """
     if name not in PUBLISHED:
         raise DataSetError(f"no data set {name!r} is known; there are {', '.join(PUBLISHED)}")

@@ -6,20 +6,9 @@ The folder holds
 - `fixations.npz`, a NumPy archive without pickles, or `fixations.csv`;
 - optionally `dataset.json`.
 
-`fixations.npz` holds these arrays, N images and F fixations:
-
-===============  ============  ============================================================
-array            type          what
-===============  ============  ============================================================
-images           (N,) str      paths of the image files, with forward slashes
-sizes            (N, 2) int32  height, width in pixels
-img              (F,) int32    which image
-x, y             (F,) float32  pixels of the image, origin top-left, x to the right, y down
-subject          (F,) int16    who looked; -1 unknown
-order            (F,) int16    0 for a subject's first fixation on an image; -1 unknown
-duration_ms      (F,) float32  NaN unknown
-sigma_px         (N,) float32  Gaussian of the density, about one degree of visual angle
-===============  ============  ============================================================
+`fixations.npz` holds the arrays of a `DataSet`, with the types, shapes and meanings that it states:
+`images` (text), `sizes`, `img` (which is its `image`), `x`, `y`, `subject`, `order`, `duration_ms`
+and `sigma_px`.
 
 `fixations.csv` is UTF-8 text, separated by commas, decimals with a point: a line of headings, then
 a line per fixation. The columns are `image`, `x` and `y`, and any of `subject`, `order` and
@@ -78,7 +67,7 @@ class Column:
         if not text and self.empty is not None:
             return self.empty
         try:
-            value = float(text)
+            value = np.nan if "_" in text else float(text)
         except ValueError:
             value = np.nan
         if not self.low <= value <= self.high or (self.whole and value != int(value)):
@@ -101,16 +90,11 @@ HEADINGS = ("image", *COLUMNS)
 def load(path: str | os.PathLike[str]) -> DataSet:
     """Read a data set from a folder, or from the table in it, in the format of this module.
 
-    Of a `fixations.csv` the image files are opened for their sizes; of a `fixations.npz` none is
-    opened before it is used.
+    `path` is the folder, or a .npz or .csv file. Of a `fixations.csv` the image files are opened
+    for their sizes; of a `fixations.npz` none is opened before it is used.
 
-    `path` is the folder, or a .npz or .csv file.
-
-    Raises
-    ------
-    DataSetError
-        Nothing there, or a table that is not of the format or cannot be right. Single images that
-        are missing or damaged are no error here: `DataSet.load_image` raises it.
+    Raises DataSetError if nothing is there, or the table is not of the format or cannot be right.
+    Single images that are missing or damaged are no error here: `DataSet.load_image` raises it.
 
     Examples
     --------
@@ -169,7 +153,7 @@ def _read_about(table: Path) -> dict[str, Any]:
     try:
         if path.exists():
             about = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataSetError(f"{path} cannot be read: {error}") from error
     if not isinstance(about, dict):
         raise DataSetError(f'{path}: write an object, as in {{"name": "My data"}}')
@@ -188,22 +172,20 @@ def _read_about(table: Path) -> dict[str, Any]:
 def _read_npz(table: Path) -> DataSet:
     about = _read_about(table)
     about.pop("sigma_px", None)
-    arrays: dict[str, Any] = {}
     try:
         with np.load(io.BytesIO(table.read_bytes()), allow_pickle=False) as archive:
-            missing = [key for key in ARRAYS if key not in archive]
-            if missing:
-                raise DataSetError(
-                    f"{table}: no array {', '.join(missing)}; it holds {', '.join(archive)}. "
-                    f"It needs {', '.join(ARRAYS)}"
-                )
-            arrays = {key: archive[key] for key in ARRAYS}
-    except DataSetError:
-        raise
+            held = archive.files
+            arrays: dict[str, Any] = {key: archive[key] for key in ARRAYS if key in held}
     except Exception as error:  # damaged archives make zipfile, zlib and NumPy raise many types
         raise DataSetError(
             f"{table} cannot be read: damaged, truncated, pickled or no .npz file ({error})"
         ) from error
+    missing = [key for key in ARRAYS if key not in held]
+    if missing:
+        raise DataSetError(
+            f"{table}: no array {', '.join(missing)}; it holds {', '.join(held)}. It needs "
+            f"{', '.join(ARRAYS)}"
+        )
     images = arrays.pop("images")
     if images.ndim != 1 or images.dtype.kind != "U":
         raise DataSetError(f"{table}: images is {images.dtype} of shape {images.shape}; give names")
@@ -288,23 +270,13 @@ def save(
 ) -> None:
     """Write a data set as a folder of images, `fixations.npz` and `dataset.json`.
 
-    Parameters
-    ----------
-    dataset : DataSet
-    path : path
-        The folder; it must be empty or new. It appears whole, or not at all.
-    link : bool
-        Symbolic links to the images where they are, rather than copies.
-    progress : callable, optional
-        Called with the images done and their number.
-
-    Raises
-    ------
-    DataSetError
-        The folder is not empty, an image is missing, or something cannot be written.
+    The folder, `path`, must be empty or new; it appears whole, or not at all. `link` makes symbolic
+    links to the images where they are, rather than copies. `progress` is called with the images
+    done and their number. Raises DataSetError if the folder is not empty, an image is missing, or
+    something cannot be written.
     """
     folder = Path(path)
-    missing = [i for i in range(len(dataset)) if not dataset.path(i).is_file()]
+    missing = [i for i in range(len(dataset)) if not os.path.isfile(dataset.path(i))]
     if missing:
         raise DataSetError(
             f"{len(missing)} of {len(dataset)} images are missing, as {dataset.path(missing[0])}; "
@@ -313,10 +285,12 @@ def save(
     refuse_used(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        output = atomic(folder.resolve())
+        # An empty folder is filled, not replaced: it may be a disk of its own.
+        there = folder.exists()
+        output = atomic(folder / IMAGES if there else folder.resolve())
         try:
             _write(dataset, output.temporary, link, progress)
-            if folder.exists():  # a shell may be in it: it is filled rather than replaced
+            if there:
                 for name in (IMAGES, JSON, NPZ):
                     os.replace(output.temporary / name, folder / name)
             else:
@@ -351,8 +325,8 @@ def _write(
             progress(i + 1, len(dataset))
     facts = ("name", "source", "licence", "upright", "left_out", "remarks")
     about = {key: getattr(dataset, key) for key in facts}
-    text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
-    (folder / JSON).write_bytes(text.encode())
+    # In ASCII, since names of files, and so of data sets, can be bytes that are no text.
+    (folder / JSON).write_text(json.dumps(about, indent=2) + "\n")
     fields = {"images": np.array(dataset.images), "img": dataset.image}
     arrays = {key: fields.get(key, getattr(dataset, key, None)) for key in ARRAYS}
     np.savez_compressed(folder / NPZ, **arrays)  # type: ignore[arg-type]

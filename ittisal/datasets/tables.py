@@ -33,13 +33,9 @@ def check(
 ) -> tuple[DataSet, list[str]]:
     """Read a data set, as `load` does, and each of its images; `progress` as of `save`.
 
-    Returns
-    -------
-    DataSet
-    list of str
-        Problems, one line each: images that cannot be read, are too small or without fixations,
-        fixations twice, 1 % or more of them outside their image, positions that count from 1,
-        durations in seconds.
+    Returns it and a list of problems, one line each: images that cannot be read, are too small or
+    without fixations, fixations twice, 1 % or more of them outside their image, positions that
+    count from 1, durations in seconds.
 
     Examples
     --------
@@ -67,21 +63,9 @@ def read_table(
     with backslashes or in another Unicode form than the files'. Subjects' names become numbers in
     alphabetical order; without a column `order` fixations count in the sequence of the rows.
 
-    Parameters
-    ----------
-    path : path
-        A folder with `fixations.csv` or `fixations.npz`, or a .csv, .tsv, .txt or .npz file.
-    sigma_px : float, optional
-        In place of that in `dataset.json`.
-    progress : callable, optional
-        As of `save`.
-
-    Returns
-    -------
-    DataSet
-        Of the images that can be read.
-    list of str
-        Problems, as of `check`.
+    `path` is a folder with `fixations.csv` or `fixations.npz`, or a .csv, .tsv, .txt or .npz file;
+    `sigma_px` replaces that in `dataset.json`; `progress` is as of `save`. Returns the data set of
+    the images that can be read, and a list of problems, as of `check`.
     """
     table = find_table(Path(path), (".npz", ".csv", ".tsv", ".txt"))
     data = load(table) if table.suffix.lower() == ".npz" else _converted(table)
@@ -92,7 +76,7 @@ def read_table(
 
 def readable(data: DataSet) -> DataSet:
     """The data set without images that are missing or of unknown size; as it is if all are."""
-    chosen = [i for i in range(len(data)) if data.sizes[i].all() and data.path(i).is_file()]
+    chosen = [i for i in range(len(data)) if data.sizes[i].all() and os.path.isfile(data.path(i))]
     return data.subset(chosen) if 0 < len(chosen) < len(data) else data
 
 
@@ -134,12 +118,12 @@ def _file_names(images: list[str], folder: Path) -> list[str]:
     Tables from Windows have backslashes; macOS decomposes accents in file names, tables seldom do.
     """
     names = {name: name.replace("\\", "/").removeprefix("./") for name in set(images)}
-    if not all(name.isascii() or (folder / name).exists() for name in names.values()):
+    absent = [name for name in names if not os.path.exists(folder / names[name])]
+    if not "".join(absent).isascii():
         paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
         files = {unicodedata.normalize("NFC", path): path for path in paths}
-        for given, name in names.items():
-            if not (folder / name).exists():
-                names[given] = files.get(unicodedata.normalize("NFC", name), name)
+        for name in absent:
+            names[name] = files.get(unicodedata.normalize("NFC", names[name]), names[name])
     return [names[name] for name in images]
 
 
@@ -147,7 +131,7 @@ def _numbered(subjects: list[str]) -> list[str]:
     """Subjects as numbers: as given, or by the order of their names; empty if unknown."""
     subjects = ["" if subject == str(UNKNOWN) else subject for subject in subjects]
     names = sorted(set(subjects) - {""})
-    if all(name.isdecimal() and int(name) <= LARGEST for name in names):
+    if all(name.isdecimal() and float(name) <= LARGEST for name in names):
         return subjects
     place = {name: str(i) for i, name in enumerate(names)}
     return [place.get(name, "") for name in subjects]
@@ -165,8 +149,18 @@ def _counted(images: list[str], subjects: list[str]) -> list[str]:
 
 def _problems(data: DataSet, progress: Progress | None) -> list[str]:
     problems = []
-    for i in range(len(data)):
-        problems += _image_problems(data, i)
+    for i, path in enumerate(map(data.path, range(len(data)))):
+        try:
+            height, width = data.load_image(i).shape[:2]
+        except DataSetError as error:
+            problems.append(str(error))
+        else:
+            if min(height, width) < MIN_SIDE:
+                problems.append(
+                    f"{path} is {width}x{height} pixels; models need sides of {MIN_SIDE} or more"
+                )
+            if not len(data.fixations(i)):
+                problems.append(f"{path} has no fixations, so it cannot be scored")
         if progress:
             progress(i + 1, len(data))
     known = (data.subject != UNKNOWN) & (data.order != UNKNOWN)
@@ -184,18 +178,3 @@ def _problems(data: DataSet, progress: Progress | None) -> list[str]:
             "if these are seconds"
         )
     return problems + list(data.remarks)
-
-
-def _image_problems(data: DataSet, i: int) -> list[str]:
-    try:
-        height, width = data.load_image(i).shape[:2]
-    except DataSetError as error:
-        return [str(error)]
-    problems = []
-    if min(height, width) < MIN_SIDE:
-        problems.append(
-            f"{data.path(i)} is {width}x{height} pixels; models need sides of {MIN_SIDE} or more"
-        )
-    if not len(data.fixations(i)):
-        problems.append(f"{data.path(i)} has no fixations, so it cannot be scored")
-    return problems

@@ -30,17 +30,9 @@ SMALLEST_STEP, SMALLEST_GAIN = 1e-9, 1e-12
 class Observations:
     """Raw maps of a data set's images, and the fixations at each of their samples, by `observe`.
 
-    Attributes
-    ----------
-    dataset : DataSet
-    config : Config
-        The maps' model.
-    maps : dict of int to float32 ndarray of shape (h, w)
-        By the image's index.
-    counts : dict of int to float64 ndarray of shape (h, w)
-        Number of fixations nearest to each sample of the map.
-    skipped : dict of int to str
-        Images that could not be used, and why.
+    By the image's index, `maps` are float32 of shape (h, w), and `counts`, float64 of that shape,
+    how many fixations are nearest to each sample. `skipped` says why other images could not be
+    used, and `config` is the maps' model.
     """
 
     dataset: DataSet
@@ -166,8 +158,8 @@ def _groups(observations: Observations, images: list[int]) -> list[tuple[np.ndar
         shapes.setdefault(observations.maps[i].shape, []).append(i)
     return [
         (
-            np.stack([observations.maps[i] for i in same]).astype(np.float64),
-            np.stack([observations.counts[i] for i in same]),
+            np.array([observations.maps[i] for i in same], np.float64),
+            np.array([observations.counts[i] for i in same]),
         )
         for same in shapes.values()
     ]
@@ -180,7 +172,7 @@ def _best(groups: list[tuple[np.ndarray, np.ndarray]], blur: float) -> tuple[flo
     constant: an exponential family, whose likelihood is concave. So Newton's method with halved
     steps finds the minimum; a value at a limit that would leave it is fixed.
     """
-    families = [_Family.of(*group, blur) for group in groups]
+    families = [_Family(*group, blur) for group in groups]
     low, high = np.transpose(BOUNDS)
     values = np.array(START)
     loss, gradient, hessian = _sum(families, values)
@@ -205,29 +197,22 @@ def _best(groups: list[tuple[np.ndarray, np.ndarray]], blur: float) -> tuple[flo
     return loss, values
 
 
-@dataclass(frozen=True)
 class _Family:
     """Densities over N maps of one shape, by the weights of three features.
 
-    `features`: (3, N, samples). `number`: (N,) fixations of each map. `sums`: (3,) of the features
-    over all fixations.
+    Power, steepness and tilt weigh the map's logarithm, a paraboloid and a slope. `features`:
+    (3, N, samples). `number`: (N,) fixations of each map. `sums`: (3,) of the features over all
+    fixations.
     """
 
-    features: np.ndarray
-    number: np.ndarray
-    sums: np.ndarray
-
-    @classmethod
-    def of(cls, maps: np.ndarray, counts: np.ndarray, blur: float) -> _Family:
-        """Power, steepness and tilt weigh the map's logarithm, a paraboloid and a slope."""
+    def __init__(self, maps: np.ndarray, counts: np.ndarray, blur: float) -> None:
         evidence = log_evidence(maps, blur)
         across, down = positions(evidence.shape[2]), positions(evidence.shape[1])[:, None]
-        paraboloid = -(across**2 + down**2) / 2
-        features = np.stack(np.broadcast_arrays(evidence, paraboloid, down)).reshape(
-            3, len(evidence), -1
-        )
+        features = np.broadcast_arrays(evidence, -(across**2 + down**2) / 2, down)
+        self.features = np.stack(features).reshape(3, len(evidence), -1)
         counts = counts.reshape(len(evidence), -1)
-        return cls(features, counts.sum(axis=1), np.einsum("np,knp->k", counts, features))
+        self.number = counts.sum(axis=1)
+        self.sums = np.einsum("np,knp->k", counts, self.features)
 
     def loss(self, values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Negative log likelihood, its gradient and its Hessian.
@@ -258,13 +243,8 @@ def _sum(families: list[_Family], values: np.ndarray) -> tuple[float, np.ndarray
 class CrossValidation:
     """For each fold, the read-out of all others. Made by `cross_validated`.
 
-    Attributes
-    ----------
-    observations : Observations
-    fold : dict of int to int
-        The fold that each image is in, by its index.
-    readouts : tuple of Readout
-        Of each fold, fitted on the images of all others.
+    `fold` is the fold that each image is in, by its index; `readouts` are, for each fold, fitted on
+    the images of all others.
     """
 
     observations: Observations

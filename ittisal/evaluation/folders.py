@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
-from ..imagefiles import ImageError, check_whole, silent
+from ..imagefiles import ImageError, decode_picture
 from .scenes import Scene
 
 SUFFIXES = (".npy", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".webp", ".exr")
 OURS = ".saliency"  # photo.jpg's map is photo.saliency.png, by `ittisal map`
-_T = TypeVar("_T")
 
 
 class MapFolder:
@@ -30,7 +28,7 @@ class MapFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root = root.expanduser()  # shells leave the ~ of maps:~/mine
+        self.root = root
         if not root.is_dir():
             raise NotADirectoryError(20, "is no folder of maps", str(root))
         self._files = _index(
@@ -41,7 +39,6 @@ class MapFolder:
         if not self._files:
             raise ValueError(f"{root}: no map in this folder; they end in {', '.join(SUFFIXES)}")
         self.resized: set[str] = set()
-        self._lock = threading.Lock()
 
     def path_of(self, name: str, images: tuple[str, ...] = ()) -> Path:
         """The file that holds the map of one of these images.
@@ -63,6 +60,11 @@ class MapFolder:
             raise ValueError(f"two maps of one image: {found[0]} and {found[1]}; remove one")
         return found[0]
 
+    def remarks(self, name: str) -> list[str]:
+        """How many maps were resized, if any; `name` is the model's."""
+        count = len(self.resized)
+        return [f"{name}: {count} maps of another size than their image, resized"] if count else []
+
     def map_of(self, scene: Scene) -> np.ndarray:
         """The map of a scene, of its size."""
         import cv2
@@ -70,8 +72,7 @@ class MapFolder:
         saliency = read_map(self.path_of(scene.name, scene.dataset.images))
         if saliency.shape == scene.shape:
             return saliency
-        with self._lock:
-            self.resized.add(scene.name)
+        self.resized.add(scene.name)
         height, width = scene.shape
         if saliency.min() == saliency.max():  # rounding would make it vary
             return np.full(scene.shape, saliency.flat[0])
@@ -90,9 +91,9 @@ def _anywhere(plain: str) -> str:
     return f"*/{PurePath(plain).name}"
 
 
-def _index(items: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
+def _index(items: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
     """Items by their path without suffix, and by `_anywhere` of it."""
-    index: dict[str, list[_T]] = {}
+    index: dict[str, list[Any]] = {}
     for plain, item in items:
         for key in (plain, _anywhere(plain)):
             index.setdefault(key, []).append(item)
@@ -109,23 +110,16 @@ def read_map(path: Path) -> np.ndarray:
 
     Raises ValueError, which names the file, if it cannot be read or holds no map.
     """
-    import cv2
-
     try:
         if path.suffix.lower() == ".npy":
-            saliency = np.load(path, allow_pickle=False)
+            with path.open("rb") as file:  # np.load would take archives too
+                saliency = np.lib.format.read_array(file, allow_pickle=False)
         else:
-            data = path.read_bytes()  # by Python: cv2.imread fails on some names
-            check_whole(data)
-            with silent():
-                picture = np.frombuffer(data, np.uint8)
-                saliency = cv2.imdecode(picture, cv2.IMREAD_UNCHANGED) if data else None
+            saliency = decode_picture(path.read_bytes())
     except ImageError as error:
         raise ValueError(f"{path} {error}") from error
     except Exception as error:  # damaged files make NumPy raise many types
         raise ValueError(f"{path} cannot be read: {error}") from error
-    if saliency is None:
-        raise ValueError(f"{path} is not an image that OpenCV reads")
     if saliency.ndim == 3 and saliency.shape[2] in (3, 4):
         saliency = saliency[..., :3].astype(np.float32).mean(axis=2)
     elif saliency.ndim == 3 and saliency.shape[2] == 1:

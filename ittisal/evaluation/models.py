@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import PRESETS, Config, preset
+from ..config import PRESETS, Config
 from ..metrics import PreparedMap, prepare
 from ..model import saliency_map
 from .baselines import BASELINES, centre_biased, humans_scores
@@ -65,25 +65,14 @@ UNTREATED = Treatment()
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A named function from a scene to a map.
+    """A named function, `map_of`, from a scene to a map.
 
-    Parameters
-    ----------
-    name : str
-        In tables.
-    map_of : callable
-        Scene -> array of shape (H, W), the image's; higher is more salient. Called from several
-        threads at once.
-    baseline : bool
-        It is there to be compared with: it uses more than the image, or less.
-    density : bool
-        Its maps are densities, above 0 everywhere and summing to 1, and are scored untreated.
-    config : Config, optional
-        Of this package's models: what a read-out can be fitted to.
-    scores_of : callable, optional
-        (scene, names of metrics) -> scores, in place of those of its map.
-    remarks : callable
-        What people should know of the maps, once all are made: a list of str.
+    That is an array of the image's shape, (H, W), higher where more salient; the function is called
+    from several threads at once. A `baseline` is there to be compared with: it uses more than the
+    image, or less. If the maps are a `density`, they are above 0 everywhere and sum to 1, and are
+    scored untreated. `config` is that of this package's models, to which a read-out can be fitted.
+    `scores_of`, from a scene and names of metrics to scores, replaces those of the map. `remarks`
+    gives a list of what people should know of the maps, once all are made.
     """
 
     name: str
@@ -132,17 +121,19 @@ def model(spec: str, *, backend: str = "auto") -> Model:
     (<model itti1998>, <baseline centre>)
     """
     kind, _, rest = spec.partition(":")
+    path = Path(os.path.expanduser(rest))  # shells leave the ~ of maps:~/mine
     if spec == "humans":
         return Model(spec, BASELINES[spec], baseline=True, scores_of=humans_scores)
     if spec in BASELINES:
         return Model(spec, BASELINES[spec], baseline=True, density=True)
     if spec in PRESETS or (kind == "config" and rest):
-        config = preset(spec) if spec in PRESETS else Config.from_file(rest)
+        config = PRESETS[spec] if spec in PRESETS else Config.from_file(path)
         return Model(
             spec, lambda scene: saliency_map(scene.image, config, backend=backend), config=config
         )
     if kind == "maps" and rest:
-        return _maps(spec, MapFolder(Path(rest)))
+        folder = MapFolder(path)
+        return Model(spec, folder.map_of, remarks=lambda: folder.remarks(spec))
     if kind == "cv2" and rest in OPENCV:
         return _opencv(spec, OPENCV[rest])
     raise ValueError(f"no model {spec!r}; give {SPECS}")
@@ -157,14 +148,12 @@ def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) 
         models = [_of_function(name, function) for name, function in given.items()]
     else:
         specs = [given] if isinstance(given, str) else list(given)
-        for spec in specs:
-            if not isinstance(spec, (str, Model)):
-                raise TypeError(f"model {spec!r} is no name; give functions in a mapping, by name")
         models = [model(spec) if isinstance(spec, str) else spec for spec in specs]
-    names = [each.name for each in models]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two models are called {name!r}; give each once")
+    for i, each in enumerate(models):
+        if not isinstance(each, Model):
+            raise TypeError(f"model {each!r} is no name; give functions in a mapping, by name")
+        if each.name in [before.name for before in models[:i]]:
+            raise ValueError(f"two models are called {each.name!r}; give each once")
     if not models:
         raise ValueError(f"no model is given; give {SPECS}")
     return models
@@ -174,24 +163,16 @@ def _of_function(name: str, function: Callable[[np.ndarray], Any]) -> Model:
     return Model(name, lambda scene: function(scene.image))
 
 
-def _maps(name: str, folder: MapFolder) -> Model:
-    def remarks() -> list[str]:
-        count = len(folder.resized)
-        return [f"{name}: {count} maps of another size than their image, resized"] if count else []
-
-    return Model(name, folder.map_of, remarks=remarks)
-
-
 def _opencv(name: str, maker: str) -> Model:
-    local = threading.local()  # whether threads may share OpenCV's objects is not documented
+    import cv2
+
+    if not hasattr(cv2, "saliency"):
+        raise ValueError(f"{name} needs OpenCV's extra modules; pip install opencv-contrib-python")
+    make = getattr(cv2.saliency, maker)
 
     def map_of(scene: Scene) -> np.ndarray:
-        import cv2
-
-        if not hasattr(local, "saliency"):
-            local.saliency = getattr(cv2.saliency, maker)()
-        bgr = np.ascontiguousarray(scene.image[..., ::-1])
-        done, saliency = local.saliency.computeSaliency(bgr)
+        # Made anew, since it is not documented whether threads may share it.
+        done, saliency = make().computeSaliency(np.ascontiguousarray(scene.image[..., ::-1]))
         if not done:
             raise ValueError("OpenCV computed no map")
         return saliency

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import numbers
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..config import ITTI_1998, Config
+from ..config import ITTI_1998, Config, number
 from ..maps import upsample
 
 FLOOR = 1e-3  # of the map's mean: what a sample of 0 counts as, since its logarithm is needed
@@ -76,32 +75,20 @@ class Readout:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real):
-                raise TypeError(f"{field.name}={value!r} must be a number")
-            low, high = LIMITS[field.name]
-            if not low <= float(value) <= high:  # also catches NaN
-                raise ValueError(f"{field.name}={value!r} must be {low:g} to {high:g}")
-            object.__setattr__(self, field.name, float(value))
+            given = getattr(self, field.name)
+            value, (low, high) = number(field.name, given), LIMITS[field.name]
+            if not low <= value <= high:  # also catches NaN
+                raise ValueError(f"{field.name}={given!r} must be {low:g} to {high:g}")
+            object.__setattr__(self, field.name, value)
 
     def log_density(
         self, raw_map: np.ndarray, shape: tuple[int, int], config: Config = ITTI_1998
     ) -> np.ndarray:
-        """The log density of fixations, in natural logarithms.
+        """The log density of fixations, in natural logarithms: float32 of `shape`, (H, W).
 
-        Parameters
-        ----------
-        raw_map : ndarray of shape (H//16, W//16)
-            As `Saliency` computes it: finite, not negative, in any unit.
-        shape : (int, int)
-            (H, W) of the frame.
-        config : Config
-            The model's: its `phase` says where the map's samples lie.
-
-        Returns
-        -------
-        float32 ndarray of shape (H, W)
-            |logsumexp| is below 0.001.
+        `raw_map`, of shape (H//16, W//16), is as `Saliency` computes it: finite, not negative, in
+        any unit. `config` is the model's: its `phase` says where the map's samples lie. |logsumexp|
+        is below 0.001.
         """
         raw = np.asarray(raw_map, np.float64)
         if raw.ndim != 2 or not np.isfinite(raw).all() or raw.min(initial=0) < 0:
@@ -125,12 +112,6 @@ def log_evidence(maps: np.ndarray, blur_percent: float) -> np.ndarray:
     `maps`, float64 of shape (N, h, w), are not negative. s is blurred by a Gaussian whose sigma is
     `blur_percent` of the longer side; at the border its part inside the map counts as the whole. m
     is the mean of s over each map; where it is 0, so is s / m. float64 of shape (N, h, w).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> np.exp(log_evidence(np.array([[[1.0, 3.0]]]), 0)).round(3)
-    array([[[0.501, 1.501]]])
     """
     height, width = maps.shape[1:]
     sigma = blur_percent / 100 * max(height, width)
@@ -140,13 +121,7 @@ def log_evidence(maps: np.ndarray, blur_percent: float) -> np.ndarray:
 
 
 def positions(size: int) -> np.ndarray:
-    """Middles of pixels across a side, from -1 to 1.
-
-    Examples
-    --------
-    >>> positions(4)
-    array([-0.75, -0.25,  0.25,  0.75])
-    """
+    """Middles of pixels across a side, from -1 to 1: -0.75, -0.25, 0.25 and 0.75 of 4."""
     return (2 * np.arange(size) + 1) / size - 1
 
 
@@ -207,11 +182,11 @@ def updated(path: str | Path, name: str, readout: Readout, facts: dict[str, Any]
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["readouts"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is no table of read-outs; name another file, or make one with "
-            "`ittisal readout DATASET --out FILE`"
-        ) from error
-    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
-        raise ValueError(f"{path}: `readouts` must map names to objects")
-    return entries
+        if all(isinstance(entry, dict) for entry in entries.values()):
+            return entries
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError(
+        f"{path} is no table of read-outs, an object `readouts` of objects by name; name another "
+        "file, or make one with `ittisal readout DATASET --out FILE`"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -60,50 +59,35 @@ class Bootstrap:
         count = len(values)
         rng = np.random.default_rng(SEED)
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-        self._means = values.mean(axis=0)
-        self._resampled = drawn @ values / count  # (RESAMPLES, K)
+        # The means of each column over the images, and of each draw under them.
+        self._means = np.vstack([values.mean(axis=0), drawn @ values / count]).T
 
     def mean(self, column: int) -> Estimate:
         """The mean of one column."""
-        return self._estimate(self._means[column], self._resampled[:, column])
+        return _estimate(self._means[column])
 
     def difference(self, one: int, other: int) -> Estimate:
         """The mean of one column less that of another, over the same images."""
-        return self._estimate(
-            self._means[one] - self._means[other],
-            self._resampled[:, one] - self._resampled[:, other],
-        )
+        return _estimate(self._means[one] - self._means[other])
 
-    @staticmethod
-    def _estimate(mean: float, resampled: np.ndarray) -> Estimate:
-        tail = (100 - LEVEL) / 2
-        low, high = np.percentile(resampled, [tail, 100 - tail])
-        return Estimate(float(mean), float(low), float(high))
+
+def _estimate(means: np.ndarray) -> Estimate:
+    """The first, and the interval of the others."""
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(means[1:], [tail, 100 - tail])
+    return Estimate(float(means[0]), float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of models on the images of a data set.
 
-    Attributes
-    ----------
-    dataset : str
-        Its name.
-    models, metrics, images : tuple of str
-        Names; every model was scored on all of `images`, so that rows compare.
-    baselines : frozenset of str
-        Those of `models` that are baselines.
-    scores : float64 ndarray of shape (images, models, metrics)
-    fixations : int
-        On the images that were scored.
-    left_out : int
-        Fixations of the data set that lie outside their image.
-    skipped : tuple of (str, str)
-        Images that were left out for all models, and why.
-    treatment : Treatment
-        What was done to the models' maps.
-    remarks : tuple of str
-        What else people should know.
+    `dataset`, `models`, `metrics` and `images` are names; every model was scored on all of
+    `images`, so that rows compare, and `skipped` are those left out for all models, and why.
+    `baselines` are those of `models` that are baselines. `scores` are float64 of shape
+    (images, models, metrics). `fixations` counts those on `images`, `left_out` those of the data
+    set that lie outside their image. `treatment` is what was done to the models' maps, and
+    `remarks` what else people should know.
     """
 
     dataset: str
@@ -170,7 +154,7 @@ class Evaluation:
         }
 
     def _plain(self, name: str, minus: str | None = None) -> dict[str, dict[str, float]]:
-        return {metric: vars(self._row(name, minus)(metric)) for metric in self.metrics}
+        return {metric: vars(self._estimate(metric, name, minus)) for metric in self.metrics}
 
     def to_csv(self) -> str:
         """The means and intervals, a row per model and metric."""
@@ -197,12 +181,12 @@ class Evaluation:
         """
         scored = [name for name in self.models if name not in self.baselines]
         pairs = self.pairs[: len(scored) * (len(scored) - 1) // 2] or self.pairs
-        sections: dict[str, list[tuple[str, Callable[[str], Estimate]]]] = {
-            "models": [(name, self._row(name)) for name in scored],
-            "baselines": [(name, self._row(name)) for name in self.models if name not in scored],
-            "paired differences": [(f"{a} - {b}", self._row(a, b)) for a, b in pairs],
+        sections: dict[str, list[tuple[str, ...]]] = {
+            "models": [(name,) for name in scored],
+            "baselines": [(name,) for name in self.models if name not in scored],
+            "paired differences": list(pairs),
         }
-        first = max(len(name) for rows in sections.values() for name, _ in rows)
+        first = max(len(" - ".join(names)) for rows in sections.values() for names in rows)
         per_block = max(1, (width - first) // (CELL + 1))
         lines = self._heading()
         for start in range(0, len(self.metrics), per_block):
@@ -210,27 +194,26 @@ class Evaluation:
             lines += ["", _line("", [_label(metric) for metric in metrics], first)]
             for title, rows in sections.items():
                 lines += [title] * bool(rows)
-                for name, estimate in rows:
-                    found = [estimate(metric) for metric in metrics]
-                    lines.append(_line(name, [_text(each.mean) for each in found], first))
+                for names in rows:
+                    found = [self._estimate(metric, *names) for metric in metrics]
+                    means = [_text(each.mean) for each in found]
+                    lines.append(_line(" - ".join(names), means, first))
                     intervals = [f"[{_text(each.low)} {_text(each.high)}]" for each in found]
                     lines.append(_line("", intervals, first))
         return "\n".join(lines)
 
-    def _row(self, name: str, minus: str | None = None) -> Callable[[str], Estimate]:
+    def _estimate(self, metric: str, name: str, minus: str | None = None) -> Estimate:
         if minus is None:
-            return lambda metric: self.score(name, metric)
-        return lambda metric: self.difference(name, minus, metric)
+            return self.score(name, metric)
+        return self.difference(name, minus, metric)
 
     def _heading(self) -> list[str]:
         """What the scores are of: data set, images, treatment of the maps."""
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
         outside = f", {self.left_out} outside their image left out" if self.left_out else ""
-        how = self.treatment
-        smooth = (
-            f"blurred, sigma {how.smooth_percent:g} %" if how.smooth_percent else "not smoothed"
-        )
-        centre = "with" if how.centre_bias else "no"
+        sigma = self.treatment.smooth_percent
+        smooth = f"blurred, sigma {sigma:g} %" if sigma else "not smoothed"
+        centre = "with" if self.treatment.centre_bias else "no"
         return [
             f"{self.dataset}: {len(self.images)} images{skipped}, {self.fixations} fixations"
             f"{outside}",

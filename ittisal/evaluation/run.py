@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
@@ -58,14 +57,9 @@ def evaluate(
     progress : callable, optional
         Called without arguments after each image, in the caller's thread.
 
-    Raises
-    ------
-    TypeError
-        `dataset` is no DataSet, or a model neither a name nor a Model.
-    ValueError
-        A bad argument; or no image is left, saying why the first was skipped.
-    OSError
-        A model's file or folder cannot be read.
+    Raises TypeError if `dataset` is no DataSet, or a model neither a name nor a Model; ValueError
+    for a bad argument, or if no image is left, saying why the first was skipped; OSError if a
+    model's file or folder cannot be read.
 
     Notes
     -----
@@ -136,16 +130,9 @@ def evaluate(
 
 
 def chosen_images(count: int, limit: int | None) -> list[int]:
-    """Indices of the images that a limit leaves, spread evenly: sets are often sorted by kind.
-
-    Examples
-    --------
-    >>> chosen_images(10, 4), chosen_images(2, 4)
-    ([0, 2, 5, 7], [0, 1])
-    """
-    if limit is None or limit >= count:
-        return list(range(count))
-    return [i * count // limit for i in range(limit)]
+    """Indices of the images that a limit leaves, spread evenly: sets are often sorted by kind."""
+    chosen = min(limit or count, count)
+    return [i * count // chosen for i in range(chosen)]
 
 
 def _score(
@@ -154,16 +141,14 @@ def _score(
     """Scores of shape (models, metrics), or why the scene is left out."""
     if len(scene.x) == 0:
         return "has no fixations"
+    rows, failing = [], ""
     try:
         _ = scene.image
-    except (ValueError, OSError) as error:  # DataSetError is a ValueError
-        return str(error)
-    rows = []
-    for each in models:
-        try:
+        for each in models:
+            failing = f"{each.name}: "
             rows.append(each.scores(scene, metrics, how))
-        except (ValueError, OSError) as error:
-            return f"{each.name}: {error}"
+    except (ValueError, OSError) as error:  # DataSetError is a ValueError
+        return f"{failing}{error}"
     return np.array(rows, np.float64)
 
 
@@ -176,19 +161,13 @@ def _in_threads(
     matrices, the model) lets other threads run. If the caller stops, by an error or an interrupt,
     images under way are finished and no other is begun.
     """
-    stopped = threading.Event()
-
-    def run(item: int) -> Any:
-        return None if stopped.is_set() else work(item)
-
-    with ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate") as pool:
-        under_way = {pool.submit(run, item): item for item in items}
-        try:
-            for future in as_completed(under_way):
-                yield under_way[future], future.result()
-        finally:
-            stopped.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = ThreadPoolExecutor(min(threads, len(items)), "ittisal-evaluate")
+    try:
+        under_way = {pool.submit(work, item): item for item in items}
+        for future in as_completed(under_way):
+            yield under_way[future], future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _usable_cpus() -> int:

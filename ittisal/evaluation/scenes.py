@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -23,43 +22,24 @@ class Everyone:
     """
 
     def __init__(self, dataset: DataSet) -> None:
-        self._dataset = dataset
-        self._maps: OrderedDict[tuple[tuple[int, int], float], np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
+        self._map_at = lru_cache(SIZES)(partial(_map_at, dataset))
 
     def map_at(self, shape: tuple[int, int], sigma: float) -> np.ndarray:
         """Their `fixation_map`: float64 of this shape, not to be written to."""
         with self._lock:  # others wait: they mostly want the same one
-            if (shape, sigma) not in self._maps:
-                while len(self._maps) >= SIZES:
-                    self._maps.popitem(last=False)
-                x, y = self._scaled(shape)
-                self._maps[shape, sigma] = fixation_map(x, y, shape, sigma)
-            self._maps.move_to_end((shape, sigma))
-            return self._maps[shape, sigma]
+            return self._map_at(shape, sigma)
 
-    def _scaled(self, shape: tuple[int, int]) -> list[np.ndarray]:
-        """As `DataSet.others`, but all."""
-        data = self._dataset
-        known = data.sizes[data.image].all(axis=1)
-        sizes = data.sizes[data.image[known]].T.astype(np.float64)
-        return [
-            np.clip(at[known] * (to / side), 0, np.nextafter(float(to), 0))
-            for at, to, side in zip((data.x, data.y), shape[::-1], sizes[::-1], strict=True)
-        ]
+
+def _map_at(dataset: DataSet, shape: tuple[int, int], sigma: float) -> np.ndarray:
+    return fixation_map(*dataset.scaled(shape), shape, sigma)
 
 
 class Scene:
     """Image `index` of a data set; scenes may share an `Everyone`, so that its maps are made once.
 
-    Attributes
-    ----------
-    name : str
-        The image's path in the data set.
-    shape : (int, int)
-        (H, W) in pixels.
-    x, y, subject : ndarray of shape (F,)
-        Fixations in pixels, and who made them.
+    `name` is the image's path in the data set, `shape` (H, W) in pixels, and `x`, `y` and
+    `subject`, of shape (F,), are fixations in pixels and who made them.
     """
 
     def __init__(self, dataset: DataSet, index: int, everyone: Everyone | None = None) -> None:
@@ -134,12 +114,5 @@ class Target:
 
 
 def with_uniform(density: np.ndarray) -> np.ndarray:
-    """A density with 1 % of a uniform one mixed in.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> with_uniform(np.array([[0.0, 1.0]]))
-    array([[0.005, 0.995]])
-    """
+    """A density with 1 % of a uniform one mixed in."""
     return (1 - UNIFORM) * density + UNIFORM / density.size

@@ -17,17 +17,9 @@ def empirical_density(
     `cc`, `sim` and `kl` compare maps with it (Bylinskii 2019). The Gaussian is not truncated; what
     falls outside the image is lost, and the rest scaled to a sum of 1.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        (H, W) of the image.
-    sigma_px : float
-        Standard deviation in pixels, above 0: by custom about one degree of visual angle.
-
-    Returns
-    -------
-    float64 ndarray of shape (H, W)
-        Not negative, sums to 1.
+    `shape` is (H, W) of the image; `sigma_px` is the standard deviation in pixels, above 0: by
+    custom about one degree of visual angle. The result is float64 of shape (H, W), not negative,
+    and sums to 1.
 
     Examples
     --------
@@ -72,17 +64,9 @@ def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
     map, but fair only to maps that mean a probability; the read-out (`ittisal.readout`) fits one
     instead.
 
-    Parameters
-    ----------
-    saliency
-        Not negative. A map of zeros counts as uniform.
-    uniform : float in (0, 1]
-        Weight of the uniform density.
-
-    Returns
-    -------
-    float64 ndarray of shape (H, W)
-        Natural logarithms; |logsumexp| is below 1e-12.
+    `saliency` is not negative, and a map of zeros counts as uniform; `uniform`, in (0, 1], is the
+    weight of the uniform density. The result are natural logarithms, float64 of shape (H, W);
+    |logsumexp| is below 1e-12.
 
     Examples
     --------

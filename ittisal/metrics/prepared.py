@@ -12,13 +12,9 @@ LARGEST_EXPONENT = 400  # of two: squares in float64, and sums of them, end at a
 class PreparedMap:
     """A checked map, as `prepare` makes it, which every score takes in place of the array.
 
-    Its statistics are computed once. The array must not be changed afterwards.
-
-    Attributes
-    ----------
-    values : float32 or float64 ndarray of shape (H, W)
-        Finite. Types that float32 holds exactly become float32, others float64. Values beyond
-        2^400, and maps below 2^-400, are scaled by a power of two, which changes no score.
+    Its statistics are computed once. The array must not be changed afterwards. `values`, of shape
+    (H, W), are finite. Types that float32 holds exactly become float32, others float64. Values
+    beyond 2^400, and maps below 2^-400, are scaled by a power of two, which changes no score.
 
     Examples
     --------
@@ -135,11 +131,6 @@ def pixels_of(
     """Columns and rows of fixations on a map of `shape`: intp of shape (F,) each.
 
     Raises TypeError and ValueError as the scores do: see `ittisal.metrics`.
-
-    Examples
-    --------
-    >>> pixels_of([1.9, 0], [0, 0.5], (1, 2))
-    (array([1, 0]), array([0, 0]))
     """
     x, y = np.asarray(x), np.asarray(y)
     if any(array.size and array.dtype.kind not in "iuf" for array in (x, y)):

@@ -40,11 +40,7 @@ def shuffled_auc(
 
     As `auc`, the negatives being the map's values at fixations on other images, which share the
     centre bias: a map of the centre bias alone scores .5. All of them count; none is sampled.
-
-    Parameters
-    ----------
-    other_x, other_y : array_like of shape (N,)
-        Fixations of all other images, already scaled to this image's size.
+    `other_x` and `other_y`, of shape (N,), are already scaled to this image's size.
 
     Notes
     -----
@@ -72,18 +68,8 @@ def auc_judd(
     pixels with s >= t. The points are joined by straight lines from (0, 0) to (1, 1), so pixels
     between two thresholds count one half: the area is above the exact one by at most 1/(2F).
 
-    Parameters
-    ----------
-    jitter : bool
-        Break ties by random numbers of up to 1e-7 of the map's range. Without, equal fixations
-        share one threshold.
-    seed : int
-        Of the random numbers.
-
-    Raises
-    ------
-    ValueError
-        Every pixel is fixated.
+    `jitter` breaks ties by random numbers of up to 1e-7 of the map's range, by `seed`; without,
+    equal fixations share one threshold. Raises ValueError too if every pixel is fixated.
 
     Notes
     -----
@@ -132,14 +118,8 @@ def auc_borji(
     once; negatives are drawn with replacement from all pixels. The coarse steps matter: a map
     whose values crowd near 0 scores low, so this one does change under monotone transforms.
 
-    Parameters
-    ----------
-    splits : int
-        Number of sets of negatives.
-    step : float in (0, 1]
-        Between thresholds.
-    seed : int
-        Of the random pixels.
+    `splits` is the number of sets of negatives, `step`, in (0, 1], is between thresholds, and
+    `seed` is that of the random pixels.
 
     Notes
     -----
@@ -180,12 +160,6 @@ def counts(values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.n
     in a threshold's bucket are sorted. That is several times quicker than sorting all.
 
     `values` and `thresholds` are finite, 1-D, and of one type of float.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> counts(np.array([3.0, 1.0, 2.0, 2.0]), np.array([2.0, 3.0]))
-    (array([1, 3]), array([3, 4]))
     """
     lowest, highest = float(values.min()), float(values.max())
     skipped: np.ndarray | int = 0

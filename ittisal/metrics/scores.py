@@ -103,16 +103,10 @@ def information_gain(
     p and b are the probabilities that model and baseline give to the fixated pixel. 0 for a model
     as good as the baseline, -inf where the model excludes a fixation.
 
-    Parameters
-    ----------
-    log_density, baseline_log_density : array_like of shape (H, W)
-        Floats: natural logarithms of probabilities per pixel, each of which sums to 1 within 0.1 %.
-        -inf, no probability, is allowed where the baseline has no fixation.
-
-    Raises
-    ------
-    ValueError
-        A density is NaN or does not sum to 1, or the baseline excludes a fixation.
+    `log_density` and `baseline_log_density` are array_like of shape (H, W), floats: natural
+    logarithms of probabilities per pixel, each of which sums to 1 within 0.1 %. -inf, no
+    probability, is allowed where the baseline has no fixation. Raises ValueError too if a density
+    is NaN or does not sum to 1, or the baseline excludes a fixation.
 
     Notes
     -----
