@@ -10,7 +10,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from clips import write_video
+from clips import Hold, write_video
 
 from ittisal.files import atomic
 from ittisal.video import VideoError
@@ -103,6 +103,14 @@ def test_common_times_are_whole_ticks(rate, tmp_path):
     given = [i / rate for i in (0, 1, 2, 7)]
     write(path, given, "pyav", fps=min(rate, 60))
     np.testing.assert_allclose(read(path)[0], given, rtol=0, atol=1e-9)
+
+
+def test_hours_between_pictures_are_kept(tmp_path):
+    """As after a camera that was away over night; the picture before it is repeated."""
+    out = write(tmp_path / "out.mp4", [0, 0.04, 20_000.0], "pyav")
+    times, numbers = read(tmp_path / "out.mp4")
+    assert (times[:2], times[-1]) == ([0, 0.04], 20_000.0)
+    assert numbers == [0, *[1] * (len(numbers) - 2), 2] and len(numbers) == out.pictures < 20
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
@@ -580,6 +588,20 @@ def test_a_slow_writer_holds_up_rather_than_piles_up():
     waiting.join(30)
     assert not waiting.is_alive()
     writing.abandon()
+
+
+def test_a_writer_that_hangs_is_abandoned_by_its_own_thread(monkeypatch):
+    monkeypatch.setattr("ittisal.video.writers.PATIENCE", 0.01)
+    hold, recorder = Hold(), Recorder()
+    recorder.write = lambda *picture: hold()
+    writing = BackgroundWriter(recorder, (2, 2))
+    feed(writing, 1)
+    hold.wait()
+    writing.abandon()
+    assert not recorder.abandoned
+    hold.release()
+    writing._thread.join(30)
+    assert recorder.abandoned
 
 
 def test_an_error_of_the_writer_comes_up_in_the_caller():

@@ -29,6 +29,7 @@ LEAST_FREE = 1 << 16  # bytes on the disk under which it counts as full
 CHECKED_EVERY = 16  # pictures
 
 TICKS = 360_000  # per second: whole for 24, 25, 30, 60 and, over 1.001, those too; ms; 90 kHz
+LONGEST_STEP = 1 << 30  # ticks between pictures: MP4 has 31 bits for them
 FEWER_TICKS = 60_000  # MPEG-4 part 2 takes at most 65,535
 # No pictures predicted from later ones: then pictures are stored in the order of their times, which
 # readers that know little get right, and parts can be put one after another without recoding.
@@ -370,14 +371,20 @@ class PyAVWriter(VideoFile):
     def _add(self, picture: np.ndarray, time: float) -> None:
         import cv2
 
+        at = max(round(time * self._ticks), self._last + 1)
+        while self._yuv is not None and at - self._last > LONGEST_STEP:
+            self._encode(self._last + LONGEST_STEP)  # the picture before, again
         self._yuv = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
+        self._encode(at)
+        self._copy_sound(time)
+
+    def _encode(self, ticks: int) -> None:
         frame = self._av.VideoFrame.from_ndarray(self._yuv, format="yuv420p")
-        self._last = max(round(time * self._ticks), self._last + 1)
-        frame.pts, frame.time_base = self._last, Fraction(1, self._ticks)
+        frame.pts, frame.time_base = ticks, Fraction(1, self._ticks)
         frame.colorspace, frame.color_range = BT601, LIMITED
         self._container.mux(self._stream.encode(frame))
+        self._last = ticks
         self.pictures += 1
-        self._copy_sound(time)
 
     def _complete(self) -> None:
         """Write what the encoder holds back and the rest of the sound."""

@@ -156,7 +156,8 @@ class BackgroundWriter(Writer):
         self._stopped = True
         self._full.put(None)
         self._thread.join(PATIENCE)
-        self.writer.abandon()
+        if not self._thread.is_alive():  # else it does so when it wakes: encoders take one thread
+            self.writer.abandon()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -173,6 +174,8 @@ class BackgroundWriter(Writer):
         except BaseException as error:
             self._error = error
             self._free.put(None)
+        if self._stopped:
+            self.writer.abandon()
 
 
 class FolderWriter(Writer):
