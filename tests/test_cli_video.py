@@ -272,6 +272,7 @@ def test_several_clips_become_overlays_beside_them(tmp_path, here):
     ran = here("a.mp4", "b.mp4", "c.mp4", "--json", *LIGHT, cwd=tmp_path)
     assert ran.status == 1 and "ittisal video: b.mp4: not a video" in ran.err
     assert [row.get("outputs") for row in ran.rows] == [["a.overlay.mp4"], None, ["c.overlay.mp4"]]
+    assert here("a.mp4", "c.mp4", "--start", "2", "--end", "1", cwd=tmp_path).status == 2
     for arguments, message in (
         (["a.mp4", "c.mp4", "-o", "d.mp4"], "take one INPUT; without them"),
         (["c.mp4", "c.mkv"], "two INPUTs would be written to c.overlay.mp4"),
@@ -464,6 +465,7 @@ def test_a_camera_that_vanishes_leaves_whole_outputs(tmp_path, here, monkeypatch
 def test_inputs_that_cannot_be_read(tmp_path, here):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("no video")
+    clip(tmp_path / "small.mp4", 3, size=(24, 64))
     with av.open(str(tmp_path / "zero.mp4"), "w") as container:  # a header, and no frame
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height = 96, 64
@@ -473,6 +475,7 @@ def test_inputs_that_cannot_be_read(tmp_path, here):
         ("empty.mp4", "empty.mp4: is empty (0 bytes)"),
         ("text.mp4", "text.mp4: not a video that OpenCV can read"),
         ("zero.mp4", "zero.mp4: "),
+        ("small.mp4", "small.mp4: frame is 64x24 pixels; both sides must"),
     ):
         for reader in ("opencv", "pyav"):
             ran = here(name, "-o", "out.mp4", "--reader", reader, cwd=tmp_path)
@@ -1089,13 +1092,6 @@ def test_a_part_that_is_not_whole_is_found_out_first(long, here, monkeypatch):
     monkeypatch.setenv("ITTISAL_BACKEND", "reference")
     assert here("-q", *arguments, *LIGHT, cwd=long).status == 0
     assert plain(long / "p.jsonl") == plain(long / "once.jsonl")
-
-
-def test_a_clip_of_small_frames_is_told_by_its_name(tmp_path, here):
-    clip(tmp_path / "small.mp4", 3, size=(24, 64))
-    ran = here("small.mp4", "-o", "out.mp4", "--json", cwd=tmp_path)
-    assert ran.status == 1 and "small.mp4: frame is 64x24 pixels; both sides must" in ran.err
-    assert ran.rows[0]["error"].startswith("frame is 64x24") and names(tmp_path) == {"small.mp4"}
 
 
 def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):

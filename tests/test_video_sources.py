@@ -59,6 +59,14 @@ def drained(reader):
     return found
 
 
+def played(path, **options):
+    """The numbers that frames show, their times in 1/25 s, the stream, and what it reported."""
+    said = []
+    with stream(path, report=said.append, **options) as results:
+        shown = [(clips.number(r.frame), round(r.time * 25)) for r in results]
+    return shown, results, said
+
+
 # --- times --------------------------------------------------------------------------------------
 
 IRREGULAR = [0, 1, 3, 4, 9, 10, 11, 17, 18, 25]
@@ -334,11 +342,9 @@ def noise_video(path, **settings):
 def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, settings):
     path = noise_video(tmp_path / name, **settings)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        count = sum(1 for _ in results)
+    shown, results, said = played(path, reader=reader)
+    count, statistics = len(shown), results.statistics
     assert 20 < count < 55
-    statistics = results.statistics
     assert count + statistics.failed + statistics.missing == 60 and statistics.failed <= 1
     assert len(said) == 1 + statistics.failed and "cut short" in said[-1] and name in said[-1]
 
@@ -347,20 +353,15 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, sett
 def test_a_file_that_begins_late_is_complete(tmp_path, reader, name):
     """What Matroska says of its length counts from 0, as in parts of a file that was split."""
     path = clips.write_video(tmp_path / name, clips.grey_frames(50), range(125, 175))
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        found = [(clips.number(r.frame), round(r.time * 25)) for r in results]
-        assert results.frames == 50
-    assert found == [(i, i) for i in range(50)]
+    shown, results, said = played(path, reader=reader)
+    assert shown == [(i, i) for i in range(50)] and results.frames == 50
     assert not said and results.statistics.missing == 0
 
 
 def test_stopping_early_is_not_being_cut_short(tmp_path, reader):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
-    said = []
-    with stream(path, reader=reader, end=0.5, report=said.append) as results:
-        assert len(list(results)) == 13
-    assert not said and results.statistics.missing == 0
+    shown, results, said = played(path, reader=reader, end=0.5)
+    assert len(shown) == 13 and not said and results.statistics.missing == 0
 
 
 def test_a_file_without_its_index(tmp_path, reader):
@@ -411,10 +412,8 @@ def test_frames_shown_for_longer_are_not_lost(tmp_path, reader, name):
     codec = "mpeg4" if name.endswith("avi") else "libx264"
     ticks = [2 * i for i in range(40)]
     path = clips.write_video(tmp_path / name, clips.grey_frames(40), ticks, codec=codec)
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        assert len(list(results)) == 40
-    assert not said and results.statistics.missing == 0
+    shown, results, said = played(path, reader=reader)
+    assert len(shown) == 40 and not said and results.statistics.missing == 0
 
 
 def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path, reader):
@@ -428,10 +427,8 @@ def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path, reader):
             if packet.dts is not None:
                 packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
                 target.mux(packet)
-    said = []
-    with stream(tmp_path / "clip.mp4", reader=reader, report=said.append) as results:
-        assert results.frames == 30
-        assert [clips.number(r.frame) for r in results] == list(range(20, 50))
+    shown, results, said = played(tmp_path / "clip.mp4", reader=reader)
+    assert [number for number, _ in shown] == list(range(20, 50)) and results.frames == 30
     assert not said and results.statistics.missing == 0
 
 

@@ -371,11 +371,7 @@ class Parts:
         least = {**records, **{part["name"]: part.get("bytes", 1) for part in state["parts"]}}
         for name, length in least.items():
             path = self.directory / name
-            try:
-                whole = path.stat().st_size >= length
-            except OSError:
-                whole = False
-            if not whole:
+            if not (path.is_file() and path.stat().st_size >= length):
                 raise UsageError(
                     f"{path} is missing or shorter than it was; remove {self.directory} to begin "
                     "anew"

@@ -223,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
             ended = runs.pop(0).go()  # which lets go of its buffers before the next
         except (VideoError, UsageError) as error:
             _say(reason(error))
-            ended = 1
+            ended = 2 if isinstance(error, UsageError) else 1
         if ended >= 128:  # interrupted
             return ended
         status = max(status, ended)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import operator
-import os
 import select
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
@@ -345,7 +344,7 @@ class RawVideo:
         name = getattr(self.file, "name", None)
         if name in ("<stdin>", 0):  # 0: opened by its number
             return "standard input"
-        return os.fspath(name) if isinstance(name, str) else "the raw video"
+        return name if isinstance(name, str) else "the raw video"
 
 
 class RawReader(Reader):

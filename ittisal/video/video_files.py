@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -304,10 +303,8 @@ def representable(fps: float) -> float:
     >>> [representable(fps) for fps in (25, 30000 / 1001, 12.3456)]
     [25.0, 29.97, 12.346]
     """
-    base = 1
-    while abs(math.floor(fps * base + 0.5) / base - fps) > 0.001:
-        base *= 10
-    return math.floor(fps * base + 0.5) / base
+    rounded = (round(float(fps), digits) for digits in range(4))
+    return next(rate for rate in rounded if abs(rate - fps) <= 0.001)
 
 
 class PyAVWriter(VideoFile):
