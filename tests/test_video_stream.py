@@ -15,7 +15,7 @@ import pytest
 from clips import FakeClock, FakeModel, Hold, Script, camera, grey_frames, number, scripted
 
 import ittisal
-from ittisal.video import FrameError, VideoError, stream, streaming
+from ittisal.video import FrameError, VideoError, feeds, stream, streaming
 from ittisal.video.records import Latencies
 from ittisal.video.selection import Selection, Wanted
 
@@ -681,6 +681,17 @@ def test_a_reader_that_looks_for_the_first_frame_can_be_stopped(model, clock):
     with pytest.raises(KeyboardInterrupt):
         stream(scripted(script), first=10**12, clock=clock)
     assert script.closed.wait(30)
+
+
+def test_an_interrupt_before_the_reader_is_started_lets_the_program_end(monkeypatch):
+    def start(thread):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(feeds, "RUNNING", set())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        stream(scripted(Script([])))
+    feeds._leave()
 
 
 def test_a_forgotten_stream_lets_its_thread_go(model):

@@ -289,7 +289,8 @@ def _leave() -> None:
 
     One that came back from C++ only while Python is taken down would abort the program.
     """
-    left = tuple(RUNNING)
+    # An interrupt may have come before one was started.
+    left = [connection for connection in tuple(RUNNING) if connection.thread.is_alive()]
     for connection in left:
         connection.stop()
     until = time.monotonic() + GRACE
