@@ -43,14 +43,9 @@ def visible(frame: np.ndarray, span: tuple[int, int] | None = None) -> np.ndarra
         return to_bgr8(frame)
     import cv2
 
-    low, high = span or span_of(frame)
+    low, high = span or (int(frame.min()), int(frame.max()))
     above = np.maximum(frame, low) - np.uint16(low)
     return to_bgr8(cv2.convertScaleAbs(above, alpha=255 / max(high - low, 1)))
-
-
-def span_of(frame: np.ndarray) -> tuple[int, int]:
-    """The lowest and the highest value of a frame of whole numbers."""
-    return int(frame.min()), int(frame.max())
 
 
 def heat(saliency: np.ndarray) -> np.ndarray:
@@ -63,12 +58,7 @@ def heat(saliency: np.ndarray) -> np.ndarray:
 def heat_over(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """Heat over a photograph in grey: every colour seen is saliency.
 
-    Parameters
-    ----------
-    frame : array of shape (H, W, 3) or (H, W)
-        BGR, of any type that the model takes.
-    saliency : float array of shape (H, W)
-        The map at the frame's size, in [0, 1].
+    The frame is BGR or grey, of any type that the model takes; the map has its size, in [0, 1].
     """
     picture = visible(frame)
     out = np.empty_like(picture)
@@ -122,9 +112,7 @@ def fit(picture: np.ndarray, box: tuple[int, int], out: np.ndarray | None = None
         out = np.empty((box[1], box[0], 3), np.uint8)
     out[...] = BACKGROUND
     out[top : top + height, left : left + width] = cv2.resize(
-        picture,
-        (width, height),
-        interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC,
+        picture, (width, height), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     )
     return out
 
@@ -185,11 +173,8 @@ class Brightness:
 
     def follow(self, maximum: float, time: float | None = None, *, anew: bool = False) -> float:
         """The peak after a map with this maximum; without times, at 25 frames per second."""
-        elapsed = 0.04
-        if time is not None:
-            if self.time is not None:
-                elapsed = max(time - self.time, 0.0)
-            self.time = time
+        elapsed = 0.04 if time is None or self.time is None else max(time - self.time, 0.0)
+        self.time = self.time if time is None else time
         if anew or self.peak <= 0:
             self.peak = maximum
         else:
@@ -282,26 +267,28 @@ class Painter:
 
     def _paint(self, result: Any, peak: float, layout: _Layout, out: np.ndarray) -> None:
         renderer = self._renderer_for(layout.tile)
+        colours, levels = renderer.colours, renderer.levels(result.saliency, peak)
         if self.kind == "map":
-            renderer.map(result.saliency, peak, out)
+            colours.map(levels, out)
             return
         frame = visible(result.frame, self._follow_span(result))
         if self.kind == "overlay":
-            renderer.overlay(frame, result.saliency, peak, out)
+            colours.overlay(frame, levels, out)
         elif self.kind == "side-by-side":
             width = layout.frame[1]
             np.copyto(out[:, :width], frame)
-            renderer.map(result.saliency, peak, out[:, width:])
+            colours.map(levels, out[:, width:])
         else:
             self._panel(result, frame, peak, layout, renderer, out)
 
     def _follow_span(self, result: Any) -> tuple[int, int] | None:
         """The values to show of 16 bits: all since the last cut, so that nothing flickers."""
-        if result.frame.dtype == np.uint16:
-            spans = [span_of(result.frame)]
+        frame = result.frame
+        if frame.dtype == np.uint16:
+            low, high = int(frame.min()), int(frame.max())
             if self._span is not None and not result.cut:
-                spans.append(self._span)
-            self._span = min(low for low, _ in spans), max(high for _, high in spans)
+                low, high = min(low, self._span[0]), max(high, self._span[1])
+            self._span = low, high
         return self._span
 
     def _panel(
@@ -327,12 +314,12 @@ class Painter:
             if i == 0:
                 cv2.resize(frame, layout.tile[::-1], dst=tile, interpolation=cv2.INTER_AREA)
             elif i == len(names) - 1:
-                renderer.map(result.saliency, peak, tile)
+                renderer.colours.map(renderer.levels(result.saliency, peak), tile)
             elif name in added:
-                renderer.map(added[name], brightest, tile)
+                renderer.colours.map(renderer.levels(added[name], brightest), tile)
                 caption = f"{name} {shares[name]:.0%}"
             else:
-                tile[...] = renderer.colours.ramp[0]
+                tile[...] = renderer.colours.ramp[0, 0]
                 caption = f"{name} -"
             text(out, caption, x, y - 7)
 
@@ -395,7 +382,9 @@ def overlay(
         )
     colours = _Colours(check_channel_order(channel_order), shape[1])
     renderer = _Renderer(shape, shape, config, colours)
-    renderer.overlay(frame, saliency, float(saliency.max()) if peak is None else peak, out)
+    colours.overlay(
+        frame, renderer.levels(saliency, float(saliency.max()) if peak is None else peak), out
+    )
     return out
 
 
@@ -406,13 +395,11 @@ class _Colours:
         import cv2
 
         levels = np.arange(256, dtype=np.uint8)[:, None]
-        colours = cv2.COLORMAP_INFERNO
-        ramp = np.repeat(levels, 3, axis=1) if grey else cv2.applyColorMap(levels, colours)[:, 0]
-        self.ramp = np.ascontiguousarray(ramp[:, ::-1] if channel_order == "rgb" else ramp)
+        ramp = np.dstack([levels] * 3) if grey else cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+        self.ramp = np.ascontiguousarray(ramp[..., ::-1] if channel_order == "rgb" else ramp)
         opacity = OPACITY * levels / 255
-        self._plain = self.ramp.reshape(256, 1, 3)
-        self._glow = np.rint(opacity * self.ramp).astype(np.uint8).reshape(256, 1, 3)
-        self._veil = np.rint(255 * DIMMED * (1 - opacity[:, 0])).astype(np.uint8)
+        self._glow = np.rint(opacity[..., None] * self.ramp).astype(np.uint8)
+        self._veil = np.rint(255 * DIMMED * (1 - opacity)).astype(np.uint8)
         self._to_grey = cv2.COLOR_RGB2GRAY if channel_order == "rgb" else cv2.COLOR_BGR2GRAY
         self._light, self._dim = np.empty((2, BAND, width), np.uint8)
         self._colour = np.empty((BAND, width, 3), np.uint8)
@@ -422,7 +409,7 @@ class _Colours:
         import cv2
 
         for rows in _bands(len(levels)):
-            cv2.applyColorMap(levels[rows], self._plain, dst=out[rows])
+            cv2.applyColorMap(levels[rows], self.ramp, dst=out[rows])
 
     def overlay(self, frame: np.ndarray, levels: np.ndarray, out: np.ndarray) -> None:
         """The levels' colours over the frame in grey.
@@ -444,9 +431,9 @@ class _Colours:
 
 
 class _Renderer:
-    """Draws maps of one size onto pictures of one size.
+    """Spreads maps of one size over pictures of one size.
 
-    `target` is (H, W) of the picture, over which the model's frames, of (H, W) `working`, spread.
+    `target` is (H, W) of the picture, `working` of the frames that the model sees.
     """
 
     def __init__(
@@ -454,37 +441,19 @@ class _Renderer:
     ) -> None:
         self.key, self.colours = (target, working), colours
         self._target = target
-        rows, columns = (max(n >> MAP_LEVEL, 1) for n in working)
         self._scale = tuple(STEP * n / m for n, m in zip(target, working, strict=True))
         self._matrix = None if config.phase is Phase.CENTRED else _even(target, working)
-        self._float = np.empty((rows, columns), np.float32)
-        self._small = np.empty((rows, columns), np.uint8)
-        # One row and column more, a copy of the last: beyond it the map is constant.
-        self._padded = np.empty((rows + 1, columns + 1), np.uint8)
         self._large: np.ndarray | None = None
 
-    def map(self, saliency: np.ndarray, peak: float, out: np.ndarray) -> None:
-        """The map in colours."""
-        self.colours.map(self._levels(saliency, peak), out)
-
-    def overlay(
-        self, frame: np.ndarray, saliency: np.ndarray, peak: float, out: np.ndarray
-    ) -> None:
-        """The map's colours over the frame in grey."""
-        self.colours.overlay(frame, self._levels(saliency, peak), out)
-
-    def _levels(self, saliency: np.ndarray, peak: float) -> np.ndarray:
+    def levels(self, saliency: np.ndarray, peak: float) -> np.ndarray:
         """The map at the picture's size in 256 levels, 255 for the peak; a view of a buffer."""
         import cv2
 
-        np.multiply(saliency, 255 / peak if peak > 0 else 0, out=self._float)
-        np.clip(self._float, 0, 255, out=self._float)
-        np.rint(self._float, out=self._float)
-        np.copyto(self._small, self._float, casting="unsafe")
+        small = _levels(np.clip(saliency * (1 / peak if peak > 0 else 0), 0, 1))
         height, width = self._target
         if self._matrix is not None:
             self._large = cv2.warpAffine(
-                self._small,
+                small,
                 self._matrix,
                 (width, height),
                 dst=self._large,
@@ -492,16 +461,11 @@ class _Renderer:
                 borderMode=cv2.BORDER_REPLICATE,
             )
             return self._large
-        cv2.copyMakeBorder(self._small, 0, 1, 0, 1, cv2.BORDER_REPLICATE, dst=self._padded)
-        # Pixel centres lie on pixel centres, as cv2.resize has it, when the scale is exact.
-        self._large = cv2.resize(
-            self._padded,
-            None,
-            dst=self._large,
-            fx=self._scale[1],
-            fy=self._scale[0],
-            interpolation=cv2.INTER_LINEAR,
-        )
+        # One row and column more, a copy of the last: beyond it the map is constant. Pixel centres
+        # lie on pixel centres, as cv2.resize has it, when the scale is exact.
+        fy, fx = self._scale
+        padded = cv2.copyMakeBorder(small, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
+        self._large = cv2.resize(padded, None, dst=self._large, fx=fx, fy=fy)
         return self._large[:height, :width]
 
 
@@ -520,12 +484,9 @@ class _Layout:
             tile = min(max(width // 2, NARROWEST), WIDEST)
             self.tile = max(round(height * tile / width), 1), tile
             down, across = self.tile[0] + TILE_CAPTION + TILE_GAP, tile + TILE_GAP
+            top = TILE_CAPTION + TILE_GAP // 2
             self.boxes = [
-                (
-                    i // columns * down + TILE_CAPTION + TILE_GAP // 2,
-                    i % columns * across + TILE_GAP,
-                )
-                for i in range(count)
+                (i // columns * down + top, i % columns * across + TILE_GAP) for i in range(count)
             ]
             rows = -(-count // columns)
             size = rows * down + TILE_GAP // 2, columns * across + TILE_GAP
@@ -538,10 +499,5 @@ def _bands(height: int) -> list[slice]:
 
 def _even(target: tuple[int, int], working: tuple[int, int]) -> np.ndarray:
     """From a picture's pixel to the map's sample, where sample i lies on the model's pixel 16 i."""
-    (fy, fx), shift = ((m / n for n, m in zip(target, working, strict=True)), 0.5)
-    return np.array(
-        [
-            [fx / STEP, 0, ((0.5 * fx) - shift) / STEP],
-            [0, fy / STEP, ((0.5 * fy) - shift) / STEP],
-        ]
-    )
+    fy, fx = (m / n for n, m in zip(target, working, strict=True))
+    return np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]]) / STEP

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +23,8 @@ from test_cli import ENVIRONMENT, POSIX, command, names, run, run_script
 import ittisal
 from ittisal import VideoError, cli
 from ittisal.cli import video
-from ittisal.cli.resuming import Past
+from ittisal.cli.common import UsageError
+from ittisal.cli.resuming import Parts, Past
 from ittisal.cli.video import Interrupts
 from ittisal.cli.video_outputs import Outputs
 from ittisal.video import BackgroundWriter, video_files
@@ -269,6 +272,7 @@ def test_several_clips_become_overlays_beside_them(tmp_path, here):
     ran = here("a.mp4", "b.mp4", "c.mp4", "--json", *LIGHT, cwd=tmp_path)
     assert ran.status == 1 and "ittisal video: b.mp4: not a video" in ran.err
     assert [row.get("outputs") for row in ran.rows] == [["a.overlay.mp4"], None, ["c.overlay.mp4"]]
+    assert here("a.mp4", "c.mp4", "--start", "2", "--end", "1", cwd=tmp_path).status == 2
     for arguments, message in (
         (["a.mp4", "c.mp4", "-o", "d.mp4"], "take one INPUT; without them"),
         (["c.mp4", "c.mkv"], "two INPUTs would be written to c.overlay.mp4"),
@@ -276,6 +280,21 @@ def test_several_clips_become_overlays_beside_them(tmp_path, here):
     ):
         ran = here(*arguments, cwd=tmp_path)
         assert ran.status == 2 and message in ran.err and ran.err.count("\n") == 1
+
+
+def test_a_clip_lets_go_of_its_buffers_before_the_next(tmp_path, here, monkeypatch):
+    alive = []
+
+    def opening(*arguments, **options):
+        gc.collect()
+        alive.append(sum(isinstance(each, video.Stream) for each in gc.get_objects()))
+        return ittisal.stream(*arguments, **options)
+
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        clip(tmp_path / name, 2)
+    monkeypatch.setattr(video, "stream", opening)
+    assert here("a.mp4", "b.mp4", "c.mp4", *LIGHT, cwd=tmp_path).status == 0
+    assert len(alive) == 3 and len(set(alive)) == 1
 
 
 def test_files_that_exist_may_be_left_as_they_are(tmp_path, here):
@@ -340,13 +359,10 @@ USAGE_ERRORS = [
     ("video clip.mp4 --every 0", "'0' must be a whole number from 1"),
     ("video clip.mp4 --width 8", "'8' must be a whole number from 32 to 1000000000"),
     ("video clip.mp4 --start 1:2:3:4", "'1:2:3:4' is no time; write seconds or [HH:]MM:SS"),
-    ("video clip.mp4 --start 2 --end 1", "--start 2 s is not before --end 1 s"),
+    ("video clip.mp4 --start 2 --end 1", "start=2 s must come before end=1 s"),
     ("video clip.mp4 --fps nan", "'nan' must be a number above 0"),
     ("video clip.mp4 --fps 0.005", "--fps 0.005: videos have at least 0.01; write pictures"),
-    (
-        "video clip.mp4 --reconnect soon",
-        "1000000000, or the word forever",
-    ),
+    ("video clip.mp4 --reconnect soon", "1000000000, or the word forever"),
     ("video clip.mp4 --timeout 0", "'0' must be a number above 0"),
     ("video clip.mp4 --map --overlay", "not allowed with"),
     ("video clip.mp4 --grey", "--grey is about maps"),
@@ -360,11 +376,12 @@ USAGE_ERRORS = [
     ("video shots/ -o shots", "shots would overwrite the input shots/"),
     ("video shots/ --jsonl shots/a.png", "shots/a.png would overwrite the input shots/"),
     ("video clip.mp4 --jsonl a --csv a", "a is given twice"),
+    ("video clip.mp4 --jsonl shots", "--jsonl shots is a directory; give a file"),
     ("video clip.mp4 -o none/a.mp4", "cannot write to"),
     ("video clip.mp4 --jsonl - --csv -", "standard output takes one of --jsonl and --csv"),
     ("video clip.mp4 --size 96x64 -o a.mp4", "about raw video on standard input"),
     ("video clip.mp4 --out-pix-fmt gray -o a.mp4", "add -o -"),
-    ("video clip.mp4 -o - --out-pix-fmt yuv420p", "is not one of bgr24, rgb24, gray"),
+    ("video clip.mp4 -o - --out-pix-fmt yuv420p", "invalid choice: 'yuv420p'"),
     ("video clip.mp4 -o - --resume", "--resume needs files"),
     ("video clip.mp4 --jsonl a --resume --live", "give one"),
     ("video 7 --jsonl a --resume", "an input that can be read again"),
@@ -448,6 +465,7 @@ def test_a_camera_that_vanishes_leaves_whole_outputs(tmp_path, here, monkeypatch
 def test_inputs_that_cannot_be_read(tmp_path, here):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("no video")
+    clip(tmp_path / "small.mp4", 3, size=(24, 64))
     with av.open(str(tmp_path / "zero.mp4"), "w") as container:  # a header, and no frame
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height = 96, 64
@@ -457,6 +475,7 @@ def test_inputs_that_cannot_be_read(tmp_path, here):
         ("empty.mp4", "empty.mp4: is empty (0 bytes)"),
         ("text.mp4", "text.mp4: not a video that OpenCV can read"),
         ("zero.mp4", "zero.mp4: "),
+        ("small.mp4", "small.mp4: frame is 64x24 pixels; both sides must"),
     ):
         for reader in ("opencv", "pyav"):
             ran = here(name, "-o", "out.mp4", "--reader", reader, cwd=tmp_path)
@@ -803,6 +822,21 @@ def test_full_stdout(arguments, folder):
     assert (folder / "full.csv").exists()
 
 
+@POSIX
+def test_records_go_into_a_pipe_of_the_shell(folder):
+    """As --csv >(gzip > a.csv.gz), in whose directory no file can be made."""
+    end, start = os.pipe()
+    with open(end, "rb") as reader:
+        process = subprocess.Popen(
+            command("video", "clip.mp4", "--csv", f"/dev/fd/{start}", *LIGHT), cwd=folder,
+            env=ENVIRONMENT, pass_fds=[start], stderr=subprocess.PIPE,
+        )  # fmt: skip
+        os.close(start)
+        with process:
+            assert len(reader.read().splitlines()) == COUNT + 1, process.stderr.read()
+    assert process.returncode == 0
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_device_is_written_as_it_is(folder):
     ran = run("video", "clip.mp4", "--jsonl", "/dev/full", *LIGHT, cwd=folder)
@@ -937,8 +971,8 @@ def test_a_killed_run_is_taken_up_again(writer, suffix, long):
     assert killed(arguments, long, 21).status == -signal.SIGKILL
     state = json.loads((long / f"{out}.parts/state.json").read_text())
     assert state["next"] == 16 and not (long / out).exists()
-    ran = killed(arguments, long, 10, "SIGINT")
-    assert ran.status == 130 and "the same command goes on from there" in ran.err
+    ran = killed(arguments, long, 10, "SIGTERM")
+    assert ran.status == 143 and "the same command goes on from there" in ran.err
     assert ran.rows[0]["outputs"] == [] and ran.rows[0]["interrupted"]
     for name in os.listdir(long / f"{out}.parts"):
         if name.startswith("part-"):
@@ -1060,13 +1094,6 @@ def test_a_part_that_is_not_whole_is_found_out_first(long, here, monkeypatch):
     assert plain(long / "p.jsonl") == plain(long / "once.jsonl")
 
 
-def test_a_clip_of_small_frames_is_told_by_its_name(tmp_path, here):
-    clip(tmp_path / "small.mp4", 3, size=(24, 64))
-    ran = here("small.mp4", "-o", "out.mp4", "--json", cwd=tmp_path)
-    assert ran.status == 1 and "small.mp4: frame is 64x24 pixels; both sides must" in ran.err
-    assert ran.rows[0]["error"].startswith("frame is 64x24") and names(tmp_path) == {"small.mp4"}
-
-
 def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):
     def opening(*arguments, **options):
         raise VideoError(f"waited {options['timeout']}")
@@ -1079,6 +1106,40 @@ def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):
 def test_an_empty_input_is_told(folder, here):
     ran = here("", "--csv", "e.csv", "--resume", cwd=folder)
     assert ran.status == 2 and "INPUT is empty; give a file" in ran.err
+
+
+@POSIX
+def test_parts_are_removed_before_another_run_can_begin(tmp_path, monkeypatch):
+    directory, tried = tmp_path / "a.jsonl.parts", []
+
+    def removing(path, *, _remove=shutil.rmtree, **options):
+        with pytest.raises(UsageError, match="another run is at work"):
+            Parts(directory, {}, [])
+        tried.append(path)
+        _remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    for ending in ("close", "remove"):
+        getattr(Parts(directory, {}, []), ending)()
+    assert tried == [directory] * 2 and not directory.exists()
+
+
+@POSIX
+def test_names_of_any_bytes_can_be_resumed(folder, tmp_path):
+    name = os.fsdecode(b"caf\xe9.mp4")
+    shutil.copy(folder / "clip.mp4", tmp_path / name)
+    ran = run("video", name, "--reader", "pyav", "--resume", "--csv", "a.csv", *LIGHT, cwd=tmp_path)
+    assert ran.status == 0 and names(tmp_path) == {name, "a.csv"}, ran.err
+
+
+def test_a_state_that_cannot_be_written_is_named(folder, here, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    ran = here("clip.mp4", "-o", "full/", "--resume", *LIGHT, cwd=folder)
+    assert ran.status == 1
+    assert "full.parts/state.json: cannot be written: No space left on device" in ran.err
 
 
 @POSIX

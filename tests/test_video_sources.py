@@ -59,6 +59,14 @@ def drained(reader):
     return found
 
 
+def played(path, **options):
+    """The numbers that frames show, their times in 1/25 s, the stream, and what it reported."""
+    said = []
+    with stream(path, report=said.append, **options) as results:
+        shown = [(clips.number(r.frame), round(r.time * 25)) for r in results]
+    return shown, results, said
+
+
 # --- times --------------------------------------------------------------------------------------
 
 IRREGULAR = [0, 1, 3, 4, 9, 10, 11, 17, 18, 25]
@@ -334,11 +342,9 @@ def noise_video(path, **settings):
 def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, settings):
     path = noise_video(tmp_path / name, **settings)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        count = sum(1 for _ in results)
+    shown, results, said = played(path, reader=reader)
+    count, statistics = len(shown), results.statistics
     assert 20 < count < 55
-    statistics = results.statistics
     assert count + statistics.failed + statistics.missing == 60 and statistics.failed <= 1
     assert len(said) == 1 + statistics.failed and "cut short" in said[-1] and name in said[-1]
 
@@ -347,20 +353,15 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, sett
 def test_a_file_that_begins_late_is_complete(tmp_path, reader, name):
     """What Matroska says of its length counts from 0, as in parts of a file that was split."""
     path = clips.write_video(tmp_path / name, clips.grey_frames(50), range(125, 175))
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        found = [(clips.number(r.frame), round(r.time * 25)) for r in results]
-        assert results.frames == 50
-    assert found == [(i, i) for i in range(50)]
+    shown, results, said = played(path, reader=reader)
+    assert shown == [(i, i) for i in range(50)] and results.frames == 50
     assert not said and results.statistics.missing == 0
 
 
 def test_stopping_early_is_not_being_cut_short(tmp_path, reader):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
-    said = []
-    with stream(path, reader=reader, end=0.5, report=said.append) as results:
-        assert len(list(results)) == 13
-    assert not said and results.statistics.missing == 0
+    shown, results, said = played(path, reader=reader, end=0.5)
+    assert len(shown) == 13 and not said and results.statistics.missing == 0
 
 
 def test_a_file_without_its_index(tmp_path, reader):
@@ -411,10 +412,8 @@ def test_frames_shown_for_longer_are_not_lost(tmp_path, reader, name):
     codec = "mpeg4" if name.endswith("avi") else "libx264"
     ticks = [2 * i for i in range(40)]
     path = clips.write_video(tmp_path / name, clips.grey_frames(40), ticks, codec=codec)
-    said = []
-    with stream(path, reader=reader, report=said.append) as results:
-        assert len(list(results)) == 40
-    assert not said and results.statistics.missing == 0
+    shown, results, said = played(path, reader=reader)
+    assert len(shown) == 40 and not said and results.statistics.missing == 0
 
 
 def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path, reader):
@@ -428,10 +427,8 @@ def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path, reader):
             if packet.dts is not None:
                 packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
                 target.mux(packet)
-    said = []
-    with stream(tmp_path / "clip.mp4", reader=reader, report=said.append) as results:
-        assert results.frames == 30
-        assert [clips.number(r.frame) for r in results] == list(range(20, 50))
+    shown, results, said = played(tmp_path / "clip.mp4", reader=reader)
+    assert [number for number, _ in shown] == list(range(20, 50)) and results.frames == 30
     assert not said and results.statistics.missing == 0
 
 
@@ -474,6 +471,13 @@ def test_numbers_that_are_missing_are_lost_frames(tmp_path):
         stream(tmp_path / "a%03d.png")
 
 
+def test_two_pictures_of_one_number_are_both_frames(tmp_path):
+    names = ["a1.png", "a01.png", "a2.png", "a3.png", "a4.png"]
+    write_pictures(tmp_path, names)
+    found = {Path(result.file).name for result in stream(tmp_path)}
+    assert found == set(names)
+
+
 def test_natural_order():
     names = ["A2b", "a10b", "a2B3", "a02b", "2", "10", "x/9.png", "x/10.png"]
     expected = ["2", "10", "A2b", "a02b", "a2B3", "a10b", "x/9.png", "x/10.png"]
@@ -496,14 +500,16 @@ def test_bad_pictures_are_reported_and_left_out(tmp_path):
     write_pictures(tmp_path, [f"{i}.png" for i in range(6)])
     (tmp_path / "0.png").write_bytes(b"")
     (tmp_path / "3.png").write_bytes(b"no picture")
+    (tmp_path / "4.png").write_bytes((tmp_path / "4.png").read_bytes()[:-20])  # else half grey
     cv2.imwrite(str(tmp_path / "5.png"), np.zeros((16, 64, 3), np.uint8))
     said = []
     with stream(tmp_path, report=said.append) as results:
-        assert [r.index for r in results] == [1, 2, 4]
+        assert [r.index for r in results] == [1, 2]
         assert results.frames == 6
-    assert results.statistics.failed == 3
-    assert [line.split(": ")[1] for line in said] == ["frame 0", "frame 3", "frame 5"]
-    assert "0 bytes" in said[0] and "3.png" in said[1] and "at least 32" in said[2]
+    assert results.statistics.failed == 4
+    assert [line.split(": ")[1] for line in said] == [f"frame {i}" for i in (0, 3, 4, 5)]
+    for line, message in zip(said, ("0 bytes", "3.png", "truncated", "at least 32"), strict=True):
+        assert message in line
     for i in range(6):
         (tmp_path / f"{i}.png").write_bytes(b"no picture")
     with pytest.raises(VideoError, match="none of its 6 frames can be used"):
@@ -560,6 +566,7 @@ def test_bad_arrays_are_reported_and_left_out():
         (np.zeros((48, 64, 3)), ValueError, "one array"),
         (np.zeros((48, 64)), ValueError, "one array"),
         (-1, ValueError, "numbered from 0"),
+        (20240101123000, VideoError, "camera 20240101123000: there is no such camera"),
         ([], VideoError, "holds no frame"),
         ([None], VideoError, "none of its 1 frames"),
         ([np.zeros((16, 64, 3), np.uint8)], ValueError, "at least 32"),
@@ -689,8 +696,10 @@ def test_raw_video_through_a_pipe_in_pieces():
 
 
 def test_passwords_stay_out_of_messages():
-    source = resolve("rtsp://anna:secret@192.0.2.7:554/live")
-    assert source.name == "rtsp://anna:***@192.0.2.7:554/live"
+    assert resolve("rtsp://192.0.2.7:554/cam@1").name == "rtsp://192.0.2.7:554/cam@1"
+    for password in ("secret", "s3:cr@t", "@"):
+        source = resolve(f"rtsp://anna:{password}@192.0.2.7:554/live")
+        assert source.name == "rtsp://anna:***@192.0.2.7:554/live"
     assert source.live is None and source.again and not source.patience
 
 
@@ -740,8 +749,9 @@ def test_an_address_that_does_not_answer(reader, without_proxies):
         with pytest.raises(VideoError, match=r"a.mp4: (no frame came for|.*no answer)"):
             stream(address, reader=reader, timeout=0.3)
     refused = {"opencv": "a.mp4: cannot be opened; check", "pyav": "Connection refused; check"}
-    with pytest.raises(VideoError, match=refused[reader]):
-        stream(address, reader=reader, timeout=5)
+    for timeout in (5, float("inf")):
+        with pytest.raises(VideoError, match=refused[reader]):
+            stream(address, reader=reader, timeout=timeout)
 
 
 # --- the public API -----------------------------------------------------------------------------
@@ -775,6 +785,8 @@ def test_a_program_whose_pipe_is_silent_can_end(interrupted):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A test run in the background ignores SIGINT, and would hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         process.stdin.write(bytes(2 * 32 * 32))

@@ -10,7 +10,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from clips import write_video
+from clips import Hold, write_video
 
 from ittisal.files import atomic
 from ittisal.video import VideoError
@@ -103,6 +103,14 @@ def test_common_times_are_whole_ticks(rate, tmp_path):
     given = [i / rate for i in (0, 1, 2, 7)]
     write(path, given, "pyav", fps=min(rate, 60))
     np.testing.assert_allclose(read(path)[0], given, rtol=0, atol=1e-9)
+
+
+def test_hours_between_pictures_are_kept(tmp_path):
+    """As after a camera that was away over night; the picture before it is repeated."""
+    out = write(tmp_path / "out.mp4", [0, 0.04, 20_000.0], "pyav")
+    times, numbers = read(tmp_path / "out.mp4")
+    assert (times[:2], times[-1]) == ([0, 0.04], 20_000.0)
+    assert numbers == [0, *[1] * (len(numbers) - 2), 2] and len(numbers) == out.pictures < 20
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
@@ -226,10 +234,6 @@ def test_what_cannot_be_written_is_told(writer, tmp_path):
         refused(ValueError, r"must be \(height, width\), both at least 1 pixel", size=size)
     refused(ValueError, "writer='gst' is not one of 'opencv', 'pyav'", writer="gst")
     refused(ValueError, "OpenCV writes no sound", writer="opencv", sound="a.mp4")
-    with pytest.raises(ValueError, match=r"suffix='\.jpg'"):
-        FolderWriter(tmp_path, ".jpg")
-    with pytest.raises(ValueError, match="pix_fmt='bgr' is not one of bgr24, rgb24, gray"):
-        RawWriter(io.BytesIO(), "bgr")
     assert not names(tmp_path)
 
 
@@ -343,6 +347,36 @@ def test_sound_is_carried_over_in_step(suffix, tmp_path):
     begin, end = heard(path)
     assert begin == pytest.approx(0.1, abs=0.03) and end < 0.5
     assert read(path)[0][0] == 0
+
+
+def test_sound_that_goes_back_in_time_costs_no_picture(tmp_path):
+    """As in recordings that were put one behind another."""
+    data = with_sound(tmp_path / "once.ts", codec="mp2").read_bytes()
+    (tmp_path / "twice.ts").write_bytes(data + data)
+    times = [i / 10 for i in range(20)] + [4.0]
+    write(tmp_path / "out.mp4", times, "pyav", fps=10.0, sound=tmp_path / "twice.ts")
+    assert len(read(tmp_path / "out.mp4")[0]) == 21
+    assert heard(tmp_path / "out.mp4")[0] == pytest.approx(0.5, abs=0.05)
+
+
+def test_damage_to_the_sound_is_told_and_costs_no_picture(tmp_path, monkeypatch):
+    source = with_sound(tmp_path / "source.mp4")
+    out = open_video(tmp_path / "out.mp4", (64, 96), writer="pyav", fps=10.0, sound=source)
+
+    class Damaged:
+        streams = out._sound._source.streams
+        close = out._sound._source.close
+
+        def demux(self, streams):
+            raise av.error.InvalidDataError(1, "Invalid data found when processing input")
+            yield
+
+    out._sound._source = Damaged()
+    for i, frame in enumerate(grey_frames(5)):
+        out.write(frame, i, i / 10)
+    out.finish()
+    assert len(read(tmp_path / "out.mp4")[0]) == 5
+    assert out.notes == ["sound ends early: Invalid data found when processing input"]
 
 
 def test_sound_that_does_not_fit_is_told(tmp_path):
@@ -554,6 +588,20 @@ def test_a_slow_writer_holds_up_rather_than_piles_up():
     waiting.join(30)
     assert not waiting.is_alive()
     writing.abandon()
+
+
+def test_a_writer_that_hangs_is_abandoned_by_its_own_thread(monkeypatch):
+    monkeypatch.setattr("ittisal.video.writers.PATIENCE", 0.01)
+    hold, recorder = Hold(), Recorder()
+    recorder.write = lambda *picture: hold()
+    writing = BackgroundWriter(recorder, (2, 2))
+    feed(writing, 1)
+    hold.wait()
+    writing.abandon()
+    assert not recorder.abandoned
+    hold.release()
+    writing._thread.join(30)
+    assert recorder.abandoned
 
 
 def test_an_error_of_the_writer_comes_up_in_the_caller():

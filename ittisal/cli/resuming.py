@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, Smoothing
-from ..drawing import Brightness, Painter
+from ..drawing import Brightness
 from ..files import atomic
 from ..pipeline import FLICKER_SECONDS
 from ..video import Stream
@@ -42,16 +42,7 @@ from ..video.joining import Part, join
 from ..video.video_files import representable
 from ..video.writers import writing
 from .common import UsageError
-from .video_outputs import (
-    STDOUT,
-    Lines,
-    Outputs,
-    Pictures,
-    Request,
-    Window,
-    input_files,
-    names_a_file,
-)
+from .video_outputs import Lines, Outputs, Pictures, Request, Window, input_files, names_a_file
 
 VERSION = 2
 FORGOTTEN = 1e-7  # weight of all before the frames shown again: below float32's precision
@@ -72,17 +63,16 @@ class ResumedOutputs(Outputs):
         window: Window | None,
         report: Callable[[str], None],
         args: argparse.Namespace,
+        name: str,
         config: Config,
     ) -> None:
         super().__init__(request, window, report)
-        _check_request(args, request)
-        asked = {f"--{name.replace('_', '-')}": getattr(args, name) for name in OPTIONS}
-        places = {
-            "the input": args.input, "-o": request.output, "--jsonl": request.jsonl,
-            "--csv": request.csv,
-        }  # fmt: skip
+        _check_request(args, name, request)
+        asked = {f"--{option.replace('_', '-')}": getattr(args, option) for option in OPTIONS}
+        places = {"the input": name, "-o": request.output}
+        places |= {f"--{suffix[1:]}": path for suffix, path in request.records.items()}
         # However they are written, and from wherever: realpath.
-        asked |= {name: path and os.path.realpath(path) for name, path in places.items()}
+        asked |= {place: path and os.path.realpath(path) for place, path in places.items()}
         asked |= {
             "--writer": request.writer,
             "pictures of kind": request.kind,
@@ -90,7 +80,7 @@ class ResumedOutputs(Outputs):
             **dict(_flat(config.to_dict(), "the model's ")),
         }
         directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")
-        self._parts = parts = Parts(directory, asked, input_files(args.input))
+        self._parts = parts = Parts(directory, asked, input_files(name))
         state = parts.state
         self.first, self._next, self.complete = state["first"], state["next"], state["complete"]
         self._base = state["counts"]  # of earlier runs
@@ -106,7 +96,10 @@ class ResumedOutputs(Outputs):
         self._parts.state["fps"] = fps
         super().open(stream, fps)
         if self._pictures is not None and self._parts.state["brightness"]:
-            _restore(self._pictures.painter, self._parts.state["brightness"])
+            painter = self._pictures.painter
+            painter.brightness, painter.channel_brightness = (
+                Brightness(*values) for values in self._parts.state["brightness"]
+            )
 
     def open_lines(self, suffix: str, path: str, header: str) -> Lines:
         """Go on with the records of earlier runs."""
@@ -163,19 +156,15 @@ class ResumedOutputs(Outputs):
             pictures.finish()
             self.count(pictures.counts)
             if self.request.form == "video":
-                name = parts.next_part(Path(str(self.request.output)).suffix).name
-                parts.state["parts"].append(
-                    {
-                        "name": name,
-                        "start": self._part_start,
-                        "pictures": writer.pictures,
-                        "bytes": _sync(parts.directory / name),
-                    }
-                )
+                parts.add(Path(str(self.request.output)).suffix, self._part_start, writer.pictures)
         lines = [sink for sink in self.sinks if isinstance(sink, Lines)]
+        brightness = None
+        if pictures is not None:
+            both = pictures.painter.brightness, pictures.painter.channel_brightness
+            brightness = [[each.peak, each.time] for each in both]
         parts.save(
             lengths={f"records{each.suffix}": each.sync() for each in lines},
-            brightness=_brightness(pictures.painter) if pictures is not None else None,
+            brightness=brightness,
             next=self._next,
             first=self._past.first,
             counts=self.totals(self._stream.statistics.as_dict()),
@@ -216,10 +205,8 @@ class ResumedOutputs(Outputs):
                 Part(parts.directory / part["name"], part["start"], part["pictures"])
                 for part in state["parts"]
             ]
-            for text in join(
-                pieces, request.output, fps=state["fps"], sound=request.sound,
-                origin=state["origin"],
-            ):  # fmt: skip
+            fps, origin = state["fps"], state["origin"]
+            for text in join(pieces, request.output, fps=fps, sound=request.sound, origin=origin):
                 self.report(text)
         for suffix, path in request.records.items():
             if (parts.directory / f"records{suffix}").exists():
@@ -232,10 +219,10 @@ class ResumedOutputs(Outputs):
         self._parts.close()
 
 
-def _check_request(args: argparse.Namespace, request: Request) -> None:
-    if request.form == "pipe" or STDOUT in (request.jsonl, request.csv):
+def _check_request(args: argparse.Namespace, name: str, request: Request) -> None:
+    if request.takes_stdout:
         raise UsageError("--resume needs files; standard output cannot be gone back on")
-    if not (input_files(args.input) or names_a_file(args.input)):
+    if not (input_files(name) or names_a_file(name)):
         raise UsageError("--resume needs an input that can be read again: a file or a folder")
     if args.live:
         raise UsageError("--resume is for every frame of a file, --live for the newest; give one")
@@ -247,23 +234,6 @@ def _copy(source: Path, target: str) -> None:
     """Copy a file of records to its place, which may be on another disk."""
     with writing(target), atomic(target) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def _sync(path: Path) -> int:
-    """Write a file to the disk; how many bytes it has."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        return os.fstat(file.fileno()).st_size
-
-
-def _brightness(painter: Painter) -> list[list[float | None]]:
-    return [[b.peak, b.time] for b in (painter.brightness, painter.channel_brightness)]
-
-
-def _restore(painter: Painter, values: list[list[float | None]]) -> None:
-    painter.brightness, painter.channel_brightness = (
-        Brightness(peak or 0.0, time) for peak, time in values
-    )
 
 
 class Past:
@@ -281,13 +251,14 @@ class Past:
 
     def __init__(self, config: Config) -> None:
         lag = -math.log(FORGOTTEN)
-        self._seconds = lag * FLICKER_SECONDS
+        seconds = [
+            FLICKER_SECONDS,
+            config.whitening_seconds if config.averages else 0.0,
+            config.smoothing_seconds if config.smoothing is Smoothing.LEAKY else 0.0,
+        ]
+        self._seconds = lag * max(seconds)
         self._count = CUT_FRAMES
-        if config.averages:
-            self._seconds = max(self._seconds, lag * config.whitening_seconds)
-        if config.smoothing is Smoothing.LEAKY:
-            self._seconds = max(self._seconds, lag * config.smoothing_seconds)
-        elif config.smoothing is Smoothing.EMA and config.smoothing_rate < 1:
+        if config.smoothing is Smoothing.EMA and config.smoothing_rate < 1:
             needed = math.ceil(lag / -math.log1p(-config.smoothing_rate))
             self._count = max(self._count, needed)
         self._frames: deque[tuple[int, float]] = deque()
@@ -313,7 +284,7 @@ class Parts:
     """
 
     def __init__(self, directory: Path, asked: dict[str, Any], inputs: Iterable[Path]) -> None:
-        self.directory = directory
+        self.directory, self._removed = directory, False
         # As JSON gives them back: tuples are lists.
         wanted = json.loads(json.dumps({**asked, FILES: fingerprint(inputs)}))
         self.state: dict[str, Any] = {
@@ -329,14 +300,12 @@ class Parts:
             "complete": False,
         }
         try:
-            directory.mkdir(parents=True, exist_ok=True)
             self._lock()
         except OSError as error:
             raise UsageError(f"cannot write to {directory}: {error.strerror}") from error
         try:
-            text = self._read()
-            if text is not None:
-                self.state = self._checked(text, wanted)
+            if (directory / STATE).exists():
+                self.state = self._read(wanted)
                 self._check_files()
             self._sweep()
         except BaseException:
@@ -344,30 +313,35 @@ class Parts:
             raise
 
     def _lock(self) -> None:
-        self._held = open(self.directory / LOCK, "a")  # noqa: SIM115 (held until the run ends)
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._held.close()
-            raise UsageError(
-                f"another run is at work in {self.directory}; wait for it, or give another -o"
-            ) from None
+        """Wait for nobody; a lock whose file was meanwhile removed, by its last holder, is none."""
+        path = self.directory / LOCK
+        while True:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                self._held = open(path, "a")  # noqa: SIM115 (held until the run ends)
+                try:
+                    import fcntl
 
-    def _read(self) -> str | None:
-        try:
-            return (self.directory / STATE).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+                    fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except ImportError:  # Windows, which does not remove files that are open
+                    self._held.close()
+                    return
+                except BlockingIOError:
+                    self._held.close()
+                    raise UsageError(
+                        f"another run is at work in {self.directory}; wait for it, or give "
+                        "another -o"
+                    ) from None
+                if os.path.samestat(os.fstat(self._held.fileno()), path.stat()):
+                    return
+                self._held.close()
 
-    def _checked(self, text: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    def _read(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """The state that is there, of a run that was asked for the same."""
         anew = f"or remove {self.directory} to begin anew"
         try:
-            state = json.loads(text)
-            version, asked = state["version"], state["asked"]
+            state = json.loads((self.directory / STATE).read_text(encoding="utf-8"))
+            version, asked = state["version"], dict(state["asked"])
         except (ValueError, KeyError, TypeError):
             where = self.directory / STATE
             raise UsageError(f"{where} is damaged; remove {self.directory}") from None
@@ -397,11 +371,7 @@ class Parts:
         least = {**records, **{part["name"]: part.get("bytes", 1) for part in state["parts"]}}
         for name, length in least.items():
             path = self.directory / name
-            try:
-                whole = path.stat().st_size >= length
-            except OSError:
-                whole = False
-            if not whole:
+            if not (path.is_file() and path.stat().st_size >= length):
                 raise UsageError(
                     f"{path} is missing or shorter than it was; remove {self.directory} to begin "
                     "anew"
@@ -419,25 +389,36 @@ class Parts:
         """Where the next piece of video goes."""
         return self.directory / f"part-{len(self.state['parts']) + 1:05}{suffix}"
 
+    def add(self, suffix: str, start: float, pictures: int) -> None:
+        """Count the piece that was finished, once it is on the disk."""
+        path = self.next_part(suffix)
+        with writing(path), open(path, "rb") as file:
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        self.state["parts"].append(
+            {"name": path.name, "start": start, "pictures": pictures, "bytes": size}
+        )
+
     def save(self, **values: Any) -> None:
-        """Replace the state by one with these values."""
+        """Replace the state by one with these values; VideoError if it cannot be written."""
         self.state.update(values)
-        with atomic(self.directory / STATE) as temporary, open(temporary, "x") as file:
+        path = self.directory / STATE
+        with writing(path), atomic(path) as temporary, open(temporary, "x") as file:
             json.dump(self.state, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
 
     def remove(self) -> None:
-        """Remove the directory: all is done."""
-        self._held.close()
+        """Remove the directory while no other run can be at work in it."""
         shutil.rmtree(self.directory, ignore_errors=True)
+        self._removed = True
+        self._held.close()
 
     def close(self) -> None:
         """Let another run have it; remove it if nothing was done."""
+        if not self._removed and not (self.directory / STATE).exists():
+            self.remove()
         self._held.close()
-        if self._read() is None:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(self.directory)
 
 
 def difference(name: str, before: Any, now: Any) -> str:
@@ -450,12 +431,10 @@ def difference(name: str, before: Any, now: Any) -> str:
     """
     if isinstance(before, bool) or isinstance(now, bool):
         return f"{'with' if before else 'without'} {name}"
-    if before is None or now is None:
-        one, other = (
-            f"without {name}" if value is None else f"with {name} {value}"
-            for value in (before, now)
-        )
-        return f"{one}, not {other}"
+    if before is None:
+        return f"without {name}, not with {name} {now}"
+    if now is None:
+        return f"with {name} {before}, not without it"
     return f"with {name} {before}, not {now}"
 
 
@@ -472,5 +451,6 @@ def fingerprint(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         status = path.stat()
-        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        numbers = f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
+        digest.update(os.fsencode(path.name) + numbers)  # names may be of any bytes
     return digest.hexdigest()

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..config import MIN_SIDE, Config
 from ..drawing import KINDS
+from ..files import is_special
 from ..imagefiles import SUFFIXES
 from ..video import RawVideo, Stream, VideoError, stream
 from ..video.readers import PIXEL_FORMATS
@@ -27,7 +28,7 @@ from ..video.writers import RAW_FORMATS
 from . import common
 from .common import Progress, UsageError, debugging, reason
 from .resuming import ResumedOutputs
-from .video_outputs import Outputs, Request, Window, make_request
+from .video_outputs import Outputs, Window, make_request
 
 LEAST_FPS, MOST_FPS = 1.0, 240.0  # of inputs, as far as they are believed
 CAPPED_FPS = 120.0  # of videos of those above
@@ -39,9 +40,14 @@ STREAM_OPTIONS = (
     "backend", "threads", "width", "every", "start", "end", "reader", "reconnect", "fps", "timeout",
 )  # fmt: skip
 NOTABLE = 0.1  # fraction of frames repeated or left out that is worth a line
+KINDS_HELP = (
+    "heat over the frame in grey (default)",
+    "the frame, and the map right of it",
+    "the map in colours",
+    "a panel of the frame, what each channel adds, and the map",
+)
 
 COUNT = common.number(1, 10**9, whole=True)
-WIDTH = common.number(MIN_SIDE, 10**9, whole=True)
 
 DESCRIPTION = """\
 The saliency of every frame of a video, or of the newest frame of a live one: as a video, as one
@@ -114,46 +120,28 @@ def add_parser(commands: Any) -> None:
     add("-o", "--output", metavar="OUT", help="a video file, DIR/, or - for standard output")
 
     group = parser.add_argument_group("pictures")
-    kinds = group.add_mutually_exclusive_group()
-    for kind, text in zip(
-        KINDS,
-        (
-            "heat over the frame in grey (default)",
-            "the frame, and the map right of it",
-            "the map in colours",
-            "a panel of the frame, what each channel adds, and the map",
-        ),
-        strict=True,
-    ):
+    add, kinds = group.add_argument, group.add_mutually_exclusive_group()
+    for kind, text in zip(KINDS, KINDS_HELP, strict=True):
         kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=text)
-    group.add_argument("--grey", action="store_true", help="maps in grey instead of colours")
+    add("--grey", action="store_true", help="maps in grey instead of colours")
     kinds.add_argument("--raw", action="store_true", help="with -o DIR/: maps as computed, .npy")
-    group.add_argument("--show", action="store_true", help="also in a window; q or Esc ends")
-    group.add_argument(
-        "--no-clobber", action="store_true", help="leave files that exist as they are"
-    )
+    add("--show", action="store_true", help="also in a window; q or Esc ends")
+    add("--no-clobber", action="store_true", help="leave files that exist as they are")
 
-    group = parser.add_argument_group("records")
-    group.add_argument("--jsonl", metavar="FILE", help="a JSON line per frame; - for stdout")
-    group.add_argument("--csv", metavar="FILE", help="a table with a row per frame; - for stdout")
-    group.add_argument("--json", action="store_true", help="in the end, a JSON object on stdout")
+    add = parser.add_argument_group("records").add_argument
+    add("--jsonl", metavar="FILE", help="a JSON line per frame; - for stdout")
+    add("--csv", metavar="FILE", help="a table with a row per frame; - for stdout")
+    add("--json", action="store_true", help="in the end, a JSON object on stdout")
 
-    group = parser.add_argument_group("frames")
-    add = group.add_argument
-    add(
-        "--every",
-        metavar="N",
-        type=COUNT,
-        default=1,
-        help="take only every N-th frame",
-    )
+    add = parser.add_argument_group("frames").add_argument
+    add("--every", metavar="N", type=COUNT, default=1, help="take only every N-th frame")
     add("--start", metavar="TIME", type=_time, help="begin there; seconds, or [HH:]MM:SS")
     add("--end", metavar="TIME", type=_time, help="end before it")
     add("--frames", metavar="N", type=COUNT, help="end after so many")
     add(
         "--width",
         metavar="N",
-        type=WIDTH,
+        type=common.number(MIN_SIDE, 10**9, whole=True),
         help="shrink frames to it for the model only",
     )
     add(
@@ -178,8 +166,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--no-cuts", action="store_true", help="do not look for cuts")
 
-    group = parser.add_argument_group("reading and writing")
-    add = group.add_argument
+    add = parser.add_argument_group("reading and writing").add_argument
     add("--reader", choices=READERS, default="opencv", help="what reads (default: opencv)")
     add(
         "--writer",
@@ -196,10 +183,16 @@ def add_parser(commands: Any) -> None:
         f"at least {LEAST_FPS:g}; {CAPPED_FPS:g} for those above {MOST_FPS:g})",
     )
     add("--size", metavar="WxH", type=common.size, help="of raw video on standard input")
-    add("--pix-fmt", metavar="FMT", help=f"of that: {', '.join(PIXEL_FORMATS)} (default: bgr24)")
+    add(
+        "--pix-fmt",
+        metavar="FMT",
+        choices=PIXEL_FORMATS,
+        help=f"of that: {', '.join(PIXEL_FORMATS)} (default: bgr24)",
+    )
     add(
         "--out-pix-fmt",
         metavar="FMT",
+        choices=RAW_FORMATS,
         help=f"of raw video on standard output: {', '.join(RAW_FORMATS)} (default: bgr24)",
     )
     add("--resume", action="store_true", help="go on where an interrupted run with it ended")
@@ -225,12 +218,12 @@ def run(args: argparse.Namespace) -> int:
         return runs[0].go()
     _check_several(args, runs)
     status = 0
-    for each in runs:
+    while runs:
         try:
-            ended = each.go()
+            ended = runs.pop(0).go()  # which lets go of its buffers before the next
         except (VideoError, UsageError) as error:
-            print(f"ittisal video: {reason(error)}", file=sys.stderr)
-            ended = 1
+            _say(reason(error))
+            ended = 2 if isinstance(error, UsageError) else 1
         if ended >= 128:  # interrupted
             return ended
         status = max(status, ended)
@@ -259,37 +252,40 @@ class Run:
     """One run over one input: open it, work on frame after frame, close, report."""
 
     def __init__(self, args: argparse.Namespace, name: str, config: Config) -> None:
-        self.args = argparse.Namespace(**{**vars(args), "input": name})
-        self.config = config
-        self.request: Request = make_request(args, name)
-        self.source = _source(self.args)
+        self.args, self.name, self.config = args, name, config
+        self.request = make_request(args, name)
+        self.source = _source(args, name)
         self.interrupts = Interrupts()
         self.progress = Progress(0, wanted=False)
         self.complete = False  # whether all frames that were wanted are done
         self.whole = True  # whether all outputs have all frames
         self.error: OSError | None = None
-        self.counts: dict[str, Any] = {}
-        self.about: dict[str, Any] = {}
+        self.opened: Stream | None = None
         self.summarised = False
 
     def go(self) -> int:
         """Do it all; the exit status."""
-        request = self.request
+        args, request = self.args, self.request
         for path in request.skipped:
             self._note(f"{path}: exists, left as it is")
-        if request.skipped and not request.files and not self.args.show:
-            self._print_json({"input": self.args.input, "outputs": [], "skipped": request.skipped})
+        if request.skipped and not request.files and not args.show:
+            self._print_json({"input": self.name, "outputs": [], "skipped": request.skipped})
             return 0
         for path in request.files:
             folder = request.form in ("folder", "maps") and path == request.output
             place = Path(path) if folder else Path(path).absolute().parent
-            common.probe_directory(place, create=folder)
+            if not is_special(Path(path)):
+                common.probe_directory(place, create=folder)
         try:
             with contextlib.ExitStack() as stack:
-                window = Window() if self.args.show else None
+                window = Window() if args.show else None
                 if window is not None:
                     stack.callback(window.close)
-                self.outputs = self._outputs(window)
+                self.outputs = Outputs(request, window, self._note)
+                if args.resume:
+                    self.outputs = ResumedOutputs(
+                        request, window, self._note, args, self.name, self.config
+                    )
                 stack.callback(self.outputs.close)
                 with self.interrupts:
                     self.complete = self.outputs.complete
@@ -299,14 +295,9 @@ class Run:
             return self._end()
         except Exception as error:
             if not self.summarised and not isinstance(error, UsageError):
-                text = reason(error).removeprefix(f"{self.args.input}: ")
-                self._print_json({"input": self.args.input, "error": text})
+                text = reason(error).removeprefix(f"{self.name}: ")
+                self._print_json({"input": self.name, "error": text})
             raise
-
-    def _outputs(self, window: Window | None) -> Outputs:
-        if self.args.resume:
-            return ResumedOutputs(self.request, window, self._note, self.args, self.config)
-        return Outputs(self.request, window, self._note)
 
     def _frames(self) -> None:
         """Open the input and the outputs, work on the frames, and complete the outputs."""
@@ -316,15 +307,14 @@ class Run:
                 opened = self._open()
         except KeyboardInterrupt:
             return
-        with opened:
+        with opened as self.opened:
             fps = args.fps or max(likely(opened.fps) / args.every, LEAST_WRITTEN)
+            began, total = outputs.done, self._total(opened)
             try:
                 outputs.open(opened, fps)
-                total = self._total(opened)
                 with Progress(
-                    total, wanted=not args.quiet, unit="frame", done=outputs.done
+                    total, wanted=not args.quiet, unit="frame", done=began
                 ) as self.progress:
-                    began = outputs.done
                     self.complete = self._loop(opened)
                     if outputs.done == began and not self.complete and self.whole:
                         outputs.abandon()  # and files of another run stay
@@ -333,8 +323,6 @@ class Run:
             except BaseException:
                 outputs.abandon()
                 raise
-            finally:
-                self._learn(opened)
 
     def _open(self) -> Stream:
         args = self.args
@@ -351,7 +339,7 @@ class Run:
             )
         except (TypeError, ValueError) as error:
             if str(error).startswith("frame is "):  # no option is wrong, the input's size is
-                raise VideoError(f"{args.input}: {error}") from error
+                raise VideoError(f"{self.name}: {error}") from error
             raise UsageError(str(error)) from error
 
     def _loop(self, opened: Stream) -> bool:
@@ -385,70 +373,61 @@ class Run:
     def _total(self, opened: Stream) -> int | None:
         """About how many frames there will be."""
         args, total = self.args, opened.frames
-        if total is not None and opened.fps:
+        if total is None:
+            return args.frames
+        if opened.fps:
             end = min(total, args.end * opened.fps) if args.end is not None else total
             total = max(round(end - (args.start or 0.0) * opened.fps), 0)
-        if total is not None:
-            total = -(-total // args.every)
-        if args.frames is not None:
-            total = min(total, args.frames) if total is not None else args.frames
-        return total
-
-    def _learn(self, opened: Stream) -> None:
-        """Note what is reported at the end."""
-        statistics = opened.statistics.as_dict()
-        self.counts = self.outputs.totals(statistics)
-        self.about = {
-            "width": opened.size[1],
-            "height": opened.size[0],
-            "backend": opened.model.backend,
-            **{name: statistics[name] for name in ("seconds", "fps", "latency_ms")},
-        }
+        return min(-(-total // args.every), args.frames or total)
 
     def _end(self) -> int:
         """Report, and the exit status."""
         error, interrupted = self.error or self.outputs.error, self.interrupts.number
         if isinstance(error, BrokenPipeError):  # the reader has what it wants
             raise error
-        summary = self._summary()
+        opened, about = self.opened, {}
+        statistics = opened.statistics.as_dict() if opened is not None else {}
+        counts = self.outputs.totals(statistics)
+        if opened is not None:
+            about = {
+                "width": opened.size[1],
+                "height": opened.size[0],
+                "backend": opened.model.backend,
+                **{name: statistics[name] for name in ("seconds", "fps", "latency_ms")},
+            }
+        summary = {
+            "input": self.name,
+            "outputs": self.outputs.written,
+            "interrupted": interrupted is not None and not self.complete,
+            **{name: counts.get(name, 0) for name in ("frames", *REPORTED)},
+            **about,
+            **({"skipped": self.request.skipped} if self.request.skipped else {}),
+            **({"error": reason(error)} if error is not None else {}),
+        }
         self.summarised = True
         self._print_json(summary)
         if not (self.args.json or self.args.quiet or self.request.takes_stdout):
             for path in summary["outputs"]:
                 print(path)
-        if not self.args.quiet and self.about:
+        if not self.args.quiet and about:
             self._print_counts(summary)
         if error is not None:
             raise error
         if summary["interrupted"] and interrupted is not None:
             how = "interrupted" if interrupted == signal.SIGINT else "terminated"
             resume = "; the same command goes on from there" if self.args.resume else ""
-            print(f"ittisal video: {how}{resume}", file=sys.stderr)
+            _say(f"{how}{resume}")
             return 128 + interrupted
         return 1 if summary["failed"] or summary["missing"] else 0
-
-    def _summary(self) -> dict[str, Any]:
-        counts = self.counts or self.outputs.totals({})
-        error = self.error or self.outputs.error
-        return {
-            "input": self.args.input,
-            "outputs": self.outputs.written,
-            "interrupted": self.interrupts.number is not None and not self.complete,
-            **{name: counts.get(name, 0) for name in ("frames", *REPORTED)},
-            **self.about,
-            **({"skipped": self.request.skipped} if self.request.skipped else {}),
-            **({"error": reason(error)} if error is not None else {}),
-        }
 
     def _print_counts(self, summary: dict[str, Any]) -> None:
         moved = summary["repeated"] + summary["left_out"]
         if self.args.fps is None and moved > NOTABLE * summary["frames"]:
-            print(
-                f"ittisal video: frames come at varying times, or some are missing: at a constant "
-                f"rate {summary['repeated']} were repeated and {summary['left_out']} left out. "
+            _say(
+                f"frames come at varying times, or some are missing: at a constant rate "
+                f"{summary['repeated']} were repeated and {summary['left_out']} left out. "
                 "--writer pyav (pip install 'ittisal[video]') writes all at their times; or give "
-                "another --fps",
-                file=sys.stderr,
+                "another --fps"
             )
         latency = {k: v for k, v in summary["latency_ms"].items() if v is not None}
         latencies = ", ".join(f"{name} {value:.1f}" for name, value in latency.items())
@@ -457,10 +436,9 @@ class Run:
             for name in REPORTED
             if summary[name] or name in ("dropped", "failed")
         )
-        print(
-            f"ittisal video: {summary['frames']} frames, {summary['fps']:.1f} per second; "
-            f"{counts}; latency in ms: {latencies or 'none'}",
-            file=sys.stderr,
+        _say(
+            f"{summary['frames']} frames, {summary['fps']:.1f} per second; {counts}; "
+            f"latency in ms: {latencies or 'none'}"
         )
 
     def _print_json(self, values: dict[str, Any]) -> None:
@@ -473,6 +451,10 @@ class Run:
     def _note(self, text: str) -> None:
         if not self.args.quiet:
             self._report(text)
+
+
+def _say(text: str) -> None:
+    print(f"ittisal video: {text}", file=sys.stderr)
 
 
 class Interrupts:
@@ -521,19 +503,16 @@ class Interrupts:
             signal.signal(number, handler)
 
 
-def _source(args: argparse.Namespace) -> Any:
+def _source(args: argparse.Namespace, name: str) -> Any:
     """What `stream` is to open; UsageError if the options about it contradict each other."""
-    if args.start is not None and args.end is not None and args.start >= args.end:
-        raise UsageError(f"--start {args.start:g} s is not before --end {args.end:g} s")
-    if args.input != "-":
+    if name != "-":
         if args.size is not None or args.pix_fmt is not None:
             raise UsageError(
                 "--size and --pix-fmt are about raw video on standard input; give - for it"
             )
-        is_camera = args.input.isdecimal() and not os.path.exists(args.input)
-        return int(args.input) if is_camera else args.input
-    if sys.stdin.isatty():
-        raise UsageError("- reads video from standard input, which is a terminal; pipe it in")
+        is_camera = name.isdecimal() and not os.path.exists(name)
+        return int(name) if is_camera else name
+    common.check_stdin("video")
     if args.size is not None:
         try:
             return RawVideo(sys.stdin.buffer, args.size, args.pix_fmt or "bgr24", args.fps)

@@ -22,7 +22,8 @@ from ..video.readers import reason
 from ..video.records import Records, csv_line, json_line
 from ..video.sources import is_pattern, matching
 from ..video.video_files import CODECS, LEAST_FPS, WRITERS
-from ..video.writers import RAW_FORMATS, FolderWriter, RawWriter, writing
+from ..video.writers import FolderWriter, RawWriter, writing
+from . import common
 from .common import UsageError
 
 STDOUT = "-"
@@ -42,8 +43,7 @@ class Request:
     output: str | None
     form: str  # video, folder (of pictures), maps (as computed, in a folder), pipe or none
     pix_fmt: str  # of a pipe
-    jsonl: str | None
-    csv: str | None
+    records: dict[str, str]  # where each form of records goes, by its suffix
     writer: str  # opencv or pyav
     sound: str | None  # the file whose sound a video gets
     clobber: bool  # whether files in a folder are replaced
@@ -55,12 +55,6 @@ class Request:
         return self.form in ("video", "folder", "pipe")
 
     @property
-    def records(self) -> dict[str, str]:
-        """Where each form of records goes, by its suffix."""
-        given = {".jsonl": self.jsonl, ".csv": self.csv}
-        return {suffix: path for suffix, path in given.items() if path}
-
-    @property
     def files(self) -> list[str]:
         """The files and folders that are made."""
         paths = [self.output, *self.records.values()]
@@ -69,7 +63,7 @@ class Request:
     @property
     def takes_stdout(self) -> bool:
         """Whether standard output is one of the outputs."""
-        return STDOUT in (self.output, self.jsonl, self.csv)
+        return STDOUT in (self.output, *self.records.values())
 
 
 def make_request(args: argparse.Namespace, name: str) -> Request:
@@ -83,42 +77,41 @@ def make_request(args: argparse.Namespace, name: str) -> Request:
     if output is None and (
         not (args.jsonl or args.csv or args.show) or (args.kind and not args.show)
     ):
-        output = _default_output(args, name, kind)
+        if not names_a_file(name):
+            raise UsageError("what should be made? Give -o, --jsonl, --csv or --show")
+        output = str(Path(name).with_name(f"{Path(name).stem}.{kind}.mp4"))
     writer = _writer(args, output)
     form = _form(args, output, writer)
-    _check_stdout(args, output, form)
+    outputs = {"-o": output, "--jsonl": args.jsonl, "--csv": args.csv}
+    on_stdout = [option for option, path in outputs.items() if path == STDOUT]
+    binary = "raw video" if form == "pipe" else None
+    common.check_stdout(on_stdout + ["--json"] * args.json, binary=binary)
+    if args.out_pix_fmt is not None and form != "pipe":
+        raise UsageError("--out-pix-fmt is about raw video on standard output; add -o -")
     if form == "video" and args.fps is not None and args.fps < LEAST_FPS:
         raise UsageError(
             f"--fps {args.fps:g}: videos have at least {LEAST_FPS:g}; write pictures, -o "
             "DIR/, or records, --jsonl"
         )
-    sound = form == "video" and writer == "pyav" and not (args.no_sound or args.live)
-    outputs = {"output": output, "jsonl": args.jsonl, "csv": args.csv}
-    _check_names(name, [path for path in outputs.values() if path not in (None, STDOUT)])
+    _check_names(name, {o: path for o, path in outputs.items() if path and path != STDOUT})
     skipped = []
     if args.no_clobber:
-        skipped = [p for p in outputs.values() if p and os.path.isfile(p)]
-        outputs = {key: None if path in skipped else path for key, path in outputs.items()}
+        skipped = [path for path in outputs.values() if path and os.path.isfile(path)]
+        outputs = {o: None if path in skipped else path for o, path in outputs.items()}
+    records = {".jsonl": outputs["--jsonl"], ".csv": outputs["--csv"]}
+    sound = form == "video" and writer == "pyav" and not (args.no_sound or args.live)
     return Request(
         kind=kind,
         grey=args.grey,
-        form=form if outputs["output"] else "none",
+        output=outputs["-o"],
+        form=form if outputs["-o"] else "none",
         pix_fmt=args.out_pix_fmt or "bgr24",
+        records={suffix: path for suffix, path in records.items() if path},
         writer=writer,
         sound=name if sound and os.path.isfile(name) else None,
         clobber=not args.no_clobber,
         skipped=tuple(skipped),
-        **outputs,
     )
-
-
-def _default_output(args: argparse.Namespace, name: str, kind: str) -> str:
-    if not names_a_file(name):
-        raise UsageError("what should be made? Give -o, --jsonl, --csv or --show")
-    if args.raw:
-        raise UsageError("--raw needs a folder for its files: -o DIR/")
-    path = Path(name)
-    return str(path.with_name(f"{path.stem}.{kind}.mp4"))
 
 
 def _writer(args: argparse.Namespace, output: str | None) -> str:
@@ -155,44 +148,24 @@ def _form(args: argparse.Namespace, output: str | None, writer: str) -> str:
     return "video"
 
 
-def _check_stdout(args: argparse.Namespace, output: str | None, form: str) -> None:
-    named = (("-o", output), ("--jsonl", args.jsonl), ("--csv", args.csv))
-    on_stdout = [name for name, value in named if value == STDOUT] + ["--json"] * args.json
-    if len(on_stdout) > 1:
-        raise UsageError(
-            f"standard output takes one of {' and '.join(on_stdout)}; give the others a file"
-        )
-    if form == "pipe" and sys.stdout.isatty():
-        raise UsageError(
-            "raw video would go to standard output, which is a terminal; redirect it, or give a "
-            "file with -o"
-        )
-    if args.out_pix_fmt is not None:
-        if form != "pipe":
-            raise UsageError("--out-pix-fmt is about raw video on standard output; add -o -")
-        if args.out_pix_fmt not in RAW_FORMATS:
-            raise UsageError(
-                f"--out-pix-fmt {args.out_pix_fmt} is not one of {', '.join(RAW_FORMATS)}"
-            )
-
-
-def _check_names(name: str, files: list[str]) -> None:
-    """Refuse outputs that would replace the input or each other."""
-    seen: dict[str, str] = {}
-    for path in files:
-        key = os.path.realpath(path)
-        if key in seen:
-            raise UsageError(f"{path} is given twice; every output needs another name")
-        seen[key] = path
+def _check_names(name: str, outputs: dict[str, str]) -> None:
+    """Refuse outputs, by their options, that would replace the input or each other."""
     read = name if name != STDOUT else ""
     places = {os.path.realpath(path) for path in input_files(read)}
     if not os.path.isfile(read):  # pictures: nothing goes among them
         places |= {os.path.dirname(path) for path in places}
     if os.path.exists(read):
         places.add(os.path.realpath(read))
-    for key, path in seen.items():
+    seen = set()
+    for option, path in outputs.items():
+        key = os.path.realpath(path)
+        if key in seen:
+            raise UsageError(f"{path} is given twice; every output needs another name")
         if key in places:
             raise UsageError(f"{path} would overwrite the input {name}; give another place")
+        if option != "-o" and os.path.isdir(path):
+            raise UsageError(f"{option} {path} is a directory; give a file")
+        seen.add(key)
 
 
 def names_a_file(name: str) -> bool:
@@ -233,7 +206,7 @@ class Outputs:
         self._records: Records | None = None
         self._pictures: Pictures | None = None
         self.sinks: list[Pictures | Maps | Lines] = []
-        self.counts: dict[str, int] = {"repeated": 0, "left_out": 0}
+        self.counts = {"repeated": 0, "left_out": 0}
 
     def open(self, stream: Stream, fps: float) -> None:
         """Open all outputs for the results of a stream; videos have this frame rate."""
@@ -246,10 +219,10 @@ class Outputs:
         if request.form == "maps":
             self.sinks.append(Maps(request))
         if request.drawn or self.window is not None:
-            self._pictures = pictures = Pictures(stream, request, fps)
-            self.sinks.append(pictures)
+            self._pictures = Pictures(stream, request, fps)
+            self.sinks.append(self._pictures)
             if request.drawn:
-                self.open_pictures(pictures)
+                self.open_pictures(self._pictures)
 
     def open_lines(self, suffix: str, path: str, header: str) -> Lines:
         """Open a file of records."""
@@ -257,39 +230,31 @@ class Outputs:
 
     def open_pictures(self, pictures: Pictures) -> None:
         """Open what pictures are written to."""
-        assert self.request.output is not None
-        for text in pictures.begin(self.request.output, sound=self.request.sound):
+        for text in pictures.begin(str(self.request.output), sound=self.request.sound):
             self.report(text)
 
     def take(self, result: Any) -> bool:
         """Write everything of one result; whether more are wanted.
 
-        Raises
-        ------
-        OSError
-            No output is left that can be written on, or the reader of a pipe has gone.
+        OSError if no output is left that can be written on, or the reader of a pipe has gone.
         """
         record = self._records(result) if self._records is not None else {}
         for sink in self.sinks.copy():
             try:
                 sink.write(result, record)
-            except BrokenPipeError:
-                raise
             except OSError as error:
-                if not self.independent or len(self.sinks) == 1:
+                last = len(self.sinks) == 1
+                if isinstance(error, BrokenPipeError) or last or not self.independent:
                     raise
-                self._give_up(sink, error)
+                self.error = self.error or error
+                name = "standard output: " if sink.path == STDOUT else ""
+                self.report(f"{name}{reason(error)}; the other outputs go on")
+                self.sinks.remove(sink)
+                sink.abandon()
         self.done += 1
         if self.window is None or self._pictures is None or self._pictures.picture is None:
             return True
         return self.window.show(self._pictures.picture)
-
-    def _give_up(self, sink: Pictures | Maps | Lines, error: OSError) -> None:
-        self.error = self.error or error
-        name = "standard output: " if sink.path == STDOUT else ""
-        self.report(f"{name}{reason(error)}; the other outputs go on")
-        self.sinks.remove(sink)
-        sink.abandon()
 
     def finish(self, *, complete: bool, whole: bool) -> None:
         """Complete all outputs; if one fails, the others are completed all the same.
@@ -357,24 +322,21 @@ class Pictures:
 
     def write(self, result: Any, record: dict[str, Any]) -> None:
         """Draw and write one picture."""
-        if self.writing is None:
-            self.picture = self.painter(result)
-        else:
-            self.picture = self.painter(result, self.writing.buffer())
+        out = self.writing.buffer() if self.writing is not None else None
+        self.picture = self.painter(result, out)
+        if self.writing is not None:
             self.writing.write(self.picture, result.index, result.time)
 
     def finish(self) -> None:
         """Complete what is written."""
         self.counts = {}
-        if self.writing is None:
-            return
         try:
-            self.writing.finish()
-            self.counts = self.writing.writer.counts
-        except BaseException:
+            if self.writing is not None:
+                self.writing.finish()
+                self.counts = self.writing.writer.counts
+                self.writing = None
+        finally:
             self.abandon()
-            raise
-        self.writing = None
 
     def abandon(self) -> None:
         """Remove what is not complete."""
@@ -387,20 +349,14 @@ class Maps:
     """A folder of maps as computed."""
 
     def __init__(self, request: Request) -> None:
-        assert request.output is not None
-        self.path: str = request.output
+        self.path = str(request.output)
         self._writer = FolderWriter(self.path, ".npy", clobber=request.clobber)
         self.counts = self._writer.counts
+        self.finish, self.abandon = self._writer.finish, self._writer.abandon
 
     def write(self, result: Any, record: dict[str, Any]) -> None:
         """Write one map."""
         self._writer.write(result.saliency, result.index, result.time)
-
-    def finish(self) -> None:
-        """Nothing: every file is whole."""
-
-    def abandon(self) -> None:
-        """Nothing: every file is whole."""
 
 
 class Lines:
@@ -416,15 +372,11 @@ class Lines:
         self.suffix, self.path, self.counts = suffix, path, {"frames": 0}
         self._line = csv_line if suffix == ".csv" else json_line
         self._named = None if path == STDOUT or work is not None else atomic(path)
-        # Standard output and pipes get each line at once.
-        self._direct = path == STDOUT or (self._named and self._named.temporary == Path(path))
+        self._file: Any = sys.stdout.buffer
         with self._reported():
-            if path == STDOUT:
-                self._file: Any = sys.stdout.buffer
-            elif self._named is not None:
+            if self._named is not None:
                 self._file = open(self._named.temporary, "wb")  # noqa: SIM115
-            else:
-                assert work is not None
+            elif work is not None:
                 self._file = open(work, "r+b" if length else "wb")  # noqa: SIM115
                 self._file.truncate(length)
                 self._file.seek(length)
@@ -438,13 +390,11 @@ class Lines:
     def _add(self, line: str) -> None:
         with self._reported():
             self._file.write(line.encode("utf-8", "surrogateescape") + b"\n")
-            if self._direct:
-                self._file.flush()
+            self._file.flush()  # who reads a pipe gets each line at once
 
     def sync(self) -> int:
         """Write all lines to the disk; how many bytes they are."""
         with self._reported():
-            self._file.flush()
             os.fsync(self._file.fileno())
         return int(self._file.tell())
 
@@ -474,13 +424,7 @@ class Lines:
 
 
 class Window:
-    """OpenCV's window; q, Esc and its close button end it.
-
-    Raises
-    ------
-    UsageError
-        There is no display, or this OpenCV has no windows.
-    """
+    """OpenCV's window; q, Esc and its close button end it. UsageError if there can be none."""
 
     def __init__(self) -> None:
         # In a process of its own: without a display some windowing libraries end the process.

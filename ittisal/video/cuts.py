@@ -49,14 +49,12 @@ class CutDetector:
     """
 
     def __init__(self) -> None:
-        self._patterns: deque[np.ndarray] = deque(maxlen=HISTORY)
-        self._last: np.ndarray | None = None
-        self._running_mean = 0.0
+        self.reset()
 
     def reset(self) -> None:
         """Forget all frames, as after a change of size."""
-        self._patterns.clear()
-        self._last = None
+        self._patterns: deque[np.ndarray] = deque(maxlen=HISTORY)
+        self._last: np.ndarray | None = None
         self._running_mean = 0.0
 
     def is_cut(self, frame: np.ndarray) -> bool:

@@ -1,7 +1,6 @@
 """How frames come from a source to the model: when they are asked for, or by a thread.
 
-A feed has `take`, `newer`, `interrupt` and `close`, `losses`, and `about` its reader. A thread
-hands its frames over in fixed buffers.
+A feed has `take`, `newer`, `interrupt` and `close`, `losses`, and `about` its reader.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-
-import numpy as np
+from typing import Any
 
 from .readers import FrameError, Reader, Source, VideoError
 from .selection import Clock, Reading, Selection
@@ -49,165 +47,27 @@ class Losses:
     def take(self) -> tuple[int, list[tuple[int, str]]]:
         """How many, and numbers and reasons of the last of them; then none."""
         with self._lock:
-            count, notes = self.count, list(self._notes)
+            taken = self.count, list(self._notes)
             self.count = 0
             self._notes.clear()
-            return count, notes
+            return taken
 
 
 @dataclass(eq=False)
 class Slot:
-    """A buffer for one frame, used over and over.
+    """A buffer for one frame, used over and over."""
 
-    `frame` is the picture, and what the reader fills the next time. `dropped` is how many frames
-    this one overtook, `file` the picture's path where it has one.
-    """
-
-    frame: np.ndarray | None = None
+    frame: Any = None  # the picture, and what the reader fills the next time
     index: int = -1
     time: float = 0.0
     arrived: float = 0.0
-    dropped: int = 0
-    file: str | None = None
-
-    @property
-    def picture(self) -> np.ndarray:
-        """The frame of a slot that has been filled."""
-        assert self.frame is not None
-        return self.frame
-
-
-class Exchange:
-    """Three slots between one reader and one consumer.
-
-    In order (`latest` False), the reader runs ahead of the consumer by as many frames as there are
-    free slots, and then waits. With `latest` True the reader never waits: a frame that the consumer
-    has not taken by the time the next is there is dropped, so that what is taken is always the
-    newest.
-
-    Only `vacant` (in order) waits for the consumer, and `take` for the reader.
-    """
-
-    def __init__(self, clock: Clock, losses: Losses) -> None:
-        self.latest = False
-        self.changed = threading.Condition()
-        self._clock = clock
-        self._vacant = deque(Slot() for _ in range(SLOTS))
-        self._ready: deque[Slot] = deque()
-        self._taken: Slot | None = None
-        self._dropped = 0
-        self._losses = losses
-        self._ended = False
-        self._error: Exception | None = None
-        self.stopped = False
-
-    # --- the reader's side -----------------------------------------------------------------
-
-    def vacant(self) -> Slot | None:
-        """A slot to fill; None once the consumer has stopped."""
-        with self.changed:
-            while not self._vacant and not self.stopped:
-                self.changed.wait()
-            return None if self.stopped else self._vacant.popleft()
-
-    def publish(self, slot: Slot) -> None:
-        """Hand over a slot that has been filled."""
-        with self.changed:
-            if self.latest:
-                self._dropped += len(self._ready)
-                self._vacant.extend(self._ready)
-                self._ready.clear()
-            self._ready.append(slot)
-            self.changed.notify_all()
-
-    def put_back(self, slot: Slot) -> None:
-        """Return a slot that was not filled."""
-        with self.changed:
-            self._vacant.appendleft(slot)
-
-    def lost(self, index: int, reason: str) -> None:
-        """Note a frame that cannot be read."""
-        with self.changed:
-            if not self.stopped:
-                self._losses.add(index, reason)
-            self.changed.notify_all()
-
-    def finish(self, error: Exception | None = None) -> None:
-        """Say that nothing more will come."""
-        with self.changed:
-            self._ended, self._error = True, error
-            self.changed.notify_all()
-
-    # --- the consumer's side ---------------------------------------------------------------
-
-    def take(self, limit: float | None) -> Slot | None:
-        """The next slot, good until the next call; None at the end, or once stopped.
-
-        An empty slot says that frames were lost and none is ready yet: see `losses`.
-
-        Parameters
-        ----------
-        limit : float, optional
-            Seconds to wait at most.
-
-        Raises
-        ------
-        Silence
-            Nothing came within `limit`.
-        Exception
-            What the reader finished with, once all that it handed over has been taken.
-        """
-        asked = self._clock.now()
-        with self.changed:
-            while not self.stopped:
-                if self._ready:
-                    return self._pop()
-                if self._losses.count:
-                    return Slot()
-                if self._ended:
-                    if self._error is not None:
-                        raise self._error
-                    return None
-                patience = SLICE
-                if limit is not None:
-                    patience = min(SLICE, asked + limit - self._clock.now())
-                    if patience <= 0:
-                        raise Silence
-                self._release()
-                self._clock.wait(self.changed, patience)
-            return None
-
-    def newer(self) -> Slot | None:
-        """A slot that is ready now, in place of the one taken before; None if there is none."""
-        with self.changed:
-            return self._pop() if self._ready else None
-
-    def stop(self) -> None:
-        """Wake the reader, which gets no more slots, and a consumer that waits for one."""
-        with self.changed:
-            self.stopped = True
-            self.changed.notify_all()
-
-    def _pop(self) -> Slot:
-        self._release()
-        self._taken = slot = self._ready.popleft()
-        slot.dropped, self._dropped = self._dropped, 0
-        self.changed.notify_all()
-        return slot
-
-    def _release(self) -> None:
-        if self._taken is not None:
-            self._vacant.append(self._taken)
-            self._taken = None
-            self.changed.notify_all()
+    dropped: int = 0  # how many frames this one overtook
+    file: str | None = None  # the picture's path where it has one
 
 
 @dataclass
 class About:
-    """What an open reader says of itself, for those on the other side of the thread.
-
-    `paced` is whether a recording is played at its own speed; the others are the reader's.
-    """
+    """What an open reader says of itself, for those on the other side of the thread."""
 
     channel_order: str = "rgb"
     fps: float | None = None
@@ -216,7 +76,7 @@ class About:
     fills: bool = False
     aspect: float | None = None
     live: bool = False
-    paced: bool = False
+    paced: bool = False  # whether a recording is played at its own speed
 
     def learn(self, reader: Reader, live: bool | None) -> None:
         """Copy what the reader says; live unless it says how many frames there are."""
@@ -274,78 +134,153 @@ class Direct:
 
 
 class Connection:
-    """A thread that opens a source, reads it and hands its frames over, until stopped."""
+    """A thread that opens a source, reads it and hands its frames over in three slots.
+
+    In order, the thread runs ahead of the consumer by as many frames as there are free slots, and
+    then waits. From a live source it never waits: a frame that the consumer has not taken by the
+    time the next is there is dropped, so that what is taken is always the newest.
+    """
 
     def __init__(
-        self,
-        source: Source,
-        selection: Selection,
-        live: bool | None,
-        clock: Clock,
-        losses: Losses,
+        self, source: Source, selection: Selection, live: bool | None, clock: Clock, losses: Losses
     ) -> None:
         self.about = About()
-        self.exchange = Exchange(clock, losses)
-        self.selection = replace(selection, lost=self.exchange.lost)
-        self._source, self._live, self._clock = source, live, clock
+        self.selection = replace(selection, lost=self._lost, stopped=lambda: self.stopped)
+        self.stopped = False
+        self._source, self._live, self._clock, self._losses = source, live, clock, losses
+        self._changed = threading.Condition()
+        self._vacant = deque(Slot() for _ in range(SLOTS))
+        self._ready: deque[Slot] = deque()
+        self._taken: Slot | None = None
+        self._dropped = 0
+        self._ended = False
+        self._error: BaseException | None = None
         self.thread = threading.Thread(
             target=self._run, name=f"ittisal reads {source.name}", daemon=True
         )
-
-    def start(self) -> Connection:
-        """Begin to read."""
         RUNNING.add(self)
         self.thread.start()
-        return self
+
+    # --- the reader's side -----------------------------------------------------------------
 
     def _run(self) -> None:
+        error: BaseException | None = None
         try:
             reader = self._source.open()
             try:
                 self.about.learn(reader, self._live)
-                self.exchange.latest = self.about.live
                 self.selection.live = self.about.live and not self.about.paced
                 complete = self._read(reader)
             finally:
                 # A fault in closing must not hide that reading went well, or why it did not.
                 with contextlib.suppress(Exception):
                     reader.close()
-        except Exception as error:
-            self.exchange.finish(error)
-        else:
-            gone = self._source.again and self.selection.live and not complete
-            self.exchange.finish(
-                VideoError(f"{self._source.name}: no more frames come") if gone else None
-            )
-        finally:
-            RUNNING.discard(self)
+            if self._source.again and self.selection.live and not complete:
+                error = VideoError(f"{self._source.name}: no more frames come")
+        except BaseException as raised:  # SystemExit too, or the consumer would wait for ever
+            error = raised
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify_all()
+        RUNNING.discard(self)
 
     def _read(self, reader: Reader) -> bool:
         """Hand over frames; whether that ended because all that were wanted are there."""
-        exchange, selection = self.exchange, self.selection
+        selection, about, now = self.selection, self.about, self._clock.now
         began: float | None = None
-        while (slot := exchange.vacant()) is not None:
+        while (slot := self._vacant_slot()) is not None:
             if not selection.advance(reader):
                 return selection.complete
-            if self.about.paced:
-                if began is None:
-                    began = self._clock.now() - selection.time
+            if about.paced:
+                began = now() - selection.time if began is None else began
                 self._wait_until(began + selection.time)
-                selection.arrived = self._clock.now()
+                selection.arrived = now()
             try:
-                self.about.fill(slot, reader, selection)
+                about.fill(slot, reader, selection)
             except FrameError as error:
-                exchange.lost(selection.index, str(error))
-                exchange.put_back(slot)
+                self._lost(selection.index, str(error))
+                with self._changed:
+                    self._vacant.appendleft(slot)
                 continue
-            slot.arrived = selection.arrived if self.about.live else self._clock.now()
-            exchange.publish(slot)
+            slot.arrived = selection.arrived if about.live else now()
+            with self._changed:
+                if about.live:
+                    self._dropped += len(self._ready)
+                    self._vacant.extend(self._ready)
+                    self._ready.clear()
+                self._ready.append(slot)
+                self._changed.notify_all()
         return True
 
+    def _vacant_slot(self) -> Slot | None:
+        """A slot to fill; None once the consumer has stopped."""
+        with self._changed:
+            while not self._vacant and not self.stopped:
+                self._changed.wait()
+            return None if self.stopped else self._vacant.popleft()
+
+    def _lost(self, index: int, reason: str) -> None:
+        with self._changed:
+            if not self.stopped:
+                self._losses.add(index, reason)
+            self._changed.notify_all()
+
     def _wait_until(self, time: float) -> None:
-        with self.exchange.changed:
-            while not self.exchange.stopped and (left := time - self._clock.now()) > 0:
-                self._clock.wait(self.exchange.changed, left)
+        with self._changed:
+            while not self.stopped and (left := time - self._clock.now()) > 0:
+                self._clock.wait(self._changed, left)
+
+    # --- the consumer's side ---------------------------------------------------------------
+
+    def take(self, limit: float | None) -> Slot | None:
+        """The next slot, good until the next call; None at the end, or once stopped.
+
+        An empty slot says that frames were lost and none is ready yet: see `losses`. What reading
+        ended with is raised once all that was handed over has been taken; `Silence` where nothing
+        comes within `limit` seconds.
+        """
+        asked = self._clock.now()
+        with self._changed:
+            while not self.stopped:
+                if self._ready:
+                    return self._pop()
+                if self._losses.count:
+                    return Slot()
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    return None
+                patience = SLICE
+                if limit is not None:
+                    patience = min(SLICE, asked + limit - self._clock.now())
+                    if patience <= 0:
+                        raise Silence
+                self._release()
+                self._clock.wait(self._changed, patience)
+            return None
+
+    def newer(self) -> Slot | None:
+        """A slot that is ready now, in place of the one taken before; None if there is none."""
+        with self._changed:
+            return self._pop() if self._ready else None
+
+    def stop(self) -> None:
+        """End the thread as soon as it can, and wake a consumer that waits for it."""
+        with self._changed:
+            self.stopped = True
+            self._changed.notify_all()
+
+    def _pop(self) -> Slot:
+        self._release()
+        self._taken = slot = self._ready.popleft()
+        slot.dropped, self._dropped = self._dropped, 0
+        return slot
+
+    def _release(self) -> None:
+        if self._taken is not None:
+            self._vacant.append(self._taken)
+            self._taken = None
+            self._changed.notify_all()
 
 
 @atexit.register
@@ -354,9 +289,10 @@ def _leave() -> None:
 
     One that came back from C++ only while Python is taken down would abort the program.
     """
+    # An interrupt may have come before one was started.
     left = [connection for connection in tuple(RUNNING) if connection.thread.is_alive()]
     for connection in left:
-        connection.exchange.stop()
+        connection.stop()
     until = time.monotonic() + GRACE
     for connection in left:
         connection.thread.join(max(until - time.monotonic(), 0))
@@ -385,33 +321,21 @@ class Threaded:
         self._met = False
         self._interrupted = False
         self.losses = Losses()
-        self._connection = self._connect(selection)
-
-    @property
-    def about(self) -> About:
-        """What the reader says of itself."""
-        return self._connection.about
-
-    @property
-    def selection(self) -> Selection:
-        """Where the reader is."""
-        return self._connection.selection
+        self._connect(selection)
 
     def take(self) -> Slot | None:
         """The next frame, or the newest; an empty slot if some are lost; None at the end.
 
-        None, too, once interrupted.
-
-        Raises
-        ------
-        VideoError
-            The source cannot be opened or read, or has vanished for good.
+        None, too, once interrupted; VideoError if the source has vanished for good.
         """
         try:
-            slot = self._connection.exchange.take(self._timeout)
+            slot = self._connection.take(self._timeout)
         except (Silence, VideoError) as error:
             gone, source = self._gone(error), self._source
-            if not source.again or not (self.selection.live if self._met else self._may_come()):
+            # Not even there at first, it may come all the same.
+            limit, live = self._reading.reconnect, self._reading.live is not False
+            may_come = self.selection.live if self._met else live and (limit is None or limit > 0)
+            if not (source.again and may_come):
                 raise gone from None
             slot = self._reconnect(gone)
         self._met = self._met or slot is not None
@@ -419,16 +343,12 @@ class Threaded:
 
     def newer(self) -> Slot | None:
         """A frame that is ready now, if any."""
-        return self._connection.exchange.newer()
+        return self._connection.newer()
 
-    def _connect(self, selection: Selection) -> Connection:
+    def _connect(self, selection: Selection) -> None:
         live = self._reading.live
-        return Connection(self._source, selection, live, self._clock, self.losses).start()
-
-    def _may_come(self) -> bool:
-        """Whether to wait for a source that is not there at first."""
-        limit = self._reading.reconnect
-        return (limit is None or limit > 0) and self._reading.live is not False
+        self._connection = Connection(self._source, selection, live, self._clock, self.losses)
+        self.about, self.selection = self._connection.about, self._connection.selection
 
     def _gone(self, error: Exception) -> VideoError:
         if isinstance(error, VideoError):
@@ -450,18 +370,20 @@ class Threaded:
         deadline = math.inf if limit is None else began + limit
         self._report(f"{gone}; trying {'to reconnect' if self._met else 'again'}")
         while True:
-            self._connection.exchange.stop()
-            self._sleep_until(min(clock.now() + pause, deadline))
+            self._connection.stop()
+            until = min(clock.now() + pause, deadline)
+            while not self._interrupted and (left := until - clock.now()) > 0:
+                clock.sleep(min(left, SLICE))
             if self._interrupted:
                 return None
-            self._connection = self._connect(self.selection)
+            self._connect(self.selection)
             if self._interrupted:  # perhaps before there was this connection
-                self._connection.exchange.stop()
+                self._connection.stop()
             try:
-                slot = self._connection.exchange.take(self._timeout)
+                slot = self._connection.take(self._timeout)
             except (Silence, VideoError) as error:
                 if clock.now() >= deadline:
-                    self._connection.exchange.stop()
+                    self._connection.stop()
                     raise VideoError(
                         f"{self._gone(error)}. Gave up after trying for {limit:g} s"
                     ) from error
@@ -474,14 +396,10 @@ class Threaded:
             self._report(f"{self._source.name}: is {state} after {clock.now() - began:.1f} s")
             return slot
 
-    def _sleep_until(self, time: float) -> None:
-        while not self._interrupted and (left := time - self._clock.now()) > 0:
-            self._clock.sleep(min(left, SLICE))
-
     def interrupt(self) -> None:
         """Stop reading, and wake a thread that waits for a frame. From any thread."""
         self._interrupted = True
-        self._connection.exchange.stop()
+        self._connection.stop()
 
     abandon = interrupt
 

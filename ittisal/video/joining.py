@@ -45,11 +45,13 @@ def join(
     VideoError
         A part cannot be read or is not whole, or the whole cannot be written.
     """
+    notes: list[str] = []
     with writing(path, (OSError, ValueError)), atomic(path) as temporary:
         if _alike(parts):
-            return _copy(parts, temporary, sound, origin)
-        _recode(parts, temporary, fps)
-        return []
+            _copy(parts, temporary, sound, origin, notes)
+        else:
+            _recode(parts, temporary, fps)
+    return notes
 
 
 def _alike(parts: Sequence[Part]) -> bool:
@@ -82,7 +84,7 @@ def _readable(part: Part) -> Iterator[Any]:
         ) from error
 
 
-def _copy(parts: Sequence[Part], target: Path, sound: Any, origin: float) -> list[str]:
+def _copy(parts: Sequence[Part], target: Path, sound: Any, origin: float, notes: list[str]) -> None:
     import av
 
     with contextlib.ExitStack() as stack:
@@ -92,7 +94,7 @@ def _copy(parts: Sequence[Part], target: Path, sound: Any, origin: float) -> lis
         stream.time_base = first.time_base
         heard = None
         if sound is not None:
-            heard = Sound(sound, whole)
+            heard = Sound(sound, whole, notes)
             stack.callback(heard.close)
         last, end = -1, 0.0
         for part in parts:
@@ -106,12 +108,10 @@ def _copy(parts: Sequence[Part], target: Path, sound: Any, origin: float) -> lis
                 whole.mux(packet)
                 end = float(last * base)
                 if heard is not None:
-                    heard.copy(origin, origin + end)
+                    heard.copy(origin, end)
             _check(part, count)
-        if heard is None:
-            return []
-        heard.copy(origin, origin + end + TAIL)
-        return heard.notes
+        if heard is not None:
+            heard.copy(origin, end + TAIL)
 
 
 def _packets(part: Part) -> Iterator[Any]:

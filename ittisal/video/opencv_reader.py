@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ class OpenCVReader:
 def open_file(path: str, name: str) -> OpenCVReader:
     """The reader of a file that is there and can be read; VideoError if it holds no video."""
     # No limit on waiting: a named pipe may be silent for as long as it likes.
-    capture = _open(path, timeout=0)
+    capture = _open(path, *_by_ffmpeg(0))
     if capture is None:
         raise VideoError(
             f"{name}: not a video that OpenCV can read, or a damaged one; try the reader pyav, "
@@ -173,7 +174,7 @@ def open_file(path: str, name: str) -> OpenCVReader:
 def open_address(address: str, name: str, timeout: float) -> OpenCVReader:
     """The reader of a network stream; VideoError if it cannot be opened within `timeout` s."""
     began = time.monotonic()
-    capture = _open(address, timeout=max(round(timeout * 1000), 1))
+    capture = _open(address, *_by_ffmpeg(timeout))
     if capture is None:
         waited = time.monotonic() - began >= timeout
         raise VideoError(
@@ -188,9 +189,8 @@ def open_camera(index: int | str, name: str) -> OpenCVReader:
     """The reader of a camera by number or device path; VideoError if there is none."""
     import cv2
 
-    capture = cv2.VideoCapture(index)
-    if not capture.isOpened():
-        capture.release()
+    capture = _open(index)
+    if capture is None:
         raise VideoError(
             f"{name}: there is no such camera, it is in use, or access is not permitted; "
             "cameras are numbered from 0"
@@ -199,14 +199,22 @@ def open_camera(index: int | str, name: str) -> OpenCVReader:
     return OpenCVReader(capture, name, timed=False)
 
 
-def _open(address: str, timeout: int) -> Any:
-    """An open capture with both of its timeouts in ms (0: none), or None."""
+def _by_ffmpeg(timeout: float) -> tuple[int, list[int]]:
+    """Arguments of a capture by FFmpeg, which waits for so many seconds at most; 0: no limit."""
     import cv2
 
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout]
+    limit = math.ceil(timeout * 1000)  # in ms
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+    return cv2.CAP_FFMPEG, limits
+
+
+def _open(source: int | str, *arguments: Any) -> Any:
+    """An open capture, or None."""
+    import cv2
+
     try:
-        capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
-    except cv2.error:
+        capture = cv2.VideoCapture(source, *arguments)
+    except (cv2.error, OverflowError):  # a number that no camera can have, too
         return None
     if capture.isOpened():
         return capture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -28,11 +29,7 @@ class PyAVReader:
     fills = True
 
     def __init__(
-        self,
-        container: Any,
-        name: str,
-        channel_order: str,
-        again: Callable[[], Any] | None = None,
+        self, container: Any, name: str, channel_order: str, again: Callable[[], Any] | None = None
     ) -> None:
         import av
 
@@ -82,12 +79,11 @@ class PyAVReader:
         faults = 0
         while True:
             try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                for frame in packet.decode():
-                    faults = 0
-                    yield frame
+                for packet in packets:
+                    for frame in packet.decode():
+                        faults = 0
+                        yield frame
+                return
             except invalid as error:
                 faults += 1
                 if faults > MAX_FAULTS:
@@ -99,16 +95,13 @@ class PyAVReader:
         near = start * (self.fps or 0) < NEAR or start == math.inf
         if self._again is None or (first < NEAR and near):
             return 0
-        try:
+        other = found = None
+        with contextlib.suppress(*self._errors):
             other = self._again()
-        except self._errors:
-            return 0
-        try:
             found = _sought(other, first, start, self._decoded)
-        except self._errors:
-            found = None
-        if found is None:
-            other.close()
+        if other is None or found is None:
+            if other is not None:
+                other.close()
             return 0
         passed, coming = found
         self.close()
@@ -154,13 +147,7 @@ class PyAVReader:
 def open_pyav(
     address: str, name: str, channel_order: str, timeout: float | None = None
 ) -> PyAVReader:
-    """The reader of a file, or of an address that has to answer within `timeout` seconds.
-
-    Raises
-    ------
-    VideoError
-        PyAV is not installed, or it is no video.
-    """
+    """The reader of a file, or of an address that has to answer within `timeout` seconds."""
     av = import_av(name, "reader")
     try:
         container = av.open(address, timeout=timeout)

@@ -6,15 +6,17 @@ Those of videos, cameras and addresses are in `opencv_reader` and `pyav_reader`.
 from __future__ import annotations
 
 import io
-import os
+import operator
 import select
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
 from ..frames import check_frame, composite
+from ..imagefiles import ImageError, check_whole
 
 # If no more than this fraction of the frames counted in a file is shown, the file was trimmed.
 TRIMMED = 0.995
@@ -51,14 +53,7 @@ def reason(error: BaseException | str) -> str:
 
 
 def import_av(name: Any, option: str) -> Any:
-    """PyAV; VideoError if it cannot be imported.
-
-    Parameters
-    ----------
-    name : object
-        The file or address that it is needed for.
-    option : {"reader", "writer"}
-    """
+    """PyAV, as the "reader" or "writer" of a file; VideoError if it cannot be imported."""
     try:
         import av
     except ImportError as error:
@@ -117,7 +112,8 @@ class Reader(Protocol):
         """
 
     def close(self) -> None:
-        """Release file or device; closing twice does no harm."""
+        """Release file or device, if any; closing twice does no harm."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -182,15 +178,9 @@ def turn(frame: np.ndarray, quarters: int, out: np.ndarray | None) -> np.ndarray
 def shown_frames(counted: int, estimate: float) -> tuple[int | None, bool]:
     """How many frames of a file are shown, and whether that is a count.
 
-    A file trimmed without coding it again still counts the frames that are not shown, so that a
-    shorter duration is believed.
-
-    Parameters
-    ----------
-    counted : int
-        By the container; 0 if it does not count.
-    estimate : float
-        Duration times frame rate; 0 if unknown.
+    `counted` is the container's number, `estimate` duration times frame rate; 0 if unknown. A file
+    trimmed without coding it again still counts the frames that are not shown, so that a shorter
+    duration is believed.
 
     Examples
     --------
@@ -205,19 +195,9 @@ def shown_frames(counted: int, estimate: float) -> tuple[int | None, bool]:
 class ArrayReader:
     """The arrays of an iterable as frames.
 
-    Grey stays grey; what has alpha is composited over white.
-
-    Parameters
-    ----------
-    arrays : iterable of arrays
-        Asked for the next one only when that is wanted. Closed at the end if it can be.
-    channel_order : {"rgb", "bgr"}
-        Of those with colour.
-    fps : float
-        Frames per second, since arrays have no times.
-    copies : bool
-        Whether frames are copied: needed where the next is asked for while this one is still in
-        use, since many a camera fills one array over and over.
+    Grey stays grey; what has alpha is composited over white. With `copies` frames are copied: the
+    next is asked for while this one is still in use, and many a camera fills one array over and
+    over.
     """
 
     time: float | None = None
@@ -257,40 +237,26 @@ class ArrayReader:
 
     def close(self) -> None:
         """Close a generator, so that it releases its resources."""
-        close = getattr(self._iterator, "close", None)
-        if close is not None:
-            close()
+        getattr(self._iterator, "close", lambda: None)()
 
 
-class PicturesReader:
-    """Image files as frames, upright, in BGR or grey, 8 or 16 bits; alpha is left out.
-
-    Parameters
-    ----------
-    paths : iterable of str
-        In order.
-    fps : float
-        Frames per second, since pictures have no times.
-    """
+class PicturesReader(Reader):
+    """Image files as frames, upright, in BGR or grey, 8 or 16 bits; alpha is left out."""
 
     channel_order = "bgr"
     fills = False
     time: float | None = None
     file = ""
 
-    def __init__(self, paths: Iterable[str], fps: float) -> None:
-        self._paths = list(paths)
-        self._place = -1
+    def __init__(self, paths: list[str], fps: float) -> None:
+        self._paths = iter(paths)
         self.fps: float | None = fps
-        self.frames: int | None = len(self._paths)
+        self.frames: int | None = len(paths)
 
     def grab(self) -> bool:
         """Move on to the next file, which is not opened yet."""
-        self._place += 1
-        if self._place >= len(self._paths):
-            return False
-        self.file = self._paths[self._place]
-        return True
+        self.file = next(self._paths, "")
+        return bool(self.file)
 
     def retrieve(self, out: np.ndarray | None) -> np.ndarray:
         """The picture in the file; FrameError if it cannot be read."""
@@ -298,28 +264,21 @@ class PicturesReader:
 
         path = self.file
         try:
-            with open(path, "rb") as file:  # by Python: cv2.imread fails on some names
-                data = file.read()
+            data = Path(path).read_bytes()  # by Python: cv2.imread fails on some names
+            if not data:
+                raise ValueError("is empty (0 bytes)")
+            check_whole(data)
+            flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            if picture is None:
+                raise ValueError("is not a picture, or damaged")
+            return check_frame(picture)
         except FileNotFoundError as error:
             raise FrameError(f"{path} is missing") from error
         except OSError as error:
-            raise FrameError(f"{path} cannot be read: {error.strerror}") from error
-        if not data:
-            raise FrameError(f"{path} is empty (0 bytes)")
-        try:
-            flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-            picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            raise FrameError(f"{path} cannot be decoded: {error.err}") from error
-        if picture is None:
-            raise FrameError(f"{path} is not a picture, or damaged")
-        try:
-            return check_frame(picture)
-        except (TypeError, ValueError) as error:
-            raise FrameError(f"{path}: {error}") from error
-
-    def close(self) -> None:
-        """Nothing is open."""
+            raise FrameError(f"{path} cannot be read: {reason(error)}") from error
+        except (cv2.error, ImageError, TypeError, ValueError) as error:
+            raise FrameError(f"{path} {reason(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -363,11 +322,11 @@ class RawVideo:
         if self.pix_fmt not in PIXEL_FORMATS:
             raise ValueError(f"pix_fmt={self.pix_fmt!r} is not one of {', '.join(PIXEL_FORMATS)}")
         try:
-            height, width = (int(n) for n in self.size)
-            if (height, width) != tuple(self.size) or min(height, width) < 1:
-                raise ValueError
+            height, width = (operator.index(n) for n in self.size)
         except (TypeError, ValueError):
-            raise ValueError(f"size={self.size!r} must be (height, width) in pixels") from None
+            height = width = 0
+        if min(height, width) < 1:
+            raise ValueError(f"size={self.size!r} must be (height, width) in pixels")
         if self.pix_fmt in ("yuv420p", "nv12") and (height % 2 or width % 2):
             raise ValueError(
                 f"size={self.size!r}: {self.pix_fmt} needs even numbers; have ffmpeg pad or crop, "
@@ -385,18 +344,11 @@ class RawVideo:
         name = getattr(self.file, "name", None)
         if name in ("<stdin>", 0):  # 0: opened by its number
             return "standard input"
-        return os.fspath(name) if isinstance(name, str) else "the raw video"
+        return name if isinstance(name, str) else "the raw video"
 
 
-class RawReader:
-    """Frames read straight into an array given before, or into a buffer and converted.
-
-    Parameters
-    ----------
-    video : RawVideo
-    fps : float
-        Where the video does not say.
-    """
+class RawReader(Reader):
+    """Frames read straight into an array given before, or into a buffer and converted."""
 
     fills = True
     time: float | None = None
@@ -416,13 +368,7 @@ class RawReader:
         self._buffer: np.ndarray = np.empty(stored, self._dtype)
 
     def grab(self) -> bool:
-        """Read one picture; False at the end.
-
-        Raises
-        ------
-        VideoError
-            The pipe broke, or ended within a picture.
-        """
+        """Read one picture; False at the end."""
         have, size = 0, self._buffer.nbytes
         view = self._buffer.data.cast("B")
         while have < size:
@@ -457,6 +403,3 @@ class RawReader:
         else:
             np.copyto(picture, self._buffer)
         return picture
-
-    def close(self) -> None:
-        """Nothing: the file is the caller's."""

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -83,11 +83,10 @@ def json_line(record: dict[str, Any]) -> str:
 
 def csv_line(record: dict[str, Any]) -> str:
     """A record as one row of CSV, under `Records.header`; empty fields where there is no peak."""
-    at = record["peak"] or {"x": "", "y": "", "value": ""}
-    flat = {**record, **at, "cut": int(record["cut"])}
+    flat = {**record, **(record["peak"] or {}), "cut": int(record["cut"])}
     files = [record["file"]] if "file" in record else []
     line = io.StringIO()
-    row = [*(flat[name] for name in COLUMNS), *flat["shares"].values(), *files]
+    row = [*(flat.get(name, "") for name in COLUMNS), *flat["shares"].values(), *files]
     csv.writer(line, lineterminator="").writerow(row)
     return line.getvalue()
 
@@ -108,7 +107,6 @@ class Latencies:
         bins = math.ceil(math.log(LONGEST / SHORTEST) / math.log(STEP)) + 1
         self._counts = np.zeros(bins, np.int64)
         self.count = 0
-        self.total = 0.0
         self.longest = 0.0
 
     def add(self, seconds: float) -> None:
@@ -116,7 +114,6 @@ class Latencies:
         place = math.log(max(seconds, SHORTEST) / SHORTEST) / math.log(STEP)
         self._counts[min(int(place), len(self._counts) - 1)] += 1
         self.count += 1
-        self.total += seconds
         self.longest = max(self.longest, seconds)
 
     def percentile(self, percent: float) -> float:
@@ -128,11 +125,6 @@ class Latencies:
             return self.longest
         place = int(np.searchsorted(np.cumsum(self._counts), rank))
         return min(SHORTEST * STEP ** (place + 0.5), self.longest)
-
-    @property
-    def mean(self) -> float:
-        """Of all durations, in seconds; NaN when there are none."""
-        return self.total / self.count if self.count else math.nan
 
 
 @dataclass
@@ -191,6 +183,5 @@ class Statistics:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain numbers, for JSON; None where there is no number yet."""
         latency = {k: (None if math.isnan(v) else v) for k, v in self.latency.items()}
-        names = ("frames", "dropped", "failed", "missing", "cuts", "resizes", "reconnects")
-        counts = {name: getattr(self, name) for name in (*names, "mended", "seconds")}
+        counts = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
         return {**counts, "fps": self.fps, "latency_ms": latency}

@@ -95,13 +95,7 @@ class Reading:
 
 
 def whole(name: str, value: Any, least: int) -> int:
-    """An argument that has to be a whole number, of whatever type, and not below a limit.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is not; named.
-    """
+    """An argument that has to be a whole number, of whatever type, and not below a limit."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -135,6 +129,7 @@ class Selection:
     now: Callable[[], float]
     fps: float  # where the reader does not say; frames without times are shown at number / fps
     lost: Callable[[int, str], None] = lambda index, reason: None  # called with lost frames
+    stopped: Callable[[], bool] = lambda: False  # whether to look no further
     index: int = -1
     time: float = -math.inf
     arrived: float = 0.0  # when the frame came, by the clock
@@ -144,12 +139,12 @@ class Selection:
     timed: bool = False  # whether a time has come from the source
 
     def advance(self, reader: Reader) -> bool:
-        """Grab until the reader is at a frame that is wanted; False if there is none any more."""
+        """Grab until the reader is at a frame that is wanted; False at the end, or if stopped."""
         wanted: Any = self.wanted
         skip = getattr(reader, "skip", None)
         if self.index < 0 and not self.live and skip is not None:
             self.index += skip(wanted.first, wanted.start)
-        while True:
+        while not self.stopped():
             try:
                 if not reader.grab():
                     return False
@@ -169,6 +164,7 @@ class Selection:
                 and self.index % wanted.every == 0
             ):
                 return True
+        return False
 
     def _presented(self, reader: Reader) -> float:
         """The frame's presentation time: always above the last one's."""

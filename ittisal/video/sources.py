@@ -18,35 +18,18 @@ import numpy as np
 from ..imagefiles import SUFFIXES
 from .opencv_reader import OpenCVReader, open_address, open_camera, open_file
 from .pyav_reader import open_pyav
-from .readers import (
-    ArrayReader,
-    PicturesReader,
-    RawReader,
-    RawVideo,
-    Source,
-    VideoError,
-    import_av,
-)
+from .readers import ArrayReader, PicturesReader, RawReader, RawVideo, Source, VideoError, import_av
 from .selection import Reading
 
 NOT_FRAMES = (bytes, bytearray, Mapping)  # though they can be iterated over
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_PASSWORD = re.compile(r"(//[^/@]*:)[^/@]*@")
+_PASSWORD = re.compile(r"(//[^/:@]*:)[^/]*@")  # which may hold @ itself: up to the last
 _NUMBER = re.compile(r"(\d+)")
 _NUMBERED = re.compile(r"%(0?)(\d*)d")  # as in shot%04d.png
 
 
 def resolve(source: Any, reading: Reading = Reading()) -> Source:  # noqa: B008
-    """What to open, and how it behaves, for anything that `stream` takes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Not a source.
-    VideoError
-        No such file, or it may not be read; a directory or pattern without pictures; PyAV is
-        asked for and not installed.
-    """
+    """What to open, and how it behaves, for anything that `stream` takes."""
     if isinstance(source, Source):
         return source
     if isinstance(source, (str, os.PathLike)):
@@ -111,13 +94,11 @@ def _path(path: str, reading: Reading) -> Source:
         return _camera(path, path, reading)
     if stat.S_ISREG(status.st_mode) and not status.st_size:
         raise VideoError(f"{path}: is empty (0 bytes)")
-    return encoded(path, path, reading)
+    return encoded(os.path.abspath(path), path, reading)  # FFmpeg takes "a:b" for an address
 
 
 def encoded(path: str, name: str, reading: Reading) -> Source:
-    """The source of an encoded video file, or of `pipe:0` (standard input)."""
-    if not path.startswith("pipe:"):
-        path = os.path.abspath(path)  # or FFmpeg takes "a:b.mp4" for an address
+    """The source of an encoded video by its absolute path, or of `pipe:0` (standard input)."""
     if reading.reader == "pyav":
         import_av(name, "reader")
         return Source(name, partial(open_pyav, path, name, reading.channel_order))
@@ -133,10 +114,11 @@ def _hint(path: str) -> str:
 
 def _address(address: str, reading: Reading) -> Source:
     name = _PASSWORD.sub(r"\1***@", address)  # messages end up in logs
-    opening: Any = partial(open_address, address, name, reading.timeout)
+    timeout = min(reading.timeout, 1e6)  # FFmpeg knows no infinity
+    opening: Any = partial(open_address, address, name, timeout)
     if reading.reader == "pyav":
         import_av(name, "reader")
-        opening = partial(open_pyav, address, name, reading.channel_order, reading.timeout)
+        opening = partial(open_pyav, address, name, reading.channel_order, timeout)
     return Source(name, opening, live=None, again=True, patience=False)
 
 
@@ -215,8 +197,9 @@ def with_gaps(paths: list[str]) -> list[str]:
     if len(paths) < 3 or len(rests) > 1 or len(split[0]) < 3:
         return paths
     numbers = [int(parts[-2]) for parts in split]
-    step, _ = Counter(b - a for a, b in pairwise(numbers)).most_common(1)[0]
-    if step < 1 or any((n - numbers[0]) % step for n in numbers):
+    steps = Counter(b - a for a, b in pairwise(numbers))
+    step, _ = steps.most_common(1)[0]
+    if min(steps) < 1 or any((n - numbers[0]) % step for n in numbers):  # 0: a1 and a01
         return paths
     count = (numbers[-1] - numbers[0]) // step + 1
     if count > 2 * len(paths):

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..maps import peak
 from ..model import Saliency
 from .cuts import CutDetector
 from .feeds import SLOTS, Direct, Slot, Threaded
-from .readers import NothingWanted, Source, VideoError
+from .readers import NothingWanted, Source, VideoError, fits
 from .records import Statistics
 from .selection import Clock, Reading, Selection, Wanted, whole
 from .sources import resolve
@@ -26,6 +26,7 @@ MOST_BUFFERS = 2 * SLOTS  # a reader may hold one or two besides those in the qu
 LEEWAY = 0.005  # fraction of a file's frames that may be missing before it counts as cut short
 
 
+@dataclass(slots=True, repr=False, eq=False)
 class Result:
     """The saliency of one frame.
 
@@ -53,23 +54,15 @@ class Result:
         The picture's path, of a folder or pattern of pictures.
     """
 
-    __slots__ = (
-        "_serial", "_stream", "cut", "dropped", "file", "index", "latency", "saliency", "time",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        stream: Stream,
-        serial: int,
-        slot: Slot,
-        latency: float,
-        saliency: np.ndarray,
-        dropped: int,
-        cut: bool,
-    ) -> None:
-        self._stream, self._serial = stream, serial
-        self.index, self.time, self.file = slot.index, slot.time, slot.file
-        self.latency, self.saliency, self.dropped, self.cut = latency, saliency, dropped, cut
+    index: int
+    time: float
+    latency: float
+    saliency: np.ndarray
+    dropped: int
+    cut: bool
+    file: str | None
+    _stream: Stream
+    _serial: int
 
     @property
     def frame(self) -> np.ndarray:
@@ -78,10 +71,7 @@ class Result:
 
     @property
     def peak(self) -> tuple[int, int] | None:
-        """Where the map is highest: x and y in pixels of the frame; None where nothing stands out.
-
-        To be asked before the next result, as the frame is.
-        """
+        """Where the map is highest: x and y in the frame's pixels; None if nothing stands out."""
         size, config = self._stream.size, self._stream.config
         with self._stream._computed(self._serial) as (model, _):
             return peak(self.saliency, size, config, seen=model.shape)
@@ -127,11 +117,8 @@ class Stream:
         config: Config,
         selection: Selection,
         reading: Reading,
-        *,
-        backend: str,
-        threads: int | None,
-        width: int | None,
-        cuts: bool,
+        settings: tuple[str, int | None, int | None],
+        detector: CutDetector | None,
         report: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -139,16 +126,14 @@ class Stream:
         self.config = config
         self.channel_order = reading.channel_order
         self.statistics = Statistics()
-        self._settings = (backend, threads, width)
-        self._clock, self._report = clock, report
-        self._detector = CutDetector() if cuts else None
+        self._settings = settings  # backend, threads and width of the model
+        self._clock, self._report, self._detector = clock, report, detector
         self._model: Saliency | None = None
         self._slot = Slot()
         self._serial = 0
         self._began: float | None = None
         self._dropped = 0  # since the last result
         self._forget = False  # before the next frame
-        self._reconnects = 0
         self._shown_serial = 0
         self._closed = False
         self._users = 0  # calls that are at work with the source or the model, in any thread
@@ -246,24 +231,20 @@ class Stream:
         """The next frame; what was lost on the way to it is reported."""
         while True:
             slot = self._feed.take()
-            self._hear()
-            if slot is None or slot.frame is not None:
-                break
-        if slot is not None:
-            self._count_dropped(slot.dropped)
-        return slot
-
-    def _hear(self) -> None:
-        """Count and report frames lost and connections made."""
-        count, notes = self._feed.losses.take()
-        self.statistics.failed += count
-        if count > len(notes):
-            self._report(f"{self.name}: {count - len(notes)} frames cannot be read")
-        for index, reason in notes:
-            self._report(f"{self.name}: frame {index}: {reason}")
-        if self._feed.reconnects > self._reconnects:
-            self._reconnects = self.statistics.reconnects = self._feed.reconnects
-            self._forget = True
+            count, notes = self._feed.losses.take()
+            self.statistics.failed += count
+            if count > len(notes):
+                self._report(f"{self.name}: {count - len(notes)} frames cannot be read")
+            for index, reason in notes:
+                self._report(f"{self.name}: frame {index}: {reason}")
+            if self._feed.reconnects > self.statistics.reconnects:
+                self.statistics.reconnects = self._feed.reconnects
+                self._forget = True
+            if slot is None:
+                return None
+            if slot.frame is not None:
+                self._count_dropped(slot.dropped)
+                return slot
 
     def _count_dropped(self, count: int) -> None:
         self._dropped += count
@@ -272,7 +253,7 @@ class Stream:
     def _result(self, slot: Slot, asked: float) -> Result | None:
         """The saliency of a frame; None if the model refuses it, which is reported."""
         statistics = self.statistics
-        frame = slot.picture
+        frame = slot.frame
         try:
             if frame.shape[:2] != self._size:
                 before = self._size
@@ -303,16 +284,17 @@ class Stream:
         self._slot = slot
         dropped, self._dropped = self._dropped, 0
         cut, self._forget = self._forget, False
-        return Result(self, self._serial, slot, latency, saliency, dropped, cut)
+        return Result(
+            slot.index, slot.time, latency, saliency, dropped, cut, slot.file, self, self._serial
+        )
 
     def _prepare(self, slot: Slot) -> None:
         """A model and buffers for frames like this one, with kernels compiled."""
-        frame = slot.picture
-        height, width = frame.shape[:2]
-        backend, threads, working_width = self._settings
-        shape = (height, width)
-        if working_width is not None and working_width < width:
-            shape = (max(round(height * working_width / width), MIN_SIDE), working_width)
+        frame = slot.frame
+        backend, threads, narrow = self._settings
+        height, width = shape = frame.shape[:2]
+        if narrow is not None and narrow < width:
+            shape = (max(round(height * narrow / width), MIN_SIDE), narrow)
         model: Any = Saliency(
             shape,
             self.config,
@@ -342,7 +324,7 @@ class Stream:
 
     def _working_frame(self, slot: Slot) -> np.ndarray:
         """The frame at the model's size, where the model reads it best."""
-        frame, model = slot.picture, self.model
+        frame, model = slot.frame, self.model
         if frame.shape[:2] == model.shape:
             ours = any(frame is buffer for buffer in self._frame_buffers)
             if self._feed.about.fills and not ours and len(self._frame_buffers) < MOST_BUFFERS:
@@ -350,14 +332,10 @@ class Stream:
                 slot.frame = self._frame_buffer(frame)
                 self._frame_buffers.append(slot.frame)
                 np.copyto(slot.frame, frame)
-            return slot.picture
+            return slot.frame
         import cv2
 
-        if (
-            self._small is None
-            or self._small.dtype != frame.dtype
-            or self._small.ndim != frame.ndim
-        ):
+        if not fits(self._small, model.shape + frame.shape[2:], frame.dtype):
             self._small = self._frame_buffer(frame)
         cv2.resize(frame, model.shape[::-1], dst=self._small, interpolation=cv2.INTER_AREA)
         return self._small
@@ -404,7 +382,7 @@ class Stream:
     def _frame(self, serial: int) -> np.ndarray:
         """The frame of the result with this serial number, in the order asked for."""
         with self._computed(serial):
-            frame = self._slot.picture
+            frame = self._slot.frame
             if frame.ndim == 2 or self._feed.about.channel_order == self.channel_order:
                 return frame
             import cv2
@@ -426,7 +404,7 @@ class Stream:
                 "to last"
             )
         try:
-            yield self.model, self._slot.picture if self._small is None else self._small
+            yield self.model, self._slot.frame if self._small is None else self._small
         finally:
             self._leave()
 
@@ -478,10 +456,6 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<Stream of {self.name}, {self._size[1]}x{self._size[0]}>"
-
-
-def _log(message: str) -> None:
-    logging.getLogger("ittisal.video").warning(message)
 
 
 def stream(
@@ -609,10 +583,8 @@ def stream(
         config,
         Selection(wanted, False, clock.now, reading.rate),
         reading,
-        backend=backend,
-        threads=threads,
-        width=width,
-        cuts=cuts,
-        report=report or _log,
-        clock=clock,
+        (backend, threads, width),
+        CutDetector() if cuts else None,
+        report or logging.getLogger("ittisal.video").warning,
+        clock,
     )

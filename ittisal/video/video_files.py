@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -21,10 +20,7 @@ WRITERS = ("opencv", "pyav")
 H264, VP9 = ("libx264", "mpeg4"), ("libvpx-vp9", "libvpx")
 MPEG4, MOTION_JPEG = ("mp4v",), ("MJPG",)
 CODECS: dict[str, dict[str, tuple[str, ...]]] = {  # by writer and suffix, the best first
-    "opencv": {
-        **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), MPEG4),
-        ".avi": MOTION_JPEG,
-    },
+    "opencv": {**dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), MPEG4), ".avi": MOTION_JPEG},
     "pyav": {**dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), H264), ".webm": VP9},
 }
 LEAST_FPS, MOST_FPS = 0.01, 10_000.0
@@ -32,6 +28,7 @@ LEAST_FREE = 1 << 16  # bytes on the disk under which it counts as full
 CHECKED_EVERY = 16  # pictures
 
 TICKS = 360_000  # per second: whole for 24, 25, 30, 60 and, over 1.001, those too; ms; 90 kHz
+LONGEST_STEP = 1 << 30  # ticks between pictures: MP4 has 31 bits for them
 FEWER_TICKS = 60_000  # MPEG-4 part 2 takes at most 65,535
 # No pictures predicted from later ones: then pictures are stored in the order of their times, which
 # readers that know little get right, and parts can be put one after another without recoding.
@@ -124,8 +121,9 @@ class VideoFile(Writer):
         path: str | os.PathLike[str],
         size: tuple[int, int],
         fps: float,
-        origin: float | None,
-        aspect: float,
+        *,
+        origin: float | None = None,
+        aspect: float = 1.0,
     ) -> None:
         self._file = atomic(path)
         self.suffix = self._file.path.suffix.lower()
@@ -146,6 +144,7 @@ class VideoFile(Writer):
         self._size = size[0] + size[0] % 2, size[1] + size[1] % 2  # codecs want even sides
         self._padded = [np.empty((*self._size, 3), np.uint8) for _ in range(2)]
         self.fps, self.origin = fps, origin
+        self.pictures = 0  # how many are written, repeated ones too
         self.counts = {"frames": 0}
         self.notes: list[str] = []
         if aspect != 1 and (self.library == "opencv" or self.suffix == ".webm"):
@@ -153,11 +152,6 @@ class VideoFile(Writer):
                 f"{path}: pixels are {aspect:.3g} times as wide as high, which is not written, so "
                 "that players show them square; the writer pyav writes it to .mp4, .mov and .mkv"
             )
-
-    @property
-    def pictures(self) -> int:
-        """How many are written, repeated ones too."""
-        return self.counts["frames"]
 
     def write(self, picture: np.ndarray, index: int, time: float) -> None:
         """Write one picture, to be shown at its time."""
@@ -197,22 +191,16 @@ class VideoFile(Writer):
         """
         if self._size == self._given:
             return picture
+        import cv2
+
         self._padded.reverse()
-        buffer = self._padded[0]
-        height, width = picture.shape[:2]
-        buffer[:height, :width] = picture
-        buffer[:height, width:] = picture[:, -1:]
-        buffer[height:] = buffer[height - 1 : height]
-        return buffer
+        (down, right), edge = (side % 2 for side in self._given), cv2.BORDER_REPLICATE
+        return cv2.copyMakeBorder(picture, 0, down, 0, right, edge, dst=self._padded[0])
 
-    def _add(self, picture: np.ndarray, time: float) -> None:
-        raise NotImplementedError
-
-    def _complete(self) -> None:
-        raise NotImplementedError
-
-    def _release(self) -> None:
-        raise NotImplementedError
+    # What the libraries differ in.
+    _add: Callable[[np.ndarray, float], None]
+    _complete: Callable[[], None]
+    _release: Callable[[], None]
 
 
 class OpenCVWriter(VideoFile):
@@ -226,19 +214,12 @@ class OpenCVWriter(VideoFile):
     library = "opencv"
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        size: tuple[int, int],
-        fps: float,
-        *,
-        origin: float | None = None,
-        aspect: float = 1.0,
+        self, path: str | os.PathLike[str], size: tuple[int, int], fps: float, **options: Any
     ) -> None:
         import cv2
 
-        super().__init__(path, size, fps, origin, aspect)
+        super().__init__(path, size, fps, **options)
         self.fps = representable(fps)
-        self._next = 0  # the first slot that is not written
         self._waiting: np.ndarray | None = None  # the newest picture, for the slot after those
         self._slot = 0
         self.counts |= {"repeated": 0, "left_out": 0}
@@ -257,11 +238,6 @@ class OpenCVWriter(VideoFile):
                 "the directory is there and takes files, or try writer='pyav'"
             )
 
-    @property
-    def pictures(self) -> int:
-        """How many slots are written."""
-        return self._next
-
     def _add(self, picture: np.ndarray, time: float) -> None:
         """Put the picture into the slot nearest to its time."""
         slot = max(round(time * self.fps), 0)
@@ -277,10 +253,10 @@ class OpenCVWriter(VideoFile):
 
     def _fill(self, until: int) -> None:
         """Write the waiting picture into all slots before this one."""
-        count = max(until - self._next, 0)
+        count = max(until - self.pictures, 0)
         for _ in range(count):
             self._writer.write(self._waiting)
-        self._next += count
+        self.pictures += count
         self.counts["repeated"] += max(count - 1, 0)
 
     def _complete(self) -> None:
@@ -292,20 +268,21 @@ class OpenCVWriter(VideoFile):
 
         self._fill(self._slot + 1)
         self._writer.release()
-        wanted = self._next
         capture = cv2.VideoCapture(str(self._file.temporary), cv2.CAP_FFMPEG)
         try:
             count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
             # Matroska has no count, only a duration, which may round.
-            whole = count >= wanted - (self.suffix == ".mkv")
+            whole = count >= self.pictures - (self.suffix == ".mkv")
             if whole:
-                capture.set(cv2.CAP_PROP_POS_FRAMES, wanted - 1)
+                capture.set(cv2.CAP_PROP_POS_FRAMES, self.pictures - 1)
                 whole = capture.grab()
         finally:
             capture.release()
         if not whole:
             self._check_disk()
-            raise OSError(f"not all of its {wanted} frames can be read back; is the disk full?")
+            raise OSError(
+                f"not all of its {self.pictures} frames can be read back; is the disk full?"
+            )
 
     def _check_disk(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -326,10 +303,8 @@ def representable(fps: float) -> float:
     >>> [representable(fps) for fps in (25, 30000 / 1001, 12.3456)]
     [25.0, 29.97, 12.346]
     """
-    base = 1
-    while abs(math.floor(fps * base + 0.5) / base - fps) > 0.001:
-        base *= 10
-    return math.floor(fps * base + 0.5) / base
+    rounded = (round(float(fps), digits) for digits in range(4))
+    return next(rate for rate in rounded if abs(rate - fps) <= 0.001)
 
 
 class PyAVWriter(VideoFile):
@@ -349,11 +324,11 @@ class PyAVWriter(VideoFile):
         fps: float,
         *,
         sound: str | os.PathLike[str] | None = None,
-        origin: float | None = None,
         aspect: float = 1.0,
+        **options: Any,
     ) -> None:
         av = import_av(path, "writer")
-        super().__init__(path, size, fps, origin, aspect)
+        super().__init__(path, size, fps, aspect=aspect, **options)
         codec = next((c for c in CODECS["pyav"][self.suffix] if c in av.codecs_available), None)
         if codec is None:
             raise VideoError(
@@ -371,8 +346,7 @@ class PyAVWriter(VideoFile):
                 self._container = av.open(str(self._file.temporary), "w")
                 self._stream = self._add_stream(codec, aspect)
                 if sound is not None:
-                    self._sound = Sound(sound, self._container)
-                    self.notes += self._sound.notes
+                    self._sound = Sound(sound, self._container, self.notes)
                 self._container.start_encoding()  # what cannot be written is found out now
         except BaseException:
             self.abandon()
@@ -394,13 +368,20 @@ class PyAVWriter(VideoFile):
     def _add(self, picture: np.ndarray, time: float) -> None:
         import cv2
 
+        at = max(round(time * self._ticks), self._last + 1)
+        while self._yuv is not None and at - self._last > LONGEST_STEP:
+            self._encode(self._last + LONGEST_STEP)  # the picture before, again
         self._yuv = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
+        self._encode(at)
+        self._copy_sound(time)
+
+    def _encode(self, ticks: int) -> None:
         frame = self._av.VideoFrame.from_ndarray(self._yuv, format="yuv420p")
-        self._last = max(round(time * self._ticks), self._last + 1)
-        frame.pts, frame.time_base = self._last, Fraction(1, self._ticks)
+        frame.pts, frame.time_base = ticks, Fraction(1, self._ticks)
         frame.colorspace, frame.color_range = BT601, LIMITED
         self._container.mux(self._stream.encode(frame))
-        self._copy_sound(time)
+        self._last = ticks
+        self.pictures += 1
 
     def _complete(self) -> None:
         """Write what the encoder holds back and the rest of the sound."""
@@ -409,8 +390,8 @@ class PyAVWriter(VideoFile):
         self._container.close()
 
     def _copy_sound(self, until: float) -> None:
-        if self._sound is not None and self.origin is not None:
-            self._sound.copy(self.origin, self.origin + until)
+        if self._sound is not None:
+            self._sound.copy(self.origin or 0.0, until)
 
     def _release(self) -> None:
         if self._sound is not None:
@@ -424,22 +405,24 @@ class Sound:
     """The sound of a file, copied into another without recoding, in step with the pictures.
 
     Times are counted from the beginning of the file's video. `container` receives a stream for
-    each that its format takes; nothing may have been written to it.
+    each that its format takes; nothing may have been written to it. `notes` receives what is left
+    out; damage to the sound costs no picture.
     """
 
-    def __init__(self, path: str | os.PathLike[str], container: Any) -> None:
+    def __init__(self, path: str | os.PathLike[str], container: Any, notes: list[str]) -> None:
         import av
 
-        self.notes: list[str] = []
+        self.notes = notes
         self._out = container
         self._targets: dict[int, Any] = {}
+        self._last: dict[int, int] = {}  # by stream, the last packet's decoding time
         self._ahead: tuple[float, Any] | None = None
         self._packets: Iterator[tuple[float, Any]] = iter(())
         try:
             self._source: Any = av.open(os.fspath(path))
         except av_errors() as error:
             self._source = None
-            self.notes.append(f"no sound, since PyAV cannot read {path}: {reason(error)}")
+            notes.append(f"no sound, since PyAV cannot read {path}: {reason(error)}")
             return
         video: Any = self._source.streams.video
         start = video[0].start_time if video else None
@@ -448,37 +431,40 @@ class Sound:
         for stream in self._source.streams.audio:
             name = stream.codec_context.name if stream.codec_context else "of unknown kind"
             if name not in supported:
-                self.notes.append(
+                notes.append(
                     f"sound {name} does not go into {container.format.name}: left out; .mkv takes "
                     "nearly all"
                 )
                 continue
             self._targets[stream.index] = container.add_stream_from_template(stream)
-        self._packets = self._wanted()
+        if self._targets:
+            self._packets = self._wanted()
 
     def _wanted(self) -> Iterator[tuple[float, Any]]:
         """Packets and their times in seconds from the video's beginning."""
-        if not self._targets:
-            return
-        chosen = [self._source.streams[index] for index in self._targets]
-        for packet in self._source.demux(chosen):
-            base = packet.time_base
-            if packet.pts is not None and packet.dts is not None and base is not None:
-                yield float(packet.pts * base) - self._start, packet
+        try:
+            for packet in self._source.demux([self._source.streams[i] for i in self._targets]):
+                base = packet.time_base
+                if packet.pts is not None and packet.dts is not None and base is not None:
+                    yield float(packet.pts * base) - self._start, packet
+        except av_errors() as error:
+            self.notes.append(f"sound ends early: {reason(error)}")
 
-    def copy(self, begin: float, until: float) -> None:
-        """Write all packets from time `begin`, which becomes 0, to `until`."""
+    def copy(self, begin: float, seconds: float) -> None:
+        """Write all packets from time `begin`, which becomes 0, to so many seconds after it."""
         while True:
-            item = self._ahead or next(self._packets, None)
-            self._ahead = item
-            if item is None or item[0] > until:
+            self._ahead = item = self._ahead or next(self._packets, None)
+            if item is None or item[0] > begin + seconds:
                 return
             self._ahead = None
             time, packet = item
-            if time < begin:
+            index = packet.stream_index
+            # Containers take no packet that goes back in time, as where recordings are joined.
+            if time < begin or packet.dts <= self._last.get(index, packet.dts - 1):
                 continue
+            self._last[index] = packet.dts
             shift = round((begin + self._start) / packet.time_base)
-            packet.stream = self._targets[packet.stream_index]
+            packet.stream = self._targets[index]
             packet.pts -= shift
             packet.dts -= shift
             self._out.mux(packet)

@@ -54,10 +54,12 @@ class Writer(Protocol):
         """
 
     def finish(self) -> None:
-        """Complete the output and give it its name."""
+        """Complete the output and give it its name, if that is left to do."""
+        return None
 
     def abandon(self) -> None:
-        """Leave nothing behind; does no harm twice, or after `finish`."""
+        """Leave nothing half written behind; does no harm twice, or after `finish`."""
+        return None
 
     def __enter__(self: T) -> T:
         return self
@@ -66,10 +68,7 @@ class Writer(Protocol):
         try:
             if kind is None:
                 self.finish()
-        except BaseException:
-            self.abandon()
-            raise
-        if kind is not None:
+        finally:
             self.abandon()
 
 
@@ -133,18 +132,10 @@ class BackgroundWriter(Writer):
         self._thread.start()
 
     def buffer(self) -> np.ndarray:
-        """An array for the next picture, as soon as one is free.
-
-        Raises
-        ------
-        OSError
-            Writing failed.
-        """
+        """An array for the next picture, as soon as one is free; OSError if writing failed."""
         self._raise()
         buffer = self._free.get()
-        if buffer is None:
-            self._free.put(None)  # for whoever asks again
-            self._raise()
+        self._raise()
         assert buffer is not None
         return buffer
 
@@ -165,7 +156,8 @@ class BackgroundWriter(Writer):
         self._stopped = True
         self._full.put(None)
         self._thread.join(PATIENCE)
-        self.writer.abandon()
+        if not self._thread.is_alive():  # else it does so when it wakes: encoders take one thread
+            self.writer.abandon()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -182,26 +174,19 @@ class BackgroundWriter(Writer):
         except BaseException as error:
             self._error = error
             self._free.put(None)
+        if self._stopped:
+            self.writer.abandon()
 
 
 class FolderWriter(Writer):
-    """A file for each picture, named by the frame's number: 000012.png, or .npy for arrays.
+    """A file for each picture, named by the frame's number: 000012.png, or .npy for any array.
 
-    Parameters
-    ----------
-    folder : path
-        Made if need be.
-    suffix : {".png", ".npy"}
-        `.npy` takes arrays of any type, as the raw maps are.
-    clobber : bool
-        Replace files that are there; else they are left as they are.
+    The folder is made if need be. Without `clobber`, files that are there are left as they are.
     """
 
     def __init__(
         self, folder: str | os.PathLike[str], suffix: str = ".png", *, clobber: bool = True
     ) -> None:
-        if suffix not in (".png", ".npy"):
-            raise ValueError(f"suffix={suffix!r} is not .png or .npy")
         self.folder, self.suffix, self._clobber = Path(folder), suffix, clobber
         self.counts = {"frames": 0}
         try:
@@ -221,29 +206,15 @@ class FolderWriter(Writer):
                 out.write(_png(picture))
         self.counts["frames"] += 1
 
-    def finish(self) -> None:
-        """Nothing: every file is whole."""
-
-    def abandon(self) -> None:
-        """Nothing: every file is whole."""
-
 
 class RawWriter(Writer):
     """Raw video into a pipe or file: pictures one after another, with nothing in between.
 
-    It has no times, so each picture is written once, however long it was shown.
-
-    Parameters
-    ----------
-    file : binary file object
-        It is flushed after each picture, and left open.
-    pix_fmt : {"bgr24", "rgb24", "gray"}
-        As ffmpeg calls it.
+    It has no times, so each picture is written once, however long it was shown. The file is flushed
+    after each, and left open.
     """
 
     def __init__(self, file: BinaryIO, pix_fmt: str = "bgr24") -> None:
-        if pix_fmt not in RAW_FORMATS:
-            raise ValueError(f"pix_fmt={pix_fmt!r} is not one of {', '.join(RAW_FORMATS)}")
         self._file, self._format = file, pix_fmt
         self._buffer: np.ndarray | None = None
         self._shape: tuple[int, ...] | None = None
@@ -263,12 +234,6 @@ class RawWriter(Writer):
         self._file.write(picture.data.cast("B"))
         self._file.flush()
         self.counts["frames"] += 1
-
-    def finish(self) -> None:
-        """Nothing: all is written."""
-
-    def abandon(self) -> None:
-        """Nothing can be taken back."""
 
 
 def _png(picture: np.ndarray) -> bytes:
