@@ -61,7 +61,7 @@ def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     if size is None:
         height, width = decode(data, upright=upright).shape[:2]
         return height, width
-    _check_whole(data)
+    check_whole(data)
     return size[::-1] if upright and imageheaders.orientation(data) >= 5 else size
 
 
@@ -129,7 +129,7 @@ def decode_picture(data: bytes) -> np.ndarray:
 
     if not data:
         raise ImageError("is empty (0 bytes)")
-    _check_whole(data)
+    check_whole(data)
     detail = ""
     with silent():
         try:
@@ -194,7 +194,7 @@ class silent:
                 os.close(silent._saved)
 
 
-def _check_whole(data: bytes) -> None:
+def check_whole(data: bytes) -> None:
     """Refuse JPEG and PNG files whose end is missing: OpenCV 4 fills the rest with grey."""
     end = imageheaders.missing_end(data)
     if end:

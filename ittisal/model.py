@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -143,6 +143,10 @@ class Saliency:
     def nbytes(self) -> int:
         """Bytes of all buffers that this object owns."""
         return self._backend.nbytes
+
+    def __reduce__(self) -> NoReturn:
+        """Its buffers and threads belong to one process."""
+        raise TypeError("a Saliency cannot be copied or sent elsewhere; build one per process")
 
     def __call__(self, frame: Any, out: Any = None, *, time: Any = None) -> Any:
         """The raw saliency map of one frame, or of several (P98, eq. 8).

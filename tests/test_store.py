@@ -76,7 +76,7 @@ def forget() -> None:
     library.compiled.clear()
     store._unkept.clear()
     store._warned.clear()
-    for cached in (store.symbol, store._sources, store._source, store._file, store._folder):
+    for cached in (store.symbol, store._sources, store._source, store._file, store.folder):
         cached.cache_clear()
     store._environment.cache_clear()
 
@@ -201,6 +201,52 @@ def test_threads_that_ask_together(toys, monkeypatch):
         thread.join()
     assert len(found) == 4 and len(set(found)) == 1
     assert compiled == [toys.add()]
+
+
+FORK = """
+import os, signal, sys, threading, time
+sys.path.insert(0, {path!r})
+from ittisal.cpu import compiler, library
+from ittisal.cpu.library import Kernel
+
+kernels = [Kernel({module!r}, "add", (("number", n),)) for n in range(2)]
+compiling = threading.Event()
+emit = compiler.emit
+
+def slow(module):
+    compiling.set()
+    for _ in range(20):  # LLVM's lock is taken and given back
+        made = emit(module.clone())
+    return made
+
+compiler.emit = slow
+thread = threading.Thread(target=library.addresses, args=(kernels,))
+thread.start()
+compiling.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    print(len(library.addresses(kernels)), flush=True)
+    os._exit(0)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@posix
+def test_a_fork_waits_for_what_is_compiled(toys):
+    code = FORK.format(path=str(toys.path), module=f"{toys.package}.kernels")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["2", "0"], done.stderr
+
+
+def test_a_process_that_never_answers(toys, monkeypatch):
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: popen(sleeper, **options))
+    monkeypatch.setattr(store, "PATIENCE", 0.5)
+    wanted = [toys.add(n) for n in range(4)]
+    assert len(library.addresses(wanted)) == 4
 
 
 def test_no_process_can_be_started(toys, monkeypatch):

@@ -34,14 +34,14 @@ def describe() -> dict[str, str]:
     from . import store
     from .target import target
 
-    found, directory = target(), store.directory()
+    found, (directory, why) = target(), store.folder()
     return {
         "numba": metadata.version("numba"),
         "target": found.triple,
         "cpu": found.cpu,
         "lanes": f"{found.lanes} float32 ({32 * found.lanes} bits)",
         "byte permutes": "yes" if found.permutes_bytes else "no",
-        "cache directory": str(directory or "none: nothing can be written, so nothing is kept"),
+        "cache directory": str(directory or f"none: {why}"),
     }
 
 

@@ -101,15 +101,19 @@ def _compile(
     try:
         for thread in threads:
             thread.start()
-        working = len(threads)
+        working, heard = len(threads), time.monotonic()
         while working or pending:
             show()
+            if time.monotonic() - heard > store.PATIENCE:  # theirs are compiled here then
+                for child in children:
+                    child.kill()
             here = _next(pending, scalar=not working)
             if here is not None:
                 _take(here, _compiled_here(here), add)
             with contextlib.suppress(queue.Empty):
                 while working:
                     kernel, answer = results.get(timeout=0.2 if here is None else 0)
+                    heard = time.monotonic()
                     if kernel is None:
                         working -= 1
                     else:

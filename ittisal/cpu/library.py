@@ -52,9 +52,13 @@ class Facts:
 
 compiled: list[Kernel] = []  # for this process, rather than loaded from the store
 _addresses: dict[Kernel, int] = {}
-_lock = threading.Lock()
-if hasattr(os, "register_at_fork"):  # a process forked while this one compiles is not locked
-    os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # no fork while LLVM works: its lock would never open there
+    os.register_at_fork(
+        before=_lock.acquire,
+        after_in_parent=_lock.release,
+        after_in_child=_lock._at_fork_reinit,  # type: ignore[attr-defined]
+    )
 _engine: Any = None
 
 

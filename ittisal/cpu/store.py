@@ -120,28 +120,28 @@ def _file(module: str) -> Path | None:
 
 def directory() -> Path | None:
     """Where compiled kernels are kept, or None where they cannot be."""
-    return _folder()[0]
+    return folder()[0]
 
 
 @cache
-def _folder() -> tuple[Path | None, str]:
+def folder() -> tuple[Path | None, str]:
     """The folder, or None and why.
 
     In ITTISAL_CACHE_DIR, else in NUMBA_CACHE_DIR, else in the user's cache folder. One that others
     may write to is not used: what lies in it is executed.
     """
     try:
-        folder = _base().expanduser() / "kernels"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = _base().expanduser() / "kernels"
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name == "posix":
-            found = folder.stat()
-            if found.st_uid not in (0, os.geteuid()):
-                return None, f"{folder} belongs to another user"
-            if found.st_mode & 0o022:
-                return None, f"other users may write to {folder} (chmod go-w makes it usable)"
+            state = found.stat()
+            if state.st_uid not in (0, os.geteuid()):
+                return None, f"{found} belongs to another user"
+            if state.st_mode & 0o022:
+                return None, f"other users may write to {found} (chmod go-w makes it usable)"
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         return None, str(error)
-    return folder, ""
+    return found, ""
 
 
 def _base() -> Path:
@@ -212,7 +212,7 @@ def write(kernel: Kernel, data: bytes) -> None:
     path = _path(kernel)
     try:
         if path is None:
-            raise OSError(_folder()[1])
+            raise OSError(folder()[1])
         write_whole(path, MAGIC + _digest(kernel, data) + data)
     except OSError as error:
         _unkept.append(str(error))

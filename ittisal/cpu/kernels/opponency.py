@@ -80,24 +80,29 @@ def unsigned_to_float(a: Value) -> Value:
     return Value(a.b, a.b.zext(a.v, kind)).to(F32)
 
 
+def pixel_sum(channels: list[Value]) -> Value:
+    """The sum of a pixel's channels, with the same bits in either order of them."""
+    return (channels[0] + channels[2]) + channels[1] if len(channels) == 3 else channels[0]
+
+
 def opponents(r: Value, g: Value, b: Value, formula: str) -> list[Value]:
     """R + g + b and both opponents before division by brightness; then brightness, if it differs.
 
     The factor in `COLOUR_SCALE` is left out, so that integers stay integers. Differences come
     first, so that grey gives exactly 0.
     """
-    total = (r + g) + b
+    brightness = pixel_sum([r, g, b])
     if formula == "linear":
-        return [total, r - g, (b + b) - (r + g)]
+        return [brightness, r - g, (b + b) - (r + g)]
     if formula == "walther":
-        return [total, r - g, b - simd.minimum(r, g), simd.maximum(simd.maximum(r, g), b)]
+        return [brightness, r - g, b - simd.minimum(r, g), simd.maximum(simd.maximum(r, g), b)]
     red_green = simd.excess(r + r, g + b) - simd.excess(g + g, r + b)
     if formula == "invt":
         spread = simd.maximum(r, g) - simd.minimum(r, g)
         yellow = simd.excess(r + g, (spread + spread) + (b + b))
     else:
         yellow = simd.excess(simd.minimum(r, g), b)
-    return [total, red_green, simd.excess(b + b, r + g) - (yellow + yellow)]
+    return [brightness, red_green, simd.excess(b + b, r + g) - (yellow + yellow)]
 
 
 def divide(rows: list[list[Value]], threshold: Value, formula: str) -> list[list[Value]]:
@@ -166,8 +171,8 @@ def downsample_pixels(task: Task, row: Record) -> None:
         """Both rows' planes before the division: integers as long as they are."""
         if facts.order == "bgr":
             rows = [each[::-1] for each in rows]
-        if not colour:
-            return [[sum(each[1:], each[0])] for each in rows]
+        if not colour:  # the same bits in either order of the channels
+            return [[pixel_sum(each)] for each in rows]
         return [opponents(*each, facts.opponency) for each in rows]
 
     def flicker_of(rows, x):

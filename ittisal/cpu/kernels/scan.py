@@ -8,7 +8,7 @@ from .. import rows as r
 from .. import simd
 from ..library import Facts
 from ..simd import F32, F64, I8, LANES, Carry, Context, Memory, Value
-from .opponency import load_fixed_point, load_pixels, unsigned_to_float
+from .opponency import load_fixed_point, load_pixels, pixel_sum, unsigned_to_float
 
 BLOCK = 3 * 4096  # bytes: small enough to stay in cache between the two passes over it
 FINITE = 3e38
@@ -38,7 +38,7 @@ def raise_to_sums(best: Carry, pixels: Memory, start: Value, stop: Value, channe
 
     def sums(x: Value) -> Value:
         values = load_fixed_point(pixels, x) if fixed_point else load_pixels(pixels, x, channels)
-        return sum(values[1:], values[0])
+        return pixel_sum(values)
 
     with simd.when(start < stop):
         highest = Carry(sums(start))
@@ -97,7 +97,7 @@ def scan(task, worker, context, facts):
         raise_to_sums(best, pixels, start, start + whole, size)
         for x in simd.span(start + whole, stop, size):
             values = [unsigned_to_float(pixels[x + c]) for c in range(size)]
-            raise_to(best, sum(values[1:], values[0]))
+            raise_to(best, pixel_sum(values))
     partials.store(0, best.get().to(F64))
     with simd.when(simd.equal(context.count("scanned"), r.SCAN_TASKS - 1)):
         join_parts(context, facts)
