@@ -281,9 +281,9 @@ def test_a_bad_lane_count_is_named():
 
 TINY = """
 import sys, numpy as np, ittisal
-from ittisal.cpu import library
+from ittisal.cpu import library, store
 ittisal.Saliency((32, 32), backend="cpu", threads=1)(np.zeros((32, 32, 3), np.uint8))
-print(len(library.compiled), "numba" in sys.modules)
+print(len(store.compiled), "numba" in sys.modules)
 """
 
 

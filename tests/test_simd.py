@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ittisal.cpu import compiler, simd
-from ittisal.cpu.library import Facts
+from ittisal.cpu.kernel import Facts
 from ittisal.cpu.simd import LANES
 from ittisal.cpu.target import machine, target
 
@@ -29,7 +29,7 @@ def compiled(write):
         names = write.__code__.co_varnames[: write.__code__.co_argcount]
         write(*(simd.Record(task)[i] for i in range(len(names))))
 
-    module = compiler.written(kernel, "tried", Facts(()))
+    module = compiler.written(kernel, "tried", Facts())
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target()))
     engine.add_object_file(llvm.ObjectFileRef.from_data(compiler.emit(module)))
     engine.finalize_object()

@@ -17,7 +17,7 @@ import pytest
 
 from ittisal.cpu import builder, library, store, target
 from ittisal.cpu.context import ContextRecord
-from ittisal.cpu.library import Facts, Kernel
+from ittisal.cpu.kernel import Kernel
 
 KERNELS = """
 import os
@@ -73,7 +73,7 @@ class Toys:
 def forget() -> None:
     """As in a new process."""
     library._addresses.clear()
-    library.compiled.clear()
+    store.compiled.clear()
     store._unkept.clear()
     store._warned.clear()
     for cached in (store.symbol, store._sources, store._source, store._file, store.folder):
@@ -106,7 +106,7 @@ def call(address: int, task: int, worker: int) -> int:
 def compile_here(monkeypatch) -> list[Kernel]:
     """Compile in this process, which is sooner ready for a kernel or two; those compiled."""
     monkeypatch.setattr(builder, "_start", lambda count: [])
-    return library.compiled
+    return store.compiled
 
 
 def objects(folder: Path) -> list[Path]:
@@ -119,8 +119,8 @@ def objects(folder: Path) -> list[Path]:
 START = """
 import sys
 sys.path.insert(0, {path!r})
-from ittisal.cpu import library
-from ittisal.cpu.library import Kernel
+from ittisal.cpu import library, store
+from ittisal.cpu.kernel import Kernel
 kernels = [Kernel({module!r}, "add", (("number", n),)) for n in range({count})]
 found = library.addresses(kernels)
 import ctypes
@@ -129,7 +129,7 @@ context, total = ContextRecord(), 0
 for kernel in kernels:
     ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(found[kernel])(1, 2, context.address)
     total += context.get("planes")
-print(len(library.compiled), "numba" in sys.modules, total)
+print(len(store.compiled), "numba" in sys.modules, total)
 """
 
 
@@ -207,7 +207,7 @@ FORK = """
 import os, signal, sys, threading, time
 sys.path.insert(0, {path!r})
 from ittisal.cpu import compiler, library
-from ittisal.cpu.library import Kernel
+from ittisal.cpu.kernel import Kernel
 
 kernels = [Kernel({module!r}, "add", (("number", n),)) for n in range(2)]
 compiling = threading.Event()
@@ -262,7 +262,7 @@ def test_processes_that_die(toys, monkeypatch):
     wanted = [toys.add(n) for n in range(5)]
     found = library.addresses(wanted)
     assert [call(found[kernel], 1, 2) for kernel in wanted] == [1003 + n for n in range(5)]
-    assert sorted(library.compiled) == wanted
+    assert sorted(store.compiled) == wanted
 
 
 def test_a_kernel_that_does_not_compile_is_named(toys, monkeypatch):
@@ -302,15 +302,6 @@ def test_a_bar_on_a_terminal(toys, monkeypatch):
     lines = shown.getvalue().split("\r")
     assert "first time only" in lines[1] and "0/2" in lines[1]
     assert lines[-1].endswith("] 2/2\n")
-
-
-def test_facts():
-    facts = Facts((("order", "bgr"), ("planes", 3)))
-    assert (facts.order, facts.planes) == ("bgr", 3)
-    assert facts == Facts((("order", "bgr"), ("planes", 3)))
-    assert len({facts, Facts((("order", "rgb"), ("planes", 3)))}) == 2
-    with pytest.raises(AttributeError, match="'channels'"):
-        _ = facts.channels
 
 
 # --- what an object depends on -------------------------------------------------------------------

@@ -26,8 +26,9 @@ from ..plan import HUE_TOLERANCE, Plan, linear_light
 from ..trace import Traced
 from . import rows as r
 from .context import FIELDS, INDEX, ContextRecord
+from .kernel import Kernel
 from .layout import PAD, Layout, aligned, state_stride
-from .library import Kernel, addresses
+from .library import addresses
 from .rows import SCAN_TASKS
 from .schedule import BACKGROUNDS, Launch, Order, Schedule, fixed_point
 from .tables import Tables

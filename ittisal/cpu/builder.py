@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import store
-from .library import Kernel, compiled
+from .kernel import Kernel
 
 PER_PROCESS = 3  # kernels that take longer than to start another process
 SILENCE = 1.0  # seconds before a bar is shown
@@ -66,7 +66,6 @@ def build(kernels: Sequence[Kernel]) -> dict[Kernel, bytes]:
 
     def add(kernel: Kernel, data: bytes) -> None:
         objects[kernel] = data
-        compiled.append(kernel)
         store.write(kernel, data)
         show()
 

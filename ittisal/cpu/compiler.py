@@ -17,7 +17,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from . import simd, store
-from .library import Facts, Kernel
+from .kernel import Facts, Kernel
 from .target import machine, target
 
 # Functions of Numba's runtime and of Python, which are not there when an object is loaded.
@@ -39,7 +39,7 @@ def compile_kernel(kernel: Kernel, symbol: str) -> bytes:
         from .scalar import translate
 
         return emit(translate(function, symbol))
-    return emit(written(function, symbol, Facts(kernel.facts)))
+    return emit(written(function, symbol, Facts(**dict(kernel.facts))))
 
 
 def written(kernel: Callable[..., None], symbol: str, facts: Facts) -> llvm.ModuleRef:

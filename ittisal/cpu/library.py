@@ -8,49 +8,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import llvmlite.binding as llvm
 
 from . import store
+from .kernel import Kernel
 from .target import machine, target
 
-
-class Kernel(NamedTuple):
-    """A kernel by name, with the facts that it is compiled for."""
-
-    module: str  # "opponency": ittisal/cpu/kernels/opponency.py; with a dot, the full name
-    function: str
-    facts: tuple[tuple[str, Any], ...] = ()  # sorted names with plain values
-    scalar: bool = False  # written for Numba, rather than for the SIMD layer; it has no facts
-
-    @property
-    def full_module(self) -> str:
-        """Dotted name of the module."""
-        return self.module if "." in self.module else f"{__package__}.kernels.{self.module}"
-
-
-class Facts:
-    """Facts as attributes."""
-
-    def __init__(self, pairs: tuple[tuple[str, Any], ...]) -> None:
-        self._pairs = pairs
-        self.__dict__.update(pairs)
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"the kernel is compiled for no fact {name!r}")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Facts) and self._pairs == other._pairs
-
-    def __hash__(self) -> int:
-        return hash(self._pairs)
-
-    def __repr__(self) -> str:
-        return f"Facts({self._pairs!r})"
-
-
-compiled: list[Kernel] = []  # for this process, rather than loaded from the store
 _addresses: dict[Kernel, int] = {}
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):  # no fork while LLVM works: its lock would never open there

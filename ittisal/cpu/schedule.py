@@ -12,8 +12,8 @@ from ..config import Normalisation, PeakMean, Phase, Upsampling
 from ..features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Signal
 from ..pipeline import FrameFormat
 from ..plan import BINOMIAL_5, BINOMIAL_9, SCALES, Plan
+from .kernel import Kernel
 from .layout import interior_weights
-from .library import Kernel
 from .rows import SCAN_TASKS
 from .tables import Tables
 

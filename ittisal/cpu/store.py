@@ -17,16 +17,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import llvmlite
 
 from .._version import __version__
 from ..files import write_whole
+from .kernel import Kernel
 from .target import target
-
-if TYPE_CHECKING:
-    from .library import Kernel
 
 MAGIC = b"ittisal object 1\n"  # then a SHA-256, then the object
 CAPACITY = 64 << 20  # bytes of all objects; the least recently used are removed first
@@ -156,6 +154,7 @@ def _base() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ittisal"
 
 
+compiled: list[Kernel] = []  # by this process, rather than read
 _unkept: list[str] = []  # why kernels could not be kept
 _warned: list[str] = []
 
@@ -208,7 +207,8 @@ def read(kernel: Kernel) -> bytes | None:
 
 
 def write(kernel: Kernel, data: bytes) -> None:
-    """Keep a kernel's object, if it can be kept."""
+    """Keep the object of a kernel that was compiled, if it can be kept."""
+    compiled.append(kernel)
     path = _path(kernel)
     try:
         if path is None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .library import Kernel, addresses
+from .kernel import Kernel
+from .library import addresses
 
 COUNTERS = 40  # int64: four cache lines, as in kernels/run.py, and space to align them
 

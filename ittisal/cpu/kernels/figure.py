@@ -10,7 +10,7 @@ from ...features import ORIENTATIONS
 from ...plan import DARK, FLAT, SOFT
 from .. import rows as r
 from .. import simd
-from ..library import Facts
+from ..kernel import Facts
 from ..simd import F32, I32, LANES, Context, Memory, Record, Value
 from .downsample import clear, downsample_arena
 from .task import Task, stream

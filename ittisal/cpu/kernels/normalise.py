@@ -9,7 +9,7 @@ from __future__ import annotations
 from ...plan import DARK, FLAT, HALF_A_PEAK, INHIBITION, PLATEAU, THRESHOLD
 from .. import rows as r
 from .. import simd
-from ..library import Facts
+from ..kernel import Facts
 from ..simd import F32, F64, LANES, Context, Record, Value
 from .task import Task, stream
 

@@ -6,7 +6,7 @@ from ...features import Signal
 from ...plan import DARK, FLAT, REST
 from .. import rows as r
 from .. import simd
-from ..library import Facts
+from ..kernel import Facts
 from ..simd import F32, F64, I8, LANES, Carry, Context, Memory, Value
 from .opponency import load_fixed_point, load_pixels, pixel_sum, unsigned_to_float
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import rows as r
 from .. import simd
-from ..library import Facts
+from ..kernel import Facts
 from ..simd import Context, Memory, Record, Value
 
 
