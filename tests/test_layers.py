@@ -71,6 +71,7 @@ LAYERS = {
 # Those that import others' packages, but NumPy, inside functions only.
 LAZY = ("cli", "cuda", "datasets", "drawing", "evaluation", "imagefiles", "video")
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}
 OUTSIDE = sorted(path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py"))
 
 
@@ -91,9 +92,10 @@ def imports(path, package):
     parsed = tree(path)
     inside = {
         id(node)
-        for function in ast.walk(parsed)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for node in ast.walk(function)
+        for part in ast.walk(parsed)
+        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        or (isinstance(part, ast.If) and ast.unparse(part.test) == "TYPE_CHECKING")
+        for node in ast.walk(part)
     }
     for node in ast.walk(parsed):
         if isinstance(node, ast.Import):
@@ -120,7 +122,30 @@ def modules_of(dotted, names):
     return taken | ({"__init__"} if set(names) - taken else set())
 
 
+def dotted(source):
+    """The name by which a file of the package is imported."""
+    parts = ["ittisal", *source.with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
 TOP_FILES = {path.name for path in PACKAGE.glob("*.py")}
+
+
+def test_no_import_leads_back():
+    """No module needs, to be imported, one that needs it. Packages stand for their `__init__`."""
+    graph = {}
+    for source in SOURCES:
+        found = set()
+        for module, names, top, _ in own_imports(source):
+            if top:
+                inner = {f"{module}.{name}" for name in names}
+                found |= (inner & KNOWN) or ({module} & KNOWN)
+        graph[dotted(source)] = found - {dotted(source)}
+    while graph:
+        free = [module for module, needs in graph.items() if not needs & graph.keys()]
+        assert free, f"circles among {sorted(graph)}"
+        for module in free:
+            del graph[module]
 
 
 def test_every_module_has_a_row():
