@@ -237,9 +237,14 @@ def probe_directory(directory: Path, *, create: bool = False, option: str = "-o"
 def write(path: Path, data: bytes) -> None:
     """Write standard output, or a file whole or not at all (ImageError), with its directories."""
     if str(path) == STDIO:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise ImageError(f"cannot write standard output: {error.strerror}") from error
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
