@@ -92,9 +92,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _compiled_for(cpu: str, arguments: list[str]) -> int:
-    """The same command in a process whose Numba compiles for another CPU.
+    """The same command in a process that compiles for another CPU.
 
-    The name alone is not enough: Numba adds this CPU's features unless their list is empty.
+    The name alone is not enough: this CPU's features are added unless their list is empty.
     """
     environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     command = [sys.executable, "-m", "benchmarks", *arguments]

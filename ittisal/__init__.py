@@ -1,8 +1,8 @@
 """ittisal: visual saliency for Python, after Itti, Koch & Niebur (1998).
 
 `saliency_map(image)` is for single images; `Saliency((H, W))` for many frames of one size.
-Importing this loads nothing: each name is imported at its first use. Numba is loaded only where
-kernels are compiled.
+Importing this loads nothing: each name is imported at its first use. Numba is loaded only by the
+processes that compile.
 """
 
 from ._version import __version__

@@ -766,6 +766,12 @@ def test_bench(tmp_path):
     assert row["stages_ms"]
 
 
+def test_warmup_fails_where_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("ittisal.cli.info.caches", lambda: {"cpu cache directory": "none: why"})
+    ran = run_here("warmup", "--size", "64x48", "--backend", "cpu", cwd=tmp_path)
+    assert ran.status == 1 and "none: why" in ran.out
+
+
 def test_warmup(tmp_path):
     ran = run_here("warmup", "--size", "64x48", "--dtype", "uint8", "float32", cwd=tmp_path)
     assert ran.status == 0 and not ran.err

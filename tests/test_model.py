@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -107,6 +109,12 @@ def test_pil_images_of_other_numbers_are_refused(small, mode):
     for run in (saliency_map, model("reference", SHAPE)):
         with pytest.raises(TypeError, match=r'convert it first: frame.convert\("RGB"\)'):
             run(image)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_models_belong_to_one_process(copied):
+    with pytest.raises(TypeError, match="build one per process"):
+        copied(model("cpu", SHAPE))
 
 
 def test_masked_arrays(small):

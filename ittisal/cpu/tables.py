@@ -480,7 +480,7 @@ class Tables:
         return table(made)
 
     def _resampled_energies(self, level: int, scratch: Scratch) -> Iterator[list[int]]:
-        """Rows that bring the energies of the level above the map's to the map's."""
+        """Rows that upsample the energies of the level above the map's to the map's."""
         plan, layout = self.plan, self.layout
         surround = _Surround(
             plan, layout, scratch, plan.map_level, level, r.UPSAMPLE_NEXT, origin=0
