@@ -16,10 +16,9 @@ import numpy as np
 from .config import MAP_LEVEL, VIDEO, Config, Phase
 from .frames import check_channel_order
 from .imagefiles import to_bgr8
-from .maps import channel_shares, weighted_channels
+from .maps import STEP, channel_shares, weighted_channels
 
 KINDS = ("overlay", "side-by-side", "map", "channels")
-STEP = 1 << MAP_LEVEL  # pixels of the model's frame per sample of the map
 RISE, FALL = 0.1, 5.0  # time constants in seconds of the brightness, up and down
 DIMMED, OPACITY = 0.8, 0.75  # of the grey frame under the heat; of the heat where it is highest
 BAND = 48  # rows drawn at a time, so that they stay in the processor's cache

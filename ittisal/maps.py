@@ -1,10 +1,14 @@
-"""A small map and the frame, on the pyramid's own grid: upsampled, and where it is highest."""
+"""A small map and the frame, on the pyramid's own grid: upsampled, and where its samples lie."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from .config import ITTI_1998, MAP_LEVEL, Config, Phase
+
+STEP = 1 << MAP_LEVEL  # pixels of the model's frame per sample of the map
 
 
 def upsample(
@@ -55,10 +59,9 @@ def upsample(
         raise ValueError(
             f"out is {out.dtype} of shape {out.shape}; give float32 of {(height, width)}"
         )
-    step = 1 << MAP_LEVEL
-    offset = (step - 1) / 2 if config.phase is Phase.CENTRED else 0.0
+    offset = _offset(config)
     rows, columns = (
-        _positions(n, size, step, offset) for n, size in zip(shape, small.shape, strict=True)
+        _positions(n, size, offset) for n, size in zip(shape, small.shape, strict=True)
     )
     low, t = columns
     high = np.minimum(low + 1, small.shape[1] - 1)
@@ -110,20 +113,66 @@ def peak(
     """
     if not small.max() > 0:
         return None
-    step = 1 << MAP_LEVEL
-    offset = (step - 1) / 2 if config.phase is Phase.CENTRED else 0.0
-    y, x = (
-        int((int(i) * step + offset + 0.5) * whole / part - 0.5)
-        for i, whole, part in zip(
-            np.unravel_index(small.argmax(), small.shape), shape, seen or shape, strict=True
-        )
-    )
-    return x, y
+    y, x = to_frame(np.unravel_index(small.argmax(), small.shape), shape, config, seen=seen)
+    return int(x), int(y)
 
 
-def _positions(n: int, size: int, step: int, offset: float) -> tuple[np.ndarray, np.ndarray]:
+def to_frame(
+    samples: Any,
+    shape: tuple[int, int],
+    config: Config = ITTI_1998,
+    *,
+    seen: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Where samples of a level-4 map lie in the frame.
+
+    Parameters
+    ----------
+    samples : array of shape (..., 2)
+        (row, column) in samples; fractions are between two.
+    shape, config, seen
+        As for `peak`.
+
+    Returns
+    -------
+    float64 ndarray of shape (..., 2)
+        (y, x) in pixels of the frame; whole numbers are centres of pixels.
+
+    Examples
+    --------
+    >>> to_frame((2, 3), (96, 128))
+    array([39.5, 55.5])
+    """
+    pixels = np.asarray(samples, float) * STEP + _offset(config)
+    return (pixels + 0.5) * np.divide(shape, seen or shape) - 0.5
+
+
+def to_map(
+    pixels: Any,
+    shape: tuple[int, int],
+    config: Config = ITTI_1998,
+    *,
+    seen: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Inverse of `to_frame`: where pixels of the frame lie in a level-4 map.
+
+    Examples
+    --------
+    >>> to_map((39.5, 55.5), (96, 128))
+    array([2., 3.])
+    """
+    inside = (np.asarray(pixels, float) + 0.5) * np.divide(seen or shape, shape) - 0.5
+    return (inside - _offset(config)) / STEP
+
+
+def _offset(config: Config) -> float:
+    """The pixel on which the first sample lies."""
+    return (STEP - 1) / 2 if config.phase is Phase.CENTRED else 0.0
+
+
+def _positions(n: int, size: int, offset: float) -> tuple[np.ndarray, np.ndarray]:
     """Lower sample and fraction for each of `n` pixels."""
-    at = np.clip((np.arange(n) - offset) / step, 0, size - 1)
+    at = np.clip((np.arange(n) - offset) / STEP, 0, size - 1)
     low = at.astype(np.intp)
     return low, (at - low).astype(np.float32)
 

@@ -24,6 +24,8 @@ LAYERS = {
     "__main__": ("cli", ""),
     "_version": ("", ""),
     "allocator": ("", "numpy"),
+    # OpenCV inside functions only.
+    "attention": ("attention config drawing features maps", "numpy cv2"),
     "backends": ("config pipeline", ""),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
@@ -69,7 +71,7 @@ LAYERS = {
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
-LAZY = ("cli", "cuda", "datasets", "drawing", "evaluation", "imagefiles", "video")
+LAZY = ("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "imagefiles", "video")
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}
 OUTSIDE = sorted(path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py"))

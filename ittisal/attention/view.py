@@ -1,0 +1,111 @@
+"""A saliency map as attention sees it: checked, and with its place over the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..config import ITTI_1998, Config
+from ..maps import STEP, to_frame, to_map
+
+
+class View(NamedTuple):
+    """A saliency map over its frame."""
+
+    saliency: np.ndarray  # (h, w) float64, finite, not negative
+    shape: tuple[int, int]  # (height, width) of the frame
+    seen: tuple[int, int]  # the same of what the model saw, where the frame was shrunk for it
+    config: Config
+    trace: Callable[[], Mapping[str, np.ndarray]] | None = None  # every intermediate, if there are
+
+    @property
+    def full_size(self) -> bool:
+        """Whether the map has a sample per pixel of the frame."""
+        return self.saliency.shape == self.shape
+
+    @property
+    def sample_size(self) -> np.ndarray:
+        """(height, width) of a sample of the map, in pixels of the frame."""
+        if self.full_size:
+            return np.ones(2)
+        return STEP * np.divide(self.shape, self.seen)
+
+    def intermediates(self) -> Mapping[str, np.ndarray]:
+        """What made the map, by the names of `reference.trace`; ValueError where it is unknown."""
+        if self.trace is None:
+            raise ValueError(
+                "a map alone does not say what made it; give `model.trace(frame)`, or a result of "
+                "`ittisal.stream`"
+            )
+        return self.trace()
+
+    def to_frame(self, samples: Any) -> np.ndarray:
+        """(y, x) in pixels of the frame of (row, column) in samples; see `maps.to_frame`."""
+        if self.full_size:
+            return np.asarray(samples, float)
+        return to_frame(samples, self.shape, self.config, seen=self.seen)
+
+    def to_map(self, pixels: Any) -> np.ndarray:
+        """(row, column) in samples of (y, x) in pixels of the frame."""
+        if self.full_size:
+            return np.asarray(pixels, float)
+        return to_map(pixels, self.shape, self.config, seen=self.seen)
+
+
+def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
+    """The view of a map, of a trace, or of a stream's result.
+
+    Parameters
+    ----------
+    source : array of shape (h, w), mapping, or Result
+        A map as `Saliency` gives it, a sixteenth of the frame's size, or one of the frame's own
+        size; what `Saliency.trace` gives; or a result of `ittisal.stream`.
+    shape : (int, int), optional
+        (height, width) of the frame; a result knows its own. By default the map's, times 16.
+    config : Config, optional
+        The reading of the model that made the map (`itti1998`); a result knows its own.
+
+    Raises
+    ------
+    TypeError
+        Not a map of real numbers.
+    ValueError
+        The map is empty, has another size than belongs to `shape`, or holds NaN, infinite or
+        negative values.
+    """
+    if hasattr(source, "as_view"):  # a stream's result
+        if shape is not None or config is not None:
+            raise TypeError("a stream's result knows its shape and config; leave both out")
+        return source.as_view()
+    traced = isinstance(source, Mapping)
+    saliency = _checked(source["saliency"] if traced else source)
+    trace = (lambda: source) if traced else None
+    if shape is None:
+        shape = tuple(STEP * n for n in saliency.shape)
+    height, width = shape
+    if saliency.shape not in ((height, width), (max(height // STEP, 1), max(width // STEP, 1))):
+        raise ValueError(
+            f"map has shape {saliency.shape}; one of a {width}x{height} frame has "
+            f"{(height // STEP, width // STEP)} or {(height, width)}. Give the frame's shape"
+        )
+    shape = int(height), int(width)
+    return View(saliency, shape, shape, ITTI_1998 if config is None else config, trace)
+
+
+def _checked(saliency: Any) -> np.ndarray:
+    array = np.asarray(saliency)
+    if array.dtype.kind not in "fui":
+        raise TypeError(
+            f"map is {type(saliency).__name__} of dtype {array.dtype}; give numbers, as "
+            "`Saliency` returns them"
+        )
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"map has shape {array.shape}; give one of two axes, (h, w)")
+    array = array.astype(np.float64)
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high < np.inf):  # NaN too
+        what = "NaN" if np.isnan(low) or np.isnan(high) else f"{low if low < 0 else high:g}"
+        raise ValueError(f"map holds {what}; saliency is finite and at least 0")
+    return array
