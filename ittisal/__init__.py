@@ -11,9 +11,12 @@ TYPE_CHECKING = False  # `typing` takes as long to import as the rest of `ittisa
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import attention, datasets, evaluation, metrics, readout, video
     from . import backends as backends
     from . import config as config
-    from . import datasets, evaluation, metrics, readout, video
+    from .attention.network import WinnerTakeAll
+    from .attention.proto_objects import ProtoObject, proto_object
+    from .attention.scanpath import Fixation, scanpath
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -28,21 +31,31 @@ __all__ = [
     "WHITENED",
     "BackendError",
     "Config",
+    "Fixation",
+    "ProtoObject",
     "Saliency",
     "VideoError",
+    "WinnerTakeAll",
     "__version__",
+    "attention",
     "datasets",
     "evaluation",
     "metrics",
     "preset",
+    "proto_object",
     "readout",
     "saliency_map",
+    "scanpath",
     "stream",
     "upsample",
     "video",
 ]
 
 _NAMES = {  # module -> names taken from it, besides the module itself
+    "attention": "",
+    "attention.network": "WinnerTakeAll",
+    "attention.proto_objects": "ProtoObject proto_object",
+    "attention.scanpath": "Fixation scanpath",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",
