@@ -353,6 +353,8 @@ def check_stages(kind, name, shape, chosen, dtype="uint8", channels=3):
                     within("stage_flicker_fixed_point", got, wanted)
                 elif key.startswith("statistics/"):
                     within("stage_statistics", got, wanted)
+                elif key.startswith("weighted/"):
+                    within("stage_weighted", got, wanted)
                 else:
                     limit = f"stage_{stage}"
                     within(limit if limit in TOLERANCES else "stage_level", got, wanted)
