@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import backends as backends
     from . import config as config
     from . import datasets, evaluation, metrics, readout, video
+    from .attention.search import guided_config
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "datasets",
     "evaluation",
+    "guided_config",
     "metrics",
     "preset",
     "readout",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _NAMES = {  # module -> names taken from it, besides the module itself
+    "attention.search": "guided_config",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",

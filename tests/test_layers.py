@@ -18,14 +18,15 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version backends config datasets evaluation maps metrics model pipeline readout video",
+        "_version attention backends config datasets evaluation maps metrics model pipeline "
+        "readout video",
         "",
     ),
     "__main__": ("cli", ""),
     "_version": ("", ""),
     "allocator": ("", "numpy"),
     # OpenCV inside functions only.
-    "attention": ("attention config drawing features maps", "numpy cv2"),
+    "attention": ("attention config drawing features frames maps model", "numpy cv2"),
     "backends": ("config pipeline", ""),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
