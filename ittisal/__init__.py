@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .attention.network import WinnerTakeAll
     from .attention.proto_objects import ProtoObject, proto_object
     from .attention.scanpath import Fixation, scanpath
+    from .attention.search import guided_config
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -40,6 +41,7 @@ __all__ = [
     "attention",
     "datasets",
     "evaluation",
+    "guided_config",
     "metrics",
     "preset",
     "proto_object",
@@ -56,6 +58,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "attention.network": "WinnerTakeAll",
     "attention.proto_objects": "ProtoObject proto_object",
     "attention.scanpath": "Fixation scanpath",
+    "attention.search": "guided_config",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",
