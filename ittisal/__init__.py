@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import attention, datasets, evaluation, metrics, readout, video
     from . import backends as backends
     from . import config as config
+    from .attention.explain import Explanation, explain
     from .attention.network import WinnerTakeAll
     from .attention.proto_objects import ProtoObject, proto_object
     from .attention.scanpath import Fixation, scanpath
@@ -32,6 +33,7 @@ __all__ = [
     "WHITENED",
     "BackendError",
     "Config",
+    "Explanation",
     "Fixation",
     "ProtoObject",
     "Saliency",
@@ -41,6 +43,7 @@ __all__ = [
     "attention",
     "datasets",
     "evaluation",
+    "explain",
     "guided_config",
     "metrics",
     "preset",
@@ -55,6 +58,7 @@ __all__ = [
 
 _NAMES = {  # module -> names taken from it, besides the module itself
     "attention": "",
+    "attention.explain": "Explanation explain",
     "attention.network": "WinnerTakeAll",
     "attention.proto_objects": "ProtoObject proto_object",
     "attention.scanpath": "Fixation scanpath",

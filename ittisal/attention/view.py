@@ -88,6 +88,30 @@ class View(NamedTuple):
         bottom, right = (int(min(n, m)) for n, m in zip(np.rint(end), self.shape, strict=True))
         return y, x, bottom - y, right - x
 
+    def coverage(self, box: tuple[float, float, float, float]) -> np.ndarray:
+        """The share of each sample that lies in a box of pixels (y, x, height, width), 0 to 1.
+
+        The outermost samples stand for all pixels up to the frame's borders. ValueError where the
+        box is empty or reaches out of the frame.
+        """
+        y, x, height, width = box
+        bottom, right = y + height, x + width
+        inside = 0 <= y < bottom <= self.shape[0] and 0 <= x < right <= self.shape[1]
+        if not inside:
+            raise ValueError(
+                f"box ({y:g}, {x:g}, {height:g}, {width:g}), as (y, x, height, width), is not in "
+                f"the frame of {self.shape[0]} rows and {self.shape[1]} columns"
+            )
+        shares = []
+        for axis, (start, end) in enumerate(((y, bottom), (x, right))):
+            samples = np.arange(self.saliency.shape[axis] + 1) - 0.5
+            edges = self.to_frame(np.stack([samples] * 2, 1))[:, axis] + 0.5
+            edges[0], edges[-1] = 0, self.shape[axis]
+            low, high = edges[:-1], edges[1:]
+            overlap = np.minimum(high, end) - np.maximum(low, start)
+            shares.append(np.maximum(overlap, 0) / (high - low))
+        return np.outer(*shares)
+
     def to_frame(self, samples: Any) -> np.ndarray:
         """(y, x) in pixels of the frame of (row, column) in samples; see `maps.to_frame`."""
         if self.full_size:
