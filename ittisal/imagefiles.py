@@ -51,12 +51,12 @@ def read(path: Path, *, upright: bool = True) -> np.ndarray:
 
     Raises ImageError if it cannot be read, and as `decode`.
     """
-    return decode(_contents(path), upright=upright)
+    return decode(contents(path), upright=upright)
 
 
 def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(height, width) of the frame in a file, as `read`; JPEG and PNG are not decoded for it."""
-    data = _contents(path)
+    data = contents(path)
     size = imageheaders.size_of(data)
     if size is None:
         height, width = decode(data, upright=upright).shape[:2]
@@ -65,7 +65,8 @@ def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     return size[::-1] if upright and imageheaders.orientation(data) >= 5 else size
 
 
-def _contents(path: Path) -> bytes:
+def contents(path: Path) -> bytes:
+    """The bytes of a file; ImageError if it cannot be read."""
     try:
         if stat.S_ISCHR(os.stat(path).st_mode):  # /dev/zero never ends
             raise ImageError("is a device, not an image file")
@@ -82,13 +83,20 @@ def decode(data: bytes, *, upright: bool = True) -> np.ndarray:
     for what is empty, truncated, damaged or no image, and TypeError or ValueError for a type or
     shape that the model does not take.
     """
+    return to_frame(decode_stored(data, upright=upright))
+
+
+def decode_stored(data: bytes, *, upright: bool = True) -> np.ndarray:
+    """As `decode`, with the channels and the type of the file: BGR, BGRA or grey, unchecked."""
     if data.startswith(_NPY):
-        image = _decode_array(data)
-    else:
-        image = decode_picture(imageheaders.without_orientation(data))
-        if upright:
-            image = _upright(image, imageheaders.orientation(data))
-    return check_frame(composite(image))
+        return _decode_array(data)
+    image = decode_picture(imageheaders.without_orientation(data))
+    return _upright(image, imageheaders.orientation(data)) if upright else image
+
+
+def to_frame(stored: np.ndarray) -> np.ndarray:
+    """A frame of what `decode_stored` gives: opaque, over white, and checked."""
+    return check_frame(composite(stored))
 
 
 def encode(picture: np.ndarray, format: str) -> bytes:

@@ -1,7 +1,7 @@
 """The command line: `ittisal` with the subcommands of `COMMANDS`.
 
-One module per subcommand, with `add_parser` and `run`; what several need is in `common` and
-`models`. Only the chosen subcommand's module is imported, and whatever is heavy (OpenCV,
+One module per subcommand, with `add_parser` and `run`; what several need is in `common`, `models`
+and `pictures`. Only the chosen subcommand's module is imported, and whatever is heavy (OpenCV,
 scikit-image, Numba) inside the functions that use it, so that `--help` is quick.
 """
 
