@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import backends as backends
     from . import config as config
     from . import datasets, evaluation, metrics, readout, video
+    from .attention.crop import Crop, crop
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -28,9 +29,11 @@ __all__ = [
     "WHITENED",
     "BackendError",
     "Config",
+    "Crop",
     "Saliency",
     "VideoError",
     "__version__",
+    "crop",
     "datasets",
     "evaluation",
     "metrics",
@@ -43,6 +46,7 @@ __all__ = [
 ]
 
 _NAMES = {  # module -> names taken from it, besides the module itself
+    "attention.crop": "Crop crop",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",
