@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import imageheaders
+from . import imageheaders, imagemetadata
 from .frames import check_frame, composite
 
 # What a search in a directory takes for images. Arrays (.npy) and radiance maps (.exr, .hdr) can
@@ -30,7 +30,18 @@ FORMATS = {  # of maps: name -> file suffixes, the first is the default
     "tiff": (".tiff", ".tif"),
     "npy": (".npy",),
 }
+_TYPES = np.uint8, np.uint16, np.float32, np.float64  # of pixels that OpenCV writes, in this order
+CONTAINERS = {  # of photographs: suffix -> how many of these types it holds, and whether alpha
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe"), (1, False)),
+    **dict.fromkeys((".avif", ".bmp", ".dib", ".webp"), (1, True)),
+    **dict.fromkeys((".jp2", ".png"), (2, True)),
+    **dict.fromkeys((".pgm", ".pnm", ".ppm"), (2, False)),
+    **dict.fromkeys((".tif", ".tiff"), (4, True)),
+    ".npy": (4, True),
+}
 WRITTEN_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+
+QUALITY = 95  # of photographs in formats with losses
 
 _NPY = b"\x93NUMPY"
 _UNREAD = {  # what OpenCV lacks -> what to do
@@ -120,6 +131,55 @@ def encode(picture: np.ndarray, format: str) -> bytes:
     return data.tobytes()
 
 
+def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
+    """A picture of `decode_stored`'s in one of `CONTAINERS`, with the source's metadata.
+
+    JPEG has quality 95 and whole chroma, AVIF 95, WebP 95 where the source has losses; the others
+    have none. What the container does not hold is converted: transparent pixels lie over white,
+    deeper ones are rounded to the most bits that it has. See `imagemetadata` for what is carried.
+
+    Raises
+    ------
+    ImageError
+        OpenCV cannot encode it.
+    """
+    import cv2
+
+    if picture.dtype == np.uint16 and imageheaders.kind_of(source) == "AVIF":
+        raise ImageError("is AVIF of 10 or 12 bits, which is not written; convert it to PNG first")
+    if suffix == ".npy":
+        return encode(_swapped(picture), "npy")
+    types, alpha = CONTAINERS[suffix]
+    picture = _held(picture if alpha else composite(picture), _TYPES[:types])
+    lossless_webp = not imagemetadata.is_lossy_webp(source)
+    suffix = {".jpeg": ".jpg", ".jpe": ".jpg", ".pgm": ".pnm", ".ppm": ".pnm"}.get(suffix, suffix)
+    options = {
+        ".jpg": [
+            *(cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR),
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+        ],
+        ".avif": [cv2.IMWRITE_AVIF_QUALITY, QUALITY],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101 if lossless_webp else QUALITY],
+    }
+    with silent():
+        ok, data = cv2.imencode(suffix, picture, options.get(suffix, ()))
+    if not ok:
+        raise ImageError(f"OpenCV cannot encode {picture.shape} {picture.dtype} as {suffix}")
+    return imagemetadata.carry(source, data.tobytes(), picture.shape[:2])
+
+
+def _held(picture: np.ndarray, types: tuple[type, ...]) -> np.ndarray:
+    """The same intensities in one of these types, the deepest whole numbers if it has another."""
+    if picture.dtype == np.float16:
+        picture = picture.astype(np.float32)
+    if picture.dtype in types:
+        return picture
+    kind = np.uint16 if np.uint16 in types else np.uint8
+    full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
+    unit = np.clip(picture / np.float32(full), 0, 1)
+    return np.rint(unit * np.float32(np.iinfo(kind).max)).astype(kind)
+
+
 def to_bgr8(frame: np.ndarray) -> np.ndarray:
     """A frame of any type that the model takes, as an 8-bit BGR picture."""
     if frame.dtype == np.uint16:
@@ -165,8 +225,13 @@ def _decode_array(data: bytes) -> np.ndarray:
         raise ImageError(f"is a damaged, truncated or pickled .npy file: {error}") from error
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    return _swapped(array)
+
+
+def _swapped(array: np.ndarray) -> np.ndarray:
+    """RGB as BGR, or back, with or without alpha; grey as it is."""
     if array.ndim == 3 and array.shape[2] in (3, 4):
-        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
+        return array[..., [2, 1, 0, 3][: array.shape[2]]]
     return array
 
 

@@ -47,7 +47,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import imagefiles
-from ..imagefiles import SUFFIXES, WRITTEN_SUFFIXES, ImageError
+from ..imagefiles import CONTAINERS, SUFFIXES, WRITTEN_SUFFIXES, ImageError
 from ..model import Saliency
 from ..pipeline import BackendError
 from . import common, models
@@ -56,6 +56,7 @@ from .common import STDIO, UsageError
 STEPS = ("read", "setup", "model", "write")
 RESULTS = {  # written beside photographs: noun -> kinds, and suffixes
     "maps": ({"saliency", "overlay", *models.PARTS}, WRITTEN_SUFFIXES),
+    "crops": ({"crop"}, CONTAINERS),
 }
 
 
