@@ -205,7 +205,7 @@ def _most(
     for edges, side, limit in zip(borders, sides, limits, strict=True):
         at = np.concatenate([edges, edges - side, [limit / 2]]) if limit else np.zeros(1)
         at = at[(at >= 0) & (at <= limit)]
-        places.append(np.unique(np.concatenate([np.floor(at), np.ceil(at)])).astype(int))
+        places.append(np.unique(np.concatenate([np.floor(at), np.ceil(at)])))
     rows = _sums(values, borders[0], places[0], sides[0])
     kept = _sums(rows.T, borders[1], places[1], sides[1]).T
     best = np.nonzero(kept >= kept.max() - tie)
@@ -219,12 +219,10 @@ def _sums(values: np.ndarray, borders: np.ndarray, starts: np.ndarray, side: int
         return _overlap(borders, starts[0], side)[None] @ values
     until = np.zeros((len(values) + 1, values.shape[1]))
     np.cumsum(values * np.diff(borders)[:, None], axis=0, out=until[1:])
-
-    def integral(at: np.ndarray) -> np.ndarray:
-        block = np.minimum(np.searchsorted(borders, at, "right") - 1, len(values) - 1)
-        return until[block] + (at - borders[block])[:, None] * values[block]
-
-    return integral(starts + side) - integral(starts)
+    at = np.concatenate([starts, starts + side])
+    block = borders[:-1].searchsorted(at, "right") - 1
+    integral = until[block] + (at - borders[block])[:, None] * values[block]
+    return integral[len(starts) :] - integral[: len(starts)]
 
 
 def _integral(values: np.ndarray, borders: Any, corner: Any, sides: tuple[int, int]) -> np.floating:
