@@ -134,9 +134,10 @@ def encode(picture: np.ndarray, format: str) -> bytes:
 def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
     """A picture of `decode_stored`'s in one of `CONTAINERS`, with the source's metadata.
 
-    JPEG has quality 95 and whole chroma, AVIF 95, WebP 95 where the source has losses; the others
-    have none. What the container does not hold is converted: transparent pixels lie over white,
-    deeper ones are rounded to the most bits that it has. See `imagemetadata` for what is carried.
+    JPEG has quality 95 and whole chroma, AVIF 95, WebP 95 where the source has losses; JPEG 2000
+    loses hardly anything, the others nothing. What the container does not hold is converted:
+    transparent pixels lie over white, deeper ones are rounded to the most bits that it has. See
+    `imagemetadata` for what is carried.
 
     Raises
     ------
@@ -162,9 +163,15 @@ def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101 if lossless_webp else QUALITY],
     }
     with silent():
-        ok, data = cv2.imencode(suffix, picture, options.get(suffix, ()))
+        try:
+            ok, data = cv2.imencode(suffix, picture, options.get(suffix, ()))
+        except cv2.error:
+            ok = False
     if not ok:
-        raise ImageError(f"OpenCV cannot encode {picture.shape} {picture.dtype} as {suffix}")
+        raise ImageError(
+            f"OpenCV cannot write {picture.dtype} of shape {picture.shape} as {suffix}; choose "
+            "another format"
+        )
     return imagemetadata.carry(source, data.tobytes(), picture.shape[:2])
 
 

@@ -200,6 +200,11 @@ def test_avif(tmp_path):
     assert ran.status == 1 and "is AVIF of 10 or 12 bits, which is not written" in ran.err
 
 
+def test_what_a_format_cannot_hold_is_told():
+    with pytest.raises(imagefiles.ImageError, match=r"\(40, 17000, 3\) as .webp; choose another"):
+        imagefiles.encode_copy(np.zeros((40, 17000, 3), np.uint8), ".webp", b"")
+
+
 # --- metadata ----------------------------------------------------------------------------------
 
 PROFILE = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()

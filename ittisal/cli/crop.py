@@ -20,18 +20,20 @@ from .common import STDIO, UsageError
 from .pictures import Picture, Result, Source
 
 DESCRIPTION = """\
-Crops of photographs: of all windows of an aspect, the largest that keeps the most saliency. The
-crop of photo.jpg is photo.crop.jpg, beside it or in the directory given by -o. The paths of written
-files are printed on standard output, everything else on standard error.
+Crops of photographs: of the largest windows of an aspect, the one that keeps the most saliency, by
+the preset `gaze` unless another is named, since it predicts best where people look. The crop of
+photo.jpg is photo.crop.jpg, beside it or in the directory given by -o. The paths of written files
+are printed on standard output, everything else on standard error.
 """
 
 EPILOG = """\
 pixels:
   Cut from the original, turned upright: alpha and 16 bits are kept, and without --size no pixel is
   resampled. JPEG is written with quality 95 and whole chroma, AVIF with 95, WebP with 95 or, where
-  the original is so, without loss. Every format is written that is read, but GIF (as PNG) and
-  OpenEXR and radiance maps (as TIFF). A FILE may be of another format than its image: what that
-  cannot hold is converted, alpha to white and 16 bits to 8.
+  the original is so, without loss. JPEG 2000 loses hardly anything, other formats nothing. Images
+  are written in their own format, but GIF as PNG, and OpenEXR and radiance maps as TIFF. A FILE
+  may be of another format than its image: what that cannot hold is converted, alpha to white and
+  16 bits to 8.
 
 metadata:
   EXIF, XMP, IPTC, comments and colour profiles are kept from JPEG to JPEG, PNG to PNG and WebP to
@@ -98,7 +100,6 @@ def add_parser(commands: Any) -> None:
         help="the window that keeps the most saliency (default), or one with the most salient "
         "point in its centre or on the nearer third, moved into the picture",
     )
-    # Not itti1998: what people look at is rather to be kept than what differs from its surround.
     common.add_model_options(parser, preset="gaze")
 
 
