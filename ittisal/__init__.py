@@ -11,10 +11,14 @@ TYPE_CHECKING = False  # `typing` takes as long to import as the rest of `ittisa
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import attention, datasets, evaluation, metrics, readout, video
     from . import backends as backends
     from . import config as config
-    from . import datasets, evaluation, metrics, readout, video
     from .attention.crop import Crop, crop
+    from .attention.network import WinnerTakeAll
+    from .attention.proto_objects import ProtoObject, proto_object
+    from .attention.scanpath import Fixation, scanpath
+    from .attention.search import guided_config
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -30,23 +34,35 @@ __all__ = [
     "BackendError",
     "Config",
     "Crop",
+    "Fixation",
+    "ProtoObject",
     "Saliency",
     "VideoError",
+    "WinnerTakeAll",
     "__version__",
+    "attention",
     "crop",
     "datasets",
     "evaluation",
+    "guided_config",
     "metrics",
     "preset",
+    "proto_object",
     "readout",
     "saliency_map",
+    "scanpath",
     "stream",
     "upsample",
     "video",
 ]
 
 _NAMES = {  # module -> names taken from it, besides the module itself
+    "attention": "",
     "attention.crop": "Crop crop",
+    "attention.network": "WinnerTakeAll",
+    "attention.proto_objects": "ProtoObject proto_object",
+    "attention.scanpath": "Fixation scanpath",
+    "attention.search": "guided_config",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",

@@ -15,15 +15,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-from .features import CHANNELS, TEMPORAL, Channel, Choice
+from .features import CHANNELS, FEATURES, TEMPORAL, Channel, Choice, Feature
 
 CENTRE_LEVELS = (2, 3, 4)  # c, P98
 DELTAS = (3, 4)  # delta = s - c, P98
 MAP_LEVEL = 4  # the saliency map lives at level 4, a sixteenth of the frame (P98)
 TOP_LEVEL = 8  # nine scales, 0 to 8 (P98)
 MIN_SIDE = 2 ** (CENTRE_LEVELS[0] + DELTAS[0])  # the first pair, 2-5, needs a level 5
+
+
+Name = TypeVar("Name", bound=str)
 
 
 class Opponency(Choice):
@@ -105,43 +108,44 @@ def number(name: str, value: Any) -> float:
         return math.inf
 
 
-class Weights(Mapping[Channel, float]):
-    """The weight of every channel, 0 where none is given. Read-only and hashable.
+class Weights(Mapping[Name, float]):
+    """A weight for each of some names. Read-only and hashable.
 
-    Examples
-    --------
-    >>> {**Weights({"intensity": 1}), "colour": 2}["colour"]
-    2
+    A subclass says which names there are, and the weight where none is given.
     """
 
+    field: ClassVar[str]  # of `Config`
+    kind: ClassVar[str]  # what has the weights
+    default: ClassVar[float]
+    names: ClassVar[tuple[Any, ...]]
+
     def __init__(self, weights: Any) -> None:
+        field, kind = self.field, self.kind
         try:
             given = dict(weights)
         except (TypeError, ValueError):
             raise TypeError(
-                f"weights={weights!r} must map channels to numbers, as in {{'colour': 2.0}}"
+                f"{field}={weights!r} must map {kind}s to numbers, as in {{'{self.names[1]}': 2.0}}"
             ) from None
-        self._weights = dict.fromkeys(Channel, 0.0)
-        for name, weight in given.items():
-            try:
-                channel = Channel(name)
-            except ValueError:
-                names = ", ".join(repr(member.value) for member in Channel)
-                raise ValueError(f"weights: {name!r} is not one of {names}") from None
-            weight = number(f"weights: {name}", weight)
+        self._weights: dict[Name, float] = dict.fromkeys(self.names, self.default)
+        for name, value in given.items():
+            if name not in self._weights:
+                names = ", ".join(repr(str(each)) for each in self.names)
+                raise ValueError(f"{field}: {name!r} is not one of {names}")
+            weight = number(f"{field}: {name}", value)
             if not 0 <= weight < math.inf:
-                raise ValueError(f"weights: {name}={weight!r} must be finite and at least 0")
-            self._weights[channel] = weight
+                raise ValueError(f"{field}: {name}={weight!r} must be finite and at least 0")
+            self._weights[name] = weight
         if not 0 < sum(self._weights.values()) < math.inf:
             raise ValueError(
-                f"weights={weights!r}: at least one channel needs a weight above 0, and their sum "
+                f"{field}={weights!r}: at least one {kind} needs a weight above 0, and their sum "
                 "must be finite"
             )
 
-    def __getitem__(self, channel: Channel) -> float:
-        return self._weights[channel]
+    def __getitem__(self, name: Name) -> float:
+        return self._weights[name]
 
-    def __iter__(self) -> Iterator[Channel]:
+    def __iter__(self) -> Iterator[Name]:
         return iter(self._weights)
 
     def __len__(self) -> int:
@@ -151,7 +155,36 @@ class Weights(Mapping[Channel, float]):
         return hash(tuple(self._weights.items()))
 
     def __repr__(self) -> str:
-        return repr({channel.value: weight for channel, weight in self.items()})
+        return repr(self.plain())
+
+    def plain(self) -> dict[str, float]:
+        """The same as a dict of plain values."""
+        return {str(name): weight for name, weight in self.items()}
+
+
+class ChannelWeights(Weights[Channel]):
+    """The weight of every channel, 0 where none is given.
+
+    Examples
+    --------
+    >>> {**ChannelWeights({"intensity": 1}), "colour": 2}["colour"]
+    2
+    """
+
+    field, kind, default, names = "weights", "channel", 0.0, tuple(Channel)
+
+
+class FeatureWeights(Weights[str]):
+    """The weight of every feature, 1 where none is given.
+
+    Examples
+    --------
+    >>> FeatureWeights({"red_green": 2})["blue_yellow"]
+    1.0
+    """
+
+    field, kind, default = "feature_weights", "feature", 1.0
+    names = tuple(feature.name for feature in FEATURES)
 
 
 @dataclass(frozen=True)
@@ -167,6 +200,12 @@ class Config:
         Relative weight of each conspicuity map in the sum: equal for the channels of P98 (eq. 8),
         0 for flicker, motion and whitened. They are divided by their sum over the channels that a
         frame has; a channel of weight 0 is not computed.
+    feature_weights : mapping of feature to number >= 0
+        Relative weight of each feature in its channel's conspicuity map: red_green, blue_yellow,
+        orientation_0, ... (`features.FEATURES`), 1 where none is given (P98, eqs. 5-7). They are
+        divided by the largest of the channel, since N follows and takes any common factor out.
+        A channel whose features all have weight 0 adds nothing to the map, though its own weight
+        still counts in the sum of `weights`.
     opponency : Opponency
         The two colour planes.
     hue_reference, hue_threshold : HueReference, float in [0, 1)
@@ -237,7 +276,8 @@ class Config:
     True
     """
 
-    weights: Mapping[Channel, float] = Weights({c: t.weight for c, t in CHANNELS.items()})
+    weights: Mapping[Channel, float] = ChannelWeights({c: t.weight for c, t in CHANNELS.items()})
+    feature_weights: Mapping[str, float] = FeatureWeights({})
     opponency: Opponency = Opponency.ITTI
     hue_reference: HueReference = HueReference.FRAME
     hue_threshold: float = 0.1
@@ -299,6 +339,12 @@ class Config:
         total = sum(present.values())
         return {channel: weight / total for channel, weight in present.items()}
 
+    def feature_weight(self, feature: Feature) -> float:
+        """Weight of a feature in its conspicuity map, 0 to 1: relative to its channel's largest."""
+        given = self.feature_weights
+        largest = max(given[each.name] for each in FEATURES if each.channel is feature.channel)
+        return given[feature.name] / largest if largest > 0 else 0.0
+
     def has(self, channel: Channel) -> bool:
         """Whether a channel has a weight."""
         return self.weights[channel] > 0
@@ -332,9 +378,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name, ready for JSON: `opponency` is `"itti"`."""
-        weights = {channel.value: weight for channel, weight in self.weights.items()}
-        plain = {name: v.value if isinstance(v, Choice) else v for name, v in vars(self).items()}
-        return {**plain, "weights": weights}
+        return {name: _plain(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
@@ -401,12 +445,18 @@ _RANGES = {  # field -> (accepts, what the limit is)
 }
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Weights):
+        return value.plain()
+    return value.value if isinstance(value, Choice) else value
+
+
 def _checked(name: str, default: Any, value: Any) -> Any:
     """`value` in the field's own type, or an error that names field, value and limit."""
-    if name == "weights":
-        return value if isinstance(value, Weights) else Weights(value)
+    kind = type(default)
+    if isinstance(default, Weights):
+        return value if isinstance(value, kind) else kind(value)
     if isinstance(default, Choice):
-        kind = type(default)
         try:
             return kind(value)
         except ValueError:
@@ -419,7 +469,7 @@ def _checked(name: str, default: Any, value: Any) -> Any:
     as_float = number(name, value)
     if isinstance(default, int) and not as_float.is_integer():
         raise TypeError(f"{name}={value!r} must be a whole number")
-    value = type(default)(as_float)
+    value = kind(as_float)
     accepts, limit = _RANGES[name]
     if not accepts(value):
         raise ValueError(f"{name}={value!r} must be {limit}")
@@ -430,7 +480,7 @@ ITTI_1998 = Config()
 """The 1998 paper, with the readings that suit photographs best where it is silent."""
 
 INVT = Config(
-    weights=Weights({"intensity": 4, "colour": 2, "orientation": 1}),
+    weights=ChannelWeights({"intensity": 4, "colour": 2, "orientation": 1}),
     opponency=Opponency.INVT,
     hue_reference=HueReference.FIXED,
     phase=Phase.EVEN,
@@ -445,14 +495,16 @@ INVT = Config(
 """What the authors' own didactic program (iNVT's simple-saliency) does."""
 
 VIDEO = Config(
-    weights=Weights({c: 1 for c, traits in CHANNELS.items() if traits.weight or traits.needs_past}),
+    weights=ChannelWeights(
+        {c: 1 for c, traits in CHANNELS.items() if traits.weight or traits.needs_past}
+    ),
     hue_reference=HueReference.FIXED,
 )
 """`itti1998` for moving pictures: with flicker and motion, and colours that no single bright
 pixel makes flicker."""
 
 WHITENED = Config(
-    weights=Weights({"whitened": 1}),
+    weights=ChannelWeights({"whitened": 1}),
     opponency=Opponency.LINEAR,
     normalisation=Normalisation.NONE,
 )

@@ -603,7 +603,9 @@ class Stages:
             out[f"feature/{feature.name}"] = total = np.sum(maps, axis=0)
             again = feature.normalised_again
             again = getattr(self.config, again) if isinstance(again, str) else again
-            parts[feature.channel].append(self.n(total) if again else total)
+            weighted = self.config.feature_weight(feature) * (self.n(total) if again else total)
+            out[f"weighted/{feature.name}"] = weighted
+            parts[feature.channel].append(weighted)
         for channel, weight in self.weights.items():
             if parts[channel]:
                 out[f"conspicuity/{channel}"] = np.sum(parts[channel], axis=0)
@@ -693,11 +695,12 @@ def trace(
         plane: `pyramid/P/L` (intensity, red_green, blue_yellow, flicker); `orientation_pyramid/L`,
         if it differs; `orientation/THETA/L`; `motion/DIRECTION/L`; `contrast/F/c-s` at level c;
         `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
-        scales; `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map;
-        `saliency`. Where the config whitens: `statistics/planes`, and `statistics/P/THETA`;
-        `whitened/P/L` and `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`,
-        energies at level 4; `feature/whitened_P_THETA`, their squared Mahalanobis distance. With
-        `figure`: `surroundedness/P/on` and `/off`; `figure`, the sum of their roots; `corners`;
+        scales; `weighted/F`, what each feature adds to its conspicuity map;
+        `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map; `saliency`.
+        Where the config whitens: `statistics/planes`, and `statistics/P/THETA`; `whitened/P/L` and
+        `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`, energies at level 4;
+        `feature/whitened_P_THETA`, their squared Mahalanobis distance. With `figure`:
+        `surroundedness/P/on` and `/off`; `figure`, the sum of their roots; `corners`;
         `contribution/figure`, the product. With `split_cs` the contrast and centre_surround names
         end in `/on` and `/off`; with `normalise_before_reduction` there is no centre_surround.
 

@@ -112,7 +112,9 @@ class Traced(Backend):
             for centre, surround in plan.pairs:
                 key = f"normalised/{feature.name}/{centre}-{surround}"
                 named[key] = _normalised(plan, views, feature, centre, surround)
-            named[f"feature/{feature.name}"] = views.sum(f"feature/{feature.name}").copy()
+            key = f"feature/{feature.name}"
+            named[key] = views.sum(key).copy()
+            named[f"weighted/{feature.name}"] = _affine(*views.normalised_sum(key))
         for channel in self._weights():
             named[f"conspicuity/{channel}"] = views.sum(f"conspicuity/{channel}").copy()
         return named | {f"contribution/{name}": x for name, x in self.contributions().items()}

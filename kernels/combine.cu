@@ -33,7 +33,7 @@ __device__ __noinline__ void norm_sum(const Geometry& g, const float* tables, fl
     __syncthreads();
 }
 
-// A channel's conspicuity map: the sum of its features' normalised sums.
+// A channel's conspicuity map: the weighted sum of its features' normalised sums.
 __device__ void add_features(const Geometry& g, float* arena, int channel) {
     const int size = map_size(g), count = g.row_count[channel], first = g.first_row[channel];
     const float* from[MOST_FEATURES];
@@ -87,7 +87,8 @@ extern "C" __global__ void __launch_bounds__(1024) combine(MODEL, const Call* ca
     if (feature >= 0) {
         add_maps(g, arena, feature);
         if (gridDim.x > 1 && !last_of(counters.added[feature], gridDim.x)) return;
-        norm_sum(g, tables, arena, feature, g.normalised_again[row], RANGE, 1.0f);
+        norm_sum(g, tables, arena, feature, g.normalised_again[row], RANGE,
+                 g.feature_weight[row]);
         if (!last_of(counters.summed[channel], g.row_count[channel])) return;
         add_features(g, arena, channel);
     } else if (blockIdx.x > 0) {  // the channel's stage has made its conspicuity map

@@ -1,32 +1,25 @@
-"""Fast winner-take-all with a disc of inhibition (section 8.2 of the design), for the tests."""
+"""How soon attention finds a target, for the tests of behaviour."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ittisal.config import ITTI_1998, Phase
+import ittisal
+from ittisal import maps
+from ittisal.config import ITTI_1998
 
-STEP = 16  # pixels of the frame per sample of the map
 LIMIT = 200  # fixations, more than any display has places
 
 
 def pixel(index, config=ITTI_1998):
-    """Where map samples lie in the frame."""
-    index = np.asarray(index, float)
-    return (index + 0.5) * STEP - 0.5 if config.phase is Phase.CENTRED else index * STEP
+    """Where map samples lie in the frame, along one axis."""
+    return maps.to_frame(np.asarray(index)[..., None], (16,), config)[..., 0]
 
 
-def fixations(raw, shape, config=ITTI_1998):
-    """Yield (y, x) in pixels: the maximum, then each next one outside the discs, if any."""
-    radius = min(shape) / 12
-    left = np.array(raw, float)
-    y, x = (pixel(np.arange(n), config) for n in left.shape)
-    for _ in range(LIMIT):
-        if left.max() <= 1e-20:
-            return
-        i, j = np.unravel_index(left.argmax(), left.shape)  # ties: lowest row-major index
-        yield y[i], x[j]
-        left[np.hypot(y[:, None] - y[i], x - x[j]) <= radius] = 0
+def fixations(raw, shape, config=ITTI_1998, n=LIMIT):
+    """(y, x) of the attended locations, with discs of a twelfth of the shorter side (iNVT)."""
+    path = ittisal.scanpath(raw, n, radius=min(shape) / 12, shape=shape, config=config)
+    return [(fixation.y, fixation.x) for fixation in path]
 
 
 def false_shifts(raw, target, shape, config=ITTI_1998):

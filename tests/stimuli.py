@@ -112,6 +112,16 @@ def conjunction(count, seed):
     return image, first
 
 
+def red_slanted(count, seed, others=((45, BLUE), (90, BLUE), (0, BLUE), (90, RED))):
+    """Red at 45 degrees among bars that are red or at 45 degrees, or neither, but not both."""
+    image = canvas()
+    first, *rest = places(count, seed)
+    bar(image, first, 45, RED)
+    for i, place in enumerate(rest):
+        bar(image, place, *others[i % len(others)])
+    return image, first
+
+
 def _letter(image, centre, tail):
     """An O, or with its tail a Q: a stroke of 24 px across the ring at the lower right."""
     ring(image, centre)

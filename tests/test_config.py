@@ -11,7 +11,7 @@ import pytest
 
 from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
 from ittisal.config import PRESETS
-from ittisal.features import CHANNELS, TEMPORAL, Channel, Choice
+from ittisal.features import CHANNELS, FEATURES, TEMPORAL, Channel, Choice
 
 # Per field: a valid value other than the default, in the field's own type.
 OTHER = {
@@ -22,6 +22,10 @@ OTHER = {
         (Channel.FLICKER, 0.0),
         (Channel.MOTION, 0.75),
         (Channel.WHITENED, 0.5),
+    ),
+    "feature_weights": tuple(
+        (feature.name, {"red_green": 0.0, "motion_90": 2.5}.get(feature.name, 1.0))
+        for feature in FEATURES
     ),
     "opponency": "walther",
     "hue_reference": "fixed",
@@ -52,6 +56,7 @@ OTHER = {
 EVERY = Config(**OTHER)
 FIELDS = [field.name for field in fields(Config)]
 ENUMS = [name for name in FIELDS if isinstance(getattr(ITTI_1998, name), Choice)]
+WEIGHTS = {"weights": "channel", "feature_weights": "feature"}
 FLAGS = [name for name in FIELDS if isinstance(getattr(ITTI_1998, name), bool)]
 NUMBERS = [name for name in FIELDS if type(getattr(ITTI_1998, name)) in (int, float)]
 
@@ -70,7 +75,7 @@ RANGES = {  # field -> the limit in words, values within it, and values outside
 
 def test_the_tables_above_cover_every_field():
     assert sorted(OTHER) == sorted(FIELDS)
-    assert sorted(["weights", *ENUMS, *FLAGS, *NUMBERS]) == sorted(FIELDS)
+    assert sorted([*WEIGHTS, *ENUMS, *FLAGS, *NUMBERS]) == sorted(FIELDS)
     assert set(RANGES) == set(NUMBERS)
     for name in FIELDS:
         assert getattr(EVERY, name) != getattr(ITTI_1998, name), name
@@ -109,9 +114,27 @@ def test_weights_are_a_mapping():
     changed = replace(INVT, weights={**INVT.weights, "colour": 3})
     assert changed == replace(INVT, weights={"intensity": 4, Channel.COLOUR: 3, "orientation": 1})
     assert changed.weights["colour"] == changed.weights[Channel.COLOUR] == 3
-    assert pickle.loads(pickle.dumps(changed)) == changed
-    with pytest.raises(TypeError, match="does not support item assignment"):
-        changed.weights["colour"] = 1
+    config = replace(changed, feature_weights={"red_green": 3})
+    features = config.feature_weights
+    assert config == replace(changed, feature_weights={**features, "red_green": 3})
+    assert features["red_green"] == 3 and features["blue_yellow"] == 1
+    assert list(features) == [feature.name for feature in FEATURES]
+    assert pickle.loads(pickle.dumps(config)) == config
+    for weights in (config.weights, features):
+        assert eval(repr(weights)) == weights
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            weights[next(iter(weights))] = 1
+
+
+def test_a_features_weight_is_relative_to_its_channels_largest():
+    given = {"intensity": 0.1, "red_green": 1e-9, "blue_yellow": 4e-9, "orientation_45": 1e300}
+    config = Config(feature_weights={**given, "flicker": 0})
+    weights = {feature.name: config.feature_weight(feature) for feature in FEATURES}
+    assert weights.pop("red_green") == pytest.approx(0.25)
+    expected = dict.fromkeys(("intensity", "blue_yellow", "orientation_45"), 1)
+    expected |= {name: 1 for name in weights if name.startswith("motion")}
+    assert weights == {name: pytest.approx(expected.get(name, 0)) for name in weights}
+    assert all(ITTI_1998.feature_weight(feature) == 1 for feature in FEATURES)
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -171,14 +194,9 @@ def test_numbers_take_the_fields_own_type():
 @pytest.mark.parametrize(
     ("bad", "error", "says"),
     [
-        (3, TypeError, "must map channels"),
-        (None, TypeError, "must map channels"),
-        (["colour"], TypeError, "must map channels"),
-        (
-            {"color": 1},
-            ValueError,
-            "'color' is not one of 'intensity', 'colour', 'orientation', 'flicker', 'motion'",
-        ),
+        (3, TypeError, "to numbers, as in {'"),
+        (None, TypeError, "to numbers, as in {'"),
+        (["colour"], TypeError, "to numbers, as in {'"),
         ({"colour": "1"}, TypeError, "colour='1' must be a number"),
         ({"colour": True}, TypeError, "colour=True must be a number"),
         ({"colour": -0.5}, ValueError, "colour=-0.5 must be finite and at least 0"),
@@ -186,14 +204,43 @@ def test_numbers_take_the_fields_own_type():
         ({"colour": math.inf}, ValueError, "colour=inf must be finite and at least 0"),
         ({"colour": 10**400}, ValueError, "colour=inf must be finite and at least 0"),
         ({"colour": 1e308, "intensity": 1e308}, ValueError, "and their sum must be finite"),
-        ({}, ValueError, "at least one channel needs a weight above 0"),
-        ({"colour": 0, "intensity": 0.0}, ValueError, "at least one channel needs a weight"),
     ],
 )
 def test_weights_refused(bad, error, says):
-    with pytest.raises(error) as caught:
-        Config(weights=bad)
-    assert "weights" in str(caught.value)
+    for field in WEIGHTS:
+        given = bad
+        if field == "feature_weights" and isinstance(bad, dict):
+            given = {{"colour": "red_green"}.get(name, name): value for name, value in bad.items()}
+            says = says.replace("colour", "red_green")
+        with pytest.raises(error, match=f"^{field}") as caught:
+            Config(**{field: given})
+        assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ({}, "weights={}: at least one channel needs a weight above 0"),
+        ({"colour": 0, "intensity": 0.0}, "at least one channel needs a weight above 0"),
+        (ITTI_1998.feature_weights, "'red_green' is not one of 'intensity', 'colour', "),
+    ],
+)
+def test_channels_refused(weights, says):
+    with pytest.raises(ValueError, match=r"^weights") as caught:
+        Config(weights=weights)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        (dict.fromkeys(ITTI_1998.feature_weights, 0), "at least one feature needs a weight above"),
+        ({"colour": 1}, "'colour' is not one of 'intensity', 'red_green', 'blue_yellow', "),
+    ],
+)
+def test_features_refused(weights, says):
+    with pytest.raises(ValueError, match=r"^feature_weights") as caught:
+        Config(feature_weights=weights)
     assert says in str(caught.value)
 
 
@@ -218,9 +265,10 @@ def test_files(tmp_path):
     path.write_text(EVERY.to_json(), encoding="utf-8")
     assert Config.from_file(path) == Config.from_file(str(path)) == EVERY
     plain = EVERY.to_dict()
-    weights = plain.pop("weights")
+    tables = {name: plain.pop(name) for name in WEIGHTS}
     lines = [f"{name} = {json.dumps(value)}" for name, value in plain.items()]
-    lines += ["[weights]", *(f"{name} = {weight}" for name, weight in weights.items())]
+    for field, weights in tables.items():
+        lines += [f"[{field}]", *(f"{name} = {weight}" for name, weight in weights.items())]
     path = tmp_path / "every.toml"
     for encoding in ("utf-8", "utf-8-sig"):  # with a byte order mark, as Windows' editors write
         path.write_text("\n".join(lines), encoding=encoding)
@@ -231,6 +279,7 @@ def test_to_dict_holds_every_field_as_plain_values():
     plain = EVERY.to_dict()
     assert list(plain) == FIELDS
     assert plain["weights"] == {channel.value: weight for channel, weight in OTHER["weights"]}
+    assert plain["feature_weights"] == dict(OTHER["feature_weights"])
     flat = [v for v in plain.values() if not isinstance(v, dict)]
     assert all(type(v) in (str, bool, int, float) for v in flat)
 
@@ -283,6 +332,7 @@ def test_presets():
     weights = dict(zip(map(str, Channel), (4.0, 2.0, 1.0, 0.0, 0.0, 0.0), strict=True))
     assert INVT.to_dict() == {
         "weights": weights,
+        "feature_weights": {feature.name: 1.0 for feature in FEATURES},
         "opponency": "invt",
         "hue_reference": "fixed",
         "hue_threshold": 0.1,

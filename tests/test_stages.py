@@ -64,6 +64,17 @@ CONFIGS = {
     ),
     "linear": replace(ITTI_1998, linear=True, hue_reference="fixed"),
 }
+FEATURE_WEIGHTS = {"blue_yellow": 0.3, "orientation_0": 0, "orientation_45": 4}
+CONFIGS |= {
+    "weighted": replace(ITTI_1998, feature_weights=FEATURE_WEIGHTS),
+    "weighted_opponents": replace(INVT, feature_weights=FEATURE_WEIGHTS, normalise_opponents=True),
+    "weighted_iterative": replace(
+        ITTI_1998,
+        feature_weights={**FEATURE_WEIGHTS, "red_green": 0, "blue_yellow": 0},
+        normalisation="iterative",
+        iterations=2,
+    ),
+}
 # The same on the third of some quick frames.
 MOVING = {
     "video": VIDEO,
@@ -103,7 +114,9 @@ TILED += [(48, 520), (97, 2079)]  # wide, and too low for the far surrounds
 SCENES = [
     (name, shape)
     for name in CONFIGS
-    for shape in (SHAPES if name in ("itti1998", "invt") else SMALL)
+    for shape in (
+        SHAPES if name in ("itti1998", "invt") else SMALL[1:4] if "weighted" in name else SMALL
+    )
 ]
 SCENES += [
     (name, shape)
@@ -137,6 +150,8 @@ def has_stage(config, stage):
 def shows(kind, name, stage):
     """Whether a stage has results that are not shown by others."""
     config = EVERY[name]
+    if "weighted" in name and stage != "combine":
+        return False
     if name in WHITENING | AVERAGING and stage not in ("opponency", "whiten", "figure", "combine"):
         return False
     if (kind, stage) == ("cpu", "whiten"):  # hands on planes as they are, and a triangle
@@ -181,7 +196,7 @@ WRITES = {
     "figure": ("surroundedness/", "figure", "corners"),
     "centre_surround": ("centre_surround/",),
     "normalise": ("normalised/",),
-    "combine": ("feature/", "conspicuity/", "contribution/", "saliency"),
+    "combine": ("feature/", "weighted/", "conspicuity/", "contribution/", "saliency"),
 }
 
 
@@ -338,6 +353,8 @@ def check_stages(kind, name, shape, chosen, dtype="uint8", channels=3):
                     within("stage_flicker_fixed_point", got, wanted)
                 elif key.startswith("statistics/"):
                     within("stage_statistics", got, wanted)
+                elif key.startswith("weighted/"):
+                    within("stage_weighted", got, wanted)
                 else:
                     limit = f"stage_{stage}"
                     within(limit if limit in TOLERANCES else "stage_level", got, wanted)
@@ -403,6 +420,27 @@ def test_colour_is_left_out_where_it_has_no_weight(kind):
     got, wanted = backend.trace(frame), reference.trace(frame, config)
     assert not any("red_green" in key or str(Channel.COLOUR) in key for key in got)
     within("float32", got["saliency"], wanted["saliency"])
+
+
+@pytest.mark.parametrize("name", ["itti1998", "weighted", "weighted_iterative", "video"])
+@pytest.mark.parametrize("kind", ["reference", *KINDS])
+def test_weighted_features_add_up_to_conspicuity_maps(kind, name):
+    frames, timings, _, trace = scene(name, (133, 127))
+    if kind != "reference":
+        backend = make(kind, (133, 127), EVERY[name])
+        for frame, timing in zip(frames, timings, strict=True):
+            trace = backend.trace(frame, timing)
+    parts: dict[str, list[np.ndarray]] = {}
+    for feature in FEATURES:
+        if f"weighted/{feature.name}" in trace:
+            parts.setdefault(feature.channel, []).append(trace[f"weighted/{feature.name}"])
+    assert {channel for channel in Channel if EVERY[name].has(channel)} == parts.keys()
+    for channel, maps in parts.items():
+        within("same_maths", np.sum(maps, axis=0), trace[f"conspicuity/{channel}"])
+    if "weighted" in name:
+        assert not trace["weighted/orientation_0"].any() and trace["weighted/orientation_45"].any()
+    if name == "weighted_iterative":
+        assert not trace["contribution/colour"].any()
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ TOLERANCES = {
     ),
     "stage_normalise": Tolerance(1e-5, 1e-6, "(M - m)^2 doubles the relative error of m"),
     "stage_combine": Tolerance(1e-5, 1e-6, "N twice more on sums of such maps"),
+    "stage_weighted": Tolerance(
+        1e-5, 5e-6, "10 (M - m)^2 where M is near m: 20 (M - m) times the 2e-6 that m is off"
+    ),
     # --- the read-out
     "log_density": Tolerance(1e-6, 2e-6, "float32 logarithms of some 10, upsampled in float32"),
     "fitted_blur_percent": Tolerance(0, 0.02, "the search ends at steps of 0.01"),

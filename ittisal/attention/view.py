@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import ITTI_1998, Config
+from ..config import ITTI_1998, Config, Phase
 from ..maps import STEP, to_frame, to_map
 
 
@@ -40,6 +40,53 @@ class View(NamedTuple):
                 "`ittisal.stream`"
             )
         return self.trace()
+
+    def attention_radius(self, radius: float | None = None) -> float:
+        """The radius of attention in pixels of the frame.
+
+        By default a sixth of the shorter side (P98), or a twelfth (iNVT) where the model samples as
+        iNVT does. ValueError unless it is above 0.
+        """
+        if radius is None:
+            return min(self.shape) / (12 if self.config.phase is Phase.EVEN else 6)
+        if not 0 < radius < np.inf:
+            raise ValueError(f"radius={radius!r} must be a number of pixels above 0")
+        return float(radius)
+
+    def disc(self, row: int, column: int, radius: float) -> np.ndarray:
+        """The mask of samples at most `radius` pixels from one, bool of the map's shape."""
+        y, x = (
+            ((np.arange(n) - at) * size) ** 2
+            for n, at, size in zip(
+                self.saliency.shape, (row, column), self.sample_size, strict=True
+            )
+        )
+        return np.asarray(np.add.outer(y, x) <= radius**2)
+
+    def nearest_sample(self, place: Any) -> tuple[int, int]:
+        """(row, column) of the sample nearest to (y, x); ValueError if that is not in the frame."""
+        y, x = place
+        height, width = self.shape
+        if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):  # NaN too
+            raise ValueError(
+                f"place ({y:g}, {x:g}) is outside the frame of {height} rows and {width} columns; "
+                "give (y, x) in its pixels"
+            )
+        limits = np.subtract(self.saliency.shape, 1)
+        row, column = np.clip(np.rint(self.to_map((y, x))), 0, limits).astype(int)
+        return int(row), int(column)
+
+    def box_around(self, mask: np.ndarray) -> tuple[int, int, int, int]:
+        """y, x, height and width of the smallest box of pixels around the samples of a mask.
+
+        A sample covers the pixels that are nearer to it than to others.
+        """
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        first = self.to_frame((rows[0] - 0.5, columns[0] - 0.5)) + 0.5
+        end = self.to_frame((rows[-1] + 0.5, columns[-1] + 0.5)) + 0.5
+        y, x = (int(max(n, 0)) for n in np.rint(first))
+        bottom, right = (int(min(n, m)) for n, m in zip(np.rint(end), self.shape, strict=True))
+        return y, x, bottom - y, right - x
 
     def to_frame(self, samples: Any) -> np.ndarray:
         """(y, x) in pixels of the frame of (row, column) in samples; see `maps.to_frame`."""

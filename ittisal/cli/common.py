@@ -158,7 +158,7 @@ def read_config(args: argparse.Namespace) -> Config:
 
 
 def _assign(plain: dict[str, Any], setting: str) -> None:
-    """Put `field=value` or `weights.channel=value` into a config's plain values."""
+    """Put `field=value`, or `field.part=value` of weights, into a config's plain values."""
     name, equals, text = setting.partition("=")
     if not equals:
         raise ValueError(f"--set {setting}: write FIELD=VALUE, as in hue_threshold=0.05")
@@ -168,9 +168,12 @@ def _assign(plain: dict[str, Any], setting: str) -> None:
         value = text  # a bare word, as in phase=even
     name, _, key = name.partition(".")
     if key:
-        if name != "weights":
-            raise ValueError(f"--set {setting}: only weights has parts, as in weights.colour=2")
-        plain["weights"] = {**plain["weights"], key: value}
+        whole = [field for field, given in plain.items() if isinstance(given, dict)]
+        if name not in whole:
+            raise ValueError(
+                f"--set {setting}: only {' and '.join(whole)} have parts, as in weights.colour=2"
+            )
+        plain[name] = {**plain[name], key: value}
     else:
         plain[name] = value
 

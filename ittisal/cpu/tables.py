@@ -326,7 +326,8 @@ class Tables:
 
         for feature in features:
             again = plan.normalised_again(feature)
-            programs.append(sum_row(f"feature/{feature.name}", again, 1.0, RANGE))
+            weight = config.feature_weight(feature)
+            programs.append(sum_row(f"feature/{feature.name}", again, weight, RANGE))
         for channel, weight in weights.items():
             programs.append(sum_row(f"conspicuity/{channel}", weight > 0, weight, RANGE))
         again = config.normalise_saliency

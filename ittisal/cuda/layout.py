@@ -188,6 +188,7 @@ class Row(NamedTuple):
     signal: int = Signal.ONE.value
     rectified: bool = False
     normalised_again: bool = False
+    feature_weight: float = 1.0
 
 
 def rows(plan: Plan, *, colour: bool, past: bool) -> list[Row]:
@@ -203,6 +204,7 @@ def rows(plan: Plan, *, colour: bool, past: bool) -> list[Row]:
             feature.signal.value,
             feature.rectifiable and rectified,
             plan.normalised_again(feature),
+            plan.config.feature_weight(feature),
         )
         for feature in sorted(present, key=lambda feature: channels.index(feature.channel))
     ]

@@ -58,6 +58,7 @@ _TABLES: dict[str, dict[str, str]] = {
         "int signal[ROWS]": "rows: what a map is compared with to be flat",
         "int rectified[ROWS]": "rows: only centres above their surrounds count",
         "int normalised_again[ROWS]": "rows: N applies to the sum over scales",
+        "float feature_weight[ROWS]": "rows: of the feature in its conspicuity map",
         "int first_row[CHANNELS]": "of each channel",
         "int row_count[CHANNELS]": "of each channel; 0: it is absent",
         "int channel_count": "channels present",

@@ -27,6 +27,7 @@ CONFIGS = {
     "even": replace(ITTI_1998, phase="even", orientation_pyramid="laplacian"),
     "iterative": replace(ITTI_1998, normalisation="iterative", normalise_opponents=True),
     "none": replace(ITTI_1998, normalisation="none", border_attenuation=False),
+    "weighted": replace(ITTI_1998, feature_weights={"red_green": 3, "orientation_90": 0}),
     "before": replace(ITTI_1998, normalise_before_reduction=True),
 }
 
