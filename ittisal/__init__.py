@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import attention, datasets, evaluation, metrics, readout, video
     from . import backends as backends
     from . import config as config
+    from .attention.crop import Crop, crop
     from .attention.explain import Explanation, explain
     from .attention.network import WinnerTakeAll
     from .attention.proto_objects import ProtoObject, proto_object
@@ -33,6 +34,7 @@ __all__ = [
     "WHITENED",
     "BackendError",
     "Config",
+    "Crop",
     "Explanation",
     "Fixation",
     "ProtoObject",
@@ -41,6 +43,7 @@ __all__ = [
     "WinnerTakeAll",
     "__version__",
     "attention",
+    "crop",
     "datasets",
     "evaluation",
     "explain",
@@ -58,6 +61,7 @@ __all__ = [
 
 _NAMES = {  # module -> names taken from it, besides the module itself
     "attention": "",
+    "attention.crop": "Crop crop",
     "attention.explain": "Explanation explain",
     "attention.network": "WinnerTakeAll",
     "attention.proto_objects": "ProtoObject proto_object",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import imageheaders
+from . import imageheaders, imagemetadata
 from .frames import check_frame, composite
 
 # What a search in a directory takes for images. Arrays (.npy) and radiance maps (.exr, .hdr) can
@@ -30,7 +30,18 @@ FORMATS = {  # of maps: name -> file suffixes, the first is the default
     "tiff": (".tiff", ".tif"),
     "npy": (".npy",),
 }
+_TYPES = np.uint8, np.uint16, np.float32, np.float64  # of pixels that OpenCV writes, in this order
+CONTAINERS = {  # of photographs: suffix -> how many of these types it holds, and whether alpha
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe"), (1, False)),
+    **dict.fromkeys((".avif", ".bmp", ".dib", ".webp"), (1, True)),
+    **dict.fromkeys((".jp2", ".png"), (2, True)),
+    **dict.fromkeys((".pgm", ".pnm", ".ppm"), (2, False)),
+    **dict.fromkeys((".tif", ".tiff"), (4, True)),
+    ".npy": (4, True),
+}
 WRITTEN_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+
+QUALITY = 95  # of photographs in formats with losses
 
 _NPY = b"\x93NUMPY"
 _UNREAD = {  # what OpenCV lacks -> what to do
@@ -51,12 +62,12 @@ def read(path: Path, *, upright: bool = True) -> np.ndarray:
 
     Raises ImageError if it cannot be read, and as `decode`.
     """
-    return decode(_contents(path), upright=upright)
+    return decode(contents(path), upright=upright)
 
 
 def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(height, width) of the frame in a file, as `read`; JPEG and PNG are not decoded for it."""
-    data = _contents(path)
+    data = contents(path)
     size = imageheaders.size_of(data)
     if size is None:
         height, width = decode(data, upright=upright).shape[:2]
@@ -65,7 +76,8 @@ def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     return size[::-1] if upright and imageheaders.orientation(data) >= 5 else size
 
 
-def _contents(path: Path) -> bytes:
+def contents(path: Path) -> bytes:
+    """The bytes of a file; ImageError if it cannot be read."""
     try:
         if stat.S_ISCHR(os.stat(path).st_mode):  # /dev/zero never ends
             raise ImageError("is a device, not an image file")
@@ -82,13 +94,20 @@ def decode(data: bytes, *, upright: bool = True) -> np.ndarray:
     for what is empty, truncated, damaged or no image, and TypeError or ValueError for a type or
     shape that the model does not take.
     """
+    return to_frame(decode_stored(data, upright=upright))
+
+
+def decode_stored(data: bytes, *, upright: bool = True) -> np.ndarray:
+    """As `decode`, with the channels and the type of the file: BGR, BGRA or grey, unchecked."""
     if data.startswith(_NPY):
-        image = _decode_array(data)
-    else:
-        image = decode_picture(imageheaders.without_orientation(data))
-        if upright:
-            image = _upright(image, imageheaders.orientation(data))
-    return check_frame(composite(image))
+        return _decode_array(data)
+    image = decode_picture(imageheaders.without_orientation(data))
+    return _upright(image, imageheaders.orientation(data)) if upright else image
+
+
+def to_frame(stored: np.ndarray) -> np.ndarray:
+    """A frame of what `decode_stored` gives: opaque, over white, and checked."""
+    return check_frame(composite(stored))
 
 
 def encode(picture: np.ndarray, format: str) -> bytes:
@@ -110,6 +129,62 @@ def encode(picture: np.ndarray, format: str) -> bytes:
     if not ok:
         raise ImageError(f"OpenCV cannot encode {picture.shape} {picture.dtype} as {format}")
     return data.tobytes()
+
+
+def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
+    """A picture of `decode_stored`'s in one of `CONTAINERS`, with the source's metadata.
+
+    JPEG has quality 95 and whole chroma, AVIF 95, WebP 95 where the source has losses; JPEG 2000
+    loses hardly anything, the others nothing. What the container does not hold is converted:
+    transparent pixels lie over white, deeper ones are rounded to the most bits that it has. See
+    `imagemetadata` for what is carried.
+
+    Raises
+    ------
+    ImageError
+        OpenCV cannot encode it.
+    """
+    import cv2
+
+    if picture.dtype == np.uint16 and imageheaders.kind_of(source) == "AVIF":
+        raise ImageError("is AVIF of 10 or 12 bits, which is not written; convert it to PNG first")
+    if suffix == ".npy":
+        return encode(_swapped(picture), "npy")
+    types, alpha = CONTAINERS[suffix]
+    picture = _held(picture if alpha else composite(picture), _TYPES[:types])
+    lossless_webp = not imagemetadata.is_lossy_webp(source)
+    suffix = {".jpeg": ".jpg", ".jpe": ".jpg", ".pgm": ".pnm", ".ppm": ".pnm"}.get(suffix, suffix)
+    options = {
+        ".jpg": [
+            *(cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR),
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+        ],
+        ".avif": [cv2.IMWRITE_AVIF_QUALITY, QUALITY],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101 if lossless_webp else QUALITY],
+    }
+    with silent():
+        try:
+            ok, data = cv2.imencode(suffix, picture, options.get(suffix, ()))
+        except cv2.error:
+            ok = False
+    if not ok:
+        raise ImageError(
+            f"OpenCV cannot write {picture.dtype} of shape {picture.shape} as {suffix}; choose "
+            "another format"
+        )
+    return imagemetadata.carry(source, data.tobytes(), picture.shape[:2])
+
+
+def _held(picture: np.ndarray, types: tuple[type, ...]) -> np.ndarray:
+    """The same intensities in one of these types, the deepest whole numbers if it has another."""
+    if picture.dtype == np.float16:
+        picture = picture.astype(np.float32)
+    if picture.dtype in types:
+        return picture
+    kind = np.uint16 if np.uint16 in types else np.uint8
+    full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
+    unit = np.clip(picture / np.float32(full), 0, 1)
+    return np.rint(unit * np.float32(np.iinfo(kind).max)).astype(kind)
 
 
 def to_bgr8(frame: np.ndarray) -> np.ndarray:
@@ -157,8 +232,13 @@ def _decode_array(data: bytes) -> np.ndarray:
         raise ImageError(f"is a damaged, truncated or pickled .npy file: {error}") from error
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    return _swapped(array)
+
+
+def _swapped(array: np.ndarray) -> np.ndarray:
+    """RGB as BGR, or back, with or without alpha; grey as it is."""
     if array.ndim == 3 and array.shape[2] in (3, 4):
-        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
+        return array[..., [2, 1, 0, 3][: array.shape[2]]]
     return array
 
 

@@ -56,7 +56,7 @@ def size_of(data: bytes) -> tuple[int, int] | None:
     height = width = 0
     if kind == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
-    for at in _jpeg_segments(data) if kind == "JPEG" else ():
+    for at in jpeg_segments(data) if kind == "JPEG" else ():
         if at + 9 <= len(data) and data[at + 1] in _FRAMES:
             height, width = struct.unpack_from(">HH", data, at + 5)
             break
@@ -131,7 +131,7 @@ def _tags(block: bytes) -> dict[int, tuple[int, int]]:
     return found
 
 
-def _jpeg_segments(data: bytes) -> Iterator[int]:
+def jpeg_segments(data: bytes) -> Iterator[int]:
     """Offset of each segment's marker, up to that of the first scan."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
@@ -147,7 +147,7 @@ def _jpeg_segments(data: bytes) -> Iterator[int]:
 
 def _jpeg_scan(data: bytes) -> int:
     """Offset of the first scan. Segments before it, such as a thumbnail, have their own ends."""
-    *_, last = _jpeg_segments(data)
+    *_, last = jpeg_segments(data)
     return last
 
 

@@ -111,6 +111,7 @@ def test_runner_from_end_to_end(tmp_path):
         "LongRun",
         "Staleness",
         "WhatItCosts",
+        "Crop",
     }
     for suite in suites:
         assert f"## {suite}" in done.stdout

@@ -40,8 +40,9 @@ LAYERS = {
     "files": ("", ""),
     "frames": ("config", "numpy"),
     # OpenCV inside functions only.
-    "imagefiles": ("frames imageheaders", "numpy cv2"),
+    "imagefiles": ("frames imageheaders imagemetadata", "numpy cv2"),
     "imageheaders": ("", ""),
+    "imagemetadata": ("imageheaders", ""),
     "maps": ("config", "numpy"),
     "metrics": ("metrics", "numpy"),
     "model": ("backends config frames maps pipeline plan", "numpy"),
@@ -66,8 +67,8 @@ LAYERS = {
     "drawing": ("config frames imagefiles maps", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version backends cli config datasets drawing evaluation features files frames "
-        "imagefiles maps model pipeline readout video",
+        "__init__ _version attention backends cli config datasets drawing evaluation features "
+        "files frames imagefiles imageheaders maps model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }

@@ -1,7 +1,7 @@
 """The command line: `ittisal` with the subcommands of `COMMANDS`.
 
-One module per subcommand, with `add_parser` and `run`; what several need is in `common` and
-`models`. Only the chosen subcommand's module is imported, and whatever is heavy (OpenCV,
+One module per subcommand, with `add_parser` and `run`; what several need is in `common`, `models`
+and `pictures`. Only the chosen subcommand's module is imported, and whatever is heavy (OpenCV,
 scikit-image, Numba) inside the functions that use it, so that `--help` is quick.
 """
 
@@ -30,6 +30,7 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 COMMANDS = {  # module -> what it does
     "demo": "a photograph and its maps in one picture",
     "map": "saliency maps of image files",
+    "crop": "the most salient part of image files, in a given aspect or size",
     "video": "saliency of a video or camera",
     "dataset": "images with human fixations: list, convert, check, generate",
     "evaluate": "scores of models on human fixations",
@@ -44,6 +45,7 @@ examples:
   ittisal demo                           a photograph and its maps in one picture
   ittisal map photo.jpg --overlay        photo.saliency.png and photo.overlay.png beside it
   ittisal map photos/ -o maps --json     a whole folder, one JSON line per image
+  ittisal crop photos/ --size 400x300 -o thumbs
   ittisal video clip.mp4 --jsonl clip.jsonl -o clip.overlay.mp4
   ittisal evaluate osie --model invt     scores on human fixations (see `ittisal dataset`)
   ittisal readout osie                   a density of fixations, fitted to a preset's maps

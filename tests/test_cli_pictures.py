@@ -1,0 +1,102 @@
+"""What commands on image files share, through a command made here that writes all it can."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from functools import partial
+
+import pytest
+from test_cli import names, run_here, save
+
+from ittisal import cli
+from ittisal.cli import common, pictures
+
+
+def add_parser(commands):
+    parser = commands.add_parser("sizes")
+    parser.set_defaults(run=run)
+    pictures.add_options(parser, "texts")
+    parser.add_argument("--csv")
+    parser.add_argument("--jsonl")
+    parser.add_argument("--draw", action="store_true")
+    common.add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    tables = {"csv": args.csv, "jsonl": args.jsonl}
+    batch = pictures.Batch(args, "text", {".png"}, tables, ("side", "pixels"))
+    return batch.run(lambda source: {"sizes": ".png"} if args.draw else {}, partial(one, args))
+
+
+def one(args: argparse.Namespace, picture: pictures.Picture) -> pictures.Result:
+    rows = [
+        {"side": side, "pixels": n, "all": list(picture.shape)}
+        for side, n in zip("yx", picture.shape, strict=True)
+    ]
+    return pictures.Result({"sides": 2}, {"sizes": lambda: b"drawn"}, rows, "looked at")
+
+
+@pytest.fixture
+def sizes(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ittisal.cli.sizes", sys.modules[__name__])
+    monkeypatch.setitem(cli.COMMANDS, "sizes", "the sizes of images")
+    for name in "ab":
+        save(tmp_path / f"{name}.png")
+    return partial(run_here, "sizes", cwd=tmp_path)
+
+
+TABLE = [["input", "side", "pixels"]] + [
+    [f"{name}.png", side, pixels] for name in "ab" for side, pixels in (("y", "48"), ("x", "64"))
+]
+
+
+def test_tables_in_files(sizes, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"")
+    ran = sizes("a.png", "bad.png", "b.png", "--csv", "t.csv", "--jsonl", "t.jsonl")
+    assert (ran.status, ran.out) == (1, "")
+    assert "bad.png: is empty" in ran.err and "a.png: looked at" in ran.err
+    assert names(tmp_path) == {"a.png", "b.png", "bad.png", "t.csv", "t.jsonl"}
+    assert list(csv.reader((tmp_path / "t.csv").read_text().splitlines())) == TABLE
+    rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert rows[3] == {"input": "b.png", "side": "x", "pixels": 64, "all": [48, 64]}
+
+
+def test_tables_on_standard_output(sizes, tmp_path):
+    ran = sizes("a.png", "b.png", "--csv", "-", "--draw", "-q")
+    assert list(csv.reader(ran.out.splitlines())) == TABLE and not ran.err
+    assert names(tmp_path) == {"a.png", "b.png", "a.sizes.png", "b.sizes.png"}
+    stdin = (tmp_path / "a.png").read_bytes()
+    assert len(sizes("-", "--jsonl", "-", stdin=stdin).rows) == 2
+    (row,) = sizes("-", "--json", stdin=stdin).rows
+    assert row["input"] == "-" and row["sides"] == 2 and row["outputs"] == {}
+    ran = sizes("-", "--csv", "t.csv", "--draw", stdin=stdin)
+    assert ran.raw == b"drawn" and (tmp_path / "t.csv").exists()
+
+
+def test_tables_take_pictures_that_exist(sizes, tmp_path):
+    (tmp_path / "a.sizes.png").write_bytes(b"old")
+    ran = sizes("a.png", "--draw", "--no-clobber", "--csv", "-")
+    assert (tmp_path / "a.sizes.png").read_bytes() == b"old" and len(ran.out.splitlines()) == 3
+    assert not sizes("a.png", "--draw", "--no-clobber").out
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.png --csv - --jsonl -", "takes one of --csv - and --jsonl -"),
+        ("a.png --csv - --json", "takes one of --csv - and --json"),
+        ("- --csv - --draw", "takes one of -o - and --csv -"),
+        ("a.png --csv a.png", "would overwrite the input a.png"),
+        ("a.png -o - --draw --csv a.png", "would overwrite the input a.png"),
+        ("a.png --csv t --jsonl t", "--csv and --jsonl would both be written to t"),
+        ("a.png --csv none/t.csv", "cannot write to none"),
+        ("a.png -o x.png", "takes one text"),
+    ],
+)
+def test_usage_errors(line, message, sizes, tmp_path):
+    ran = sizes(*line.split())
+    assert ran.status == 2 and message in ran.err and not ran.out, ran.err
+    assert names(tmp_path) == {"a.png", "b.png"}
