@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import config as config
     from . import datasets, evaluation, metrics, readout, video
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
+    from .levels import Levels
     from .maps import upsample
     from .model import Saliency, saliency_map
     from .pipeline import BackendError
@@ -28,6 +29,7 @@ __all__ = [
     "WHITENED",
     "BackendError",
     "Config",
+    "Levels",
     "Saliency",
     "VideoError",
     "__version__",
@@ -47,6 +49,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
+    "levels": "Levels",
     "maps": "upsample",
     "metrics": "",
     "model": "Saliency saliency_map",

@@ -46,6 +46,7 @@ examples:
   ittisal map photos/ --json | jq .peak       where attention goes first
   ittisal map photo.jpg --preset gaze         where people would look
   ittisal map photo.jpg --raw                 unscaled numbers, 1/16 of the size, .npy
+  ittisal map thermal.tiff --levels 7000:7500 16 bits, of which the scene uses a part
   curl -s URL | ittisal map - > map.png
   ittisal map photo.jpg --set weights.colour=0
 
@@ -86,7 +87,7 @@ def add_parser(commands: Any) -> None:
     add("--no-clobber", action="store_true", help="do not overwrite existing files")
     add("--json", action="store_true", help="one JSON object per image on standard output")
     add("-q", "--quiet", action="store_true", help="no paths, notes or progress; only errors")
-    common.add_model_options(parser)
+    common.add_model_options(parser, levels=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     planned = _plan(args, sources, extensions, file, directory)
 
     failed = 0
-    by_size = models.Models(config, args.backend, args.threads)
+    by_size = models.Models(config, args.backend, args.threads, args.levels)
     with common.Progress(len(sources), wanted=not args.quiet) as progress:
         if leftovers and not args.quiet:
             progress.say(f"ittisal map: maps of earlier runs left out: {len(leftovers)}")
@@ -231,7 +232,7 @@ def _map(
     for kind in paths:
         if kind == "overlay":
             full = models.full_size(maps["saliency"], shape, by_size.config)
-            data[kind] = imagefiles.encode(drawing.heat_over(frame, full), "png")
+            data[kind] = imagefiles.encode(drawing.heat_over(frame, full, model.levels), "png")
         elif kind in maps:  # a grey frame has no colour
             raw = maps[kind]
             if not args.raw:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..config import MIN_SIDE, VIDEO, Config
+from ..levels import Levels, Span, as_levels
 from ..maps import peak
 from ..model import Saliency
 from .cuts import CutDetector
@@ -117,7 +118,7 @@ class Stream:
         config: Config,
         selection: Selection,
         reading: Reading,
-        settings: tuple[str, int | None, int | None],
+        settings: tuple[str, int | None, int | None, Levels | None],
         detector: CutDetector | None,
         report: Callable[[str], None],
         clock: Clock,
@@ -126,7 +127,7 @@ class Stream:
         self.config = config
         self.channel_order = reading.channel_order
         self.statistics = Statistics()
-        self._settings = settings  # backend, threads and width of the model
+        self._settings = settings  # backend, threads, width and levels of the model
         self._clock, self._report, self._detector = clock, report, detector
         self._model: Saliency | None = None
         self._slot = Slot()
@@ -291,7 +292,7 @@ class Stream:
     def _prepare(self, slot: Slot) -> None:
         """A model and buffers for frames like this one, with kernels compiled."""
         frame = slot.frame
-        backend, threads, narrow = self._settings
+        backend, threads, narrow, levels = self._settings
         height, width = shape = frame.shape[:2]
         if narrow is not None and narrow < width:
             shape = (max(round(height * narrow / width), MIN_SIDE), narrow)
@@ -301,6 +302,7 @@ class Stream:
             backend=backend,
             channel_order=self._feed.about.channel_order,
             threads=threads,
+            levels=levels,
         )
         if self._model is not None:
             self._model.close()
@@ -467,6 +469,7 @@ def stream(
     threads: int | None = None,
     channel_order: str = "rgb",
     width: int | None = None,
+    levels: Levels | Span | None = None,
     every: int = 1,
     start: float | None = None,
     end: float | None = None,
@@ -505,6 +508,9 @@ def stream(
         Of the arrays of an iterable, and of `Result.frame`; never guessed.
     width : int, optional
         Frames wider than this many pixels are shrunk to it, by area, for the model.
+    levels : (float, float) or Levels, optional
+        Black and white, as for `Saliency`; float frames may then have any finite range. Percentiles
+        are followed by the frames' times, and measured anew at a cut.
     every : int
         Take only frames whose number is a multiple of this. The others are not dropped, since
         nobody wants them, and are not converted.
@@ -583,7 +589,7 @@ def stream(
         config,
         Selection(wanted, False, clock.now, reading.rate),
         reading,
-        (backend, threads, width),
+        (backend, threads, width, as_levels(levels)),
         CutDetector() if cuts else None,
         report or logging.getLogger("ittisal.video").warning,
         clock,
