@@ -384,6 +384,8 @@ USAGE_ERRORS = [
     ("video clip.mp4 -o - --out-pix-fmt yuv420p", "invalid choice: 'yuv420p'"),
     ("video clip.mp4 -o - --resume", "--resume needs files"),
     ("video clip.mp4 --jsonl a --resume --live", "give one"),
+    ("video clip.mp4 --jsonl a --resume --levels 1%:9%:first", "cannot be resumed; give values"),
+    ("video clip.mp4 --jsonl a --levels 7000:7500", "reach beyond uint8 frames, whose values lie"),
     ("video 7 --jsonl a --resume", "an input that can be read again"),
     ("video 7", "what should be made? Give -o, --jsonl, --csv or --show"),
     ("video clip.mp4 --backend gpu --jsonl a", "backend='gpu' is not one of"),

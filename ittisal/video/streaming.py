@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..config import MIN_SIDE, VIDEO, Config
-from ..levels import Levels, Span, as_levels
+from ..levels import Levels, Span, as_levels, full_scale
 from ..maps import peak
 from ..model import Saliency
 from .cuts import CutDetector
@@ -265,7 +265,7 @@ class Stream:
                     f"{slot.index} on, not {before[1]}x{before[0]}; another model is made"
                 )
             working = self._working_frame(slot)
-            if self._detector is not None and self._detector.is_cut(working):
+            if self._detector is not None and self._detector.is_cut(working, self._scale(working)):
                 statistics.cuts += 1
                 self._forget = True
             model: Any = self.model
@@ -341,6 +341,11 @@ class Stream:
             self._small = self._frame_buffer(frame)
         cv2.resize(frame, model.shape[::-1], dst=self._small, interpolation=cv2.INTER_AREA)
         return self._small
+
+    def _scale(self, frame: np.ndarray) -> float:
+        """Fraction of the full scale from black to white, as far as levels are known."""
+        span = self.model.levels
+        return 1.0 if span is None else (span[1] - span[0]) / full_scale(frame.dtype)
 
     def _end(self) -> None:
         """Tell a source that is cut short from one that ended, and one that gave nothing."""
@@ -578,6 +583,7 @@ def stream(
     wanted = Wanted(every, start, end, first)
     reading = Reading(reader, channel_order, live, fps, timeout, reconnect)
     width = None if width is None else whole("width", width, MIN_SIDE)
+    levels = as_levels(levels)
     if report is not None and not callable(report):
         raise TypeError(f"report={report!r} must be callable: it is given lines of text")
     clock = clock or Clock()
@@ -589,7 +595,7 @@ def stream(
         config,
         Selection(wanted, False, clock.now, reading.rate),
         reading,
-        (backend, threads, width, as_levels(levels)),
+        (backend, threads, width, levels),
         CutDetector() if cuts else None,
         report or logging.getLogger("ittisal.video").warning,
         clock,
