@@ -33,7 +33,8 @@ class Levels:
     ----------
     values : (float, float), optional
         Black and white in the frame's own units: counts of uint8 or uint16, or the values of float
-        frames, such as degrees, which may then have any finite range.
+        frames, such as degrees, which may then have any finite range. (Transparent pictures in
+        files, composited over white, are float in [0, 1].)
     percentiles : (float, float), optional
         Black and white as percentiles of a frame's values, from 0 to 100, in place of `values`.
         Measured on a regular grid of some 8000 pixels; 0 and 100 on all.
@@ -123,7 +124,9 @@ class Levels:
                 )
             return self.values
         assert self.percentiles is not None
-        step = math.isqrt(frame.shape[0] * frame.shape[1] // SAMPLE) | 1  # odd: all column parities
+        step = (
+            math.isqrt(frame.shape[0] * frame.shape[1] // SAMPLE) | 1
+        )  # odd: even and odd columns
         sample = frame[::step, ::step].ravel()
         low, high = self.percentiles
         ranks = [round(p / 100 * (sample.size - 1)) for p in (low, high)]
