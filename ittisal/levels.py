@@ -124,9 +124,8 @@ class Levels:
                 )
             return self.values
         assert self.percentiles is not None
-        step = (
-            math.isqrt(frame.shape[0] * frame.shape[1] // SAMPLE) | 1
-        )  # odd: even and odd columns
+        # Odd, so that even and odd columns count alike.
+        step = math.isqrt(frame.shape[0] * frame.shape[1] // SAMPLE) | 1
         sample = frame[::step, ::step].ravel()
         low, high = self.percentiles
         ranks = [round(p / 100 * (sample.size - 1)) for p in (low, high)]
