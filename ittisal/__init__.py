@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .attention.scanpath import Fixation, scanpath
     from .attention.search import guided_config
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
+    from .levels import Levels
     from .maps import upsample
     from .model import Saliency, saliency_map
     from .pipeline import BackendError
@@ -37,6 +38,7 @@ __all__ = [
     "Crop",
     "Explanation",
     "Fixation",
+    "Levels",
     "ProtoObject",
     "Saliency",
     "VideoError",
@@ -71,6 +73,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
+    "levels": "Levels",
     "maps": "upsample",
     "metrics": "",
     "model": "Saliency saliency_map",

@@ -16,6 +16,7 @@ import numpy as np
 from .config import MAP_LEVEL, VIDEO, Config, Phase
 from .frames import check_channel_order
 from .imagefiles import to_bgr8
+from .levels import Span, stretch
 from .maps import STEP, channel_shares, weighted_channels
 
 KINDS = ("overlay", "side-by-side", "map", "channels")
@@ -32,19 +33,18 @@ COLUMNS, NARROWEST, WIDEST = 4, 240, 480  # of panels of video: tiles in a row, 
 # --- single pictures, BGR ----------------------------------------------------------------------
 
 
-def visible(frame: np.ndarray, span: tuple[int, int] | None = None) -> np.ndarray:
+def visible(frame: np.ndarray, span: Span | None = None) -> np.ndarray:
     """A frame of any type that the model takes, as an 8-bit picture in the same channel order.
 
-    Frames of 16 bits are stretched to show the values from `span[0]` to `span[1]`, by default
-    their lowest and highest, since many cameras use a small part of the range.
+    It is stretched to show the values from `span[0]` to `span[1]`. Without a span, frames of 16
+    bits show their lowest to their highest, since many cameras use a small part of the range.
     """
-    if frame.dtype != np.uint16:
-        return to_bgr8(frame)
-    import cv2
-
-    low, high = span or (int(frame.min()), int(frame.max()))
-    above = np.maximum(frame, low) - np.uint16(low)
-    return to_bgr8(cv2.convertScaleAbs(above, alpha=255 / max(high - low, 1)))
+    if span is None and frame.dtype == np.uint16:
+        span = float(frame.min()), float(frame.max())
+    if span is not None:
+        frame, stretched = np.empty(frame.shape, np.uint8), frame
+        stretch(stretched, span, frame)
+    return to_bgr8(frame)
 
 
 def heat(saliency: np.ndarray) -> np.ndarray:
@@ -54,12 +54,13 @@ def heat(saliency: np.ndarray) -> np.ndarray:
     return cv2.applyColorMap(_levels(saliency), cv2.COLORMAP_INFERNO)
 
 
-def heat_over(frame: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+def heat_over(frame: np.ndarray, saliency: np.ndarray, span: Span | None = None) -> np.ndarray:
     """Heat over a photograph in grey: every colour seen is saliency.
 
-    The frame is BGR or grey, of any type that the model takes; the map has its size, in [0, 1].
+    The frame is BGR or grey, of any type that the model takes, `visible` by its span; the map has
+    its size, in [0, 1].
     """
-    picture = visible(frame)
+    picture = visible(frame, span)
     out = np.empty_like(picture)
     _Colours("bgr", picture.shape[1]).overlay(picture, _levels(saliency), out)
     return out
@@ -226,7 +227,7 @@ class Painter:
         self._stream, self._grey = stream, grey
         self._config: Config = stream.model.config
         self._renderer: _Renderer | None = None
-        self._span: tuple[int, int] | None = None  # of values in this shot, for 16 bits
+        self._span: Span | None = None  # of values in this shot, for 16 bits
         self._layout = _Layout(kind, stream.size, weighted_channels(self._config))
         self._picture: np.ndarray | None = None
 
@@ -280,11 +281,16 @@ class Painter:
         else:
             self._panel(result, frame, peak, layout, renderer, out)
 
-    def _follow_span(self, result: Any) -> tuple[int, int] | None:
-        """The values to show of 16 bits: all since the last cut, so that nothing flickers."""
-        frame = result.frame
+    def _follow_span(self, result: Any) -> Span | None:
+        """The values to show: by the model's levels, or of 16 bits all since the last cut.
+
+        So nothing flickers.
+        """
+        frame, levels = result.frame, self._stream.model.levels
+        if levels is not None:
+            return levels
         if frame.dtype == np.uint16:
-            low, high = int(frame.min()), int(frame.max())
+            low, high = float(frame.min()), float(frame.max())
             if self._span is not None and not result.cut:
                 low, high = min(low, self._span[0]), max(high, self._span[1])
             self._span = low, high

@@ -176,12 +176,13 @@ def check_values(low: float, high: float) -> None:
         raise ValueError("frame holds NaN; replace it first, as with numpy.nan_to_num")
     if low < 0:
         raise ValueError(
-            f"frame holds {low:g}; float frames must lie in [0, 1]. Clip or rescale it first"
+            f"frame holds {low:g}; float frames must lie in [0, 1]. Clip or rescale it first, or "
+            "give levels=(black, white)"
         )
     if high > 1 + 1e-6:
         raise ValueError(
             f"frame holds {high:g}; float frames must lie in [0, 1]. Divide by the full scale "
-            "(255 for 8-bit values), or clip"
+            "(255 for 8-bit values), clip, or give levels=(black, white)"
         )
 
 

@@ -8,7 +8,7 @@ import numbers
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -25,8 +25,17 @@ from .frames import (
     composite,
     is_on_gpu,
 )
+from .levels import Levels, Span, as_levels, stretch
 from .maps import upsample
-from .pipeline import FIRST_FRAME, FRAME_SECONDS, Backend, FrameTiming, format_of, frame_timing
+from .pipeline import (
+    FIRST_FRAME,
+    FRAME_SECONDS,
+    Backend,
+    FrameFormat,
+    FrameTiming,
+    format_of,
+    frame_timing,
+)
 from .plan import Plan
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
@@ -40,10 +49,10 @@ class Saliency:
     Nothing is allocated per frame when `out` is given. The buffers are its own, so use one
     object per thread; a second call while one is under way is refused.
 
-    With flicker, motion, smoothing (the preset `video`) or `whitening_seconds` a map depends on the
-    frames before, which the object remembers until `reset()`. The first frame after that, or of
-    another type or number of channels than the last, has none: its map is of the other channels
-    alone.
+    With flicker, motion, smoothing (the preset `video`), `whitening_seconds` or levels by
+    percentiles a map depends on the frames before, which the object remembers until `reset()`. The
+    first frame after that, or of another type or number of channels than the last, has none: its
+    map is of the other channels alone.
 
     With the CUDA backend frames may lie in host memory (NumPy) or on the GPU (CuPy, torch, or
     anything else with DLPack). The former are copied there and back, and a call returns when the
@@ -65,11 +74,15 @@ class Saliency:
     threads : int, optional
         CPU threads that share one frame. By default ITTISAL_THREADS, else one for small frames
         and up to eight for large ones. The map does not depend on it.
+    levels : (float, float) or Levels, optional
+        Black and white in the frames' own units, or by percentiles, for sensors that use a part of
+        their type's range: see `ittisal.Levels`. By default the type's whole range, [0, 1] of
+        float frames. Not for frames on the GPU.
 
     Raises
     ------
     TypeError, ValueError
-        Bad shape, order or thread count.
+        Bad shape, order, thread count or levels.
     BackendError
         The backend named cannot run here.
     MemoryError
@@ -94,6 +107,7 @@ class Saliency:
         backend: str = "auto",
         channel_order: str = "rgb",
         threads: int | None = None,
+        levels: Levels | Span | None = None,
     ) -> None:
         if not isinstance(config, Config):
             raise TypeError(f"config is a {type(config).__name__}; give an ittisal.Config")
@@ -107,7 +121,10 @@ class Saliency:
         self._format: Any = None  # of the last frame, or None: no frame came before
         self._time: float | None = None  # of it
         self._refused = False  # another one came since, and was bad
-        self._remembers = config.remembers
+        self._levels = as_levels(levels)
+        self._span: Span | None = None  # by which the last frame was stretched
+        self._stretched: dict[FrameFormat, np.ndarray] = {}  # buffers of frames
+        self._remembers = config.remembers or (self._levels is not None and self._levels.remembers)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -140,9 +157,14 @@ class Saliency:
         return self._backend.threads
 
     @property
+    def levels(self) -> Span | None:
+        """Black and white of the last frame, in its units; None before it, or without levels."""
+        return self._span
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all buffers that this object owns."""
-        return self._backend.nbytes
+        return self._backend.nbytes + sum(buffer.nbytes for buffer in self._stretched.values())
 
     def __reduce__(self) -> NoReturn:
         """Its buffers and threads belong to one process."""
@@ -154,8 +176,9 @@ class Saliency:
         Parameters
         ----------
         frame : array of shape (H, W, 3) or (H, W), or several: (N, H, W, 3) or (N, H, W)
-            uint8, uint16, or float in [0, 1]; any strides; never changed. Grey frames have no
-            colour channel. C-contiguous ones are read where they are, others copied.
+            uint8, uint16, or float in [0, 1] (with `levels`, any finite float); any strides; never
+            changed. Grey frames have no colour channel. C-contiguous ones are read where they are
+            (with `levels` none is), others copied.
         out : float32 array of shape (H//16, W//16), or (N, H//16, W//16), optional
             C-contiguous; receives the map. On the GPU if the frame is.
         time : float, or N of them, optional
@@ -202,10 +225,10 @@ class Saliency:
         with self._alone() as backend:
             if several:
                 with self._timings(frames[0], time, len(frames)) as timings:
-                    backend.run_batch(frames, out, timings)
+                    backend.run_batch(self._stretch(frames, timings), out, timings)
             else:
                 with self._timings(frames, time) as timings:
-                    backend.run(frames, out, timings[0])
+                    backend.run(self._stretch(frames[None], timings)[0], out, timings[0])
         return out
 
     def reset(self) -> None:
@@ -222,7 +245,7 @@ class Saliency:
         >>> bool((model(frame) == first).all()), bool(second.max() < first.max())
         (True, True)
         """
-        self._format = self._time = None
+        self._format = self._time = self._span = None
 
     def stream(
         self, frames: Iterable[Any], *, times: Iterable[Any] | None = None
@@ -267,7 +290,7 @@ class Saliency:
                 if now is clock:
                     raise ValueError("times ended before the frames did; give one for each")
                 with self._timings(frame, now) as timings:
-                    yield frame, timings[0]
+                    yield self._stretch(frame[None], timings)[0], timings[0]
 
         with self._alone() as backend:
             try:
@@ -334,7 +357,7 @@ class Saliency:
         """
         frame = self._one(frame)
         with self._alone() as backend, self._timings(frame, time) as timings:
-            return backend.trace(frame, timings[0])
+            return backend.trace(self._stretch(frame[None], timings)[0], timings[0])
 
     def retrace(self, frame: Any) -> dict[str, np.ndarray]:
         """The trace of the frame that was given last, given again: no time passes.
@@ -348,7 +371,7 @@ class Saliency:
         frame = self._one(frame)
         with self._alone() as backend:
             self._check_format(format_of(frame))
-            return backend.trace(frame, None)
+            return backend.trace(self._stretch(frame[None], [None])[0], None)
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map, by the channel's name.
@@ -391,7 +414,7 @@ class Saliency:
         frame = self._one(frame)
         with self._alone() as backend:
             self.reset()
-            return backend.timings(frame)
+            return backend.timings(self._stretch(frame[None], [FIRST_FRAME])[0])
 
     def close(self) -> None:
         """Stop worker threads; the object then refuses frames. Closing twice does no harm."""
@@ -438,14 +461,14 @@ class Saliency:
         self, frame: Any, time: Any, count: int | None = None
     ) -> Iterator[list[FrameTiming]]:
         """Timings of one frame, or of `count` like it: remembered, unless something is wrong."""
-        format_, before = format_of(frame), (self._format, self._time)
+        format_, before = format_of(frame), (self._format, self._time, self._span)
         timings, self._time = self._timings_of(format_, time, count)
         self._format = format_
         try:
             yield timings
         except (Exception, KeyboardInterrupt):
             alone = count is None and format_ == before[0]  # else others' past is in the buffers
-            self._format, self._time = before if alone else (None, None)
+            self._format, self._time, self._span = before if alone else (None, None, None)
             self._refused = True
             raise
         self._refused = False
@@ -474,6 +497,25 @@ class Saliency:
             past, last = True, now
         return timings, last
 
+    def _stretch(self, frames: np.ndarray, timings: Sequence[FrameTiming | None]) -> np.ndarray:
+        """Frames stretched by the levels, in the model's own buffer; without levels as they are.
+
+        A frame without a timing is the last one again, and has its levels.
+        """
+        if self._levels is None:
+            return frames
+        format_ = format_of(frames[0])
+        if format_ not in self._stretched or len(self._stretched[format_]) < len(frames):
+            self._stretched[format_] = self._backend.pinned_frame(frames.shape, frames.dtype)
+        stretched = self._stretched[format_][: len(frames)]
+        for frame, out, timing in zip(frames, stretched, timings, strict=True):
+            if timing is not None:
+                last = self._span if timing.past else None
+                self._span = self._levels.follow(frame, last, timing.elapsed)
+            assert self._span is not None
+            stretch(frame, self._span, out)
+        return stretched
+
     def _one(self, frame: Any) -> np.ndarray:
         """One frame, checked, in host memory."""
         if is_on_gpu(frame):
@@ -485,6 +527,7 @@ class Saliency:
 
     def _on_gpu(self, frame: Any, out: Any, time: Any) -> Any:
         """Maps of frames on the GPU, which stay there; see `__call__`."""
+        self._refuse_levels()
         with self._alone() as backend:
             gpu = _gpu_backend(backend)
             frames, several = check_frames(gpu.adopt(frame), self.shape)
@@ -504,6 +547,7 @@ class Saliency:
 
     def _upsampled_on_gpu(self, image: Any) -> Any:
         """The [0, 1] map of an image on the GPU at its own size; see `saliency_map`."""
+        self._refuse_levels()
         with self._alone() as backend:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
@@ -511,6 +555,13 @@ class Saliency:
             gpu.run_device(frame, raw)
             gpu.upsample_device(raw, full)
             return gpu.hand_over(full, image)
+
+    def _refuse_levels(self) -> None:
+        if self._levels is not None:
+            raise TypeError(
+                "the frame lies on a GPU, and levels are for frames in host memory; copy it first, "
+                "as with .get() or .cpu(), or stretch it there and leave levels out"
+            )
 
 
 def _elapsed(last: float | None, now: Any) -> float:
@@ -591,6 +642,7 @@ def saliency_map(
     *,
     backend: str = "auto",
     channel_order: str = "rgb",
+    levels: Levels | Span | None = None,
 ) -> np.ndarray:
     """The saliency map of an image, at the image's size, between 0 and 1.
 
@@ -606,6 +658,8 @@ def saliency_map(
         As for `Saliency`.
     channel_order : {"rgb", "bgr"}
         Of colour images; never guessed. Images from cv2.imread are "bgr".
+    levels : (float, float) or Levels, optional
+        As for `Saliency`. Not for images on a GPU, nor for transparent ones.
 
     Returns
     -------
@@ -636,11 +690,18 @@ def saliency_map(
     >>> saliency.shape, saliency.dtype, bool(0.9 < saliency.max() <= 1)
     ((96, 128), dtype('float32'), True)
     """
+    levels = as_levels(levels)
     if is_on_gpu(image):
-        model = _cached_model(tuple(image.shape[:2]), config, backend, channel_order)
+        model = _cached_model(tuple(image.shape[:2]), config, backend, channel_order, levels)
         return model._upsampled_on_gpu(image)
-    frame = check_frame(composite(as_array(image)))
-    model = _cached_model(frame.shape[:2], config, backend, channel_order)
+    image = as_array(image)
+    frame = check_frame(composite(image))
+    if levels is not None and frame.dtype.kind != image.dtype.kind:
+        raise ValueError(
+            f"image of {image.dtype} is transparent, and over white its values are fractions of 1, "
+            "which levels do not mean; composite it first, or drop its alpha channel"
+        )
+    model = _cached_model(frame.shape[:2], config, backend, channel_order, levels)
     model.reset()  # a picture by itself
     raw = model(frame)
     peak = raw.max()
@@ -652,11 +713,11 @@ def saliency_map(
 def _cached_model(*key: Any) -> Saliency:
     """A model from this thread's least-recently-used few; the environment is part of the key."""
     models: OrderedDict[Any, Saliency] = _local.__dict__.setdefault("models", OrderedDict())
-    shape, config, backend, channel_order = key
+    shape, config, backend, channel_order, levels = key
     key += (os.environ.get("ITTISAL_BACKEND"), os.environ.get("ITTISAL_THREADS"))
     model = models.pop(key, None)
     if model is None:
-        model = Saliency(shape, config, backend=backend, channel_order=channel_order)
+        model = Saliency(shape, config, backend=backend, channel_order=channel_order, levels=levels)
         while len(models) >= CACHED_MODELS:
             models.popitem(last=False)[1].close()
     models[key] = model

@@ -182,9 +182,10 @@ class FakeModel:
 
     made: list
     calls: list
+    levels = None
     during = None  # called with the index of each call
 
-    def __init__(self, shape, config, *, backend, channel_order, threads):
+    def __init__(self, shape, config, *, backend, channel_order, threads, levels):
         from ittisal.frames import check_shape
 
         self.shape = check_shape(shape)

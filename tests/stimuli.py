@@ -177,3 +177,18 @@ def red_square_in_noise(fraction, seed, height=512, width=768):
     hit = rng.random((height, width)) < fraction
     image[hit] = rng.random((hit.sum(), 1), dtype=np.float32)
     return image, target
+
+
+def thermal(rng, height=256, width=320, people=((150, 100), (110, 230))):
+    """What a thermal camera sees: counts of 7000 to 7500, uint16, and the warmest person's centre.
+
+    Two warm people, the first the warmer, before a background that grows colder upwards; noise of
+    3 counts, and of 2 from column to column.
+    """
+    y, x = np.mgrid[:height, :width]
+    scene = 7080 + 60 * y / height + 20 * np.sin(x / 70)
+    for warmth, (row, column) in zip((330, 200), people, strict=True):
+        body = ((y - row) / 22) ** 2 + ((x - column) / 9) ** 2
+        scene += warmth * np.clip(1.5 - body, 0, 1)
+    scene += rng.normal(0, 3, scene.shape) + rng.normal(0, 2, width)
+    return np.clip(np.rint(scene), 7000, 7500).astype(np.uint16), people[0]

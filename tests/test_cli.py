@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from stimuli import thermal
 from test_imagefiles import array, encoded, exif, photo, with_exif
 
 import ittisal
@@ -150,6 +151,13 @@ USAGE_ERRORS = [
     ("map a.png --set feature_weights.red=2", "'red' is not one of 'intensity', 'red_green'"),
     ("map a.png --set weights.red=2", "'red' is not one of 'intensity'"),
     ("map a.png --backend gpu", "backend='gpu' is not one of: auto"),
+    ("map a.png --levels 7000", "'7000' are no levels; write BLACK:WHITE, as in 7000:7500"),
+    ("map a.png --levels 1%:99", "'1%:99' are no levels"),
+    ("map a.png --levels 1:2:3", "'1:2:3' are no levels"),
+    ("map a.png --levels 1%:99%:soon", "'1%:99%:soon' are no levels"),
+    ("map a.png --levels 200:100", "must be finite, black below white"),
+    ("map a.png --levels 1%:101%", "must be from 0 to 100"),
+    ("map a.png --levels 1%:99%:-1", "seconds=-1 must be at least 0"),
     ("map a.png --threads 0", "'0' must be a whole number from 1 to 256"),
     ("map a.png --format jpg", "invalid choice: 'jpg'"),
     ("map a.png -o map.jpg", "not written as .jpg"),
@@ -778,6 +786,35 @@ def test_warmup(tmp_path):
     assert ran.status == 0 and not ran.err
     for words in ("uint8 rgb", "uint8 bgr", "uint8 grey", "float32 bgr", "in all"):
         assert words in ran.out
+
+
+# --- levels ------------------------------------------------------------------------------------
+
+
+def test_levels_of_a_thermal_picture(tmp_path):
+    scene, _ = thermal(np.random.default_rng(1))
+    full = np.rint((scene - 7000.0) * 65535 / 500).astype(np.uint16)
+    save(tmp_path / "full.png", full)
+    for words in (["full.png"], ["scene.png", "--levels", "7000:7500"]):
+        save(tmp_path / "scene.png", scene)
+        ran = run_here("map", *words, "--preset", "gaze", "--overlay", "--json", cwd=tmp_path)
+        assert ran.status == 0 and 90 <= ran.rows[0]["peak"]["x"] <= 110, ran.err
+    got, wanted = (load(tmp_path / f"{name}.saliency.png") for name in ("scene", "full"))
+    np.testing.assert_array_equal(got, wanted)
+    overlay = load(tmp_path / "scene.overlay.png")
+    assert overlay[:30].max() < 60 < overlay.max()  # the background is dark, as 7000 is black
+
+
+def test_levels_of_degrees_and_of_another_type(tmp_path):
+    scene, _ = thermal(np.random.default_rng(1))
+    np.save(tmp_path / "degrees.npy", (scene / 100 - 50).astype(np.float32))  # 20 to 25
+    save(tmp_path / "eight.png", np.zeros((64, 64), np.uint8))
+    ran = run_here("map", "degrees.npy", "eight.png", "--levels=-20.5:25", "--json", cwd=tmp_path)
+    assert ran.status == 1
+    assert 90 <= ran.rows[0]["peak"]["x"] <= 110
+    assert "levels=(-20.5, 25) reach beyond uint8 frames, whose" in ran.rows[1]["error"]
+    ran = run_here("map", "degrees.npy", "--levels", "1%:99.9%", "--json", cwd=tmp_path)
+    assert 90 <= ran.rows[0]["peak"]["x"] <= 110
 
 
 # --- pictures ----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import Script, camera, write_video
+from stimuli import thermal
 from test_cli import ENVIRONMENT, POSIX, command, names, run, run_script
 
 import ittisal
@@ -122,6 +123,22 @@ def test_a_clip_becomes_an_overlay_beside_it(tmp_path):
     grey = np.ptp(pictures[-1][2:10, 2:10].astype(int), axis=2)
     assert grey.max() < 12  # a quiet corner
     assert np.ptp(pictures[-1].astype(int), axis=2).max() > 60  # heat elsewhere
+
+
+@pytest.mark.parametrize("levels", ["7000:7500", "1%:99.9%", "1%:99.9%:first"])
+def test_levels_of_a_thermal_camera(levels, tmp_path, here):
+    (tmp_path / "shots").mkdir()
+    random, columns = np.random.default_rng(1), range(100, 148, 12)
+    for column in columns:
+        people = (150, column), (110, 230)
+        cv2.imwrite(str(tmp_path / f"shots/{column}.png"), thermal(random, people=people)[0])
+    ran = here("shots", "--levels", levels, "--jsonl", "-", "-o", "a.mp4", "--side-by-side",
+               cwd=tmp_path)  # fmt: skip
+    assert ran.status == 0, ran.err
+    for row, column in zip(ran.rows, columns, strict=True):
+        assert abs(row["peak"]["x"] - column) <= 24
+    shown = read(tmp_path / "a.mp4")[1][-1][:, :320]
+    assert shown[150, columns[-1]].min() > 200 and shown[:30].max() < 80
 
 
 def test_records_are_what_the_api_gives(folder, here):
@@ -384,6 +401,8 @@ USAGE_ERRORS = [
     ("video clip.mp4 -o - --out-pix-fmt yuv420p", "invalid choice: 'yuv420p'"),
     ("video clip.mp4 -o - --resume", "--resume needs files"),
     ("video clip.mp4 --jsonl a --resume --live", "give one"),
+    ("video clip.mp4 --jsonl a --resume --levels 1%:9%:first", "cannot be resumed; give values"),
+    ("video clip.mp4 --jsonl a --levels 7000:7500", "reach beyond uint8 frames, whose values lie"),
     ("video 7 --jsonl a --resume", "an input that can be read again"),
     ("video 7", "what should be made? Give -o, --jsonl, --csv or --show"),
     ("video clip.mp4 --backend gpu --jsonl a", "backend='gpu' is not one of"),
@@ -1052,6 +1071,8 @@ def test_another_run_is_not_taken_for_the_same(long, here):
     ran = here(*arguments, *LIGHT, "--width", "64", cwd=long)
     assert ran.status == 2 and "begun without --width, not with --width 64; " in ran.err
     assert "remove other.jsonl.parts to begin anew" in ran.err
+    ran = here(*arguments, *LIGHT, "--levels", "0:200", cwd=long)
+    assert "was begun without --levels, not with --levels {'values': [0.0, 200.0]" in ran.err
     ran = here(*arguments, *LIGHT, "--set", "weights.motion=2", cwd=long)
     assert "was begun with the model's weights.motion 1.0, not 2.0; give the same" in ran.err
     ran = here(*arguments, *LIGHT, "--no-cuts", "--every", "2", cwd=long)
@@ -1161,8 +1182,8 @@ def test_a_run_that_never_began_leaves_no_parts(tmp_path, here):
         assert names(tmp_path) == {"text.mp4"} and not (tmp_path / "a.mp4.parts").exists()
 
 
-def past_of(config, count=2000, fps=25):
-    past = Past(config)
+def past_of(config, count=2000, fps=25, levels=None):
+    past = Past(config, levels)
     for i in range(count):
         past.add(i, i / fps)
     return count - past.first
@@ -1177,4 +1198,7 @@ def test_as_much_of_the_past_is_shown_again_as_the_model_remembers():
     assert 0.9 ** past_of(slow) < 1e-7
     averaging = ittisal.Config(whitening_seconds=2.0, figure=True)
     assert past_of(averaging) / 25 > 2.0 * np.log(1e7)
+    followed = ittisal.Levels(percentiles=(1, 99), seconds=2.0)
+    assert past_of(ittisal.ITTI_1998, levels=followed) / 25 > 2.0 * np.log(1e7)
+    assert past_of(ittisal.ITTI_1998, levels=ittisal.Levels((1, 99))) == 76
     assert Past(ittisal.VIDEO).first == 0

@@ -18,8 +18,8 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends config datasets evaluation maps metrics model pipeline "
-        "readout video",
+        "_version attention backends config datasets evaluation levels maps metrics model "
+        "pipeline readout video",
         "",
     ),
     "__main__": ("cli", ""),
@@ -43,9 +43,10 @@ LAYERS = {
     "imagefiles": ("frames imageheaders imagemetadata", "numpy cv2"),
     "imageheaders": ("", ""),
     "imagemetadata": ("imageheaders", ""),
+    "levels": ("", "numpy"),
     "maps": ("config", "numpy"),
     "metrics": ("metrics", "numpy"),
-    "model": ("backends config frames maps pipeline plan", "numpy"),
+    "model": ("backends config frames levels maps pipeline plan", "numpy"),
     "pipeline": ("config features plan", "numpy"),
     "plan": ("config features", "numpy"),
     "readout": ("evaluation", ""),
@@ -60,15 +61,15 @@ LAYERS = {
     "cuda": ("allocator config cuda features frames pipeline plan trace", "numpy cupy cupyx"),
     # OpenCV and PyAV inside functions only.
     "video": (
-        "config drawing files frames imagefiles maps model pipeline video",
+        "attention config drawing files frames imagefiles levels maps model pipeline video",
         "numpy cv2 av",
     ),
     # OpenCV inside functions only.
-    "drawing": ("config frames imagefiles maps", "numpy cv2"),
+    "drawing": ("config frames imagefiles levels maps", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
         "__init__ _version attention backends cli config datasets drawing evaluation features "
-        "files frames imagefiles imageheaders maps model pipeline readout video",
+        "files frames imagefiles imageheaders levels maps model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }

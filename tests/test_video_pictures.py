@@ -18,6 +18,8 @@ from ittisal.video import Brightness, Painter, overlay
 class Model:
     """What a painter asks of a model."""
 
+    levels = None
+
     def __init__(self, shape, config=ittisal.VIDEO):
         self.shape, self.config = shape, config
 
@@ -189,6 +191,18 @@ def test_sixteen_bits_are_stretched_to_the_values_that_they_have():
     plain = frame_of((64, 96))
     for frame in (plain, plain.astype(np.float32) / 255):
         np.testing.assert_array_equal(drawing.visible(frame), plain)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_frames_are_shown_by_the_levels_of_the_model(dtype):
+    frame = np.full((64, 96), 100, dtype)
+    frame[20:40, 40:60] = 200
+    stream = Stream((64, 96))
+    painter, flat = Painter(stream, "side-by-side"), np.zeros((4, 6), np.float32)
+    for stream.model.levels, shown in (((100.0, 200.0), (0, 255)), ((150.0, 350.0), (0, 64))):
+        picture = painter(stream.result(flat, frame))
+        assert (picture[0, 0, 0], picture[30, 50, 0]) == shown
+    assert drawing.heat_over(frame, np.zeros((64, 96)), (100, 200)).max() == round(0.8 * 255)
 
 
 def test_wrong_use_is_told():

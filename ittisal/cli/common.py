@@ -20,6 +20,7 @@ from ..config import PRESETS, Config, preset
 from ..files import temporary, write_whole
 from ..frames import check_shape
 from ..imagefiles import ImageError
+from ..levels import Levels
 from ..model import Saliency
 from ..pipeline import BackendError
 
@@ -92,6 +93,25 @@ def size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def parse_levels(text: str) -> Levels:
+    """Levels for argparse: values, "7000:7500", or percentiles, "1%:99%" and "1%:99%:SECONDS"."""
+    match = re.fullmatch(r"([^:%]+)(%?):([^:%]+)\2(?::(.+))?", text)
+    try:
+        if not match or (match[4] and not match[2]):
+            raise ValueError
+        pair = float(match[1]), float(match[3])
+        seconds = math.inf if match[4] == "first" else float(match[4] or Levels.seconds)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no levels; write BLACK:WHITE, as in 7000:7500 or 1%:99%, or percentiles "
+            "and the seconds to follow them with, as in 1%:99%:5 or 1%:99%:first"
+        ) from None
+    try:
+        return Levels(percentiles=pair, seconds=seconds) if match[2] else Levels(pair)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_sizes(
     parser: argparse.ArgumentParser, default: Sequence[tuple[int, int]], what: str
 ) -> None:
@@ -110,10 +130,24 @@ def add_sizes(
 # --- the model ---------------------------------------------------------------------------------
 
 
+LEVELS_HELP = """\
+black and white of frames that use a part of their range, such as thermal ones: values, as in
+7000:7500 or --levels=-20:40, or percentiles, as in 1%%:99%%. In video these are followed with a
+time constant of 1 second, or 5 with 1%%:99%%:5; with 1%%:99%%:first those of the first frame stay
+(default: the whole range)"""
+
+
 def add_model_options(
-    parser: argparse.ArgumentParser, *, threads: bool = True, preset: str = "itti1998"
+    parser: argparse.ArgumentParser,
+    *,
+    threads: bool = True,
+    levels: bool = False,
+    preset: str = "itti1998",
 ) -> None:
-    """`--preset` with its default, `--config`, `--set`, `--backend`, `--threads` if wanted."""
+    """`--preset` with its default, `--config`, `--set`, `--backend`.
+
+    If wanted also `--threads` and `--levels`.
+    """
     group = parser.add_argument_group("model")
     which = group.add_mutually_exclusive_group()
     which.add_argument(
@@ -143,6 +177,8 @@ def add_model_options(
             type=number(1, 256, whole=True),
             help="CPU threads that share one frame (default: by its size)",
         )
+    if levels:
+        group.add_argument("--levels", metavar="BLACK:WHITE", type=parse_levels, help=LEVELS_HELP)
 
 
 def read_config(args: argparse.Namespace) -> Config:

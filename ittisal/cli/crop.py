@@ -100,7 +100,7 @@ def add_parser(commands: Any) -> None:
         help="the window that keeps the most saliency (default), or one with the most salient "
         "point in its centre or on the nearer third, moved into the picture",
     )
-    common.add_model_options(parser, preset="gaze")
+    common.add_model_options(parser, levels=True, preset="gaze")
 
 
 def run(args: argparse.Namespace) -> int:

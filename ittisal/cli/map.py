@@ -40,6 +40,7 @@ examples:
   ittisal map photo.jpg --raw                 unscaled numbers, 1/16 of the size, .npy
   curl -s URL | ittisal map - > map.png
   ittisal map photo.jpg --set weights.colour=0
+  ittisal map thermal.tiff --levels 7000:7500 16 bits, of which the scene uses a part
 
 exit status:
   0 all went well; 1 some inputs failed, the rest were done; 2 wrong usage, nothing was done;
@@ -67,7 +68,7 @@ def add_parser(commands: Any) -> None:
         help="also the maps that it is made of: .intensity, .colour, .orientation, or with other "
         "presets .whitened, .figure, .corners, each scaled to its maximum",
     )
-    common.add_model_options(parser)
+    common.add_model_options(parser, levels=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,7 +112,7 @@ def _map(args: argparse.Namespace, form: str, picture: Picture) -> Result:
 
     def overlay() -> bytes:
         full = models.full_size(maps["saliency"], shape, config)
-        return imagefiles.encode(drawing.heat_over(frame, full), "png")
+        return imagefiles.encode(drawing.heat_over(frame, full, model.levels), "png")
 
     saliency = maps["saliency"]
     facts: dict[str, Any] = {

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..config import Config
 from ..features import TEMPORAL, Channel
+from ..levels import Levels
 from ..maps import peak, upsample
 from ..model import Saliency
 from .common import UsageError
@@ -29,10 +30,17 @@ PARTS = {  # of a map: name in files -> name in a trace
 class Models:
     """One `Saliency` for each of the last few frame sizes: folders tend to hold a few sizes."""
 
-    def __init__(self, config: Config, backend: str, threads: int | None) -> None:
+    def __init__(
+        self, config: Config, backend: str, threads: int | None, levels: Levels | None = None
+    ) -> None:
         self.config = config
         self._build = partial(
-            Saliency, config=config, backend=backend, channel_order="bgr", threads=threads
+            Saliency,
+            config=config,
+            backend=backend,
+            channel_order="bgr",
+            threads=threads,
+            levels=levels,
         )
         self._models: dict[tuple[int, int], Saliency] = {}  # the last used is the last
 

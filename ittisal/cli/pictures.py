@@ -8,7 +8,7 @@ of one `Picture` that returns a `Result`:
         parser.set_defaults(run=run)
         pictures.add_options(parser, "pictures")
         parser.add_argument("--csv", metavar="FILE")
-        common.add_model_options(parser, preset="gaze")
+        common.add_model_options(parser, levels=True, preset="gaze")
 
     def run(args):
         batch = pictures.Batch(args, "picture", {".png"}, {"csv": args.csv}, ("score", "x"))
@@ -107,7 +107,7 @@ class Batch:
     Parameters
     ----------
     args : Namespace
-        With the options of `add_options` and `common.add_model_options`.
+        With the options of `add_options` and `common.add_model_options`, levels included.
     noun : str
         What is written for an image, for messages, as in "map".
     suffixes : collection of str
@@ -166,7 +166,7 @@ class Batch:
         planned = self._plan(sources, [kinds(source) for source in sources])
 
         failed = 0
-        by_size = models.Models(self.config, args.backend, args.threads)
+        by_size = models.Models(self.config, args.backend, args.threads, args.levels)
         with common.Progress(len(sources), wanted=not args.quiet) as progress:
             tables = [
                 _Table(form, path, self.columns, progress) for form, path in self.tables.items()

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import json
 import math
@@ -36,6 +37,7 @@ from typing import Any
 from ..config import Config, Smoothing
 from ..drawing import Brightness
 from ..files import atomic
+from ..levels import Levels
 from ..pipeline import FLICKER_SECONDS
 from ..video import Stream
 from ..video.joining import Part, join
@@ -77,6 +79,7 @@ class ResumedOutputs(Outputs):
             "--writer": request.writer,
             "pictures of kind": request.kind,
             "--grey": request.grey,
+            "--levels": args.levels and dataclasses.asdict(args.levels),
             **dict(_flat(config.to_dict(), "the model's ")),
         }
         directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")
@@ -86,7 +89,7 @@ class ResumedOutputs(Outputs):
         self._base = state["counts"]  # of earlier runs
         self._again: dict[str, Any] = {}  # counted again while the past is rebuilt
         self.done = self._base.get("frames", 0)
-        self._past = Past(config)
+        self._past = Past(config, args.levels)
         self._checkpoint, self._unsaved = args.checkpoint, 0
         self._part_start = 0.0
 
@@ -226,6 +229,11 @@ def _check_request(args: argparse.Namespace, name: str, request: Request) -> Non
         raise UsageError("--resume needs an input that can be read again: a file or a folder")
     if args.live:
         raise UsageError("--resume is for every frame of a file, --live for the newest; give one")
+    if args.levels is not None and args.levels.remembers and math.isinf(args.levels.seconds):
+        raise UsageError(
+            "--levels of the first frame cannot be resumed; give values, as in 7000:7500, or let "
+            "percentiles follow, as in 1%:99%"
+        )
     if not request.files:
         raise UsageError("--resume needs an output: -o, --jsonl or --csv")
 
@@ -249,12 +257,13 @@ class Past:
     924
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, levels: Levels | None = None) -> None:
         lag = -math.log(FORGOTTEN)
         seconds = [
             FLICKER_SECONDS,
             config.whitening_seconds if config.averages else 0.0,
             config.smoothing_seconds if config.smoothing is Smoothing.LEAKY else 0.0,
+            levels.seconds if levels is not None and levels.remembers else 0.0,
         ]
         self._seconds = lag * max(seconds)
         self._count = CUT_FRAMES

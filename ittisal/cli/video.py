@@ -37,7 +37,8 @@ REPORTED = (
     "mended",
 )  # fmt: skip
 STREAM_OPTIONS = (
-    "backend", "threads", "width", "every", "start", "end", "reader", "reconnect", "fps", "timeout",
+    "backend", "threads", "width", "levels", "every", "start", "end", "reader", "reconnect", "fps",
+    "timeout",
 )  # fmt: skip
 NOTABLE = 0.1  # fraction of frames repeated or left out that is worth a line
 KINDS_HELP = (
@@ -89,6 +90,7 @@ examples:
   ittisal video clip.mp4 -o map.mp4 --map                 the maps alone
   ittisal video clip.mp4 --jsonl - | jq .peak             where attention goes
   ittisal video 0 --show --width 320                      a camera in a window
+  ittisal video 'thermal/*.tiff' -o a.mp4 --levels 1%:99% a thermal camera's 16 bits
   ittisal video rtsp://camera/stream --jsonl - --reconnect forever
   ittisal video day.mp4 --every 5 --csv day.csv --resume  again, if it was interrupted
   ffmpeg -i clip.mp4 -f rawvideo -pix_fmt bgr24 - |
@@ -204,7 +206,7 @@ def add_parser(commands: Any) -> None:
         help="with --resume: make sure of what is done every N frames (default: 1000)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="only errors")
-    common.add_model_options(parser, preset="video")
+    common.add_model_options(parser, preset="video", levels=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     for shape, dtype, order in itertools.product(args.size, args.dtype, (*CHANNEL_ORDERS, "grey")):
         began = time.perf_counter()
-        colour = {"channel_order": order} if order in CHANNEL_ORDERS else {}
+        colour: dict[str, Any] = {"channel_order": order} if order in CHANNEL_ORDERS else {}
         frame = _frame((*shape, 3) if colour else shape, dtype)
         with Saliency(shape, config, backend=args.backend, threads=args.threads, **colour) as model:
             model(frame)

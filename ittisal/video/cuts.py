@@ -57,24 +57,28 @@ class CutDetector:
         self._last: np.ndarray | None = None
         self._running_mean = 0.0
 
-    def is_cut(self, frame: np.ndarray) -> bool:
+    def is_cut(self, frame: np.ndarray, scale: float = 1.0) -> bool:
         """Whether a new shot begins with this frame; the frame is remembered.
 
         Parameters
         ----------
         frame : array of shape (H, W) or (H, W, 3)
             uint8, uint16, or float in [0, 1].
+        scale : float
+            Fraction of the full scale from black to white, where frames have levels.
         """
         thumbnail = thumbnail_of(frame).ravel()
         centred = thumbnail - thumbnail.mean()
         contrast = math.sqrt(np.dot(centred, centred) / centred.size)
         if not math.isfinite(contrast):
             return False  # the model will say what is wrong with it
-        pattern = centred / (contrast * math.sqrt(centred.size)) if contrast >= FLAT else None
+        pattern = (
+            centred / (contrast * math.sqrt(centred.size)) if contrast > FLAT * scale else None
+        )
         last, self._last = self._last, thumbnail
         change = 0.0 if last is None else float(np.abs(thumbnail - last).mean())
         cut = (
-            change >= max(CHANGE, LEAP * self._running_mean)
+            change >= max(CHANGE * scale, LEAP * self._running_mean)
             and pattern is not None
             and bool(self._patterns)
             and not any(np.dot(pattern, old) >= ALIKE for old in self._patterns)

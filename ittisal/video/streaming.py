@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..config import MIN_SIDE, VIDEO, Config
+from ..levels import Levels, Span, as_levels, full_scale
 from ..maps import peak
 from ..model import Saliency
 from .cuts import CutDetector
@@ -117,7 +118,7 @@ class Stream:
         config: Config,
         selection: Selection,
         reading: Reading,
-        settings: tuple[str, int | None, int | None],
+        settings: tuple[str, int | None, int | None, Levels | None],
         detector: CutDetector | None,
         report: Callable[[str], None],
         clock: Clock,
@@ -126,7 +127,7 @@ class Stream:
         self.config = config
         self.channel_order = reading.channel_order
         self.statistics = Statistics()
-        self._settings = settings  # backend, threads and width of the model
+        self._settings = settings  # backend, threads, width and levels of the model
         self._clock, self._report, self._detector = clock, report, detector
         self._model: Saliency | None = None
         self._slot = Slot()
@@ -264,7 +265,7 @@ class Stream:
                     f"{slot.index} on, not {before[1]}x{before[0]}; another model is made"
                 )
             working = self._working_frame(slot)
-            if self._detector is not None and self._detector.is_cut(working):
+            if self._detector is not None and self._detector.is_cut(working, self._scale(working)):
                 statistics.cuts += 1
                 self._forget = True
             model: Any = self.model
@@ -291,7 +292,7 @@ class Stream:
     def _prepare(self, slot: Slot) -> None:
         """A model and buffers for frames like this one, with kernels compiled."""
         frame = slot.frame
-        backend, threads, narrow = self._settings
+        backend, threads, narrow, levels = self._settings
         height, width = shape = frame.shape[:2]
         if narrow is not None and narrow < width:
             shape = (max(round(height * narrow / width), MIN_SIDE), narrow)
@@ -301,6 +302,7 @@ class Stream:
             backend=backend,
             channel_order=self._feed.about.channel_order,
             threads=threads,
+            levels=levels,
         )
         if self._model is not None:
             self._model.close()
@@ -339,6 +341,11 @@ class Stream:
             self._small = self._frame_buffer(frame)
         cv2.resize(frame, model.shape[::-1], dst=self._small, interpolation=cv2.INTER_AREA)
         return self._small
+
+    def _scale(self, frame: np.ndarray) -> float:
+        """Fraction of the full scale from black to white, as far as levels are known."""
+        span = self.model.levels
+        return 1.0 if span is None else (span[1] - span[0]) / full_scale(frame.dtype)
 
     def _end(self) -> None:
         """Tell a source that is cut short from one that ended, and one that gave nothing."""
@@ -467,6 +474,7 @@ def stream(
     threads: int | None = None,
     channel_order: str = "rgb",
     width: int | None = None,
+    levels: Levels | Span | None = None,
     every: int = 1,
     start: float | None = None,
     end: float | None = None,
@@ -505,6 +513,9 @@ def stream(
         Of the arrays of an iterable, and of `Result.frame`; never guessed.
     width : int, optional
         Frames wider than this many pixels are shrunk to it, by area, for the model.
+    levels : (float, float) or Levels, optional
+        Black and white, as for `Saliency`; float frames may then have any finite range. Percentiles
+        are followed by the frames' times, and measured anew at a cut.
     every : int
         Take only frames whose number is a multiple of this. The others are not dropped, since
         nobody wants them, and are not converted.
@@ -572,6 +583,7 @@ def stream(
     wanted = Wanted(every, start, end, first)
     reading = Reading(reader, channel_order, live, fps, timeout, reconnect)
     width = None if width is None else whole("width", width, MIN_SIDE)
+    levels = as_levels(levels)
     if report is not None and not callable(report):
         raise TypeError(f"report={report!r} must be callable: it is given lines of text")
     clock = clock or Clock()
@@ -583,7 +595,7 @@ def stream(
         config,
         Selection(wanted, False, clock.now, reading.rate),
         reading,
-        (backend, threads, width),
+        (backend, threads, width, levels),
         CutDetector() if cuts else None,
         report or logging.getLogger("ittisal.video").warning,
         clock,
