@@ -341,9 +341,10 @@ class Config:
 
     def feature_weight(self, feature: Feature) -> float:
         """Weight of a feature in its conspicuity map, 0 to 1: relative to its channel's largest."""
-        given = self.feature_weights
-        largest = max(given[each.name] for each in FEATURES if each.channel is feature.channel)
-        return given[feature.name] / largest if largest > 0 else 0.0
+        weights = self.feature_weights
+        largest = max(weights[each.name] for each in FEATURES if each.channel is feature.channel)
+        weight = weights.get(feature.name, FeatureWeights.default)
+        return weight / largest if largest > 0 else 0.0
 
     def has(self, channel: Channel) -> bool:
         """Whether a channel has a weight."""

@@ -29,6 +29,7 @@ from benchmarks import (  # noqa: E402
     cuda_parts,
     cuda_timings,
     fixations,
+    guided_search,
 )
 from benchmarks.answers import agreement  # noqa: E402
 from benchmarks.bench_accuracy import maxima  # noqa: E402
@@ -438,3 +439,26 @@ def test_contact_sheet(small_dataset, tmp_path, monkeypatch):
         contact_sheet.HEADER + 2 * row,
         columns * contact_sheet.WIDTH + (columns - 1) * contact_sheet.GAP,
     )
+
+
+def test_guided_search(tmp_path, monkeypatch, capsys):
+    """Learned from one picture and found in another: numbers, and a picture of both."""
+    (tmp_path / "images").mkdir()
+    boxes = {"1": ((40, 20, 16, 16),), "2": ((60, 90, 16, 16),)}
+    for name, ((y, x, height, width),) in boxes.items():
+        image = np.full((96, 128, 3), 90, np.uint8)
+        image[20:36, 60:76] = (255, 0, 0)  # BGR
+        image[y : y + height, x : x + width] = (0, 0, 255)
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.jpg"), image)
+    monkeypatch.setattr(guided_search, "BOXES", boxes)
+    monkeypatch.setattr(guided_search, "SEARCHES", (guided_search.Search("red", ("1",), "2"),))
+    monkeypatch.setenv("ITTISAL_BACKEND", "reference")
+    out = tmp_path / "sheet.png"
+    assert guided_search.main([str(tmp_path), str(out)]) == 0
+    assert "red; bottom-up: fixation " in (said := capsys.readouterr().out)
+    assert "; guided: fixation 1, " in said
+    width, gap = guided_search.WIDTH, guided_search.GAP
+    height = guided_search.CAPTION + round(96 * width / 128) + gap
+    assert cv2.imread(str(out)).shape[:2] == (height, 4 * width + 3 * gap)
+    with pytest.raises(SystemExit, match="cannot be read; DATASET is OSIE's folder"):
+        guided_search.main([str(out.parent / "images"), str(out)])

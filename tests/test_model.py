@@ -456,7 +456,7 @@ def test_trace_has_the_references_values(backend, photo, reading):
     trace = model(backend, photo.shape[:2], config).trace(photo)
     for name in trace:
         if name.startswith(
-            ("normalised/", "feature/", "conspicuity/", "contribution/", "saliency")
+            ("normalised/", "feature/", "weighted/", "conspicuity/", "contribution/", "saliency")
         ):
             within("float32", trace[name], truth[name])
 

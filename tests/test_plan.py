@@ -373,7 +373,9 @@ def test_a_feature_of_the_table_is_in_planes_sums_and_maps(monkeypatch, photo):
     assert again not in Plan((256, 320), Config(weights={"intensity": 1})).features
     trace = reference.trace(photo)
     added = [name for name in trace if "/diagonal" in name]
-    assert len(added) == 3 * SLOTS + 1  # contrast, centre_surround, normalised; feature
+    assert len(added) == 3 * SLOTS + 2  # contrast, centre_surround, normalised; feature, weighted
+    added.remove("weighted/diagonal")  # its sum is not normalised again
+    assert np.array_equal(trace["weighted/diagonal"], trace["feature/diagonal"])
     for name in added:
         assert np.array_equal(trace[name], trace[name.replace("diagonal", "orientation_45")])
 

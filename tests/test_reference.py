@@ -570,7 +570,7 @@ def names(config, levels=9, pairs=6, colour=True, past=False):
         *(f"motion/{d}/{s}" for d in DIRECTIONS for s in range(2, levels) if past),
         *(f"{k}/{f}/{p}{h}" for k in kinds for f in features for p in every for h in halves),
         *(f"normalised/{f}/{p}" for f in features for p in every),
-        *(f"feature/{f}" for f in features),
+        *(f"{k}/{f}" for k in ("feature", "weighted") for f in features),
         *(f"{k}/{c}" for k in ("conspicuity", "contribution") for c in channels),
         "saliency",
     }
@@ -652,9 +652,16 @@ TIERS = {
     "opponents": replace(ITTI_1998, normalise_opponents=True),
     "before": replace(ITTI_1998, normalise_before_reduction=True),
     "weights": Config(weights={"intensity": 1, "colour": 3}),
+    "weighted": Config(
+        feature_weights={"blue_yellow": 4, "orientation_0": 4, "orientation_135": 0}
+    ),
     "video": VIDEO,
     "video_invt": replace(INVT, weights=dict.fromkeys(Channel, 1), smoothing="ema"),
 }
+
+
+# Relative to the largest of the channel; the others are 1 of 4.
+WEIGHED = {"intensity": 1, "blue_yellow": 1, "orientation_0": 1, "orientation_135": 0}
 
 
 @pytest.mark.parametrize("name", TIERS)
@@ -693,7 +700,10 @@ def test_the_order_of_the_sums(name, photo):
         within("order", trace[f"feature/{feature}"], total)
         opponents = channel is Channel.COLOUR and config.normalise_opponents
         again = channel in (Channel.ORIENTATION, Channel.MOTION) or opponents
-        sums[channel] = sums[channel] + (later(total) if again else total)
+        relative = {"weighted": WEIGHED.get(feature, 0.25)}.get(name, 1)
+        weighted = relative * (later(total) if again else total)
+        within("order", trace[f"weighted/{feature}"], weighted)
+        sums[channel] = sums[channel] + weighted
     if Channel.WHITENED in weights:
         distances = [x for name, x in trace.items() if name.startswith("feature/whitened_")]
         assert len(distances) == 12
@@ -730,7 +740,7 @@ def test_stages_in_order_add_what_the_trace_holds(photo):
         "figure": {"surroundedness", "figure", "corners"},
         "centre_surround": {"contrast", "centre_surround"},
         "normalise": {"normalised"},
-        "combine": {"feature", "conspicuity", "contribution", "saliency"},
+        "combine": {"feature", "weighted", "conspicuity", "contribution", "saliency"},
     }
     for name, x in reference.trace(photo, GAZE).items():
         assert np.array_equal(x, stages.out[name]), name

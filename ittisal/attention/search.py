@@ -45,7 +45,8 @@ def guided_config(
     of `Saliency.trace`). Both means are over all frames. A hundredth of the highest response is
     added to both, so the ratio is at most 101; it is 1 where there is no response. The gains are
     divided by their mean. Those of channels are found likewise, from the conspicuity maps as the
-    gains of the features make them.
+    gains of the features make them. A feature has one weight for both its signs, so red is not told
+    from green, nor bright from dark.
 
     Parameters
     ----------
@@ -101,10 +102,9 @@ def guided_config(
     examples = []
     for frame, target in zip(frames, targets, strict=True):
         frame = check_frame(frame)
-        parts = _samples(_mask(target, frame.shape[:2]), config)
-        with Saliency(
-            frame.shape[:2], config, backend=backend, channel_order=channel_order
-        ) as model:
+        shape = frame.shape[:2]
+        parts = _samples(_mask(target, shape), config)
+        with Saliency(shape, config, backend=backend, channel_order=channel_order) as model:
             trace = model.trace(frame)
         seen = [feature.name for feature in learned if f"weighted/{feature.name}" in trace]
         examples.append(Example({name: trace[f"weighted/{name}"] for name in seen}, *parts))
