@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import backends as backends
     from . import config as config
     from . import datasets, evaluation, metrics, readout, video
+    from .attention.regions import Region, regions, tiles
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -28,6 +29,7 @@ __all__ = [
     "WHITENED",
     "BackendError",
     "Config",
+    "Region",
     "Saliency",
     "VideoError",
     "__version__",
@@ -36,13 +38,16 @@ __all__ = [
     "metrics",
     "preset",
     "readout",
+    "regions",
     "saliency_map",
     "stream",
+    "tiles",
     "upsample",
     "video",
 ]
 
 _NAMES = {  # module -> names taken from it, besides the module itself
+    "attention.regions": "Region regions tiles",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",
