@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from . import backends as backends
     from . import config as config
     from . import datasets, evaluation, metrics, readout, video
-    from .attention.regions import Region, regions, tiles
+    from .attention.regions import Region, regions
+    from .attention.tiles import tiles
+    from .attention.tracker import RegionTracker
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -30,6 +32,7 @@ __all__ = [
     "BackendError",
     "Config",
     "Region",
+    "RegionTracker",
     "Saliency",
     "VideoError",
     "__version__",
@@ -47,7 +50,9 @@ __all__ = [
 ]
 
 _NAMES = {  # module -> names taken from it, besides the module itself
-    "attention.regions": "Region regions tiles",
+    "attention.regions": "Region regions",
+    "attention.tiles": "tiles",
+    "attention.tracker": "RegionTracker",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import Config, Phase, number
-from ..maps import STEP
-from .view import View, view
+from ..config import Config
+from . import checks
+from .grid import MIN_CONFIDENCE, Grid
 
-MIN_CONFIDENCE = 0.47  # above it lie 99 % of OSIE's photographs with `gaze`, below it textures
 THRESHOLD = 0.6  # of the map's maximum: the box of a lone square is then the square
 FIGURE_THRESHOLD = 0.2  # the same with `figure`, which is highest in a square's corners
-WINDOW = 0.25  # of the map's shorter side: how far a place is from its background's maxima
-QUANTILE = 0.25  # of all places, whose maxima make the background
-BORDER = 2  # samples along the border whose filters see past the image; fewer in small maps
+PRECISION = 512  # of the map's samples one: how near the budget is approached
 MOST_TAKEN = 0.5  # of a box by boxes ranked before it: beyond this it is left out
 
 
@@ -132,8 +130,8 @@ def regions(
     TypeError
         Not a map of real numbers; an option is no number.
     ValueError
-        An option out of its range; a map that `shape` does not fit, that is empty, or that holds
-        NaN, infinite or negative values.
+        An option out of its range; a smallest box over the budget; a map that `shape` does not
+        fit, that is empty, or that holds NaN, infinite or negative values.
 
     Examples
     --------
@@ -145,125 +143,35 @@ def regions(
     >>> frame[box.slices].shape, box.confidence > 0.9
     ((48, 48, 3), True)
     """
-    seen = _on_grid(view(source, shape, config))
-    n = _whole("n", n)
-    budget = _within("budget", budget, 0, 1, above=True)
-    min_confidence = _within("min_confidence", min_confidence, 0, 1)
+    grid = Grid.of(source, shape, config)
+    n = checks.whole("n", n)
+    limit = checks.within("budget", budget, 0, 1, above=True) * math.prod(grid.shape)
+    min_confidence = checks.within("min_confidence", min_confidence, 0, 1)
     form = _Form(
-        smallest=_size("min_size", min_size, seen.shape, (1, 1)),
-        largest=_size("max_size", max_size, None, seen.shape),
-        aspect=None if aspect is None else _within("aspect", aspect, 0, np.inf, above=True),
-        margin=_within("margin", margin, 0, np.inf),
-        overlap=bool(overlap),
+        np.ones(2) if min_size is None else checks.size("min_size", min_size, grid.shape),
+        np.array(grid.shape if max_size is None else checks.size("max_size", max_size, grid.shape)),
+        None if aspect is None else checks.within("aspect", aspect, 0, math.inf, above=True),
+        checks.within("margin", margin, 0, math.inf),
+        bool(overlap),
     )
     if (form.smallest > form.largest).any():
-        raise ValueError(f"min_size={min_size!r} is larger than max_size={max_size!r}")
-    peak = float(seen.saliency.max())
-    if threshold is None:
-        threshold = FIGURE_THRESHOLD if seen.config.figure else THRESHOLD
-    floor = peak * _within("threshold", threshold, 0, 1)
-    if peak <= 0:
-        return []
-    confidence = _confidence(seen)
-    limit = budget * seen.shape[0] * seen.shape[1]
-
-    def found(floor: float) -> list[Region]:
-        parts = _components(seen, confidence, floor, min_confidence)
-        return list(form.boxes(parts, n, seen.shape))
-
-    return _fitting(found, floor, seen.saliency, limit)
-
-
-def tiles(
-    source: Any,
-    size: Any,
-    n: int | None = None,
-    *,
-    shape: Any = None,
-    config: Config | None = None,
-    budget: float = 0.2,
-    min_confidence: float = MIN_CONFIDENCE,
-) -> list[Region]:
-    """Tiles of one size, as a detector's input wants them, that cover the most saliency.
-
-    Each tile is the window, of all windows of that size in the frame, with the most saliency that
-    no tile before it covers. The first is so the best there is; several cover at least
-    1 - 1/e, 63 %, of what the best choice of as many would.
-
-    Parameters
-    ----------
-    source, shape, config
-        As for `regions`.
-    size : int or (int, int)
-        (height, width) of a tile in pixels, at most the frame's.
-    n : int, optional
-        At most so many tiles. By default as many as the budget allows.
-    budget : float in (0, 1]
-        The largest share of the frame's pixels that all tiles have together, shared ones counted
-        twice: what a detector has to look at.
-    min_confidence : float in [0, 1]
-        As for `regions`; tiles without a maximum of that confidence are left out.
-
-    Returns
-    -------
-    list of Region
-        In the order chosen. The score is the share of the map's saliency that the tile adds.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `regions`; and a tile that is larger than the frame or than the budget.
-
-    Notes
-    -----
-    Nemhauser, Wolsey & Fisher, "An analysis of approximations for maximizing submodular set
-    functions", Mathematical Programming 14, 1978.
-
-    Examples
-    --------
-    >>> import numpy as np, ittisal
-    >>> saliency = np.zeros((30, 40), np.float32)
-    >>> saliency[10, 20] = saliency[12, 22] = 1
-    >>> [tile] = ittisal.tiles(saliency, 64)
-    >>> tile.y, tile.x, tile.score
-    (144, 304, 1.0)
-    """
-    seen = _on_grid(view(source, shape, config))
-    budget = _within("budget", budget, 0, 1, above=True)
-    min_confidence = _within("min_confidence", min_confidence, 0, 1)
-    extent = _size("size", size, seen.shape, None)
-    affordable = int(budget * np.prod(seen.shape) // np.prod(extent))
-    if affordable < 1:
         raise ValueError(
-            f"a tile of {size!r} pixels is over budget={budget:g} of a frame of {seen.shape}; "
-            "give a smaller size or a larger budget"
+            f"min_size={min_size!r} is larger than max_size={max_size!r}; give at most that"
         )
-    count = affordable if n is None else min(_whole("n", n), affordable)
-    total = float(seen.saliency.sum())
-    if total <= 0:
-        return []
-    confidence = _confidence(seen)
-    left = seen.saliency.copy()
-    spans = [_spans(_edges(seen, axis), int(extent[axis])) for axis in (0, 1)]
-    chosen: list[Region] = []
-    while len(chosen) < count:
-        sums = _window_sums(left, spans)
-        at = np.unravel_index(sums.argmax(), sums.shape)
-        rows, columns = (
-            _covered(span, int(i), size)
-            for span, i, size in zip(spans, at, left.shape, strict=True)
+    if form.smallest.prod() > limit:
+        raise ValueError(
+            f"a box of min_size={min_size!r} is over budget={budget:g} of a frame of "
+            f"{grid.shape[0]} rows and {grid.shape[1]} columns; lower the one or raise the other"
         )
-        inside = rows[:, None] * columns
-        sure = float(confidence[inside > 0.5].max(initial=0.0))
-        if sums[at] <= 1e-9 * total or sure < min_confidence:
-            break
-        taken = left * inside
-        left -= taken
-        middle = [np.average(np.arange(len(w)), weights=w) for w in (taken.sum(1), taken.sum(0))]
-        low = [int(span.pixels[i]) for span, i in zip(spans, at, strict=True)]
-        box = low[0], low[1], low[0] + int(extent[0]), low[1] + int(extent[1])
-        chosen.append(_region(box, float(sums[at] / total), seen.to_frame(middle), sure))
-    return chosen
+    if threshold is None:
+        threshold = FIGURE_THRESHOLD if grid.view.config.figure else THRESHOLD
+    floor = checks.within("threshold", threshold, 0, 1) * float(grid.saliency.max())
+
+    def boxes(floor: float) -> list[Region]:
+        parts = _components(grid, floor, min_confidence)
+        return list(form.boxes(parts, n, grid.shape))
+
+    return _fitting(boxes, floor, grid.saliency, limit)
 
 
 class _Parts(NamedTuple):
@@ -299,7 +207,7 @@ class _Form:
             free = box if self.overlap else self._free(box, taken)
             if free is not None:
                 taken.append(free)
-                yield _region(free, float(score), focus, float(confidence))
+                yield region(free, float(score), focus, float(confidence))
 
     def _sized(self, parts: _Parts, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(first pixel, size) of each box: with margin, aspect, and between the limits."""
@@ -348,178 +256,57 @@ def _outside(box: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     return max(sides, key=_area)
 
 
-def _region(box: tuple[int, ...], score: float, focus: Any, confidence: float) -> Region:
+def region(box: tuple[int, ...], score: float, focus: Any, confidence: float) -> Region:
+    """The region of a box (first and last edges), its focus moved into it."""
     y0, x0, y1, x1 = box
     inside = min(max(float(focus[0]), y0), y1 - 1.0), min(max(float(focus[1]), x0), x1 - 1.0)
     return Region(y0, x0, y1 - y0, x1 - x0, score, inside, confidence)
 
 
-def _fitting(found: Any, floor: float, saliency: np.ndarray, limit: float) -> list[Region]:
+def _fitting(
+    boxes: Callable[[float], list[Region]], floor: float, saliency: np.ndarray, limit: float
+) -> list[Region]:
     """The boxes at the lowest threshold, from `floor` up, at which they have `limit` pixels."""
-
-    def pixels(boxes: list[Region]) -> int:
-        return sum(box.height * box.width for box in boxes)
-
-    boxes = found(floor)
-    if pixels(boxes) <= limit:
-        return boxes
+    best = boxes(floor)
+    if _pixels(best) <= limit:
+        return best
     values = np.sort(saliency[saliency > floor])[::-1]
-    few, many = 0, len(values) - 1  # samples above the threshold
-    best = found(float(values[1])) if len(values) > 1 else boxes
-    while many - few > 1 + saliency.size // 512:
+    few, many, best = 0, len(values) - 1, []  # samples above the threshold
+    while many - few > 1 + saliency.size // PRECISION:
         middle = (few + many) // 2
-        boxes = found(float(values[middle]))
-        if pixels(boxes) <= limit:
-            few, best = middle, boxes
+        found = boxes(float(values[middle]))
+        if _pixels(found) <= limit:
+            few, best = middle, found
         else:
             many = middle
-    while pixels(best) > limit:
-        best.pop()
     return best
 
 
-def _components(
-    seen: View, confidence: np.ndarray, floor: float, min_confidence: float
-) -> _Parts:
-    """The connected sets of samples above `floor` that are confident."""
+def _pixels(found: list[Region]) -> int:
+    return sum(box.height * box.width for box in found)
+
+
+def _components(grid: Grid, floor: float, min_confidence: float) -> _Parts:
+    """The confident ones of the connected sets of samples above `floor`."""
     import cv2
 
-    saliency = seen.saliency
+    saliency = grid.saliency
     above = saliency > floor
-    labels = cv2.connectedComponents(above.view(np.uint8), connectivity=4)[1].ravel()
+    labels = cv2.connectedComponents(above.view(np.uint8), connectivity=4)[1]
     at = np.flatnonzero(above)
-    at = at[np.argsort(labels[at], kind="stable")]  # component by component, in reading order
-    starts = np.flatnonzero(np.diff(labels[at], prepend=0))
-    sure = np.maximum.reduceat(confidence.ravel()[at], starts) if len(at) else np.empty(0)
-    y, x = np.divmod(at, saliency.shape[1])
-    values = saliency.ravel()[at]
+    at = at[np.argsort(labels.ravel()[at], kind="stable")]  # set by set, each in reading order
+    starts = np.flatnonzero(np.diff(labels.ravel()[at], prepend=0))
     if not len(at):
-        starts = np.empty(0, int)
+        return _Parts(*np.empty((3, 0, 2)), *np.empty((2, 0)))
+    values = saliency.ravel()[at]
     mass = np.add.reduceat(values, starts)
-    edges = [_edges(seen, axis) for axis in (0, 1)]
-    low = [np.minimum.reduceat(i, starts) for i in (y, x)]
-    high = [np.maximum.reduceat(i, starts) + 1 for i in (y, x)]
-    middle = [np.add.reduceat(values * i, starts) / mass for i in (y, x)]
+    confidence = np.maximum.reduceat(grid.confidence.ravel()[at], starts)
     rank = np.lexsort((at[starts], -mass))
-    rank = rank[sure[rank] >= min_confidence]
-    return _Parts(
-        np.stack([edge[i[rank]] for edge, i in zip(edges, low, strict=True)], 1),
-        np.stack([edge[i[rank]] for edge, i in zip(edges, high, strict=True)], 1),
-        seen.to_frame(np.stack([i[rank] for i in middle], 1)),
-        mass[rank] / saliency.sum(),
-        sure[rank],
-    )
-
-
-def _confidence(seen: View) -> np.ndarray:
-    """At each local maximum, how far it stands above the background; else 0."""
-    import cv2
-
-    saliency = seen.saliency.astype(np.float32)
-    inner = tuple(slice(b, n - b) for n in saliency.shape for b in (min(BORDER, n // 8),))
-    side = max(3, round(WINDOW * min(saliency.shape))) | 1
-    reached = cv2.dilate(saliency[inner], np.ones((side, side), np.uint8)).ravel()
-    place = int(QUANTILE * (reached.size - 1))
-    background = np.partition(reached, place)[place]
-    maxima = (saliency == cv2.dilate(saliency, np.ones((3, 3), np.uint8)))[inner]
-    maxima &= saliency[inner] > background
-    ratio = background / saliency[inner][maxima]
-    result = np.zeros(saliency.shape)
-    result[inner][maxima] = 1 - (np.sqrt(ratio) if seen.config.figure else ratio)
-    return result
-
-
-def _on_grid(seen: View) -> View:
-    """The view with samples of the model's grid: means over squares of a full-size map."""
-    if not seen.full_size:
-        return seen
-    height, width = seen.shape
-    down, across = min(STEP, height), min(STEP, width)
-    rows, columns = height // down, width // across
-    squares = seen.saliency[: rows * down, : columns * across]
-    means = squares.reshape(rows, down, columns, across).mean((1, 3))
-    centred = replace(seen.config, phase=Phase.CENTRED)
-    return seen._replace(saliency=means, seen=seen.shape, config=centred)
-
-
-def _edges(seen: View, axis: int) -> np.ndarray:
-    """Where samples begin and end along an axis, in pixels; the outer ones reach the border."""
-    count = seen.saliency.shape[axis]
-    steps = np.arange(count + 1) - 0.5
-    edges = seen.to_frame(np.stack([steps, steps], 1))[:, axis] + 0.5
-    edges[0], edges[-1] = 0, seen.shape[axis]
-    return edges
-
-
-class _Spans(NamedTuple):
-    """The windows along an axis that can be the best."""
-
-    pixels: np.ndarray  # where each begins
-    first: np.ndarray  # the same in samples, with fractions
-    last: np.ndarray  # where each ends, in samples
-
-
-def _spans(edges: np.ndarray, side: int) -> _Spans:
-    """Windows with a whole pixel next to an edge of a sample: between them sums are linear."""
-    last = int(edges[-1]) - side
-    near = np.concatenate([edges, edges - side])
-    pixels = np.unique(np.clip(np.concatenate([np.floor(near), np.ceil(near)]), 0, last))
-    samples = np.arange(len(edges))
-    return _Spans(pixels, *(np.interp(at, edges, samples) for at in (pixels, pixels + side)))
-
-
-def _window_sums(saliency: np.ndarray, spans: list[_Spans]) -> np.ndarray:
-    """The saliency in each window, exactly, from a summed-area table."""
-    table = np.zeros(np.add(saliency.shape, 1))
-    np.cumsum(np.cumsum(saliency, 0), 1, out=table[1:, 1:])
-    for span in spans:
-        table = (_between(table, span.last) - _between(table, span.first)).T
-    return table
-
-
-def _between(table: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Rows of a table, linearly interpolated."""
-    low = np.minimum(at.astype(int), len(table) - 2)
-    return table[low] + (at - low)[:, None] * (table[low + 1] - table[low])
-
-
-def _covered(span: _Spans, i: int, count: int) -> np.ndarray:
-    """How much of each sample window `i` covers, 0 to 1."""
-    samples = np.arange(count)
-    return np.clip(span.last[i] - samples, 0, 1) - np.clip(span.first[i] - samples, 0, 1)
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name}={value!r} must be a whole number above 0")
-    return int(value)
-
-
-def _within(name: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
-    """The number, if it lies between the limits, or above the lower one."""
-    found = number(name, value)
-    if not (low < found if above else low <= found) or not found <= high or found == np.inf:
-        wanted = f"above {low:g}" if above else f"at least {low:g}"
-        raise ValueError(
-            f"{name}={value!r} must be {wanted}" + (f" and at most {high:g}" * (high < np.inf))
-        )
-    return found
-
-
-def _size(name: str, value: Any, frame: Any, otherwise: Any) -> np.ndarray:
-    """(height, width) in pixels of one number or two, at most the frame's."""
-    if value is None and otherwise is not None:
-        return np.array(otherwise)
-    sides = (value, value) if isinstance(value, (int, np.integer)) else value
-    try:
-        height, width = (_whole(name, side) for side in sides)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{name}={value!r} must be a whole number of pixels above 0, or (height, width)"
-        ) from None
-    if frame is not None and (height > frame[0] or width > frame[1]):
-        raise ValueError(
-            f"{name}={value!r} is larger than the frame, of {frame[0]} rows and {frame[1]} "
-            "columns; give less"
-        )
-    return np.array((height, width)) if frame is not None else np.minimum((height, width), otherwise)
+    rank = rank[confidence[rank] >= min_confidence]
+    low, high, middle = np.empty((3, len(rank), 2))
+    for axis, i in enumerate(np.divmod(at, saliency.shape[1])):
+        low[:, axis] = grid.edges[axis][np.minimum.reduceat(i, starts)[rank]]
+        high[:, axis] = grid.edges[axis][np.maximum.reduceat(i, starts)[rank] + 1]
+        middle[:, axis] = np.add.reduceat(values * i, starts)[rank] / mass[rank]
+    focus = grid.view.to_frame(middle)
+    return _Parts(low, high, focus, mass[rank] / saliency.sum(), confidence[rank])
