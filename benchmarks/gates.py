@@ -71,6 +71,10 @@ def _buffers(params: dict, machine: dict) -> Gate | None:
     return Gate(50, 25) if params["size"] == "1920x1080" else None
 
 
+def _boxes(params: dict, machine: dict) -> Gate | None:
+    return Gate(0.3, 0.05) if params["size"] == "1920x1080" else None
+
+
 _RULES = {
     ("Frame", "in pyrDowns"): _pyrdowns,
     ("AgainstHandwritten", "times faster"): _handwritten,
@@ -79,6 +83,7 @@ _RULES = {
     ("Sequence", "in pyrDowns"): _five_channels,
     ("Staleness", "oldest of that"): lambda params, machine: Gate(1),
     ("FirstMap", "first_map"): _first_map,
+    ("Regions", "in pyrDowns"): _boxes,
     ("Import", "more_than_numpy"): lambda params, machine: Gate(0.15, 0.05),
     ("Model", "buffers"): _buffers,
     ("Model", "growth"): _buffers,

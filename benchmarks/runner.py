@@ -18,7 +18,7 @@ from . import fresh, gates
 from .settings import settings
 from .timing import interleave
 
-MODULES = ("saliency", "start", "memory", "accuracy", "peers", "video")
+MODULES = ("saliency", "start", "memory", "accuracy", "peers", "video", "attention")
 
 
 def suites(module: str) -> list[type]:

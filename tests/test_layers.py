@@ -18,8 +18,8 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends config datasets evaluation maps metrics model pipeline readout "
-        "video",
+        "_version attention backends config datasets evaluation maps metrics model pipeline "
+        "readout video",
         "",
     ),
     "__main__": ("cli", ""),

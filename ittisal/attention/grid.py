@@ -12,6 +12,8 @@ from ..config import Config, Phase
 from ..maps import STEP
 from .view import View, view
 
+THRESHOLD = 0.6  # of the map's maximum: the box of a lone square is then the square
+FIGURE_THRESHOLD = 0.2  # the same with `figure`, which is highest in a square's corners
 MIN_CONFIDENCE = 0.47  # above it are 98 % of OSIE's photographs with `gaze`, below it textures
 WINDOW = 0.25  # of the map's shorter side: how far a place is from its background's maxima
 QUANTILE = 0.25  # of all places, whose maxima make the background
@@ -49,6 +51,11 @@ class Grid:
     def shape(self) -> tuple[int, int]:
         """(height, width) of the frame."""
         return self.view.shape
+
+    @property
+    def threshold(self) -> float:
+        """What belongs to a region, as a share of the map's maximum."""
+        return FIGURE_THRESHOLD if self.view.config.figure else THRESHOLD
 
     @cached_property
     def edges(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,7 @@ from ..config import Config
 from . import checks
 from .grid import MIN_CONFIDENCE, Grid
 
-THRESHOLD = 0.6  # of the map's maximum: the box of a lone square is then the square
-FIGURE_THRESHOLD = 0.2  # the same with `figure`, which is highest in a square's corners
-PRECISION = 512  # of the map's samples one: how near the budget is approached
+PRECISION = 64  # of the samples above the threshold: how near the budget is approached
 MOST_TAKEN = 0.5  # of a box by boxes ranked before it: beyond this it is left out
 
 
@@ -164,7 +162,7 @@ def regions(
             f"{grid.shape[0]} rows and {grid.shape[1]} columns; lower the one or raise the other"
         )
     if threshold is None:
-        threshold = FIGURE_THRESHOLD if grid.view.config.figure else THRESHOLD
+        threshold = grid.threshold
     floor = checks.within("threshold", threshold, 0, 1) * float(grid.saliency.max())
 
     def boxes(floor: float) -> list[Region]:
@@ -272,7 +270,7 @@ def _fitting(
         return best
     values = np.sort(saliency[saliency > floor])[::-1]
     few, many, best = 0, len(values) - 1, []  # samples above the threshold
-    while many - few > 1 + saliency.size // PRECISION:
+    while many - few > 1 + few // PRECISION:
         middle = (few + many) // 2
         found = boxes(float(values[middle]))
         if _pixels(found) <= limit:

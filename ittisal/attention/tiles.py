@@ -43,7 +43,7 @@ def tiles(
         The largest share of the frame's pixels that all tiles have together, shared ones counted
         twice: what a detector has to look at.
     min_confidence : float in [0, 1]
-        As for `regions`. Tiles end where the next one has no maximum of that confidence.
+        Where no region is as sure as that, there are no tiles.
 
     Returns
     -------
@@ -81,6 +81,9 @@ def tiles(
         )
     count = affordable if n is None else min(checks.whole("n", n), affordable)
     left = grid.saliency.copy()
+    high = left > grid.threshold * left.max()
+    if grid.confidence[high].max(initial=0.0) < min_confidence:
+        return []
     total = float(left.sum())
     spans = [_spans(edges, side) for edges, side in zip(grid.edges, extent, strict=True)]
     chosen: list[Region] = []
@@ -90,7 +93,7 @@ def tiles(
         rows, columns = (_covered(span, i) for span, i in zip(spans, best, strict=True))
         inside = rows[:, None] * columns
         confidence = float(grid.confidence[inside > 0.5].max(initial=0.0))
-        if not sums[best] > EQUAL * total or confidence < min_confidence:
+        if not sums[best] > EQUAL * total:
             break
         taken = left * inside
         left -= taken
