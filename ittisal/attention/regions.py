@@ -105,13 +105,16 @@ def regions(
     budget : float in (0, 1]
         The largest share of the frame's pixels that all boxes have together.
     min_confidence : float in [0, 1]
-        Regions below it are left out. A frame that is flat, or a texture, has none above the
-        default; 0 keeps all.
+        Regions below it are left out; 0 keeps all. A flat frame has none, and noise, boards,
+        gratings and all-over bars have none above the default. Exceptions are gratings and boards
+        without `figure` whose period is near that of the map's samples: the model responds at
+        their borders.
     min_size, max_size : int or (int, int), optional
         Height and width of a box in pixels. Smaller boxes grow about their middle, larger ones are
         cut about their focus.
     aspect : float, optional
-        Width over height; boxes grow to it.
+        Width over height. Boxes grow to it; where `max_size` or the frame is in the way, both sides
+        shrink.
     margin : float
         Pixels added on each side, before the limits of size.
     overlap : bool

@@ -26,7 +26,8 @@ class RegionTracker:
     follow by a leaky integrator. It holds plain numbers only, and the same regions and times give
     the same result.
 
-    Give it regions down to `stay`: `ittisal.regions(..., min_confidence=tracker.stay)`.
+    Give it regions down to `stay`, and more than are shown, so that things do not end because they
+    lost a rank: `ittisal.regions(result, 20, min_confidence=tracker.stay)`.
 
     Parameters
     ----------
