@@ -1,49 +1,147 @@
-"""What is made of a frame's map: against one `cv2.pyrDown` of the frame, one thread."""
+"""What it takes to say where to look, from a frame's map: against one `cv2.pyrDown`, one thread."""
 
 from __future__ import annotations
+
+import time
 
 import cv2
 import numpy as np
 
 import ittisal
+from ittisal.attention import inhibition
 
 from .frames import photograph
 from .fresh import make_model
-from .settings import one_size, shape_of
+from .settings import one_size, settings, shape_of
 
 
-class Crop:
-    """A crop of a frame by its map. In the loop: three kinds, and one `cv2.pyrDown`."""
+class OfAMap:
+    """The map of a frame, and one `cv2.pyrDown` of the frame in the loop."""
 
     param_names = ("size",)
     params = (one_size("1920x1080"),)
+
+    def setup(self, size: str) -> None:
+        """Make frame, map, and what pyrDown writes to."""
+        cv2.setNumThreads(1)
+        self.frame = photograph(size)
+        self.half = cv2.pyrDown(self.frame)
+        with make_model(size, 1) as model:
+            self.saliency = np.array(model(self.frame))
+        self.options = {"shape": shape_of(size), "config": ittisal.preset(settings.preset)}
+
+    def time_pyrdown(self, *params: object) -> None:
+        """One `cv2.pyrDown` of the BGR uint8 frame, the output array given."""
+        cv2.pyrDown(self.frame, dst=self.half)
+
+
+class Scanpath(OfAMap):
+    """Twenty fixations from the map of a frame, by the maximum of what is left."""
+
+    ratios = (
+        ("in pyrDowns", "time_disc", "time_pyrdown"),
+        ("gauss, in pyrDowns", "time_gauss", "time_pyrdown"),
+    )
+
+    def setup(self, size: str) -> None:
+        """Check that there are as many, with a small disc."""
+        super().setup(size)
+        self.options |= {"n": 20, "radius": min(shape_of(size)) / 12}
+        if len(ittisal.scanpath(self.saliency, **self.options)) != 20:
+            raise RuntimeError("not 20 fixations")
+
+    def time_disc(self, *params: object) -> None:
+        """With discs of inhibition."""
+        ittisal.scanpath(self.saliency, **self.options)
+
+    def time_gauss(self, *params: object) -> None:
+        """With Gaussians."""
+        ittisal.scanpath(self.saliency, inhibition="gauss", **self.options)
+
+
+class Network(OfAMap):
+    """The winner-take-all network of a frame's map, against real time."""
+
+    def setup(self, size: str) -> None:
+        """Make both kinds of inhibition, of a sixth of the shorter side."""
+        super().setup(size)
+        self.saliency = self.saliency.astype(float)
+        self.saliency *= 8 / self.saliency.max()
+        radius = min(self.saliency.shape) / 6
+        width = 0.3 * radius
+        shape = self.saliency.shape
+        self.kinds = {
+            "gauss": inhibition.gaussian(shape, (width, width), facilitates=True),
+            "disc": inhibition.disc(shape, (radius, radius)),
+        }
+
+    def track_times_real_time(self, *params: object) -> float:
+        """Seconds simulated per second, the slower kind's best of seven times two seconds."""
+        return min(max(self._speed(kind) for _ in range(7)) for kind in self.kinds)
+
+    def _speed(self, kind: str) -> float:
+        network = ittisal.WinnerTakeAll(self.saliency.shape, self.kinds[kind])
+        start = time.perf_counter()
+        if len(network.step(self.saliency, 2.0)) < 20:
+            raise RuntimeError("too few winners")
+        return 2.0 / (time.perf_counter() - start)
+
+
+class Regions(OfAMap):
+    """Ten boxes from the map of a frame, in three ways.
+
+    `budget` fills a fifth of the frame, whatever stands out; `tiles` are of 320 pixels, or half of
+    a smaller frame.
+    """
+
+    ratios = (
+        ("in pyrDowns", "time_regions", "time_pyrdown"),
+        ("budget, in pyrDowns", "time_budget", "time_pyrdown"),
+        ("tiles, in pyrDowns", "time_tiles", "time_pyrdown"),
+    )
+
+    def setup(self, size: str) -> None:
+        """Check the boxes."""
+        super().setup(size)
+        self.options["min_confidence"] = 0
+        self.side = min(320, min(shape_of(size)) // 2)
+        for boxes in (self.time_regions(), self.time_budget(), self.time_tiles()):
+            if not 1 <= len(boxes) <= 10:
+                raise RuntimeError(f"{len(boxes)} boxes")
+
+    def time_regions(self, *params: object) -> list[ittisal.Region]:
+        """Ten boxes, whatever their confidence."""
+        return ittisal.regions(self.saliency, **self.options)
+
+    def time_budget(self, *params: object) -> list[ittisal.Region]:
+        """Ten boxes that fill a fifth of the frame."""
+        return ittisal.regions(self.saliency, threshold=0, **self.options)
+
+    def time_tiles(self, *params: object) -> list[ittisal.Region]:
+        """Ten tiles, or as many as fit."""
+        return ittisal.tiles(self.saliency, self.side, 10, budget=0.6, **self.options)
+
+    def track_boxes(self, *params: object) -> float:
+        """How many boxes there are."""
+        return len(self.time_regions())
+
+
+class Crop(OfAMap):
+    """A crop of a frame by its map, of three kinds."""
+
     ratios = (
         ("in pyrDowns", "time_largest", "time_pyrdown"),
         ("a part in pyrDowns", "time_part", "time_pyrdown"),
     )
 
-    def setup(self, size: str) -> None:
-        """Make the frame, its map, and what pyrDown writes to."""
-        cv2.setNumThreads(1)
-        self.frame = photograph(size)
-        self.shape = shape_of(size)
-        model = make_model(size, 1)
-        self.saliency = np.array(model(self.frame))
-        model.close()
-        self.half = cv2.pyrDown(self.frame)
-
-    def time_largest(self, size: str) -> None:
+    def time_largest(self, *params: object) -> None:
         """The square that keeps the most, as high as the frame."""
-        ittisal.crop(self.saliency, aspect=1, shape=self.shape)
+        ittisal.crop(self.saliency, aspect=1, **self.options)
 
-    def time_part(self, size: str) -> None:
+    def time_part(self, *params: object) -> None:
         """One of half the height, which can move both ways."""
-        ittisal.crop(self.saliency, aspect=1, zoom=2, shape=self.shape)
+        ittisal.crop(self.saliency, aspect=1, zoom=2, **self.options)
 
-    def time_thirds(self, size: str) -> None:
+    def time_thirds(self, *params: object) -> None:
         """The square with the highest sample on a third."""
-        ittisal.crop(self.saliency, aspect=1, placement="thirds", shape=self.shape)
-
-    def time_pyrdown(self, size: str) -> None:
-        """One `cv2.pyrDown` of the same BGR uint8 frame, the output array given."""
-        cv2.pyrDown(self.frame, dst=self.half)
+        ittisal.crop(self.saliency, aspect=1, placement="thirds", **self.options)

@@ -71,7 +71,11 @@ def _buffers(params: dict, machine: dict) -> Gate | None:
     return Gate(50, 25) if params["size"] == "1920x1080" else None
 
 
-def _crop(params: dict, machine: dict) -> Gate | None:
+def _network(params: dict, machine: dict) -> Gate | None:
+    return Gate(50, 500, higher=True) if params["size"] == "1920x1080" else None
+
+
+def _attention(params: dict, machine: dict) -> Gate | None:
     return Gate(0.3, 0.05) if params["size"] == "1920x1080" else None
 
 
@@ -82,9 +86,12 @@ _RULES = {
     ("Threads", "of one thread"): _threads,
     ("Sequence", "in pyrDowns"): _five_channels,
     ("Staleness", "oldest of that"): lambda params, machine: Gate(1),
-    ("Crop", "in pyrDowns"): _crop,
-    ("Crop", "a part in pyrDowns"): _crop,
+    ("Crop", "in pyrDowns"): _attention,
+    ("Crop", "a part in pyrDowns"): _attention,
     ("FirstMap", "first_map"): _first_map,
+    ("Regions", "in pyrDowns"): _attention,
+    ("Scanpath", "in pyrDowns"): _attention,
+    ("Network", "times_real_time"): _network,
     ("Import", "more_than_numpy"): lambda params, machine: Gate(0.15, 0.05),
     ("Model", "buffers"): _buffers,
     ("Model", "growth"): _buffers,

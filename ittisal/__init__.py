@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from .attention.explain import Explanation, explain
     from .attention.network import WinnerTakeAll
     from .attention.proto_objects import ProtoObject, proto_object
+    from .attention.regions import Region, regions
     from .attention.scanpath import Fixation, scanpath
     from .attention.search import guided_config
+    from .attention.tiles import tiles
+    from .attention.tracker import RegionTracker
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
     from .levels import Levels
     from .maps import upsample
@@ -40,6 +43,8 @@ __all__ = [
     "Fixation",
     "Levels",
     "ProtoObject",
+    "Region",
+    "RegionTracker",
     "Saliency",
     "VideoError",
     "WinnerTakeAll",
@@ -54,9 +59,11 @@ __all__ = [
     "preset",
     "proto_object",
     "readout",
+    "regions",
     "saliency_map",
     "scanpath",
     "stream",
+    "tiles",
     "upsample",
     "video",
 ]
@@ -67,8 +74,11 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "attention.explain": "Explanation explain",
     "attention.network": "WinnerTakeAll",
     "attention.proto_objects": "ProtoObject proto_object",
+    "attention.regions": "Region regions",
     "attention.scanpath": "Fixation scanpath",
     "attention.search": "guided_config",
+    "attention.tiles": "tiles",
+    "attention.tracker": "RegionTracker",
     "backends": "",
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",

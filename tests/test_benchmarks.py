@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 import ittisal  # noqa: E402
 from benchmarks import (  # noqa: E402
     apart,
+    attention,
     contact_sheet,
     cuda,
     cuda_checks,
@@ -113,6 +114,9 @@ def test_runner_from_end_to_end(tmp_path):
         "Staleness",
         "WhatItCosts",
         "Crop",
+        "Network",
+        "Regions",
+        "Scanpath",
     }
     for suite in suites:
         assert f"## {suite}" in done.stdout
@@ -426,6 +430,20 @@ def test_parts_of_gaze_are_scored(small_dataset, capsys, tmp_path):
 
 def traced(image):
     return ittisal.Saliency(image.shape[:2], ittisal.GAZE, backend="reference").trace(image)
+
+
+def test_boxes_against_fixations(small_dataset, capsys, tmp_path):
+    """Every way to choose boxes runs, and keeps to the budget."""
+    kept = tmp_path / "boxes.json"
+    assert attention.main([str(small_dataset), "--json", str(kept), "--only", "boxes"]) == 0
+    rows = json.loads(kept.read_text())["boxes"]
+    assert list(rows) == list(attention.ROWS)
+    for row in rows.values():
+        assert 0 <= row["from"] <= row["fixations inside"] <= row["to"] <= 1
+        assert row["of the frame"] <= attention.BUDGET and row["boxes"] <= attention.COUNT
+    assert "| centre | " in capsys.readouterr().out
+    block = np.array(attention.centre(np.zeros((100, 200, 3), np.uint8)))
+    assert block.min(0)[:2].tolist() == [28, 55] and block.max(0)[2:].tolist() == [72, 144]
 
 
 def test_contact_sheet(small_dataset, tmp_path, monkeypatch):

@@ -1,0 +1,166 @@
+"""Where people look, and where attention says they would: boxes against fixations.
+
+python -m benchmarks.attention DATASET [--limit N] [--only WORD] [--json FILE]
+
+A data set is what `ittisal dataset convert` makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import ittisal
+
+Box = tuple[int, int, int, int]  # first row and column, and the ones after the last
+Boxes = Callable[[np.ndarray], list[Box]]
+Rows = dict[str, dict[str, float]]
+
+COUNT, BUDGET = 5, 0.2  # boxes, and their share of the frame
+RESAMPLES, SEED = 1000, 0  # of images, for intervals of 95 %
+
+
+# --- boxes ---------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)
+def model(shape: tuple[int, int], config: ittisal.Config) -> ittisal.Saliency:
+    """A model of the fast path."""
+    return ittisal.Saliency(shape, config, threads=1)
+
+
+def of_map(saliency: np.ndarray, shape: tuple[int, int], config: ittisal.Config, **options) -> list:
+    """`ittisal.regions` under the same limits for all."""
+    found = ittisal.regions(
+        saliency, COUNT, shape=shape, config=config, budget=BUDGET, min_confidence=0, **options
+    )
+    return [(box.y, box.x, box.y + box.height, box.x + box.width) for box in found]
+
+
+def of_preset(config: ittisal.Config, **options: object) -> Boxes:
+    """Boxes of a preset's map."""
+
+    def boxes(image: np.ndarray) -> list[Box]:
+        shape = image.shape[:2]
+        return of_map(model(shape, config)(image), shape, config, **options)
+
+    return boxes
+
+
+def centre(image: np.ndarray) -> list[Box]:
+    """A block in the middle, of the frame's aspect and the whole budget, cut into columns."""
+    height, width = image.shape[:2]
+    rows, columns = (int(side * BUDGET**0.5) for side in (height, width))
+    y, x = (height - rows) // 2, (width - columns) // 2
+    cuts = x + np.linspace(0, columns, COUNT + 1).astype(int)
+    return [(y, int(a), y + rows, int(b)) for a, b in pairwise(cuts)]
+
+
+def spectral_residual(image: np.ndarray) -> np.ndarray:
+    """OpenCV's map, of the frame's size."""
+    peer = cv2.saliency.StaticSaliencySpectralResidual_create()
+    return peer.computeSaliency(np.ascontiguousarray(image[..., ::-1]))[1]
+
+
+def residual_regions(image: np.ndarray) -> list[Box]:
+    """Its map, boxes by `ittisal.regions`."""
+    return of_map(spectral_residual(image), image.shape[:2], ittisal.ITTI_1998, threshold=0)
+
+
+def residual_otsu(image: np.ndarray) -> list[Box]:
+    """Its map above Otsu's threshold, the largest boxes that fit the budget."""
+    levels = cv2.convertScaleAbs(spectral_residual(image), alpha=255)
+    _, mask = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    stats = cv2.connectedComponentsWithStats(mask)[2][1:]
+    boxes: list[Box] = []
+    left = BUDGET * mask.size
+    for x, y, width, height, _ in stats[np.argsort(-stats[:, 4], kind="stable")].tolist():
+        if len(boxes) < COUNT and width * height <= left:
+            boxes.append((y, x, y + height, x + width))
+            left -= width * height
+    return boxes
+
+
+ROWS: dict[str, Boxes] = {
+    "gaze, budget filled": of_preset(ittisal.GAZE, threshold=0),
+    "gaze, its own threshold": of_preset(ittisal.GAZE),
+    "itti1998, budget filled": of_preset(ittisal.ITTI_1998, threshold=0),
+    "itti1998, its own threshold": of_preset(ittisal.ITTI_1998),
+    "centre": centre,
+    "cv2 spectral residual, ittisal.regions": residual_regions,
+    "cv2 spectral residual, Otsu": residual_otsu,
+}
+
+
+def boxes(data: ittisal.datasets.DataSet) -> Rows:
+    """The share of all fixations inside 5 boxes that have at most 20 % of the frame together."""
+    hits = np.zeros((len(ROWS), len(data)))
+    area = np.zeros((len(ROWS), len(data)))
+    count = np.zeros((len(ROWS), len(data)))
+    fixations = np.array([len(data.fixations(i)) for i in range(len(data))])
+    for i in range(len(data)):
+        image, seen = data.load_image(i), data.fixations(i)
+        y, x = np.floor(seen.y).astype(int), np.floor(seen.x).astype(int)
+        for row, find in enumerate(ROWS.values()):
+            found = find(image)
+            mask = np.zeros(image.shape[:2], bool)
+            for top, left, bottom, right in found:
+                mask[top:bottom, left:right] = True
+            hits[row, i], area[row, i], count[row, i] = mask[y, x].sum(), mask.mean(), len(found)
+        print(".", end="", file=sys.stderr, flush=True)
+    drawn = np.random.default_rng(SEED).integers(0, len(data), (RESAMPLES, len(data)))
+    shares = hits[:, drawn].sum(2) / fixations[drawn].sum(1)
+    low, high = np.percentile(shares, [2.5, 97.5], axis=1)
+    return {
+        name: {
+            "fixations inside": hits[row].sum() / fixations.sum(),
+            "from": low[row],
+            "to": high[row],
+            "of the frame": area[row].mean(),
+            "boxes": count[row].mean(),
+        }
+        for row, name in enumerate(ROWS)
+    }
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+MEASURES: dict[str, Callable[[ittisal.datasets.DataSet], Rows]] = {"boxes": boxes}
+
+
+def main(arguments: list[str]) -> int:
+    """Print a table per measure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
+    parser.add_argument("dataset")
+    parser.add_argument("--limit", type=int, help="so many images, spread over the data set")
+    parser.add_argument("--only", metavar="WORD", help="measures whose name has it")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    data = ittisal.datasets.load(options.dataset)
+    if options.limit:
+        chosen = np.linspace(0, len(data) - 1, min(options.limit, len(data))).round()
+        data = data.subset(np.unique(chosen.astype(int)).tolist())
+    found = {
+        name: measure(data) for name, measure in MEASURES.items() if (options.only or "") in name
+    }
+    for name, rows in found.items():
+        print(f"\n{(MEASURES[name].__doc__ or name).splitlines()[0]} {len(data)} images.\n")
+        headings = list(next(iter(rows.values())))
+        print(f"| | {' | '.join(headings)} |\n|---|{'---|' * len(headings)}")
+        for row, figures in rows.items():
+            print(f"| {row} | {' | '.join(f'{value:.3f}' for value in figures.values())} |")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Checks of options that several functions take."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..config import number
+
+
+def whole(name: str, value: Any) -> int:
+    """The value, if it is a whole number above 0; else a ValueError that names it."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name}={value!r} must be a whole number above 0")
+    return int(value)
+
+
+def within(name: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
+    """The value, if it is a finite number between the limits; `above`: not the lower one.
+
+    Raises TypeError if it is no number and ValueError if it lies outside, which name it.
+    """
+    found = number(name, value)
+    if not (low <= found <= high and math.isfinite(found) and not (above and found == low)):
+        wanted = f"above {low:g}" if above else f"at least {low:g}"
+        wanted = "finite" if low == -math.inf else wanted
+        most = f" and at most {high:g}" if high < math.inf else ""
+        raise ValueError(f"{name}={value!r} must be {wanted}{most}")
+    return found
+
+
+def size(name: str, value: Any, shape: tuple[int, int]) -> np.ndarray:
+    """(height, width) in pixels, from one whole number or two, at most the frame's `shape`."""
+    sides = (value, value) if isinstance(value, (int, np.integer)) else value
+    try:
+        height, width = (whole(name, side) for side in sides)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}={value!r} must be a whole number of pixels above 0, or (height, width)"
+        ) from None
+    if height > shape[0] or width > shape[1]:
+        raise ValueError(
+            f"{name}={value!r} is larger than the frame, which has {shape[0]} rows and "
+            f"{shape[1]} columns; give at most that"
+        )
+    return np.array((height, width))
