@@ -25,7 +25,7 @@ def naive(saliency, inhibits, seconds, step=1e-4):
     global_inhibition, neuron, excitation = 1e-2, 0.0, 0.0
     winners, last = [], -math.inf
     for k in range(1, round(seconds / step) + 1):
-        conductance = np.maximum(leak + inhibited, 1e-10)
+        conductance = np.maximum(leak + inhibited, 1e-9)
         target = current / conductance
         potential = target + (potential - target) * np.exp(-conductance * step / 5e-8)
         inhibited *= 0.9999 ** (step / 1e-4)
@@ -278,7 +278,7 @@ def test_tiny_and_flat_maps(winner, shape):
         (np.zeros((3, 4, 3)), {}, r"map has shape \(3, 4, 3\)"),
         (np.zeros(MAP, complex), {}, "dtype complex128"),
         (np.zeros(MAP), {"shape": (100, 100)}, r"shape \(30, 40\); one of a 100x100 frame has"),
-        (np.zeros(MAP), {"n": 0}, "n=0 must be a whole number"),
+        (np.zeros(MAP), {"n": 0}, "n=0 must be a whole number above 0"),
         (np.zeros(MAP), {"radius": -1}, "radius=-1 must be"),
         (np.zeros(MAP), {"peak": 0}, "peak=0 must be"),
         (np.zeros(MAP), {"winner": "slow"}, "winner='slow' is not one of 'fast', 'lif'"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+GAUSSIAN_WIDTH = 0.3  # standard deviation in the network over the radius of attention (iNVT)
 FACILITATION = 1e-4  # of the inhibition: what lies near is facilitated instead (P98)
 FACILITATION_WIDTH = 4.0  # standard deviation of that over the inhibition's
 
@@ -48,6 +49,19 @@ def gaussian(
     if facilitates:
         table -= FACILITATION * bell(FACILITATION_WIDTH)
     return _around(table, shape)
+
+
+def of_network(name: str, shape: tuple[int, int], radii: tuple[float, float]) -> Inhibition:
+    """The disc or the Gaussian, by its name, as the winner-take-all network has them.
+
+    ValueError for another name.
+    """
+    if name == "disc":
+        return disc(shape, radii)
+    if name == "gauss":
+        y, x = (GAUSSIAN_WIDTH * r for r in radii)
+        return gaussian(shape, (y, x), facilitates=True)
+    raise ValueError(f"inhibition={name!r} is not 'gauss' or 'disc', nor a function of a place")
 
 
 def _around(table: np.ndarray, shape: tuple[int, int]) -> Inhibition:

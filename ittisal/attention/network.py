@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .inhibition import Inhibition
+from .inhibition import Inhibition, of_network
 
 
 class Neurons(NamedTuple):
@@ -38,12 +38,13 @@ EXCITATION = 10 * INHIBITORY_NEURON.leak  # S, of the inhibitory neuron once the
 GLOBAL_INHIBITION = 1e-2  # S, of the whole layer for one step
 INHIBITION = 0.1  # S at the winner's place per V of its neuron in the saliency map
 RECOVERY = 1e-4 / -math.log(0.9999)  # s: time constant with which that conductance decays
-LEAST_CONDUCTANCE = 1e-10  # S, where facilitation would exceed the leak
+LEAST_CONDUCTANCE = 1e-9  # S, where facilitation would exceed the leak
 REFRACTORY = 1e-3  # s after a winner in which there is no other
 
 LAYER_LEAK = LAYER_NEURONS.leak / LAYER_NEURONS.capacitance  # per second
 LAYER_GAIN = SYNAPSE / LAYER_NEURONS.leak  # V in the layer per V in the saliency map, in the end
-LONGEST = 250  # steps at a time: inhibition is taken to be constant meanwhile
+LONGEST = 600  # steps at a time: inhibition is taken to be constant meanwhile
+MARGIN = 2  # steps by which a winner may come later than inhibition constant over LONGEST has it
 
 
 class Winner(NamedTuple):
@@ -59,17 +60,25 @@ class WinnerTakeAll:
 
     Every potential follows the exponential Euler scheme in steps of `time_step`. Between two
     winners conductances change slowly, so that many steps are one power: the network is advanced
-    by up to 25 ms at once, and the step at which a neuron fires is found exactly.
+    by up to 60 ms at once, and the step at which a neuron fires is found exactly.
 
     Parameters
     ----------
     shape : (int, int)
         Of the saliency map.
-    inhibition : callable (row, column) -> (array, index)
-        How strongly places are inhibited after a winner, and the part of the map that they are: 1
-        is the full strength, below 0 facilitates. `attention.inhibition` makes some.
+    inhibition : {"gauss", "disc"} or callable (row, column) -> (array, index)
+        What is inhibited around a winner. `gauss`: a Gaussian of 0.3 radii, with facilitation of
+        what is near beyond (P98). `disc`: all within the radius. A callable gives strengths, 1 for
+        the full one, below 0 to facilitate, and the part of the map that they are for.
+    radius : float or (float, float), optional
+        Of attention, in samples, or by axis; a sixth of the shorter side by default.
     time_step : float
         Seconds.
+
+    Raises
+    ------
+    ValueError
+        Another name of inhibition.
 
     Attributes
     ----------
@@ -78,10 +87,9 @@ class WinnerTakeAll:
 
     Examples
     --------
-    >>> from ittisal.attention import inhibition
     >>> saliency = np.zeros((30, 40))
     >>> saliency[10, 20], saliency[20, 5] = 8, 6
-    >>> network = WinnerTakeAll(saliency.shape, inhibition.disc(saliency.shape, (5, 5)))
+    >>> network = WinnerTakeAll(saliency.shape, "disc")
     >>> [(round(w.time, 3), w.row, w.column) for w in network.step(saliency, 0.2)[:2]]
     [(0.061, 10, 20), (0.1, 20, 5)]
 
@@ -94,11 +102,15 @@ class WinnerTakeAll:
     def __init__(
         self,
         shape: tuple[int, int],
-        inhibition: Inhibition,
+        inhibition: str | Inhibition = "gauss",
         *,
+        radius: float | tuple[float, float] | None = None,
         time_step: float = TIME_STEP,
     ) -> None:
         self.shape = shape
+        if isinstance(inhibition, str):
+            radii = np.broadcast_to(min(shape) / 6 if radius is None else radius, 2).tolist()
+            inhibition = of_network(inhibition, shape, radii)
         self._inhibition = inhibition
         self._step = time_step
         self._delay = _firing_delay(time_step)
@@ -110,6 +122,7 @@ class WinnerTakeAll:
         self._potential = np.zeros(size)  # V, of the saliency map's neurons
         self._inhibited = np.zeros(size)  # S, of the same
         self._layer = np.zeros(size)  # V, of the winner-take-all layer
+        self._silent = 1  # steps to the end of the layer's global inhibition; one at the start
         self._steps = 0
         self._until = 0.0  # steps to be made so far, with a fraction
         self._refractory_until = 0
@@ -151,10 +164,6 @@ class WinnerTakeAll:
         self._until += seconds / self._step
         winners: list[Winner] = []
         while (left := math.floor(self._until + 1e-6) - self._steps) > 0:
-            if not self._steps:  # the layer is inhibited in the first step
-                self._advance(*self._saliency_map(current, 1), 1)
-                self._silence()
-                continue
             winner = self._race(current, min(left, LONGEST))
             if winner is not None:
                 winners.append(winner)
@@ -163,42 +172,39 @@ class WinnerTakeAll:
         return winners
 
     def _race(self, current: np.ndarray, steps: int) -> Winner | None:
-        """Up to so many steps, as far as the first winner and the global inhibition it brings."""
-        refractory = self._refractory_until - self._steps
-        if refractory > 0:
-            steps = min(steps, refractory)
+        """Up to so many steps, as far as the first winner."""
         target, rate = self._saliency_map(current, steps)
-        # Nobody's potential exceeds this meanwhile: 1 - exp(-x) is at most x, and at most 1.
-        gain = np.minimum(rate * steps, 1)
-        gain *= np.maximum(target - self._potential, 0)
-        gain += self._potential
-        decay = math.exp(-steps * LAYER_LEAK * self._step)
-        bound = self._layer * decay + gain * ((1 - decay) * LAYER_GAIN)
-        able = np.flatnonzero(bound >= LAYER_NEURONS.threshold)
-        able, high = self._first(able, target, rate, steps)
-        if not able.size or refractory > 0:
+        if steps > self._silent:
+            # Nobody wins later than the neuron with the highest input.
+            leader = np.array([self._highest(target, rate, steps).argmax()])
+            _, first = self._first(leader, target, rate, steps)
+            steps = min(first + MARGIN, steps)
+            if first <= self._refractory_until - self._steps:  # maps far above `PEAK_INPUT`
+                steps = self._refractory_until - self._steps
+            target, rate = self._saliency_map(current, steps)
+            bound = self._layer_under(self._highest(target, rate, steps), steps)
+            able = np.flatnonzero(bound >= LAYER_NEURONS.threshold)
+            winners, first = self._first(able, target, rate, steps)
+            if winners.size and self._steps + first > self._refractory_until:
+                self._advance(*self._saliency_map(current, first), first)
+                return self._win(int(winners[0]))  # of several, the first in reading order
             layer = self._layer_after(slice(None), target, rate, steps)
             self._layer = np.where(layer < LAYER_NEURONS.threshold, layer, 0)
-            self._advance(target, rate, steps)
-            return None
-        place = int(able[0])  # of several, the first in reading order
-        row, column = divmod(place, self.shape[1])
-        self._advance(*self._saliency_map(current, high), high)
-        winner = Winner(self.time, row, column)
-        self._refractory_until = self._steps + round(REFRACTORY / self._step)
-        strength = INHIBITION * self._potential[place]
-        strengths, part = self._inhibition(row, column)
-        self._inhibited.reshape(self.shape)[part] += strength * strengths
-        # The inhibitory neuron fires a little later.
-        self._advance(*self._saliency_map(current, self._delay), self._delay)
-        self._silence()
-        return winner
+        self._silent = max(self._silent - steps, 0)
+        self._advance(target, rate, steps)
+        return None
 
-    def _silence(self) -> None:
-        """Global inhibition of the layer, so strong that one step is enough: G dt / C is 1000."""
-        inhibition = GLOBAL_INHIBITION * LAYER_NEURONS.inhibitory_reversal
-        conductance = LAYER_NEURONS.leak + GLOBAL_INHIBITION
-        self._layer = (SYNAPSE * self._potential + inhibition) / conductance
+    def _win(self, place: int) -> Winner:
+        """Inhibit the place of a neuron that fires now, and soon after the whole layer."""
+        row, column = divmod(place, self.shape[1])
+        strengths, part = self._inhibition(row, column)
+        strength = INHIBITION * self._potential[place]
+        self._inhibited.reshape(self.shape)[part] += strength * strengths
+        self._refractory_until = self._steps + round(REFRACTORY / self._step)
+        self._silent = self._delay
+        return Winner(self.time, row, column)
+
+    # --- the saliency map's neurons ---------------------------------------------------------
 
     def _saliency_map(self, current: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Where its potentials go, and their rate per step, with conductances of half-way."""
@@ -212,16 +218,26 @@ class WinnerTakeAll:
 
     def _advance(self, target: np.ndarray, rate: np.ndarray, steps: int) -> None:
         """The saliency map as it is so many steps later."""
-        self._potential = target + (self._potential - target) * np.exp(rate * -steps)
+        kept = np.exp((rate * -steps).astype(np.float32))
+        self._potential = target + (self._potential - target) * kept
         self._inhibited *= math.exp(-steps * self._step / RECOVERY)
         self._steps += steps
+
+    def _highest(self, target: np.ndarray, rate: np.ndarray, steps: int) -> np.ndarray:
+        """What potentials do not exceed in so many steps: 1 - exp(-x) is at most x, and 1."""
+        highest = np.minimum(rate * steps, 1)
+        highest *= np.maximum(target - self._potential, 0)
+        highest += self._potential
+        return highest
+
+    # --- the winner-take-all layer ----------------------------------------------------------
 
     def _first(
         self, able: np.ndarray, target: np.ndarray, rate: np.ndarray, steps: int
     ) -> tuple[np.ndarray, int]:
         """Who of them fires first, none if nobody does, and after how many steps."""
         threshold = LAYER_NEURONS.threshold
-        low, below = 0, LAYER_NEURONS.inhibitory_reversal  # the highest potential by then
+        low, below = self._silent, LAYER_NEURONS.inhibitory_reversal  # the highest by then
         high, middle = steps + 1, steps
         while able.size and high - low > 1:
             layer = self._layer_after(able, target, rate, middle)
@@ -237,6 +253,12 @@ class WinnerTakeAll:
             middle = min(max(low + int(part * (high - low)), low + 1), high - 1)
         return able, high
 
+    def _layer_under(self, potential: np.ndarray, steps: int) -> np.ndarray:
+        """The layer after so many steps, were the saliency map at these potentials all along."""
+        start = _silenced(potential) if self._silent else self._layer
+        decay = math.exp((self._silent - steps) * LAYER_LEAK * self._step)
+        return start * decay + potential * ((1 - decay) * LAYER_GAIN)
+
     def _layer_after(
         self, which: Any, target: np.ndarray, rate: np.ndarray, steps: int
     ) -> np.ndarray:
@@ -245,14 +267,26 @@ class WinnerTakeAll:
         V <- d V + (1 - d) (synapse / leak) U at each step, U = target + (U_0 - target) r^k: two
         geometric series.
         """
-        decay, power = (math.exp(-k * LAYER_LEAK * self._step) for k in (1, steps))
         target, rate = target[which], rate[which]
-        apart = np.exp(-rate) - decay
-        apart = np.where(np.abs(apart) < 1e-8, 1e-8, apart)  # the sum's limit
-        series = (1 - decay) * (decay + apart) * (np.exp(-rate * steps) - power) / apart
-        layer = LAYER_GAIN * (target * (1 - power) + (self._potential[which] - target) * series)
-        layer += self._layer[which] * power
+        apart = self._potential[which] - target
+        start = self._layer[which]
+        if self._silent:
+            apart = apart * np.exp(rate * -self._silent)
+            start = _silenced(target + apart)
+            steps -= self._silent
+        decay, power = (math.exp(-k * LAYER_LEAK * self._step) for k in (1, steps))
+        gap = np.exp(-rate) - decay
+        gap = np.where(np.abs(gap) < 1e-8, 1e-8, gap)  # the series' limit
+        series = (1 - decay) * (decay + gap) * (np.exp(rate * -steps) - power) / gap
+        layer = start * power + LAYER_GAIN * (target * (1 - power) + apart * series)
         return np.maximum(layer, LAYER_NEURONS.inhibitory_reversal)
+
+
+def _silenced(potential: np.ndarray) -> np.ndarray:
+    """The layer after its global inhibition: one step is enough, since G dt / C is 1000."""
+    inhibition = GLOBAL_INHIBITION * LAYER_NEURONS.inhibitory_reversal
+    conductance = LAYER_NEURONS.leak + GLOBAL_INHIBITION
+    return (SYNAPSE * potential + inhibition) / conductance
 
 
 def _firing_delay(time_step: float) -> int:

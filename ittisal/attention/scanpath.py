@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
+from . import checks
 from .inhibition import Inhibition, disc, gaussian
 from .network import PEAK_INPUT, WinnerTakeAll
 from .proto_objects import ProtoObject, segment
@@ -19,7 +21,6 @@ INHIBITIONS = ("disc", "gauss", "object")
 WINNERS = ("fast", "lif")
 SHIFT = 0.05  # s: nominal time of a shift of attention, the middle of P98's 30 to 70 ms
 QUIET = 1.0  # s without a winner after which the network is taken to have none
-GAUSSIAN_WIDTH = 0.3  # standard deviation over the radius, in the network (iNVT)
 LEAST = 1e-20  # saliency up to which a place is not looked at
 
 
@@ -143,16 +144,18 @@ def scanpath(
     ):
         if value not in choices:
             raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"n={n!r} must be a whole number of at least 1")
-    if peak is not None and not 0 < peak < np.inf:
-        raise ValueError(f"peak={peak!r} must be a number above 0, or None to scale nothing")
+    n = checks.whole("n", n)
+    if peak is not None:
+        peak = checks.within("peak", peak, 0, math.inf, above=True)
     seen = view(source, shape, config)
     radius = seen.attention_radius(radius)
     objects = Objects(seen, radius) if inhibition == "object" else None
-    lif = winner == "lif"
-    inhibits = objects or inhibition_by_distance(inhibition, seen, radius, lif=lif)
-    attended = _network(seen.saliency, inhibits, peak) if lif else _fast(seen.saliency, inhibits)
+    radii = tuple((radius / seen.sample_size).tolist())
+    if winner == "lif":
+        attended = _network(seen.saliency, objects or inhibition, radii, peak)
+    else:
+        by_distance = disc if inhibition == "disc" else gaussian
+        attended = _fast(seen.saliency, objects or by_distance(seen.saliency.shape, radii))
     path = []
     for index, (seconds, row, column) in zip(range(n), attended, strict=False):
         found = None if objects is None else objects.last
@@ -189,16 +192,6 @@ class Objects:
         return self.last.inhibited.astype(float), slice(None)
 
 
-def inhibition_by_distance(name: str, seen: View, radius: float, *, lif: bool) -> Inhibition:
-    """The inhibition of this name, of places within a radius of attention in pixels."""
-    y, x = (radius / seen.sample_size).tolist()
-    shape = seen.saliency.shape
-    if name == "disc":
-        return disc(shape, (y, x))
-    width = GAUSSIAN_WIDTH if lif else 1.0
-    return gaussian(shape, (width * y, width * x), facilitates=lif)
-
-
 def _fast(saliency: np.ndarray, inhibition: Inhibition) -> Iterator[tuple[float, int, int]]:
     """The maximum, then the maximum of what is not inhibited, and so on: seconds and place."""
     left = saliency.copy()
@@ -215,13 +208,16 @@ def _fast(saliency: np.ndarray, inhibition: Inhibition) -> Iterator[tuple[float,
 
 
 def _network(
-    saliency: np.ndarray, inhibition: Inhibition, peak: float | None
+    saliency: np.ndarray,
+    inhibition: str | Inhibition,
+    radii: tuple[float, float],
+    peak: float | None,
 ) -> Iterator[tuple[float, int, int]]:
     """The winners of the network while the map lasts."""
     highest = saliency.max()
     if highest <= LEAST:
         return
-    network = WinnerTakeAll(saliency.shape, inhibition)
+    network = WinnerTakeAll(saliency.shape, inhibition, radius=radii)
     scaled = saliency * (1 if peak is None else peak / highest)
     while winners := network.step(scaled, QUIET, most=1):
         yield from winners

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..config import ITTI_1998, Config, Phase
 from ..maps import STEP, to_frame, to_map
+from . import checks
 
 
 class View(NamedTuple):
@@ -49,9 +50,7 @@ class View(NamedTuple):
         """
         if radius is None:
             return min(self.shape) / (12 if self.config.phase is Phase.EVEN else 6)
-        if not 0 < radius < np.inf:
-            raise ValueError(f"radius={radius!r} must be a number of pixels above 0")
-        return float(radius)
+        return checks.within("radius", radius, 0, np.inf, above=True)
 
     def disc(self, row: int, column: int, radius: float) -> np.ndarray:
         """The mask of samples at most `radius` pixels from one, bool of the map's shape."""
