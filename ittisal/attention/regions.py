@@ -293,12 +293,13 @@ def _components(grid: Grid, floor: float, min_confidence: float) -> _Parts:
 
     saliency = grid.saliency
     above = saliency > floor
-    labels = cv2.connectedComponents(above.view(np.uint8), connectivity=4)[1]
-    at = np.flatnonzero(above)
-    at = at[np.argsort(labels.ravel()[at], kind="stable")]  # set by set, each in reading order
-    starts = np.flatnonzero(np.diff(labels.ravel()[at], prepend=0))
-    if not len(at):
+    count, labels = cv2.connectedComponents(above.view(np.uint8), connectivity=4)
+    if count == 1:
         return _Parts(*np.empty((3, 0, 2)), *np.empty((2, 0)))
+    at = np.flatnonzero(above)
+    labels = labels.ravel()[at]
+    order = np.argsort(labels, kind="stable")  # set by set, each in reading order
+    at, starts = at[order], labels[order].searchsorted(np.arange(1, count))
     values = saliency.ravel()[at]
     mass = np.add.reduceat(values, starts)
     confidence = np.maximum.reduceat(grid.confidence.ravel()[at], starts)
