@@ -188,6 +188,7 @@ class WinnerTakeAll:
             if winners.size and self._steps + first > self._refractory_until:
                 self._advance(*self._saliency_map(current, first), first)
                 return self._win(int(winners[0]))  # of several, the first in reading order
+        if steps >= self._silent:
             layer = self._layer_after(slice(None), target, rate, steps)
             self._layer = np.where(layer < LAYER_NEURONS.threshold, layer, 0)
         self._silent = max(self._silent - steps, 0)
