@@ -7,8 +7,6 @@ grey print and colour blindness.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,9 @@ from .config import MAP_LEVEL, VIDEO, Config, Phase
 from .frames import check_channel_order
 from .imagefiles import to_bgr8
 from .levels import Span, stretch
-from .maps import STEP, channel_shares, weighted_channels
+from .maps import STEP, RunningPeak, channel_shares, weighted_channels
 
 KINDS = ("overlay", "side-by-side", "map", "channels")
-RISE, FALL = 0.1, 5.0  # time constants in seconds of the brightness, up and down
 DIMMED, OPACITY = 0.8, 0.75  # of the grey frame under the heat; of the heat where it is highest
 BAND = 48  # rows drawn at a time, so that they stay in the processor's cache
 
@@ -145,44 +142,6 @@ def _levels(saliency: np.ndarray) -> np.ndarray:
 # --- video -------------------------------------------------------------------------------------
 
 
-@dataclass
-class Brightness:
-    """The saliency that is drawn brightest: a running peak of the maps' maxima.
-
-    Were every map stretched to its maximum, videos would flicker, and frames where nothing stands
-    out would look as bright as the others. So the peak follows the maxima exponentially: up with
-    a time constant of 0.1 s, down with 5 s; what exceeds it is drawn as the brightest. The first
-    frame, and the first after a cut, start from their maximum.
-
-    Parameters
-    ----------
-    peak : float
-        0 before the first frame.
-    time : float, optional
-        Presentation time in seconds of the last frame.
-
-    Examples
-    --------
-    >>> brightness = Brightness()
-    >>> [round(brightness.follow(high, time), 2) for time, high in enumerate([2.0, 1.0, 4.0])]
-    [2.0, 1.82, 4.0]
-    """
-
-    peak: float = 0.0
-    time: float | None = None
-
-    def follow(self, maximum: float, time: float | None = None, *, anew: bool = False) -> float:
-        """The peak after a map with this maximum; without times, at 25 frames per second."""
-        elapsed = 0.04 if time is None or self.time is None else max(time - self.time, 0.0)
-        self.time = self.time if time is None else time
-        if anew or self.peak <= 0:
-            self.peak = maximum
-        else:
-            pace = RISE if maximum > self.peak else FALL
-            self.peak += (1 - math.exp(-elapsed / pace)) * (maximum - self.peak)
-        return self.peak
-
-
 class Painter:
     """Draws the results of a stream, each picture of one size, in fixed buffers.
 
@@ -222,8 +181,8 @@ class Painter:
         if grey and kind == "overlay":
             raise ValueError("grey=True has no meaning for an overlay, whose frame is grey")
         self.kind = kind
-        self.brightness = Brightness()
-        self.channel_brightness = Brightness()
+        self.peak = RunningPeak()
+        self.channel_peak = RunningPeak()
         self._stream, self._grey = stream, grey
         self._config: Config = stream.model.config
         self._renderer: _Renderer | None = None
@@ -254,7 +213,7 @@ class Painter:
             if self._picture is None:
                 self._picture = np.empty((*self.size, 3), np.uint8)
             out = self._picture
-        peak = self.brightness.follow(float(result.saliency.max()), result.time, anew=result.cut)
+        peak = self.peak.follow(float(result.saliency.max()), result.time, anew=result.cut)
         shape = self._stream.size
         if shape == self._layout.frame:
             self._paint(result, peak, self._layout, out)
@@ -310,7 +269,7 @@ class Painter:
         added = result.contributions()
         shares = channel_shares(added)
         highest = max(float(part.max()) for part in added.values())
-        brightest = self.channel_brightness.follow(highest, result.time, anew=result.cut)
+        brightest = self.channel_peak.follow(highest, result.time, anew=result.cut)
         out[...] = BACKGROUND
         names = [f"frame {result.index}", *layout.channels, "saliency"]
         for i, (name, (y, x)) in enumerate(zip(names, layout.boxes, strict=True)):
@@ -356,7 +315,7 @@ def overlay(
         Its map as `Saliency` gives it.
     peak : float, optional
         The saliency that is drawn brightest; by default the map's maximum, which makes videos
-        flicker: use a `Brightness` for those, or a `Painter`.
+        flicker: use a `RunningPeak` for those, or a `Painter`.
     config : Config
         Its `phase` says where the map's samples lie.
     channel_order : {"rgb", "bgr"}

@@ -8,7 +8,8 @@ a thread if it may; a `Stream` (`streaming`) gives them to the model and returns
 `ittisal.drawing`, `records` and `writers` show, describe and write.
 """
 
-from ..drawing import Brightness, Painter, overlay
+from ..drawing import Painter, overlay
+from ..maps import RunningPeak
 from .cuts import CutDetector
 from .readers import FrameError, NothingWanted, RawVideo, Reader, Source, VideoError
 from .records import Records, Statistics
@@ -19,7 +20,6 @@ from .writers import BackgroundWriter, Writer
 
 __all__ = [
     "BackgroundWriter",
-    "Brightness",
     "Clock",
     "CutDetector",
     "FrameError",
@@ -29,6 +29,7 @@ __all__ = [
     "Reader",
     "Records",
     "Result",
+    "RunningPeak",
     "Source",
     "Statistics",
     "Stream",
