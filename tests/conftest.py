@@ -37,7 +37,7 @@ def gpu_on_host(monkeypatch):
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request):
+def any_backend(request):
     """The name of each backend in turn; one that cannot run here is skipped, saying why.
 
     Without a GPU `cuda` is run on the host.
@@ -48,6 +48,12 @@ def backend(request):
     elif not usable:
         pytest.skip(f"{request.param}: {reason}")
     return request.param
+
+
+@pytest.fixture
+def backend(any_backend):
+    """The same; a file of tests may leave some out."""
+    return any_backend
 
 
 @lru_cache(maxsize=8)

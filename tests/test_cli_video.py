@@ -125,8 +125,7 @@ def test_a_clip_becomes_an_overlay_beside_it(tmp_path):
 
 
 def test_records_are_what_the_api_gives(folder, here):
-    ran = here("clip.mp4", "--jsonl", "r.jsonl", "--csv", "r.csv", "-q", cwd=folder
-    )  # fmt: skip
+    ran = here("clip.mp4", "--jsonl", "r.jsonl", "--csv", "r.csv", "-q", cwd=folder)
     assert (ran.status, ran.out, ran.err) == (0, "", "")
     want = streamed(folder / "clip.mp4")
     told = rows(folder / "r.jsonl")
@@ -156,8 +155,7 @@ def test_kinds_of_pictures(kind, folder, here):
 
 
 def test_json_tells_everything(folder, here):
-    ran = here("clip.mp4", "--json", "--jsonl", "j.jsonl", "-o", "j.avi", cwd=folder
-    )  # fmt: skip
+    ran = here("clip.mp4", "--json", "--jsonl", "j.jsonl", "-o", "j.avi", cwd=folder)
     assert ran.status == 0
     (told,) = ran.rows
     assert set(told) == {
@@ -233,8 +231,7 @@ def test_variable_times_are_kept(tmp_path, here):
     want = np.array(TICKS) / 25
     np.testing.assert_allclose([row["time"] for row in ran.rows], want, atol=1e-6)
     np.testing.assert_allclose(read(tmp_path / "out.mp4")[0], want, atol=1e-6)
-    ran = here("vfr.mp4", "--fps", "25", "-o", "out.avi", "--json", cwd=tmp_path
-    )  # fmt: skip
+    ran = here("vfr.mp4", "--fps", "25", "-o", "out.avi", "--json", cwd=tmp_path)
     (told,) = ran.rows
     assert (told["frames"], told["repeated"], told["left_out"]) == (10, 12, 0)
     assert len(read(tmp_path / "out.avi")[1]) == 22
@@ -857,9 +854,7 @@ sys.exit(main(["video", "noise.avi", *ARGUMENTS]))
 def noisy(tmp_path_factory):
     """A folder with a clip whose pictures take space."""
     made = tmp_path_factory.mktemp("noisy")
-    writer = cv2.VideoWriter(
-        str(made / "noise.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64)
-    )  # fmt: skip
+    writer = cv2.VideoWriter(str(made / "noise.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64))
     rng = np.random.default_rng(0)
     for _ in range(30):
         writer.write(rng.integers(0, 256, (64, 96, 3), np.uint8))
