@@ -237,7 +237,7 @@ class LongRun:
 
     param_names = ("mode",)
     params = (("every frame", "newest"),)
-    count = 500 if settings.quick else 100_000
+    count = 2_000 if settings.quick else 100_000
 
     def track_run(self, mode: str) -> dict[str, Any]:
         """Latencies are in ms, growth in KiB."""
