@@ -26,6 +26,11 @@ def pytest_collection_finish(session):
     gc.freeze()
 
 
+def pytest_sessionfinish(session):
+    """At its end Python looks at all of it, while modules are still whole."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
     """A developer's settings do not change what the tests test."""
