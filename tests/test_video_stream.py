@@ -39,7 +39,8 @@ def _quick_and_clean(monkeypatch):
     monkeypatch.setattr("ittisal.video.feeds.GRACE", 0.01)
     before = set(threading.enumerate())
     yield
-    gc.collect()
+    if set(threading.enumerate()) - before:
+        gc.collect()
     for thread in set(threading.enumerate()) - before:
         thread.join(30)
         assert not thread.is_alive()
