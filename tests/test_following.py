@@ -7,6 +7,8 @@ import pytest
 
 import ittisal
 from ittisal.attention import network
+from ittisal.video.painter import KINDS, Painter
+from ittisal.video.records import Records, csv_line
 
 SHAPE = (240, 320)
 
@@ -106,3 +108,35 @@ def test_frames_in_between_need_not_be_asked():
         found = [f for r in results if r.index % 10 == 9 for f in r.fixations]
     assert found
     assert all(0 < fixation.time <= 1e3 for fixation in found)
+
+
+def test_records_have_fixations_and_regions():
+    with stream(frames(12)) as results:
+        record = Records(results, fixations=True, regions=True)
+        rows = [record(result) for result in results]
+        header = record.header.split(",")
+    assert header[-9:] == [
+        "fixation_x", "fixation_y", "fixation_time_ms",
+        "region_id", "region_x", "region_y", "region_width", "region_height", "region_confidence",
+    ]  # fmt: skip
+    seen = [fixation for row in rows for fixation in row["fixations"]]
+    assert [fixation["index"] for fixation in seen] == list(range(len(seen)))
+    assert rows[-1]["regions"][0]["id"] == 1
+    for row in rows:
+        values = dict(zip(header, csv_line(row).split(","), strict=True))
+        assert values["region_x"] == str(row["regions"][0]["x"])
+        assert bool(values["fixation_x"]) == bool(row["fixations"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_show_them_on_the_frame_alone(kind):
+    with stream(frames(12)) as plain, stream(frames(12)) as marked:
+        paint, mark = Painter(plain, kind), Painter(marked, kind, scanpath=True, boxes=True)
+        for a, b in zip(plain, marked, strict=True):
+            before, after = paint(a).copy(), mark(b).copy()
+    changed = np.argwhere((before != after).any(2))
+    y, x = mark._layout.boxes[0] if kind == "channels" else (0, 0)
+    height, width = mark._layout.tile
+    assert len(changed)
+    assert (changed >= (y, x)).all()
+    assert (changed < (y + height, x + width)).all()

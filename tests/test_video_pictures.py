@@ -10,9 +10,10 @@ import pytest
 
 import ittisal
 from ittisal import drawing
-from ittisal.drawing import KINDS, fit, heat
+from ittisal.drawing import fit, heat
 from ittisal.maps import channel_shares
 from ittisal.video import Painter, RunningPeak, overlay
+from ittisal.video.painter import KINDS
 
 
 class Model:

@@ -236,6 +236,11 @@ def _check_request(args: argparse.Namespace, name: str, request: Request) -> Non
         )
     if not request.files:
         raise UsageError("--resume needs an output: -o, --jsonl or --csv")
+    if request.scanpath or request.boxes:
+        raise UsageError(
+            "--resume does not know the fixations and boxes of the run before; leave it out, or "
+            "--scanpath and --boxes"
+        )
 
 
 def _copy(source: Path, target: str) -> None:

@@ -8,9 +8,10 @@ a thread if it may; a `Stream` (`streaming`) gives them to the model and returns
 `ittisal.drawing`, `records` and `writers` show, describe and write.
 """
 
-from ..drawing import Painter, overlay
+from ..drawing import overlay
 from ..maps import RunningPeak
 from .cuts import CutDetector
+from .painter import Painter
 from .readers import FrameError, NothingWanted, RawVideo, Reader, Source, VideoError
 from .records import Records, Statistics
 from .selection import Clock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,14 +138,17 @@ class Painter:
         y, x = layout.boxes[0] if self.kind == "channels" else (0, 0)
         frame = out[y : y + layout.tile[0], x : x + layout.tile[1]]
         scale = layout.tile[0] / layout.frame[0]
+        order = self._stream.channel_order
         if self._boxes:
-            draw_regions(frame, result.regions, scale=scale)
+            regions = [_scaled(region, scale) for region in result.regions]
+            draw_regions(frame, regions, channel_order=order)
         if self._scanpath:
             if result.cut:
                 self._trail.clear()
             since = (result.time - TRAIL) * 1e3
             self._trail = [f for f in self._trail if f.time > since] + result.fixations
-            draw_scanpath(frame, self._trail, scale=scale)
+            trail = [_scaled(fixation, scale) for fixation in self._trail]
+            draw_scanpath(frame, trail, channel_order=order)
 
     def _follow_span(self, result: Any) -> Span | None:
         """The values to show: by the model's levels, or of 16 bits all since the last cut.
@@ -224,3 +228,13 @@ class _Layout:
             rows = -(-count // columns)
             size = rows * down + TILE_GAP // 2, columns * across + TILE_GAP
             self.size = size[0] + size[0] % 2, size[1] + size[1] % 2  # codecs want even sides
+
+
+def _scaled(mark: Any, scale: float) -> Any:
+    """A fixation or a region in a picture of another size than the frame's."""
+    y, x = mark.y * scale, mark.x * scale
+    if isinstance(mark, Fixation):
+        return replace(mark, y=y, x=x, radius=mark.radius * scale)
+    height, width = (max(round(n * scale), 1) for n in (mark.height, mark.width))
+    focus = mark.focus[0] * scale, mark.focus[1] * scale
+    return replace(mark, y=round(y), x=round(x), height=height, width=width, focus=focus)
