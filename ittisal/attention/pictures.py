@@ -74,7 +74,7 @@ def draw_scanpath(
     for fixation in fixations:
         pen.faded(_outline(fixation))
     if len(places) > 1:
-        pen.line(places, MARK, 2.0)
+        pen.line(places, MARK, 1.4)
     radius = MARKER * pen.unit
     around = np.concatenate([np.zeros((1, 2)), *(_ring(radius, n) for n in range(2, 12))])
     spread = _Spread(picture.shape)
@@ -179,6 +179,8 @@ def draw_reasons(
                 pen.text(share, np.array((x + width / 2, middle)), _ink_on(_colour(name)))
             x += width
         y += row
+    if not explanations:
+        pen.text("nothing stands out", np.array((MARGIN * u, y)), (INK,) * 3, left=True)
     if shown < len(explanations):
         more = f"and {len(explanations) - shown} more"
         pen.text(more, np.array((start, y + row / 2)), (INK,) * 3, left=True)
@@ -331,11 +333,16 @@ class _Spread:
         The first where none has.
         """
         inside = np.clip(candidates, half, np.maximum(self._last - half, half))
-        distance = np.abs(inside[:, None] - self._taken[:, :2])
-        free = (distance >= self._taken[:, 2:] + half).any(-1).all(-1)
-        centre = inside[free.argmax()]
+        centre = inside[0]
+        if not self._free(inside[:1], half).all():
+            centre = inside[self._free(inside, half).argmax()]
         self._taken = np.vstack([self._taken, [*centre, *half]])
         return np.asarray(centre)
+
+    def _free(self, centres: np.ndarray, half: np.ndarray) -> np.ndarray:
+        """Whether a label has space at each of these centres."""
+        distance = np.abs(centres[:, None] - self._taken[:, :2])
+        return (distance >= self._taken[:, 2:] + half).any(-1).all(-1)
 
 
 def _unit(shape: tuple[int, ...]) -> float:
@@ -371,7 +378,7 @@ def _outline(fixation: Fixation) -> list[np.ndarray]:
     found = fixation.object
     if found is not None and found.segmented != "disc":
         return _contours(found)
-    angles = np.linspace(0, 2 * np.pi, 96, endpoint=False)
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], 1)
     return [(fixation.x, fixation.y) + fixation.radius * circle]
 
@@ -387,10 +394,11 @@ def _contours(found: ProtoObject) -> list[np.ndarray]:
     factor = int(np.clip(sample.min(), 1, 8))
     padded = np.pad(part, 1).astype(np.float32)
     fine = cv2.resize(padded, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    lines, _ = cv2.findContours(
-        (fine > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    return [((line[:, 0] + 0.5) / factor - 1) * sample + (x - 0.5, y - 0.5) for line in lines]
+    fine = cv2.GaussianBlur(fine, (0, 0), 0.6 * factor)
+    inside = (fine > 0.5 * fine.max()).astype(np.uint8)
+    lines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    low = np.array((x, y)) - 0.5 - sample
+    return [(line[:: max(factor // 2, 1), 0] + 0.5) / factor * sample + low for line in lines]
 
 
 def _polyline(
