@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .attention.crop import Crop, crop
     from .attention.explain import Explanation, explain
     from .attention.network import WinnerTakeAll
+    from .attention.pictures import draw_reasons, draw_regions, draw_scanpath, reasons_size
     from .attention.proto_objects import ProtoObject, proto_object
     from .attention.regions import Region, regions
     from .attention.scanpath import Fixation, scanpath
@@ -52,6 +53,9 @@ __all__ = [
     "attention",
     "crop",
     "datasets",
+    "draw_reasons",
+    "draw_regions",
+    "draw_scanpath",
     "evaluation",
     "explain",
     "guided_config",
@@ -59,6 +63,7 @@ __all__ = [
     "preset",
     "proto_object",
     "readout",
+    "reasons_size",
     "regions",
     "saliency_map",
     "scanpath",
@@ -73,6 +78,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "attention.crop": "Crop crop",
     "attention.explain": "Explanation explain",
     "attention.network": "WinnerTakeAll",
+    "attention.pictures": "draw_reasons draw_regions draw_scanpath reasons_size",
     "attention.proto_objects": "ProtoObject proto_object",
     "attention.regions": "Region regions",
     "attention.scanpath": "Fixation scanpath",

@@ -30,6 +30,8 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 COMMANDS = {  # module -> what it does
     "demo": "a photograph and its maps in one picture",
     "map": "saliency maps of image files",
+    "scanpath": "where attention goes in image files, in order",
+    "regions": "boxes around what stands out in image files, or tiles that cover it",
     "crop": "the most salient part of image files, in a given aspect or size",
     "video": "saliency of a video or camera",
     "dataset": "images with human fixations: list, convert, check, generate",
@@ -45,6 +47,8 @@ examples:
   ittisal demo                           a photograph and its maps in one picture
   ittisal map photo.jpg --overlay        photo.saliency.png and photo.overlay.png beside it
   ittisal map photos/ -o maps --json     a whole folder, one JSON line per image
+  ittisal scanpath photo.jpg --explain   numbered fixations, and what each is salient by
+  ittisal regions photos/ --csv boxes.csv
   ittisal crop photos/ --size 400x300 -o thumbs
   ittisal video clip.mp4 --jsonl clip.jsonl -o clip.overlay.mp4
   ittisal evaluate osie --model invt     scores on human fixations (see `ittisal dataset`)

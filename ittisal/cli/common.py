@@ -24,6 +24,7 @@ from ..levels import Levels
 from ..model import Saliency
 from ..pipeline import BackendError
 
+MOST_PIXELS = 65535  # of a side of a part of a picture
 STDIO = "-"  # standard input or output, where a file could be named
 
 
@@ -91,6 +92,28 @@ def size(text: str) -> tuple[int, int]:
         return check_shape((int(match[2]), int(match[1])))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def aspect(text: str) -> float:
+    """Width over height from "W:H" or a number, for argparse."""
+    number = r"(\d{1,6}(?:\.\d{1,6})?)"
+    match = re.fullmatch(f"{number}(?::{number})?", text)
+    ratio = float(match[1]) / float(match[2] or 1) if match and float(match[2] or 1) else 0.0
+    if not 1e-3 <= ratio <= 1e3:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no aspect; write WIDTH:HEIGHT, as in 16:9, or a number from 0.001 to 1000"
+        )
+    return ratio
+
+
+def extent(text: str) -> tuple[int, int]:
+    """(height, width) of a part of a picture from "WIDTHxHEIGHT", for argparse."""
+    match = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
+    if not match or not all(1 <= int(side) <= MOST_PIXELS for side in match.groups()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; write WIDTHxHEIGHT, as in 400x300, sides from 1 to {MOST_PIXELS}"
+        )
+    return int(match[2]), int(match[1])
 
 
 def parse_levels(text: str) -> Levels:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -61,7 +60,6 @@ exit status:
   130 interrupted. Files are written under a temporary name and renamed: never half.
 """
 
-MOST = 65535  # pixels of a side of the output
 LOSSLESS = ".png"  # where the format of the image is not written
 OTHERS = {**dict.fromkeys((".exr", ".hdr", ".pfm", ".pic"), ".tiff")}  # of floats
 SUFFIXES = {  # of what comes from standard input
@@ -77,12 +75,15 @@ def add_parser(commands: Any) -> None:
     pictures.add_options(parser, "crops")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument(
-        "--aspect", metavar="W:H", type=_aspect, help="width to height, as in 16:9, or their ratio"
+        "--aspect",
+        metavar="W:H",
+        type=common.aspect,
+        help="width to height, as in 16:9, or their ratio",
     )
     shape.add_argument(
         "--size",
         metavar="WxH",
-        type=_size,
+        type=common.extent,
         help="size of the written picture: a window of its aspect is scaled to it",
     )
     parser.add_argument(
@@ -171,25 +172,3 @@ def _scaled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if has_alpha:
         unit[..., :-1] /= np.maximum(unit[..., -1:], 1e-6)
     return (np.rint(unit * full) if full > 1 else unit).clip(0, full).astype(kind)
-
-
-def _aspect(text: str) -> float:
-    """Width over height from "W:H" or a number, for argparse."""
-    number = r"(\d{1,6}(?:\.\d{1,6})?)"
-    match = re.fullmatch(f"{number}(?::{number})?", text)
-    ratio = float(match[1]) / float(match[2] or 1) if match and float(match[2] or 1) else 0.0
-    if not 1e-3 <= ratio <= 1e3:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no aspect; write WIDTH:HEIGHT, as in 16:9, or a number from 0.001 to 1000"
-        )
-    return ratio
-
-
-def _size(text: str) -> tuple[int, int]:
-    """(height, width) of a picture to be written, for argparse."""
-    match = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
-    if not match or not all(1 <= int(side) <= MOST for side in match.groups()):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; write WIDTHxHEIGHT, as in 400x300, sides from 1 to {MOST}"
-        )
-    return int(match[2]), int(match[1])

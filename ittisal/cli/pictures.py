@@ -57,6 +57,7 @@ STEPS = ("read", "setup", "model", "write")
 RESULTS = {  # written beside photographs: noun -> kinds, and suffixes
     "maps": ({"saliency", "overlay", *models.PARTS}, WRITTEN_SUFFIXES),
     "crops": ({"crop"}, CONTAINERS),
+    "pictures": ({"scanpath", "regions"}, {".png"}),
 }
 
 
