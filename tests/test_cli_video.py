@@ -137,6 +137,25 @@ def test_records_are_what_the_api_gives(folder):
     assert not (folder / "clip.overlay.mp4").exists()  # records were asked for, no video
 
 
+def test_attention_is_recorded_and_drawn(folder):
+    ran = here("clip.mp4", "--scanpath", "--boxes", "--jsonl", "a.jsonl", "--csv", "a.csv",
+               "-o", "attention.mp4", "-q", cwd=folder)  # fmt: skip
+    assert ran.status == 0, ran.err
+    told = rows(folder / "a.jsonl")
+    fixations = [fixation for row in told for fixation in row["fixations"]]
+    assert [fixation["index"] for fixation in fixations] == list(range(len(fixations))) != []
+    with open(folder / "a.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    for row, line in zip(told, table, strict=True):
+        boxes = row["regions"]
+        assert line["region_id"] == (str(boxes[0]["id"]) if boxes else "")
+        assert bool(line["fixation_x"]) == bool(row["fixations"])
+    plain = here("clip.mp4", "-o", "plain.mp4", "-q", cwd=folder)
+    assert plain.status == 0
+    pairs = zip(read(folder / "attention.mp4")[1], read(folder / "plain.mp4")[1], strict=True)
+    assert max(np.abs(a.astype(int) - b).max() for a, b in pairs) > 100
+
+
 @pytest.mark.parametrize("kind", ["overlay", "side-by-side", "map", "channels"])
 def test_kinds_of_pictures(kind, folder):
     name = f"{kind}.mp4"
@@ -375,6 +394,8 @@ USAGE_ERRORS = [
     ("video clip.mp4 --jsonl a --resume --live", "give one"),
     ("video clip.mp4 --jsonl a --resume --levels 1%:9%:first", "cannot be resumed; give values"),
     ("video clip.mp4 --jsonl a --levels 7000:7500", "reach beyond uint8 frames, whose values lie"),
+    ("video clip.mp4 --jsonl a --resume --boxes", "does not know the fixations and boxes"),
+    ("video clip.mp4 -o maps/ --raw --scanpath", "--raw draws nothing"),
     ("video 7 --jsonl a --resume", "an input that can be read again"),
     ("video 7", "what should be made? Give -o, --jsonl, --csv or --show"),
     ("video clip.mp4 --backend gpu --jsonl a", "backend='gpu' is not one of"),
