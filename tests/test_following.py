@@ -66,6 +66,19 @@ def test_regions_keep_their_identity():
     assert abs(last.y - first.y) <= 16
 
 
+@pytest.mark.parametrize("config", [ittisal.ITTI_1998, ittisal.INVT], ids=["itti1998", "invt"])
+def test_places_are_in_the_frame_where_it_was_shrunk_for_the_model(config):
+    attended = []
+    with stream(frames(4, at=lambda i: (100, 60), size=32), width=160, config=config) as results:
+        for result in results:
+            (box, *_) = result.regions
+            assert np.hypot(box.focus[0] - 115.5, box.focus[1] - 75.5) < 16
+            assert box.y <= 116 < box.y + box.height
+            assert box.x <= 76 < box.x + box.width
+            attended += result.fixations
+    assert np.hypot(attended[0].y - 115.5, attended[0].x - 75.5) < 32
+
+
 def test_nothing_is_computed_unasked(monkeypatch):
     def refused(*_, **__):
         raise AssertionError("computed")

@@ -49,13 +49,7 @@ class Attention:
         """What stands out, by falling score; see `Result.regions`."""
         last, found = self._tracked
         if last != time:
-            ranked = regions(
-                seen.saliency,
-                RANKED,
-                min_confidence=self._tracker.stay,
-                shape=seen.shape,
-                config=seen.config,
-            )
+            ranked = regions(seen, RANKED, min_confidence=self._tracker.stay)
             found = self._tracker.update(ranked, time)[:MOST_REGIONS]
             self._tracked = time, found
         return found

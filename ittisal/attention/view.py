@@ -126,11 +126,11 @@ class View(NamedTuple):
 
 
 def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
-    """The view of a map, of a trace, or of a stream's result.
+    """The view of a map, of a trace, or of a stream's result; a view stays what it is.
 
     Parameters
     ----------
-    source : array of shape (h, w), mapping, or Result
+    source : array of shape (h, w), mapping, Result or View
         A map as `Saliency` gives it, a sixteenth of the frame's size, or one of the frame's own
         size; what `Saliency.trace` gives; or a result of `ittisal.stream`.
     shape : (int, int), optional
@@ -146,10 +146,10 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
         The map is empty, has another size than belongs to `shape`, or holds NaN, infinite or
         negative values.
     """
-    if hasattr(source, "as_view"):  # a stream's result
+    if isinstance(source, View) or hasattr(source, "as_view"):  # a stream's result
         if shape is not None or config is not None:
             raise TypeError("a stream's result knows its shape and config; leave both out")
-        return source.as_view()
+        return source if isinstance(source, View) else source.as_view()
     traced = isinstance(source, Mapping)
     saliency = _checked(source["saliency"] if traced else source)
     trace = (lambda: source) if traced else None
