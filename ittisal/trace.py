@@ -148,8 +148,7 @@ def _normalised(
     total = np.zeros(plan.map_shape, np.float32)
     for half in range(plan.halves):
         index = plan.map_index(feature, centre, surround, half)
-        scale, offset = views.map_affine(index)
-        total += views.map(index) * scale + offset
+        total += _affine(views.map(index), *views.map_affine(index))
     return total
 
 
