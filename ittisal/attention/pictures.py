@@ -121,7 +121,11 @@ def draw_regions(
     for region, colour, name in zip(regions, colours, _numbers(regions), strict=True):
         label = f"{name}  {region.confidence:.0%}"
         half = pen.extent(label) / 2 + 3 * pen.unit
-        pen.tab(spread.put(_beside(region, half), half), half, label, colour)
+        centre = spread.put(_beside(region, half), half)
+        nearest = np.clip(centre, *_corners(region))
+        if (np.abs(nearest - centre) > half + 2).any():
+            pen.line([centre, nearest], colour, 1.0)
+        pen.tab(centre, half, label, colour)
 
 
 def draw_reasons(
@@ -255,14 +259,21 @@ class _Pen:
 
     def box(self, region: Region, colour: tuple[int, ...]) -> None:
         """The edge of a box, inside it."""
-        import cv2
-
-        outer, inner = self._width(4), self._width(2)
-        for width, ink in ((outer, EDGE), (inner, self._of(colour))):
-            inset = outer // 2
-            first = region.x + inset, region.y + inset
-            last = region.x + region.width - 1 - inset, region.y + region.height - 1 - inset
-            cv2.rectangle(self._picture, first, last, ink, width, cv2.LINE_8)
+        for inset, width, ink in (
+            (0, self._width(5), EDGE),
+            (self._width(1), self._width(3), colour),
+        ):
+            left, top = region.x + inset, region.y + inset
+            right, bottom = (
+                end - inset for end in (region.x + region.width, region.y + region.height)
+            )
+            for low, high in (
+                ((left, top), (right, top + width)),
+                ((left, bottom - width), (right, bottom)),
+                ((left, top), (left + width, bottom)),
+                ((right - width, top), (right, bottom)),
+            ):
+                self.bar(low, high, ink)
 
     def cross(self, place: np.ndarray, colour: tuple[int, ...]) -> None:
         """A small cross with dark edges."""
@@ -357,14 +368,20 @@ def _numbers(regions: Sequence[Region]) -> list[int]:
 
 def _beside(region: Region, half: np.ndarray) -> np.ndarray:
     """Centres of a label, the best first: inside a large box, above or below a small one."""
-    low = np.array((region.x, region.y), float)
-    size = np.array((region.width, region.height), float)
+    low, high = _corners(region)
     signs = np.array(((1, 1), (-1, 1), (1, -1), (-1, -1)))
-    corners = low + size * (signs < 0)
+    corners = np.where(signs > 0, low, high)
     inside = corners + signs * half
     outside = corners + signs * (1, -1) * half
-    small = (2 * half < 0.6 * size).all()
-    return np.concatenate([inside, outside] if small else [outside, inside])
+    farther = [outside - signs * (0, 2 * k * half[1]) for k in range(1, 10)]
+    small = (2 * half < 0.6 * (high - low)).all()
+    return np.concatenate([inside, outside] if small else [outside, inside, *farther])
+
+
+def _corners(region: Region) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y) of the first and of the last pixel of a box."""
+    low = np.array((region.x, region.y), float)
+    return low, low + np.subtract((region.width, region.height), 1)
 
 
 def _ring(radius: float, n: int) -> np.ndarray:
