@@ -185,7 +185,7 @@ def test_presets_by_default(shown):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("scanpath photo.png -n 0", "'0' must be a whole number from 1 to 10000"),
+        ("scanpath photo.png -n 0", "'0' must be a whole number from 1 to 1000"),
         ("scanpath photo.png --inhibition square", "invalid choice: 'square'"),
         ("scanpath photo.png --winner first", "invalid choice: 'first'"),
         ("scanpath photo.png --radius 0", "'0' must be a number above 0"),

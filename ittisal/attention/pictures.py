@@ -39,6 +39,7 @@ MARKER = 11.0  # radius
 SMALLEST_UNIT = 0.7
 FACE = 0.44  # cv2's scale of text
 REASONS_WIDTH, ROW, LEAST_ROW, LEGEND_ROW, MARGIN = 300.0, 30.0, 18.0, 20.0, 14.0
+MOST_ROWS = 50  # for which a panel grows
 
 
 def draw_scanpath(
@@ -193,11 +194,11 @@ def draw_reasons(
 def reasons_size(shape: tuple[int, ...], explanations: Sequence[Explanation]) -> tuple[int, int]:
     """(height, width) of a panel for `draw_reasons` beside a picture of this shape.
 
-    As high as the picture, or higher where the bars need it.
+    As high as the picture, or higher where up to 50 bars need it.
     """
     u = _unit(shape)
     legend = LEGEND_ROW * len(_channels(explanations))
-    needed = 3 * MARGIN + legend + LEAST_ROW * 1.2 * len(explanations)
+    needed = 3 * MARGIN + legend + LEAST_ROW * 1.2 * min(len(explanations), MOST_ROWS)
     return max(shape[0], math.ceil(needed * u)), round(REASONS_WIDTH * u)
 
 
@@ -352,8 +353,11 @@ class _Spread:
 
     def _free(self, centres: np.ndarray, half: np.ndarray) -> np.ndarray:
         """Whether a label has space at each of these centres."""
-        distance = np.abs(centres[:, None] - self._taken[:, :2])
-        return (distance >= self._taken[:, 2:] + half).any(-1).all(-1)
+        reach = self._taken[:, 2:] + half
+        low, high = centres.min(0) - reach, centres.max(0) + reach
+        near = ((self._taken[:, :2] > low) & (self._taken[:, :2] < high)).all(-1)
+        distance = np.abs(centres[:, None] - self._taken[near, :2])
+        return (distance >= reach[near]).any(-1).all(-1)
 
 
 def _unit(shape: tuple[int, ...]) -> float:

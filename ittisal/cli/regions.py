@@ -66,7 +66,7 @@ def add_parser(commands: Any) -> None:
     add(
         "-n",
         metavar="N",
-        type=common.number(1, 10000, whole=True),
+        type=common.number(1, 1000, whole=True),
         help="at most so many regions of an image (default: 10; tiles: as the budget allows)",
     )
     add(
