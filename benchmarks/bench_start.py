@@ -10,9 +10,9 @@ from pathlib import Path
 from . import fresh
 from .settings import one_size, settings
 
-IMPORTS = 3 if settings.quick else 11
+IMPORTS = 1 if settings.quick else 11
 EMPTY = 1 if settings.quick else 3
-WARM = 2 if settings.quick else 7
+WARM = 1 if settings.quick else 7
 # Preset, channel order, dtype, channels of the frame.
 CASES = {
     "nothing": ("itti1998", "rgb", "uint8", 3),

@@ -7,27 +7,19 @@ grey print and colour blindness.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from .config import MAP_LEVEL, VIDEO, Config, Phase
 from .frames import check_channel_order
 from .imagefiles import to_bgr8
 from .levels import Span, stretch
-from .maps import STEP, channel_shares, weighted_channels
+from .maps import STEP
 
-KINDS = ("overlay", "side-by-side", "map", "channels")
-RISE, FALL = 0.1, 5.0  # time constants in seconds of the brightness, up and down
 DIMMED, OPACITY = 0.8, 0.75  # of the grey frame under the heat; of the heat where it is highest
 BAND = 48  # rows drawn at a time, so that they stay in the processor's cache
 
 BACKGROUND, INK = 24, 235  # grey levels of panels
 GAP, CAPTION_HEIGHT = 12, 34  # of panels of single pictures, in pixels
-TILE_GAP, TILE_CAPTION = 8, 22  # of panels of video
-COLUMNS, NARROWEST, WIDEST = 4, 240, 480  # of panels of video: tiles in a row, and their widths
 
 
 # --- single pictures, BGR ----------------------------------------------------------------------
@@ -62,7 +54,7 @@ def heat_over(frame: np.ndarray, saliency: np.ndarray, span: Span | None = None)
     """
     picture = visible(frame, span)
     out = np.empty_like(picture)
-    _Colours("bgr", picture.shape[1]).overlay(picture, _levels(saliency), out)
+    Colours("bgr", picture.shape[1]).overlay(picture, _levels(saliency), out)
     return out
 
 
@@ -145,198 +137,6 @@ def _levels(saliency: np.ndarray) -> np.ndarray:
 # --- video -------------------------------------------------------------------------------------
 
 
-@dataclass
-class Brightness:
-    """The saliency that is drawn brightest: a running peak of the maps' maxima.
-
-    Were every map stretched to its maximum, videos would flicker, and frames where nothing stands
-    out would look as bright as the others. So the peak follows the maxima exponentially: up with
-    a time constant of 0.1 s, down with 5 s; what exceeds it is drawn as the brightest. The first
-    frame, and the first after a cut, start from their maximum.
-
-    Parameters
-    ----------
-    peak : float
-        0 before the first frame.
-    time : float, optional
-        Presentation time in seconds of the last frame.
-
-    Examples
-    --------
-    >>> brightness = Brightness()
-    >>> [round(brightness.follow(high, time), 2) for time, high in enumerate([2.0, 1.0, 4.0])]
-    [2.0, 1.82, 4.0]
-    """
-
-    peak: float = 0.0
-    time: float | None = None
-
-    def follow(self, maximum: float, time: float | None = None, *, anew: bool = False) -> float:
-        """The peak after a map with this maximum; without times, at 25 frames per second."""
-        elapsed = 0.04 if time is None or self.time is None else max(time - self.time, 0.0)
-        self.time = self.time if time is None else time
-        if anew or self.peak <= 0:
-            self.peak = maximum
-        else:
-            pace = RISE if maximum > self.peak else FALL
-            self.peak += (1 - math.exp(-elapsed / pace)) * (maximum - self.peak)
-        return self.peak
-
-
-class Painter:
-    """Draws the results of a stream, each picture of one size, in fixed buffers.
-
-    Colours are in the stream's channel order. A frame of another size than the first is drawn
-    into the same picture, scaled to fit.
-
-    Parameters
-    ----------
-    stream : Stream
-        Whose results are drawn.
-    kind : {"overlay", "side-by-side", "map", "channels"}
-        `overlay`: heat over the frame in grey, so that every colour seen is saliency, and the
-        more opaque the higher it is. `side-by-side`: the frame, and the map right of it. `map`:
-        the map at the frame's size. `channels`: the frame, what each channel adds to the map, all
-        to one scale, and the map, in small pictures; with the channels' shares.
-    grey : bool
-        Maps in grey instead of heat colours.
-
-    Raises
-    ------
-    ValueError
-        Another kind, or `grey` with `overlay`.
-
-    Examples
-    --------
-    >>> import numpy as np, ittisal
-    >>> frames = np.zeros((2, 64, 96, 3), np.uint8)
-    >>> with ittisal.stream(frames) as stream:
-    ...     paint = Painter(stream, "side-by-side")
-    ...     [paint(result).shape for result in stream]
-    [(64, 192, 3), (64, 192, 3)]
-    """
-
-    def __init__(self, stream: Any, kind: str = "overlay", *, grey: bool = False) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind={kind!r} is not one of {', '.join(map(repr, KINDS))}")
-        if grey and kind == "overlay":
-            raise ValueError("grey=True has no meaning for an overlay, whose frame is grey")
-        self.kind = kind
-        self.brightness = Brightness()
-        self.channel_brightness = Brightness()
-        self._stream, self._grey = stream, grey
-        self._config: Config = stream.model.config
-        self._renderer: _Renderer | None = None
-        self._span: Span | None = None  # of values in this shot, for 16 bits
-        self._layout = _Layout(kind, stream.size, weighted_channels(self._config))
-        self._picture: np.ndarray | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the pictures."""
-        return self._layout.size
-
-    def __call__(self, result: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """The picture of one result, drawn before the next result is asked for.
-
-        Parameters
-        ----------
-        result : Result
-            The stream's newest.
-        out : uint8 ndarray of shape (*size, 3), optional
-            Receives the picture; else it is in the painter's buffer, good until the next.
-
-        Returns
-        -------
-        uint8 ndarray of shape (*size, 3)
-        """
-        if out is None:
-            if self._picture is None:
-                self._picture = np.empty((*self.size, 3), np.uint8)
-            out = self._picture
-        peak = self.brightness.follow(float(result.saliency.max()), result.time, anew=result.cut)
-        shape = self._stream.size
-        if shape == self._layout.frame:
-            self._paint(result, peak, self._layout, out)
-        else:
-            layout = _Layout(self.kind, shape, self._layout.channels)
-            picture = np.empty((*layout.size, 3), np.uint8)
-            self._paint(result, peak, layout, picture)
-            fit(picture, (out.shape[1], out.shape[0]), out)
-        return out
-
-    def _paint(self, result: Any, peak: float, layout: _Layout, out: np.ndarray) -> None:
-        renderer = self._renderer_for(layout.tile)
-        colours, levels = renderer.colours, renderer.levels(result.saliency, peak)
-        if self.kind == "map":
-            colours.map(levels, out)
-            return
-        frame = visible(result.frame, self._follow_span(result))
-        if self.kind == "overlay":
-            colours.overlay(frame, levels, out)
-        elif self.kind == "side-by-side":
-            width = layout.frame[1]
-            np.copyto(out[:, :width], frame)
-            colours.map(levels, out[:, width:])
-        else:
-            self._panel(result, frame, peak, layout, renderer, out)
-
-    def _follow_span(self, result: Any) -> Span | None:
-        """The values to show: by the model's levels, or of 16 bits all since the last cut.
-
-        So nothing flickers.
-        """
-        frame, levels = result.frame, self._stream.model.levels
-        if levels is not None:
-            return levels
-        if frame.dtype == np.uint16:
-            low, high = float(frame.min()), float(frame.max())
-            if self._span is not None and not result.cut:
-                low, high = min(low, self._span[0]), max(high, self._span[1])
-            self._span = low, high
-        return self._span
-
-    def _panel(
-        self,
-        result: Any,
-        frame: np.ndarray,
-        peak: float,
-        layout: _Layout,
-        renderer: _Renderer,
-        out: np.ndarray,
-    ) -> None:
-        import cv2
-
-        added = result.contributions()
-        shares = channel_shares(added)
-        highest = max(float(part.max()) for part in added.values())
-        brightest = self.channel_brightness.follow(highest, result.time, anew=result.cut)
-        out[...] = BACKGROUND
-        names = [f"frame {result.index}", *layout.channels, "saliency"]
-        for i, (name, (y, x)) in enumerate(zip(names, layout.boxes, strict=True)):
-            tile = out[y : y + layout.tile[0], x : x + layout.tile[1]]
-            caption = name
-            if i == 0:
-                cv2.resize(frame, layout.tile[::-1], dst=tile, interpolation=cv2.INTER_AREA)
-            elif i == len(names) - 1:
-                renderer.colours.map(renderer.levels(result.saliency, peak), tile)
-            elif name in added:
-                renderer.colours.map(renderer.levels(added[name], brightest), tile)
-                caption = f"{name} {shares[name]:.0%}"
-            else:
-                tile[...] = renderer.colours.ramp[0, 0]
-                caption = f"{name} -"
-            text(out, caption, x, y - 7)
-
-    def _renderer_for(self, target: tuple[int, int]) -> _Renderer:
-        """The renderer for maps of the model's present size on pictures of this one."""
-        key = target, self._stream.model.shape
-        if self._renderer is None or self._renderer.key != key:
-            colours = _Colours(self._stream.channel_order, target[1], grey=self._grey)
-            self._renderer = _Renderer(*key, self._config, colours)
-        return self._renderer
-
-
 def overlay(
     frame: np.ndarray,
     saliency: np.ndarray,
@@ -356,7 +156,7 @@ def overlay(
         Its map as `Saliency` gives it.
     peak : float, optional
         The saliency that is drawn brightest; by default the map's maximum, which makes videos
-        flicker: use a `Brightness` for those, or a `Painter`.
+        flicker: use a `RunningPeak` for those, or a `Painter`.
     config : Config
         Its `phase` says where the map's samples lie.
     channel_order : {"rgb", "bgr"}
@@ -385,15 +185,15 @@ def overlay(
             f"map has shape {saliency.shape}, which is not that of a {shape[1]}x{shape[0]} frame, "
             f"{(shape[0] >> MAP_LEVEL, shape[1] >> MAP_LEVEL)}"
         )
-    colours = _Colours(check_channel_order(channel_order), shape[1])
-    renderer = _Renderer(shape, shape, config, colours)
+    colours = Colours(check_channel_order(channel_order), shape[1])
+    renderer = Renderer(shape, shape, config, colours)
     colours.overlay(
         frame, renderer.levels(saliency, float(saliency.max()) if peak is None else peak), out
     )
     return out
 
 
-class _Colours:
+class Colours:
     """Colours of 256 levels of saliency, for pictures of this width; in grey instead of heat."""
 
     def __init__(self, channel_order: str, width: int, *, grey: bool = False) -> None:
@@ -435,14 +235,14 @@ class _Colours:
             cv2.add(out[rows], colour, dst=out[rows])
 
 
-class _Renderer:
+class Renderer:
     """Spreads maps of one size over pictures of one size.
 
     `target` is (H, W) of the picture, `working` of the frames that the model sees.
     """
 
     def __init__(
-        self, target: tuple[int, int], working: tuple[int, int], config: Config, colours: _Colours
+        self, target: tuple[int, int], working: tuple[int, int], config: Config, colours: Colours
     ) -> None:
         self.key, self.colours = (target, working), colours
         self._target = target
@@ -472,30 +272,6 @@ class _Renderer:
         padded = cv2.copyMakeBorder(small, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
         self._large = cv2.resize(padded, None, dst=self._large, fx=fx, fy=fy)
         return self._large[:height, :width]
-
-
-class _Layout:
-    """Where things lie in pictures of one kind. `tile` is the size at which maps are drawn."""
-
-    def __init__(self, kind: str, frame: tuple[int, int], channels: list[str]) -> None:
-        self.frame, self.channels = frame, channels
-        self.size = self.tile = frame
-        height, width = frame
-        if kind == "side-by-side":
-            self.size = height, 2 * width
-        elif kind == "channels":
-            count = len(channels) + 2
-            columns = min(count, COLUMNS)
-            tile = min(max(width // 2, NARROWEST), WIDEST)
-            self.tile = max(round(height * tile / width), 1), tile
-            down, across = self.tile[0] + TILE_CAPTION + TILE_GAP, tile + TILE_GAP
-            top = TILE_CAPTION + TILE_GAP // 2
-            self.boxes = [
-                (i // columns * down + top, i % columns * across + TILE_GAP) for i in range(count)
-            ]
-            rows = -(-count // columns)
-            size = rows * down + TILE_GAP // 2, columns * across + TILE_GAP
-            self.size = size[0] + size[0] % 2, size[1] + size[1] % 2  # codecs want even sides
 
 
 def _bands(height: int) -> list[slice]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from .config import ITTI_1998, MAP_LEVEL, Config, Phase
 
 STEP = 1 << MAP_LEVEL  # pixels of the model's frame per sample of the map
+RISE, FALL = 0.1, 5.0  # time constants in seconds of a running peak, up and down
 
 
 def upsample(
@@ -196,3 +199,41 @@ def channel_shares(contributions: dict[str, np.ndarray]) -> dict[str, float]:
     }
     total = sum(sums.values())
     return {name: part / total if total > 0 else 0.0 for name, part in sums.items()}
+
+
+@dataclass
+class RunningPeak:
+    """A running peak of the maxima of maps: what is drawn brightest, and what attention scales by.
+
+    Were every map stretched to its maximum, videos would flicker, and frames where nothing stands
+    out would look as bright as the others. So the peak follows the maxima exponentially: up with
+    a time constant of 0.1 s, down with 5 s; what exceeds it is drawn as the brightest. The first
+    frame, and the first after a cut, start from their maximum.
+
+    Parameters
+    ----------
+    peak : float
+        0 before the first frame.
+    time : float, optional
+        Presentation time in seconds of the last frame.
+
+    Examples
+    --------
+    >>> peak = RunningPeak()
+    >>> [round(peak.follow(high, time), 2) for time, high in enumerate([2.0, 1.0, 4.0])]
+    [2.0, 1.82, 4.0]
+    """
+
+    peak: float = 0.0
+    time: float | None = None
+
+    def follow(self, maximum: float, time: float | None = None, *, anew: bool = False) -> float:
+        """The peak after a map with this maximum; without times, at 25 frames per second."""
+        elapsed = 0.04 if time is None or self.time is None else max(time - self.time, 0.0)
+        self.time = self.time if time is None else time
+        if anew or self.peak <= 0:
+            self.peak = maximum
+        else:
+            pace = RISE if maximum > self.peak else FALL
+            self.peak += (1 - math.exp(-elapsed / pace)) * (maximum - self.peak)
+        return self.peak

@@ -105,9 +105,10 @@ def opponency(rgb: np.ndarray, config: Config = ITTI_1998) -> tuple[np.ndarray, 
 
 def filter_axis(x: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray:
     """Correlate along one axis, zero outside, `taps` centred on each sample."""
-    n, half = x.shape[axis], len(taps) // 2
-    padded = np.pad(x, [(half, half) if a == axis else (0, 0) for a in range(x.ndim)])
-    return sum(t * padded.take(range(k, k + n), axis) for k, t in enumerate(taps))
+    n, half, before = x.shape[axis], len(taps) // 2, (slice(None),) * axis
+    padded = np.zeros((*x.shape[:axis], n + 2 * half, *x.shape[axis + 1 :]), x.dtype)
+    padded[(*before, slice(half, half + n))] = x
+    return sum(t * padded[(*before, slice(k, k + n))] for k, t in enumerate(taps))
 
 
 def low_pass(x: np.ndarray, taps: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from functools import lru_cache
 
@@ -18,6 +19,16 @@ BACKENDS = ("reference", "cpu", "cuda")
 # A shell's background jobs ignore Ctrl-C, and so would the programs that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish(session):
+    """What is loaded by now stays: the garbage collector need not look at it again and again."""
+    gc.freeze()
+
+
+def pytest_sessionfinish(session):
+    """At its end Python looks at all of it, while modules are still whole."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +48,7 @@ def gpu_on_host(monkeypatch):
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request):
+def any_backend(request):
     """The name of each backend in turn; one that cannot run here is skipped, saying why.
 
     Without a GPU `cuda` is run on the host.
@@ -48,6 +59,12 @@ def backend(request):
     elif not usable:
         pytest.skip(f"{request.param}: {reason}")
     return request.param
+
+
+@pytest.fixture
+def backend(any_backend):
+    """The same; a file of tests may leave some out."""
+    return any_backend
 
 
 @lru_cache(maxsize=8)

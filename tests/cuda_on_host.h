@@ -20,7 +20,6 @@
 
 // The C names, not <cmath>: CUDA has abs(float) and sqrt(float) outside of std as well.
 #include <math.h>
-#include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -85,8 +84,8 @@ struct Place {  // a barrier in the source
 };
 
 struct Fiber {
-    jmp_buf left_at;
-    char* stack;  // null: not started yet
+    void* left_at[5];  // of __builtin_setjmp
+    char* stack;       // null: not started yet
     dim3 index;
     Place place;  // the barrier that it waits at, or met last
     // Brought to a warp barrier: the lanes that have to come, a value, the lane whose value to get.
@@ -151,20 +150,22 @@ inline unsigned next_ready() {
 
 inline void start(Fiber& fiber);
 
+// Not in switch_to(): who leaves by __builtin_longjmp must not be who comes back by it.
+[[noreturn, gnu::noinline]] void go_to(unsigned next) {
+    Fiber& there = fibers[next];
+    previous = running;
+    running = next;
+    threadIdx = there.index;
+    if (next != HOST && !there.stack) start(there);
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_start_switch_fiber(&fibers[previous].fake_stack, there.bottom, there.size);
+#endif
+    __builtin_longjmp(there.left_at, 1);
+}
+
 [[gnu::noinline]] void switch_to(unsigned next) {
     if (next == running) return;
-    Fiber& here = fibers[running];
-    Fiber& there = fibers[next];
-    if (_setjmp(here.left_at) == 0) {
-        previous = running;
-        running = next;
-        threadIdx = there.index;
-        if (next != HOST && !there.stack) start(there);
-#ifdef __SANITIZE_ADDRESS__
-        __sanitizer_start_switch_fiber(&here.fake_stack, there.bottom, there.size);
-#endif
-        _longjmp(there.left_at, 1);
-    }
+    if (__builtin_setjmp(fibers[running].left_at) == 0) go_to(next);
     just_arrived();
 }
 
@@ -178,7 +179,7 @@ void fiber_main() {
     }
 }
 
-// makecontext() alone gives a fiber its stack; setjmp and longjmp switch without a system call.
+// makecontext() alone gives a fiber its stack; the compiler's own setjmp switches between them.
 [[noreturn]] void start_context(Fiber& fiber) {
     static ucontext_t context;  // static: nobody comes back to this frame to tidy up for ASan
     getcontext(&context);

@@ -194,8 +194,10 @@ def test_percentiles():
 
 
 def test_parity_finds_the_reference_equal_to_itself():
-    cases = cuda_checks.small()
-    rows = list(cuda_checks.parity("reference", 2, cases))
+    small = cuda_checks.small()
+    assert {case.shape for case in small} > set(cuda_checks.ODD)
+    cases = list(dict.fromkeys(case._replace(shape=(33, 37)) for case in small))
+    rows = list(cuda_checks.parity("reference", 1, cases))
     assert len(rows) == len(cases) and all(row["good"] for row in rows)
     assert {row["reading"] for row in rows} == set(cuda_checks.OPTIONS)
     json.dumps(rows)

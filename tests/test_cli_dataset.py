@@ -8,37 +8,34 @@ import signal
 import subprocess
 
 import pytest
-from test_cli import ENVIRONMENT, command, run
+from test_cli import ENVIRONMENT, command, run, run_here
 from test_datasets import folder_of, osie_files, same, write_image
 
-from ittisal import cli, datasets
+from ittisal import datasets
 
 
-def main(capsys, *arguments: object):
+def main(*arguments: object):
     """Exit status, standard output and standard error of the command in this process."""
-    status = cli.main(["dataset", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    ran = run_here("dataset", *arguments, cwd=".")
+    return ran.status, ran.out, ran.err
 
 
-def test_help_and_list(capsys):
-    with pytest.raises(SystemExit) as exit:
-        cli.main(["dataset", "--help"])
-    assert exit.value.code == 0
-    out = capsys.readouterr().out
+def test_help_and_list():
+    status, out, err = main("--help")
+    assert (status, err) == (0, "")
     for text in ("image,x,y,subject,order,duration_ms", "examples:", "exit status:", "generate"):
         assert text in out
-    status, out, err = main(capsys, "list")
+    status, out, err = main("list")
     assert (status, err) == (0, "")
     for known in datasets.PUBLISHED.values():
         for text in (known.title.split(":")[0], *known.fetch):
             assert text in out
         assert f"ittisal dataset convert {known.name} SOURCE OUT" in out
     assert max(map(len, out.splitlines())) <= 100
-    rows = [json.loads(line) for line in main(capsys, "list", "--json")[1].splitlines()]
+    rows = [json.loads(line) for line in main("list", "--json")[1].splitlines()]
     assert [row["name"] for row in rows] == list(datasets.PUBLISHED)
     assert all(row["licence"] and row["get"] and row["files"] for row in rows)
-    assert json.loads(main(capsys, "list", "toronto", "--json")[1])["name"] == "toronto"
+    assert json.loads(main("list", "toronto", "--json")[1])["name"] == "toronto"
 
 
 @pytest.mark.parametrize(
@@ -55,32 +52,26 @@ def test_help_and_list(capsys):
         ([], "required: ACTION"),
     ],
 )
-def test_usage_errors(arguments, message, capsys):
-    try:
-        status = cli.main(["dataset", *arguments])
-    except SystemExit as exit:
-        status = exit.code
-    err = capsys.readouterr().err
-    assert status == 2
-    assert message in err
-    assert len(err.splitlines()) == 1
+def test_usage_errors(arguments, message):
+    status, _, err = main(*arguments)
+    assert status == 2 and message in err and len(err.splitlines()) == 1
 
 
-def test_convert(tmp_path, capsys):
+def test_convert(tmp_path):
     files = osie_files(tmp_path / "files")
-    status, out, err = main(capsys, "convert", "osie", files, tmp_path / "out")
+    status, out, err = main("convert", "osie", files, tmp_path / "out")
     assert (status, out) == (0, f"{tmp_path / 'out'}\n")
     assert err == "ittisal dataset: 2 images, 6 fixations\n"
     same(datasets.load(tmp_path / "out"), datasets.read_published("osie", files)[0])
     assert not (tmp_path / "out/images/1001.jpg").is_symlink()
 
 
-def test_convert_tells_what_was_left_out(tmp_path, capsys):
+def test_convert_tells_what_was_left_out(tmp_path):
     seen = [[([1, 2, 99], [3, 4, 5], [6, 7, 8])]] * 2
     files = osie_files(tmp_path / "files", seen)
     (files / "data/stimuli/1002.jpg").write_bytes(b"")
     status, out, err = main(
-        capsys, "convert", "osie", files, tmp_path / "out", "--json", "--link", "--sigma", 7
+        "convert", "osie", files, tmp_path / "out", "--json", "--link", "--sigma", 7
     )
     facts = json.loads(out)
     assert status == 1
@@ -94,12 +85,12 @@ def test_convert_tells_what_was_left_out(tmp_path, capsys):
     data.load_image(0)
 
 
-def test_convert_a_table(tmp_path, capsys):
+def test_convert_a_table(tmp_path):
     """Of the images that can be read; a position that counts from 1, it seems, is a problem too."""
     table = "image;x;y\na.png;1;2\nb.png;1;2\na.png;64;2\na.png;3;4\nc.png;1;2\na.png;5;6\n"
     folder = folder_of(tmp_path / "mine", table, "a.png", name="Mine")
     (folder / "c.png").write_bytes(b"no picture")
-    status, _, err = main(capsys, "convert", "table", folder, tmp_path / "out", "--sigma", 9)
+    status, _, err = main("convert", "table", folder, tmp_path / "out", "--sigma", 9)
     assert status == 1 and "b.png cannot be read" in err and "c.png is not an image" in err
     assert err.endswith("dataset: 1 images, 3 fixations; 1 of 4 outside their image left out\n")
     data = datasets.load(tmp_path / "out")
@@ -107,22 +98,22 @@ def test_convert_a_table(tmp_path, capsys):
     assert (data.images, data.left_out) == (("a.png",), 1)
 
 
-def test_convert_says_what_is_wrong(tiny, tmp_path, capsys, monkeypatch):
-    status, out, err = main(capsys, "convert", "osie", tiny, tmp_path / "out")
+def test_convert_says_what_is_wrong(tiny, tmp_path, monkeypatch):
+    status, out, err = main("convert", "osie", tiny, tmp_path / "out")
     assert (status, out) == (1, "")
     assert err.startswith(f"ittisal dataset: {tiny} holds no fixations.mat (it holds dataset")
     monkeypatch.setattr(datasets, "read_published", None)  # what follows is said before it reads
     monkeypatch.setattr(datasets, "read_table", None)
     (tmp_path / "file").touch()
     for name, out in (("osie", tmp_path), ("mit1003", tmp_path / "file"), ("table", tmp_path)):
-        status, _, err = main(capsys, "convert", name, tmp_path, out, "-q")
+        status, _, err = main("convert", name, tmp_path, out, "-q")
         assert (status, len(err.splitlines())) == (1, 1)
         assert "exists and is not empty; give a new folder" in err
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
 
 
-def test_check(tiny, capsys):
-    status, out, err = main(capsys, "check", tiny)
+def test_check(tiny):
+    status, out, err = main("check", tiny)
     assert (status, err) == (0, "")
     facts = dict(line.split(maxsplit=1) for line in out.splitlines() if " " in line)
     assert facts["images"] == "6, 160x120 to 120x160 pixels"
@@ -131,48 +122,44 @@ def test_check(tiny, capsys):
     assert facts["problems"] == "none"
 
 
-def test_check_finds_problems(tiny, tmp_path, capsys):
+def test_check_finds_problems(tiny, tmp_path):
     shutil.copytree(tiny, tmp_path / "d")
     (tmp_path / "d/images/bright-0.png").unlink()
     write_image(tmp_path / "d/images/colour-1.png", (40, 40))
-    status, out, err = main(capsys, "check", tmp_path / "d", "--json")
+    status, out, err = main("check", tmp_path / "d", "--json")
     facts = json.loads(out)
-    assert status == 1
-    assert facts["output"] is None
-    assert facts["images"] == 6
+    assert (status, facts["output"], facts["images"]) == (1, None, 6)
     assert err.splitlines() == [f"ittisal dataset: {problem}" for problem in facts["problems"]]
     assert "bright-0.png cannot be read" in err
     assert "colour-1.png is 40x40 pixels" in err
-    status, out, _ = main(capsys, "check", tmp_path / "d")
+    status, out, _ = main("check", tmp_path / "d")
     assert (status, "problems  2" in out) == (1, True)
 
 
-def test_check_of_a_table(tmp_path, capsys):
+def test_check_of_a_table(tmp_path):
     folder = folder_of(tmp_path, "image,x,y\nb.png,1,2\na.png,1,2\n", "a.png")
-    status, out, err = main(capsys, "check", folder)
+    status, out, err = main("check", folder)
     assert status == 1
     assert "images    2, 64x48 to 64x48 pixels" in out  # of those whose size is known
     assert "degree    1.92 px" in out
     assert "b.png cannot be read" in err
 
-    rows = "a.png,9,60\n" * 9
-    status, out, err = main(capsys, "check", folder_of(tmp_path, "image,x,y\n" + rows))
+    status, out, err = main("check", folder_of(tmp_path, "image,x,y\n" + "a.png,9,60\n" * 9))
     assert (status, out, len(err.splitlines())) == (1, "", 1)
     assert "x and y seem to be exchanged" in err
-
     rows = "".join(f"a.png,{60 * 1.25 if i < 5 else 50},9\n" for i in range(48))
-    status, out, err = main(capsys, "check", folder_of(tmp_path, "image,x,y\n" + rows))
+    status, out, err = main("check", folder_of(tmp_path, "image,x,y\n" + rows))
     assert (status, "left out  5 of 48 outside their image" in out) == (1, True)
     assert "5 of 48 fixations (10.4 %)" in err and "(75, 9) on an image of 64x48 pixels" in err
 
 
-def test_generate(tiny, tmp_path, capsys):
-    status, out, _ = main(capsys, "generate", tmp_path / "g", "--images", 4)
+def test_generate(tiny, tmp_path):
+    status, out, _ = main("generate", tmp_path / "g", "--images", 4)
     assert (status, out) == (0, f"{tmp_path / 'g'}\n")
     assert len(datasets.load(tmp_path / "g")) == 4
-    main(capsys, "generate", tmp_path / "h", "--json", "-q")
+    main("generate", tmp_path / "h", "--json", "-q")
     same(datasets.load(tmp_path / "h"), datasets.load(tiny))
-    status, _, err = main(capsys, "generate", tmp_path / "g")
+    status, _, err = main("generate", tmp_path / "g")
     assert (status, "exists and is not empty" in err) == (1, True)
 
 

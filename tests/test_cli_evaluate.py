@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from test_cli import run_here
 
 from ittisal import cli, datasets, evaluation, files, readout
 from ittisal.cli import common, fixations
@@ -38,19 +39,10 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def run(capsys):
-    """Arguments -> (exit status, standard output, standard error)."""
-
-    def run(*arguments, command="evaluate"):
-        try:
-            status = cli.main([command, *map(str, arguments)])
-        except SystemExit as stop:  # argparse's
-            status = stop.code
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+def run(*arguments, command="evaluate"):
+    """Exit status, standard output, standard error."""
+    ran = run_here(command, *arguments, cwd=".")
+    return ran.status, ran.out, ran.err
 
 
 @pytest.fixture
@@ -62,7 +54,7 @@ def spoilt(tiny, tmp_path):
     return tmp_path / "spoilt"
 
 
-def test_help_states_what_scores_mean(run):
+def test_help_states_what_scores_mean():
     status, out, _ = run("--help")
     assert status == 0
     assert "0.3 + exp(-((x - W/2) / (W/4))^2 / 2" in out
@@ -71,7 +63,7 @@ def test_help_states_what_scores_mean(run):
         assert re.search(rf"\b{name}\b", out), name
 
 
-def test_the_default_table(tiny, run):
+def test_the_default_table(tiny):
     status, out, err = run(tiny, "--backend", "reference")
     assert status == 0 and err == ""
     lines = out.splitlines()
@@ -115,7 +107,7 @@ def test_tables_of_any_width():
         assert not any("uniform -" in line or "- uniform" in line for line in lines)
 
 
-def test_json(tiny, run):
+def test_json(tiny):
     status, out, err = run(tiny, "--json", *QUICK, "--smooth", "2.5", "--limit", "3")
     found = json.loads(out)
     assert status == 0 and err == ""
@@ -127,7 +119,7 @@ def test_json(tiny, run):
     assert {each["minus"] for each in found["differences"]} == set(evaluation.BASELINES)
 
 
-def test_files(tiny, here, run):
+def test_files(tiny, here):
     status, out, err = run(
         tiny, *QUICK, "--csv", "scores.csv", "--per-image", "images.csv", "--model", "uniform"
     )
@@ -149,7 +141,7 @@ def test_files(tiny, here, run):
     assert list(rows[0]) == ["image", "model", "auc", "nss"]
 
 
-def test_pictures(tiny, here, run):
+def test_pictures(tiny, here):
     status, _, err = run(tiny, *QUICK, "--plot", "scores.png")
     assert status == 0
     assert sorted(path.name for path in here.iterdir()) == ["scores.images.png", "scores.png"]
@@ -157,7 +149,7 @@ def test_pictures(tiny, here, run):
         assert path.read_bytes().startswith(b"\x89PNG") and f"wrote {path.name}" in err
 
 
-def test_skipped_images_are_named_and_counted(spoilt, run):
+def test_skipped_images_are_named_and_counted(spoilt):
     status, out, err = run(spoilt, *QUICK, "--json")
     found = json.loads(out)
     assert status == 1
@@ -171,7 +163,7 @@ def test_skipped_images_are_named_and_counted(spoilt, run):
     assert err.startswith(f"ittisal readout: {name}: ") and err.count("\n") == 1
 
 
-def test_nothing_scored_is_a_failure(tiny, here, run):
+def test_nothing_scored_is_a_failure(tiny, here):
     (here / "maps").mkdir()
     np.save(here / "maps" / "other.npy", np.zeros((4, 4)))
     status, out, err = run(tiny, "--model", "maps:maps", "--csv", "scores.csv")
@@ -180,7 +172,7 @@ def test_nothing_scored_is_a_failure(tiny, here, run):
     assert not (here / "scores.csv").exists()
 
 
-def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
+def test_an_interrupt_leaves_no_files(tiny, here, monkeypatch):
     def interrupt(*_):
         signal.raise_signal(signal.SIGINT)
 
@@ -190,7 +182,7 @@ def test_an_interrupt_leaves_no_files(tiny, here, run, monkeypatch):
     assert list(here.iterdir()) == []
 
 
-def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, run, monkeypatch):
+def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, monkeypatch):
     def fail(*_):  # without a file's name in the error, as `write` fails
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -204,7 +196,7 @@ def test_a_full_disk_is_told_of_the_file_and_the_table_is_printed(tiny, here, ru
     assert list(here.iterdir()) == []
 
 
-def test_files_are_written_where_nobody_reads_standard_output(tiny, here, run, monkeypatch):
+def test_files_are_written_where_nobody_reads_standard_output(tiny, here, monkeypatch):
     def broken(*_):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
@@ -215,7 +207,7 @@ def test_files_are_written_where_nobody_reads_standard_output(tiny, here, run, m
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_what_is_no_file_is_written_to_and_stays(tiny, here, run):
+def test_what_is_no_file_is_written_to_and_stays(tiny, here):
     """/dev/null would become a file where root writes to it."""
     os.mkfifo("pipe")
     reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
@@ -228,7 +220,7 @@ def test_what_is_no_file_is_written_to_and_stays(tiny, here, run):
 
 
 @pytest.mark.skipif(os.fsdecode(b"\xe9") != "\udce9", reason="file names are Unicode here")
-def test_images_whose_names_are_no_text(tiny, here, run):
+def test_images_whose_names_are_no_text(tiny, here):
     data = datasets.load(tiny)
     datasets.save(data, "odd")
     name = os.fsdecode(b"caf\xe9.png")
@@ -242,7 +234,7 @@ def test_images_whose_names_are_no_text(tiny, here, run):
     assert b"\ncaf\xe9.png,itti1998," in (here / "images.csv").read_bytes()
 
 
-def test_no_ceiling_where_observers_are_not_known(tiny, here, run):
+def test_no_ceiling_where_observers_are_not_known(tiny, here):
     data = datasets.load(tiny)
     subject = np.where(np.arange(len(data.x)) % 5, data.subject, datasets.UNKNOWN)
     datasets.save(replace(data, subject=subject), "some")
@@ -272,7 +264,7 @@ def scaled(here):
     return make
 
 
-def test_fixations_outside_are_counted(scaled, run):
+def test_fixations_outside_are_counted(scaled):
     status, out, err = run(scaled(1, 200), *QUICK)
     assert status == 0 and out.startswith("1 of 200: 2 images, 199 fixations, 1 outside their im")
     assert "ittisal evaluate: 1 of 200 fixations outside their image are left out\n" in err
@@ -280,7 +272,7 @@ def test_fixations_outside_are_counted(scaled, run):
 
 
 @pytest.mark.parametrize("command", ["evaluate", "readout"])
-def test_coordinates_of_another_resolution_are_suspected(scaled, run, command):
+def test_coordinates_of_another_resolution_are_suspected(scaled, command):
     """Loudly, from 1 % on: also if quiet, and once."""
     arguments = ["--folds", "2"] if command == "readout" else ["--model", "itti1998"]
     status, out, err = run(scaled(5, 48), *QUICK, *arguments, "--json", "-q", command=command)
@@ -292,7 +284,7 @@ def test_coordinates_of_another_resolution_are_suspected(scaled, run, command):
     assert err == f"ittisal {command}: WARNING: {remark}\n"
 
 
-def test_progress_in_a_pipe(tiny, run, monkeypatch):
+def test_progress_in_a_pipe(tiny, monkeypatch):
     assert run(tiny, *QUICK)[2] == ""  # it takes less than ten seconds
     monkeypatch.setattr(fixations, "EVERY", 0)
     err = run(tiny, *QUICK)[2].splitlines()
@@ -300,7 +292,7 @@ def test_progress_in_a_pipe(tiny, run, monkeypatch):
     assert run(tiny, *QUICK, "-q")[2] == ""
 
 
-def test_remarks(tiny, here, run):
+def test_remarks(tiny, here):
     data = datasets.load(tiny)
     (here / "maps").mkdir()
     for name in data.images:
@@ -310,7 +302,7 @@ def test_remarks(tiny, here, run):
     assert run(*arguments, "-q")[2] == ""
 
 
-def test_the_readout_command(tiny, here, run):
+def test_the_readout_command(tiny, here):
     arguments = (tiny, *QUICK, "--folds", "2")
     fitted = readout.fit(readout.observe(datasets.load(tiny), backend="reference"))
     status, out, err = run(*arguments, command="readout")
@@ -337,12 +329,12 @@ def test_the_readout_command(tiny, here, run):
     assert [path.name for path in here.iterdir()] == ["table.json"]
 
 
-def test_it_is_repeatable_and_threads_change_nothing(tiny, run):
+def test_it_is_repeatable_and_threads_change_nothing(tiny):
     first = run(tiny, *QUICK, "--json", "--threads", "1")
     assert run(tiny, *QUICK, "--json", "--threads", "3") == first
 
 
-def test_read_outs(tmp_path, run):
+def test_read_outs(tmp_path):
     datasets.generated(tmp_path / "six", images=6)
     arguments = ("--metric", "ig", "--backend", "reference", "--json", "--readout")
     models = ("--model", "itti1998", "--model", "cv2:spectral_residual", "--no-baselines")
@@ -361,7 +353,7 @@ def test_read_outs(tmp_path, run):
     assert "cross-validated" in err and "cross-validated" in found["remarks"][-1]
 
 
-def test_read_outs_need_five_images(tiny, tmp_path, run):
+def test_read_outs_need_five_images(tiny, tmp_path):
     status, out, err = run(tiny, *QUICK, "--readout")
     assert status == 1 and out == "" and "--readout: folds=5" in err
     data = datasets.generated(tmp_path / "five", images=5)
@@ -406,7 +398,7 @@ USAGE_ERRORS = [  # of evaluate, unless another command is named
 
 
 @pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
-def test_usage_errors(line, message, tiny, here, run, monkeypatch):
+def test_usage_errors(line, message, tiny, here, monkeypatch):
     monkeypatch.setattr(readout, "observe", None)  # nothing is computed
     command, _, rest = line.partition(" ") if line.startswith("readout") else ("evaluate", "", line)
     words = (word.format(tiny=tiny) for word in rest.split())
@@ -415,7 +407,7 @@ def test_usage_errors(line, message, tiny, here, run, monkeypatch):
     assert list(here.iterdir()) == []
 
 
-def test_pictures_without_matplotlib_are_refused_before_any_work(tiny, here, run, monkeypatch):
+def test_pictures_without_matplotlib_are_refused_before_any_work(tiny, here, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(evaluation, "evaluate", None)
     status, _, err = run(tiny, "--plot", "a.png")

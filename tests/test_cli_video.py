@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from clips import Script, camera, write_video
 from stimuli import thermal
-from test_cli import ENVIRONMENT, POSIX, command, names, run, run_script
+from test_cli import ENVIRONMENT, POSIX, command, names, run, run_here, run_script
 
 import ittisal
-from ittisal import VideoError, cli
+from ittisal import VideoError
 from ittisal.cli import video
 from ittisal.cli.common import UsageError
 from ittisal.cli.resuming import Parts, Past
@@ -79,32 +79,9 @@ def streamed(path, **options):
         return [(result.index, result.time, result.saliency.copy()) for result in stream]
 
 
-class Here:
-    """Runs the command in this process, which is quicker; what it left behind."""
-
-    def __init__(self, monkeypatch, capfd):
-        self._patch, self._capture = monkeypatch, capfd
-        monkeypatch.setattr(cli, "_prepare_process", lambda: None)  # this process is pytest's
-        monkeypatch.setenv("ITTISAL_BACKEND", "reference")
-        monkeypatch.delenv("ITTISAL_THREADS", raising=False)
-
-    def __call__(self, *arguments, cwd):
-        self._patch.chdir(cwd)
-        self._capture.readouterr()
-        self.status = cli.main(["video", *arguments])
-        self.out, err = self._capture.readouterr()
-        # OpenCV reads FFmpeg's level once: in this process perhaps before the command set it.
-        self.err = "".join(line for line in err.splitlines(True) if not line.startswith("["))
-        return self
-
-    @property
-    def rows(self):
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def here(monkeypatch, capfd):
-    return Here(monkeypatch, capfd)
+def here(*arguments, cwd):
+    """Like `run`, in this process, which is quicker."""
+    return run_here("video", *arguments, cwd=cwd)
 
 
 # --- what is made ------------------------------------------------------------------------------
@@ -126,7 +103,7 @@ def test_a_clip_becomes_an_overlay_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize("levels", ["7000:7500", "1%:99.9%", "1%:99.9%:first"])
-def test_levels_of_a_thermal_camera(levels, tmp_path, here):
+def test_levels_of_a_thermal_camera(levels, tmp_path):
     (tmp_path / "shots").mkdir()
     random, columns = np.random.default_rng(1), range(100, 148, 12)
     for column in columns:
@@ -141,9 +118,8 @@ def test_levels_of_a_thermal_camera(levels, tmp_path, here):
     assert shown[150, columns[-1]].min() > 200 and shown[:30].max() < 80
 
 
-def test_records_are_what_the_api_gives(folder, here):
-    ran = here("clip.mp4", "--jsonl", "r.jsonl", "--csv", "r.csv", "-q", cwd=folder
-    )  # fmt: skip
+def test_records_are_what_the_api_gives(folder):
+    ran = here("clip.mp4", "--jsonl", "r.jsonl", "--csv", "r.csv", "-q", cwd=folder)
     assert (ran.status, ran.out, ran.err) == (0, "", "")
     want = streamed(folder / "clip.mp4")
     told = rows(folder / "r.jsonl")
@@ -161,8 +137,27 @@ def test_records_are_what_the_api_gives(folder, here):
     assert not (folder / "clip.overlay.mp4").exists()  # records were asked for, no video
 
 
+def test_attention_is_recorded_and_drawn(folder):
+    ran = here("clip.mp4", "--scanpath", "--boxes", "--jsonl", "a.jsonl", "--csv", "a.csv",
+               "-o", "attention.mp4", "-q", cwd=folder)  # fmt: skip
+    assert ran.status == 0, ran.err
+    told = rows(folder / "a.jsonl")
+    fixations = [fixation for row in told for fixation in row["fixations"]]
+    assert [fixation["index"] for fixation in fixations] == list(range(len(fixations))) != []
+    with open(folder / "a.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    for row, line in zip(told, table, strict=True):
+        boxes = row["regions"]
+        assert line["region_id"] == (str(boxes[0]["id"]) if boxes else "")
+        assert bool(line["fixation_x"]) == bool(row["fixations"])
+    plain = here("clip.mp4", "-o", "plain.mp4", "-q", cwd=folder)
+    assert plain.status == 0
+    pairs = zip(read(folder / "attention.mp4")[1], read(folder / "plain.mp4")[1], strict=True)
+    assert max(np.abs(a.astype(int) - b).max() for a, b in pairs) > 100
+
+
 @pytest.mark.parametrize("kind", ["overlay", "side-by-side", "map", "channels"])
-def test_kinds_of_pictures(kind, folder, here):
+def test_kinds_of_pictures(kind, folder):
     name = f"{kind}.mp4"
     ran = here("clip.mp4", f"--{kind}", "-o", name, "--frames", "4", cwd=folder)
     assert (ran.status, ran.out) == (0, f"{name}\n"), ran.err
@@ -172,9 +167,8 @@ def test_kinds_of_pictures(kind, folder, here):
     assert pictures[0].shape[:2] == size
 
 
-def test_json_tells_everything(folder, here):
-    ran = here("clip.mp4", "--json", "--jsonl", "j.jsonl", "-o", "j.avi", cwd=folder
-    )  # fmt: skip
+def test_json_tells_everything(folder):
+    ran = here("clip.mp4", "--json", "--jsonl", "j.jsonl", "-o", "j.avi", cwd=folder)
     assert ran.status == 0
     (told,) = ran.rows
     assert set(told) == {
@@ -191,7 +185,7 @@ def test_json_tells_everything(folder, here):
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
 
 
-def test_folders_of_pictures_and_maps(folder, here):
+def test_folders_of_pictures_and_maps(folder):
     here("clip.mp4", "-o", "pictures/", "--every", "3", "--map", *LIGHT, cwd=folder)
     assert names(folder / "pictures") == {f"0000{i:02}.png" for i in (0, 3, 6, 9)}
     assert cv2.imread(str(folder / "pictures/000009.png")).shape == (64, 96, 3)
@@ -203,7 +197,7 @@ def test_folders_of_pictures_and_maps(folder, here):
     assert [(row["frame"], row["time"]) for row in ran.rows] == [(i, i / 5) for i in range(4)]
 
 
-def test_pictures_beside_what_is_read_overwrite_nothing(tmp_path, here, monkeypatch):
+def test_pictures_beside_what_is_read_overwrite_nothing(tmp_path, monkeypatch):
     """A camera is no path, and the folder that holds the one being read is another."""
     (tmp_path / "shots").mkdir()
     cv2.imwrite(str(tmp_path / "shots" / "a.png"), frames(1)[0])
@@ -217,7 +211,7 @@ def test_pictures_beside_what_is_read_overwrite_nothing(tmp_path, here, monkeypa
     assert ran.status == 0 and names(tmp_path) == {"shots/a.png", "000000.png", "000001.png"}
 
 
-def test_a_part_of_a_clip_at_a_working_width(folder, here):
+def test_a_part_of_a_clip_at_a_working_width(folder):
     ran = here("clip.mp4", "--start", "0.2", "--end", "0:00.4", "--every", "2", "--width", "64",
         "--jsonl", "-", "-o", "part.mp4", "-q", cwd=folder,
     )  # fmt: skip
@@ -230,7 +224,7 @@ def test_a_part_of_a_clip_at_a_working_width(folder, here):
     assert pictures[0].shape == (64, 96, 3)
 
 
-def test_model_options_reach_the_model(folder, here):
+def test_model_options_reach_the_model(folder):
     few = ["clip.mp4", "--jsonl", "-", "-q", "--frames", "3"]
     ran = here(*few, "--preset", "itti1998", cwd=folder)
     assert tuple(ran.rows[2]["shares"]) == CHANNELS[:3]
@@ -241,7 +235,7 @@ def test_model_options_reach_the_model(folder, here):
 TICKS = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]  # of 1/25 s
 
 
-def test_variable_times_are_kept(tmp_path, here):
+def test_variable_times_are_kept(tmp_path):
     clip(tmp_path / "vfr.mp4", len(TICKS), TICKS)
     ran = here(
         "vfr.mp4", "-o", "out.mp4", "--jsonl", "-", *LIGHT, cwd=tmp_path
@@ -250,15 +244,14 @@ def test_variable_times_are_kept(tmp_path, here):
     want = np.array(TICKS) / 25
     np.testing.assert_allclose([row["time"] for row in ran.rows], want, atol=1e-6)
     np.testing.assert_allclose(read(tmp_path / "out.mp4")[0], want, atol=1e-6)
-    ran = here("vfr.mp4", "--fps", "25", "-o", "out.avi", "--json", cwd=tmp_path
-    )  # fmt: skip
+    ran = here("vfr.mp4", "--fps", "25", "-o", "out.avi", "--json", cwd=tmp_path)
     (told,) = ran.rows
     assert (told["frames"], told["repeated"], told["left_out"]) == (10, 12, 0)
     assert len(read(tmp_path / "out.avi")[1]) == 22
 
 
 @pytest.mark.parametrize(("rate", "repeated", "left_out"), [(1000.0, 92, 0), (0.0056, 0, 8)])
-def test_unlikely_rates_are_bounded(rate, repeated, left_out, tmp_path, here, monkeypatch):
+def test_unlikely_rates_are_bounded(rate, repeated, left_out, tmp_path, monkeypatch):
     """Files of browsers give the ticks of their clock, files with gaps useless averages."""
     monkeypatch.setattr(video.Stream, "fps", property(lambda stream: rate))
     clip(tmp_path / "vfr.mp4", len(TICKS), TICKS)
@@ -270,7 +263,7 @@ def test_unlikely_rates_are_bounded(rate, repeated, left_out, tmp_path, here, mo
         assert "varying times" not in here("vfr.mp4", *more, *LIGHT, cwd=tmp_path).err
 
 
-def test_the_shape_of_pixels_is_kept(tmp_path, here):
+def test_the_shape_of_pixels_is_kept(tmp_path):
     clip(tmp_path / "wide.mp4", 2, aspect="4/3")
     for reader in ("opencv", "pyav"):
         ran = here("wide.mp4", "-o", "o.mp4", "--reader", reader, *LIGHT, cwd=tmp_path)
@@ -282,7 +275,7 @@ def test_the_shape_of_pixels_is_kept(tmp_path, here):
         assert ran.status == 0 and f"{name}: pixels are 1.33 times as wide as high" in ran.err
 
 
-def test_several_clips_become_overlays_beside_them(tmp_path, here):
+def test_several_clips_become_overlays_beside_them(tmp_path):
     for name in ("a.mp4", "c.mp4", "c.mkv"):
         clip(tmp_path / name, 2)
     (tmp_path / "b.mp4").write_text("no video")
@@ -299,7 +292,7 @@ def test_several_clips_become_overlays_beside_them(tmp_path, here):
         assert ran.status == 2 and message in ran.err and ran.err.count("\n") == 1
 
 
-def test_a_clip_lets_go_of_its_buffers_before_the_next(tmp_path, here, monkeypatch):
+def test_a_clip_lets_go_of_its_buffers_before_the_next(tmp_path, monkeypatch):
     alive = []
 
     def opening(*arguments, **options):
@@ -314,7 +307,7 @@ def test_a_clip_lets_go_of_its_buffers_before_the_next(tmp_path, here, monkeypat
     assert len(alive) == 3 and len(set(alive)) == 1
 
 
-def test_files_that_exist_may_be_left_as_they_are(tmp_path, here):
+def test_files_that_exist_may_be_left_as_they_are(tmp_path):
     clip(tmp_path / "a.mp4", 3)
     (tmp_path / "a.overlay.mp4").write_bytes(b"old")
     ran = here("a.mp4", "--no-clobber", "--json", cwd=tmp_path)
@@ -330,7 +323,7 @@ def test_files_that_exist_may_be_left_as_they_are(tmp_path, here):
     assert names(tmp_path / "p") == {f"00000{i}.png" for i in range(3)}
 
 
-def test_records_name_the_pictures_and_missing_numbers_are_lost_frames(tmp_path, here):
+def test_records_name_the_pictures_and_missing_numbers_are_lost_frames(tmp_path):
     for i in (7, 8, 10):
         cv2.imwrite(str(tmp_path / f"s{i:03}.png"), frames(1)[0])
     ran = here("s%03d.png", "--jsonl", "-", "--csv", "s.csv", "--fps", "10", *LIGHT, cwd=tmp_path)
@@ -341,7 +334,7 @@ def test_records_name_the_pictures_and_missing_numbers_are_lost_frames(tmp_path,
         assert [row["file"] for row in csv.DictReader(file)] == [file for _, _, file in found]
 
 
-def test_sound_is_carried_over(tmp_path, here):
+def test_sound_is_carried_over(tmp_path):
     from test_video_writers import heard, with_sound
 
     with_sound(tmp_path / "tone.mp4", seconds=1.2)
@@ -354,12 +347,10 @@ def test_sound_is_carried_over(tmp_path, here):
 # --- usage -------------------------------------------------------------------------------------
 
 
-def test_help_has_examples(capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.parser("video").parse_args(["video", "--help"])
-    out = capsys.readouterr().out
-    assert stop.value.code == 0 and "examples:" in out
-    assert "(default: video)" in " ".join(out.split())
+def test_help_has_examples(tmp_path):
+    ran = here("--help", cwd=tmp_path)
+    assert ran.status == 0 and "examples:" in ran.out
+    assert "(default: video)" in " ".join(ran.out.split())
 
 
 def test_help_imports_nothing_heavy(tmp_path):
@@ -403,6 +394,8 @@ USAGE_ERRORS = [
     ("video clip.mp4 --jsonl a --resume --live", "give one"),
     ("video clip.mp4 --jsonl a --resume --levels 1%:9%:first", "cannot be resumed; give values"),
     ("video clip.mp4 --jsonl a --levels 7000:7500", "reach beyond uint8 frames, whose values lie"),
+    ("video clip.mp4 --jsonl a --resume --boxes", "does not know the fixations and boxes"),
+    ("video clip.mp4 -o maps/ --raw --scanpath", "--raw draws nothing"),
     ("video 7 --jsonl a --resume", "an input that can be read again"),
     ("video 7", "what should be made? Give -o, --jsonl, --csv or --show"),
     ("video clip.mp4 --backend gpu --jsonl a", "backend='gpu' is not one of"),
@@ -419,20 +412,11 @@ def crowded(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
-def test_usage_errors(line, message, crowded, monkeypatch, capfd):
-    monkeypatch.chdir(crowded)
-    monkeypatch.setattr(cli, "_prepare_process", lambda: None)  # this process is pytest's
-    monkeypatch.delenv("ITTISAL_BACKEND", raising=False)
+def test_usage_errors(line, message, crowded):
     before = names(crowded)
-    try:
-        status = cli.main(line.split())
-    except SystemExit as stop:  # argparse's own
-        status = stop.code
-    out, err = capfd.readouterr()
-    assert status == 2
-    assert message in err
-    assert err.count("\n") == 1 and err.startswith("ittisal")
-    assert not out
+    ran = run_here(*line.split(), cwd=crowded)
+    assert ran.status == 2 and not ran.out
+    assert message in ran.err and ran.err.count("\n") == 1 and ran.err.startswith("ittisal")
     assert names(crowded) == before
 
 
@@ -443,7 +427,7 @@ def test_a_window_without_a_display_is_told(folder):
     assert ran.err.count("\n") == 1
 
 
-def test_a_window_ends_the_run_when_it_is_closed(folder, here, monkeypatch):
+def test_a_window_ends_the_run_when_it_is_closed(folder, monkeypatch):
     class Window:
         shown, closed = [], 0
 
@@ -462,7 +446,7 @@ def test_a_window_ends_the_run_when_it_is_closed(folder, here, monkeypatch):
     assert len(read(folder / "w.mp4")[0]) == 1
 
 
-def test_a_camera_that_vanishes_leaves_whole_outputs(tmp_path, here, monkeypatch):
+def test_a_camera_that_vanishes_leaves_whole_outputs(tmp_path, monkeypatch):
     """What goes wrong while frames come is told, after what was done is made sure of."""
     script = [*frames(3)[..., ::-1], VideoError("the cable was pulled")]
     source = camera(Script(script, channel_order="bgr"))
@@ -481,7 +465,7 @@ def test_a_camera_that_vanishes_leaves_whole_outputs(tmp_path, here, monkeypatch
 # --- inputs that are not good videos -----------------------------------------------------------
 
 
-def test_inputs_that_cannot_be_read(tmp_path, here):
+def test_inputs_that_cannot_be_read(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("no video")
     clip(tmp_path / "small.mp4", 3, size=(24, 64))
@@ -512,7 +496,7 @@ def test_inputs_that_cannot_be_read(tmp_path, here):
 
 
 @pytest.mark.parametrize("reader", ["opencv", "pyav"])
-def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path, here):
+def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path):
     whole = clip(tmp_path / "whole.mkv", 60, gop=4)
     data = whole.read_bytes()
     (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
@@ -531,7 +515,7 @@ def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path, here):
     assert len(read(tmp_path / "out.avi")[0]) == shown
 
 
-def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path, here):
+def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path):
     (tmp_path / "shots").mkdir()
     for i, picture in enumerate(frames(5)):
         cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
@@ -544,7 +528,7 @@ def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path, here):
     assert len(pictures) == 5 and told["repeated"] == 1  # shown on in its stead
 
 
-def test_frames_of_another_size_go_into_the_same_video(tmp_path, here):
+def test_frames_of_another_size_go_into_the_same_video(tmp_path):
     (tmp_path / "shots").mkdir()
     for i, picture in enumerate([*frames(3), *frames(3, (96, 64))]):
         cv2.imwrite(str(tmp_path / f"shots/{i}.png"), picture[..., ::-1])
@@ -754,7 +738,7 @@ sys.exit(cli.main(["video", "-", "--size", "96x64", "-o", "out.mp4"]))
 @POSIX
 @pytest.mark.parametrize(("writer", "resume"), [("opencv", []), ("pyav", ["--resume"])])
 def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
-    writer, resume, tmp_path, here, monkeypatch
+    writer, resume, tmp_path, monkeypatch
 ):
     clip(tmp_path / "clip.mp4", 2)
     for name in ("out.mp4", "out.csv"):
@@ -772,7 +756,7 @@ def test_an_interrupt_before_the_first_picture_keeps_what_is_there(
 
 @POSIX
 @pytest.mark.parametrize(("owner", "writer"), [(Outputs, "opencv"), (BackgroundWriter, "pyav")])
-def test_many_interrupts_leave_no_temporary(owner, writer, folder, tmp_path, here, monkeypatch):
+def test_many_interrupts_leave_no_temporary(owner, writer, folder, tmp_path, monkeypatch):
     """The second, while outputs are completed, gives them up; those after it are not heard."""
 
     def interrupting(owner, name, times, first=0):
@@ -876,9 +860,7 @@ sys.exit(main(["video", "noise.avi", *ARGUMENTS]))
 def noisy(tmp_path_factory):
     """A folder with a clip whose pictures take space."""
     made = tmp_path_factory.mktemp("noisy")
-    writer = cv2.VideoWriter(
-        str(made / "noise.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64)
-    )  # fmt: skip
+    writer = cv2.VideoWriter(str(made / "noise.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64))
     rng = np.random.default_rng(0)
     for _ in range(30):
         writer.write(rng.integers(0, 256, (64, 96, 3), np.uint8))
@@ -906,7 +888,7 @@ def test_a_file_that_cannot_grow_on_is_not_left_half_written(arguments, noisy):
 
 
 @pytest.mark.parametrize("writer", ["opencv", "pyav"])
-def test_records_go_on_when_the_videos_disk_is_full(writer, folder, here, monkeypatch):
+def test_records_go_on_when_the_videos_disk_is_full(writer, folder, monkeypatch):
     left = [5]
 
     def full(path):
@@ -1065,7 +1047,7 @@ def test_a_full_disk_can_be_resumed(noisy):
 
 
 @POSIX
-def test_another_run_is_not_taken_for_the_same(long, here):
+def test_another_run_is_not_taken_for_the_same(long):
     arguments = ["long.mp4", "--jsonl", "other.jsonl", "--resume", "--checkpoint", "7"]
     assert killed(arguments, long, 20).status == -signal.SIGKILL
     ran = here(*arguments, *LIGHT, "--width", "64", cwd=long)
@@ -1088,7 +1070,7 @@ def test_another_run_is_not_taken_for_the_same(long, here):
 
 
 @POSIX
-def test_a_part_that_is_not_whole_is_found_out_first(long, here, monkeypatch):
+def test_a_part_that_is_not_whole_is_found_out_first(long, monkeypatch):
     arguments = ["long.mp4", "-o", "p.mp4", "--jsonl", "p.jsonl", "--resume", "--checkpoint", "7"]
     assert killed(arguments, long, 20).status == -signal.SIGKILL
     monkeypatch.setattr(video, "stream", lambda *arguments, **options: pytest.fail("began"))
@@ -1109,13 +1091,11 @@ def test_a_part_that_is_not_whole_is_found_out_first(long, here, monkeypatch):
     monkeypatch.undo()
     # The same files, written otherwise.
     arguments[0::2] = [str(long / "long.mp4"), "./p.mp4", f"{long}/p.jsonl", "--checkpoint"]
-    monkeypatch.setattr(cli, "_prepare_process", lambda: None)
-    monkeypatch.setenv("ITTISAL_BACKEND", "reference")
     assert here("-q", *arguments, *LIGHT, cwd=long).status == 0
     assert plain(long / "p.jsonl") == plain(long / "once.jsonl")
 
 
-def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):
+def test_the_time_without_a_frame_reaches_the_stream(folder, monkeypatch):
     def opening(*arguments, **options):
         raise VideoError(f"waited {options['timeout']}")
 
@@ -1124,7 +1104,7 @@ def test_the_time_without_a_frame_reaches_the_stream(folder, here, monkeypatch):
     assert "waited 2.5" in here("clip.mp4", "--timeout", "2.5", "--jsonl", "t", cwd=folder).err
 
 
-def test_an_empty_input_is_told(folder, here):
+def test_an_empty_input_is_told(folder):
     ran = here("", "--csv", "e.csv", "--resume", cwd=folder)
     assert ran.status == 2 and "INPUT is empty; give a file" in ran.err
 
@@ -1153,7 +1133,7 @@ def test_names_of_any_bytes_can_be_resumed(folder, tmp_path):
     assert ran.status == 0 and names(tmp_path) == {name, "a.csv"}, ran.err
 
 
-def test_a_state_that_cannot_be_written_is_named(folder, here, monkeypatch):
+def test_a_state_that_cannot_be_written_is_named(folder, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -1164,7 +1144,7 @@ def test_a_state_that_cannot_be_written_is_named(folder, here, monkeypatch):
 
 
 @POSIX
-def test_two_runs_do_not_work_on_the_same_parts(long, here):
+def test_two_runs_do_not_work_on_the_same_parts(long):
     import fcntl
 
     (long / "busy.jsonl.parts").mkdir()
@@ -1174,7 +1154,7 @@ def test_two_runs_do_not_work_on_the_same_parts(long, here):
     assert ran.status == 2 and "another run is at work in busy.jsonl.parts" in ran.err
 
 
-def test_a_run_that_never_began_leaves_no_parts(tmp_path, here):
+def test_a_run_that_never_began_leaves_no_parts(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     for name, message in (("text.mp4", "not a video"), ("none.mp4", "no such file")):
         ran = here(name, "-o", "a.mp4", "--resume", cwd=tmp_path)

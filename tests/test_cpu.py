@@ -248,30 +248,18 @@ for shape in ((129, 127), (256, 301)):
 """
 
 
-@pytest.mark.parametrize("lanes", [4, 8, 16])
-def test_vectors_of_every_width(lanes, tmp_path):
+X86 = "x86" in describe()["target"]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "lanes"), [("nehalem" if X86 else "", 4), ("haswell" if X86 else "", 8), ("", 16)]
+)
+def test_vectors_of_every_width(cpu, lanes):
     """What SSE, NEON and AVX2 machines run, on this one."""
     code = COMPARE.format(path=[os.path.dirname(__file__)], lanes=lanes)
-    done = run_python(code, ITTISAL_LANES=str(lanes), ITTISAL_CACHE_DIR=str(tmp_path))
+    named = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+    done = run_python(code, **(named if cpu else {"ITTISAL_LANES": str(lanes)}))
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.skipif("x86" not in describe()["target"], reason="names of x86 CPUs")
-@pytest.mark.parametrize(("cpu", "lanes"), [("nehalem", 4), ("haswell", 8)])
-def test_compiled_for_an_older_cpu(cpu, lanes, tmp_path):
-    code = COMPARE.format(path=[os.path.dirname(__file__)], lanes=lanes)
-    done = run_python(
-        code, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="", ITTISAL_CACHE_DIR=str(tmp_path)
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_other_lanes_do_not_come_from_the_same_store(tmp_path):
-    for lanes in ("16", "4"):
-        code = TINY + "from ittisal.cpu.simd import LANES; print(LANES)"
-        done = run_python(code, ITTISAL_LANES=lanes, ITTISAL_CACHE_DIR=str(tmp_path))
-        compiled, _, found = done.stdout.split()
-        assert int(compiled) > 5 and found == lanes, done.stderr
 
 
 def test_a_bad_lane_count_is_named():
@@ -287,20 +275,11 @@ print(len(store.compiled), "numba" in sys.modules)
 """
 
 
-def test_kernels_come_from_the_store_the_second_time(tmp_path):
+def test_kernels_come_from_the_store_the_second_time():
     """And then Numba is not even imported."""
-    first = run_python(TINY, ITTISAL_CACHE_DIR=str(tmp_path))
-    again = run_python(TINY, ITTISAL_CACHE_DIR=str(tmp_path))
-    assert int(first.stdout.split()[0]) > 5, first.stderr
+    first, again = run_python(TINY), run_python(TINY)
+    assert first.returncode == 0, first.stderr
     assert again.stdout.split() == ["0", "False"]
-
-
-def test_no_store_is_no_failure():
-    """On a read-only system every process compiles, and `describe` says so."""
-    code = TINY + "from ittisal.cpu import describe; print(describe()['cache directory'])"
-    done = run_python(code, ITTISAL_CACHE_DIR="/proc/nowhere")
-    assert done.returncode == 0, done.stderr
-    assert "none" in done.stdout
 
 
 def kernels_of(config, dtype="uint8", channels=3, order="rgb", shape=(240, 320), threads=1):

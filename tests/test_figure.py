@@ -251,7 +251,7 @@ def test_linear_opponency():
 # --- every backend -----------------------------------------------------------------------------
 
 
-def textured(seed, shape=(96, 128)):
+def textured(seed, shape=(64, 80)):
     """Coloured blocks of eight pixels."""
     small = np.random.default_rng(seed).integers(0, 256, (shape[0] // 8, shape[1] // 8, 3))
     return np.kron(small, np.ones((8, 8, 1))).astype(np.uint8)
@@ -278,7 +278,7 @@ def test_nothing_stands_out_where_all_touches_the_border(backend):
 def test_frames_of_one_colour_between_others(backend, config):
     """By running statistics: none after black, no noise after texture."""
     config = replace(config, whitening_seconds=0.5)
-    flat = np.full((96, 128, 3), 90, np.uint8)
+    flat = np.full((64, 80, 3), 90, np.uint8)
     frames = [np.zeros_like(flat), textured(1), textured(2), flat, textured(1)]
     model, truth = (
         Saliency(flat.shape[:2], config, backend=name, threads=1) for name in (backend, "reference")

@@ -18,19 +18,17 @@ from ittisal.plan import Plan
 
 pytestmark = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.MISSING)
 
-ARCHITECTURES = (75, 80, 86, 87, 89, 90)
 # What CuPy adds by itself, and what makes the compiler tell.
 ALWAYS = ("-default-device", "-ftz=true", "--ptxas-options=-v")
 REGISTERS = 65536  # of a multiprocessor; a block that asks for more cannot be launched
 SHARED = 48 << 10  # bytes, static, of a block
-SPLIT = replace(ITTI_1998, split_cs=True)
+READ_MOST = ("opponency", "pyramid", "orientation", "centre_surround")
 VARIANTS = {
     "itti1998 uint8": (ITTI_1998, "uint8", 3),
     "itti1998 uint16": (ITTI_1998, "uint16", 3),
     "itti1998 float32 grey": (ITTI_1998, "float32", 1),
     "invt float32": (INVT, "float32", 3),
     "invt split": (replace(INVT, split_cs=True), "uint8", 3),
-    "walther split": (replace(SPLIT, opponency="walther", linear=True), "uint8", 3),
     "iterative": (replace(ITTI_1998, normalisation="iterative", linear=True), "float32", 3),
     "none": (
         replace(ITTI_1998, normalisation="none", normalise_opponents=True, normalise_saliency=True),
@@ -40,7 +38,11 @@ VARIANTS = {
     "uint8 grey": (ITTI_1998, "uint8", 1),
     "video": (VIDEO, "uint8", 3),
     "video float32 grey": (VIDEO, "float32", 1),
-    "video split": (replace(VIDEO, split_cs=True, smoothing="leaky"), "uint16", 3),
+    "video split": (
+        replace(VIDEO, split_cs=True, opponency="walther", linear=True, smoothing="leaky"),
+        "uint16",
+        3,
+    ),
     "gaze": (GAZE, "uint8", 3),
     "gaze video": (AVERAGING["gaze_video"], "float32", 1),
     "even": (replace(ITTI_1998, phase="even", upsampling="bilinear"), "uint8", 3),
@@ -55,19 +57,6 @@ def definitions(config, order, format_):
     return variant.definitions(Plan((480, 640), config), order, format_)
 
 
-def compiled(name, architecture):
-    """The log of a variant's compilation, unit by unit as for a GPU."""
-    config, dtype, channels = VARIANTS[name]
-    defined = definitions(config, order_for(dtype), FrameFormat(dtype, channels))
-    logs = []
-    for unit in sources.units(threads_of(config, FrameFormat(dtype, channels))):
-        options = variant.options(unit, defined)
-        log, machine_code = nvrtc.compile_for(architecture, unit.text, (*ALWAYS, *options))
-        assert machine_code[:4] == b"\x7fELF"
-        logs.append(log)
-    return "".join(logs)
-
-
 def threads_of(config, format_):
     """The most threads that each kernel is launched with, over small and large frames."""
     most = {}
@@ -79,27 +68,55 @@ def threads_of(config, format_):
     return most
 
 
-CASES = [("itti1998 uint8", architecture) for architecture in ARCHITECTURES]
-CASES += [(name, 90) for name in list(VARIANTS)[1:]]
-CASES += [("invt split", 75)]  # the variant with the most sums under way at once
+# The main one on every architecture, the one with the most sums under way at once on the oldest.
+CASES = {
+    75: ("itti1998 uint8", "invt split"),
+    **dict.fromkeys((80, 86, 87, 89), ("itti1998 uint8",)),
+    90: tuple(name for name in VARIANTS if name != "invt split"),
+}
+FILES = sorted(name for name in sources.read() if name.endswith(".cu"))
 
 
-@pytest.mark.parametrize(("name", "architecture"), CASES)
-def test_kernels_compile_within_their_means(name, architecture):
-    config, *format_ = VARIANTS[name]
-    log = compiled(name, architecture)
-    assert "warning" not in log.lower(), log
-    used, threads = nvrtc.used(log), threads_of(config, FrameFormat(*format_))
-    assert set(used) == set(threads), "the kernels that are there are those that are launched"
-    for kernel, means in used.items():
-        assert means.spilled == 0, f"{kernel} spills {means.spilled} bytes"
-        taken = -(-means.registers // 8) * 8 * threads[kernel]  # handed out by eights
-        assert taken <= REGISTERS, f"{kernel} asks for {taken} registers"
-        assert means.shared <= SHARED, f"{kernel} has {means.shared} bytes of shared memory"
-    if name == "itti1998 uint8":
-        # At least four blocks of each of the kernels that read most: their latencies overlap.
-        for kernel in ("opponency", "pyramid", "orientation", "centre_surround"):
-            assert 4 * 128 * used[kernel].registers <= REGISTERS, kernel
+def compilations(file, architecture):
+    """What variants need of a file, most of it in common: (unit, options) -> (threads, variants).
+
+    The threads are the most of each kernel.
+    """
+    found = {}
+    for name in CASES[architecture]:
+        config, dtype, channels = VARIANTS[name]
+        format_ = FrameFormat(dtype, channels)
+        defined, threads = (
+            definitions(config, order_for(dtype), format_),
+            threads_of(config, format_),
+        )
+        for unit in sources.units(threads):
+            if not unit.text.startswith(f'#line 1 "{file}"'):
+                continue
+            most, names = found.setdefault((unit, variant.options(unit, defined)), ({}, []))
+            names.append(name)
+            for kernel in unit.kernels:
+                most[kernel] = max(most.get(kernel, 0), threads[kernel])
+    return found
+
+
+@pytest.mark.parametrize("architecture", CASES)
+@pytest.mark.parametrize("file", FILES)
+def test_kernels_compile_within_their_means(file, architecture):
+    for (unit, options), (threads, names) in compilations(file, architecture).items():
+        log, machine_code = nvrtc.compile_for(architecture, unit.text, (*ALWAYS, *options))
+        assert machine_code[:4] == b"\x7fELF"
+        assert "warning" not in log.lower(), log
+        used = nvrtc.used(log)
+        assert set(used) == set(threads), "the kernels that are there are those that are launched"
+        for kernel, means in used.items():
+            assert means.spilled == 0, f"{names}: {kernel} spills {means.spilled} bytes"
+            taken = -(-means.registers // 8) * 8 * threads[kernel]  # handed out by eights
+            assert taken <= REGISTERS, f"{names}: {kernel} asks for {taken} registers"
+            assert means.shared <= SHARED, f"{names}: {kernel} has {means.shared} bytes shared"
+            # At least four blocks of each of the kernels that read most: their latencies overlap.
+            if kernel in READ_MOST and "itti1998 uint8" in names:
+                assert 4 * 128 * means.registers <= REGISTERS, kernel
 
 
 def test_every_value_of_every_option_is_compiled():

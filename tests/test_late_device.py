@@ -1,16 +1,19 @@
 """The CUDA backend on a device that works on by itself, and the host goes on meanwhile.
 
 Nothing may be read before it is there, nor refilled or let go before it has been read, whatever
-goes first on the device (`LateDevice.pace`). The kernels are right by other tests.
+goes first on the device (`LateDevice.pace`).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import host_kernels
 import numpy as np
 import pytest
+import test_kernels_on_host
 from host_device import LateDevice, LateStream
-from test_kernels_on_host import SHAPE, frames_of, make, saliency
+from test_kernels_on_host import saliency
 from test_stages import photo_like
 
 from ittisal import ITTI_1998
@@ -22,6 +25,9 @@ from ittisal.plan import Plan
 pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
 
 COUNT = 5
+SHAPE = (33, 47)  # the kernels are right by other tests
+make = partial(test_kernels_on_host.make, SHAPE)
+frames_of = partial(test_kernels_on_host.frames_of, shape=SHAPE)
 
 
 @pytest.fixture(params=["needed", "others", 1], ids=str)
@@ -105,7 +111,7 @@ def test_a_stream_that_is_left_leaves_nothing_under_way(backend, wanted):
 
 def test_a_bad_frame_is_named_in_its_turn(backend):
     frames = frames_of(4, dtype="float32")
-    frames[2, 50, 60] = np.nan
+    frames[2, 30, 40] = np.nan
     found = []
     with pytest.raises(ValueError, match="NaN"):
         found.extend(backend.stream(alone(frames)))

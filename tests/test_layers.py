@@ -26,7 +26,7 @@ LAYERS = {
     "_version": ("", ""),
     "allocator": ("", "numpy"),
     # OpenCV inside functions only.
-    "attention": ("attention config drawing features frames maps model", "numpy cv2"),
+    "attention": ("attention config drawing features frames maps model pipeline", "numpy cv2"),
     "backends": ("config pipeline", ""),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.

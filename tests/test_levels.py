@@ -15,9 +15,9 @@ from tolerances import within
 import ittisal
 from ittisal import ITTI_1998, VIDEO, Levels, Saliency, saliency_map
 from ittisal.config import PRESETS
-from ittisal.drawing import Painter
 from ittisal.levels import stretch
 from ittisal.maps import peak
+from ittisal.video import Painter
 from ittisal.video.cuts import CutDetector
 
 SHAPE = (64, 96)

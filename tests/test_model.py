@@ -127,8 +127,17 @@ def test_masked_arrays(small):
             run(masked)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    ("dtype", "order"),
+    [
+        (np.uint8, "C"),
+        (np.uint8, "F"),
+        (np.uint16, "C"),
+        (np.float16, "C"),
+        (np.float32, "C"),
+        (np.float64, "F"),
+    ],
+)
 def test_the_input_is_never_changed(run, small, dtype, order):
     scale = 255 if np.dtype(dtype).kind == "f" else 1
     frame = np.array(small / scale, dtype, order=order)
@@ -220,8 +229,16 @@ def test_saliency_map_refuses_the_same(backend, case):
         saliency_map(frame, backend=backend)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -1e-3, 1.001])
-@pytest.mark.parametrize("at", [(0, 0, 0), (0, 127, 2), (47, 63, 1), (95, 0, 1), (95, 127, 2)])
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        (np.nan, (0, 0, 0)),
+        (np.inf, (0, 127, 2)),
+        (-1e-3, (47, 63, 1)),
+        (1.001, (95, 0, 1)),
+        (np.nan, (95, 127, 2)),
+    ],
+)
 @pytest.mark.parametrize("config", [ITTI_1998, INVT, replace(ITTI_1998, linear=True)])
 def test_a_bad_value_is_found_wherever_it_is(backend, config, at, value):
     """Also where the hue threshold needs no pass over the frame; and the model lives on."""

@@ -291,6 +291,16 @@ def test_bad_arguments(saliency, options, message):
         ittisal.scanpath(saliency, **options)
 
 
+def test_a_map_on_a_gpu_has_to_be_copied():
+    class OnGpu:
+        @property
+        def __cuda_array_interface__(self):
+            return {"shape": MAP}
+
+    with pytest.raises(TypeError, match="on a GPU; attention works in host memory"):
+        ittisal.scanpath(OnGpu())
+
+
 # --- proto-objects ------------------------------------------------------------------------------
 
 

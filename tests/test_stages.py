@@ -104,26 +104,17 @@ STILLS = CONFIGS | WHITENING
 EVERY = STILLS | MOVING | AVERAGING
 SUPPORTS = {"cpu": cpu.supports, "cuda": cuda.supports}
 TIMES = (0.0, 0.01, 0.022)  # seconds: so quick that flicker's background fades
-SMALL = SHAPES[:8]  # for the configs that differ in few stages
-# The same for frames in time: sizes at which no two peaks of a map nearly tie.
-MOVED = [(133, 127) if shape == (129, 127) else shape for shape in SMALL]
+FEW = [(33, 37), (47, 203), (129, 127)]  # for the configs that differ in few stages
+# For frames in time: sizes at which no two peaks of a map nearly tie.
+MOVED = [(133, 127) if shape == (129, 127) else shape for shape in SHAPES[:8]]
 # Widths and heights about the CUDA blocks' tiles: 29, 62 or 128 samples of level 4 across (26, 60
 # and 128 with nine taps), 29 or 26 of level 2, 48 of a level's energies, 4 or 8 or 16 rows down.
 TILED = [(40, 29 * 16), (71, 29 * 16 + 17), (64, 62 * 16 + 1), (47, 128 * 16 + 31), (1031, 57)]
 TILED += [(48, 520), (97, 2079)]  # wide, and too low for the far surrounds
 SCENES = [
-    (name, shape)
-    for name in CONFIGS
-    for shape in (
-        SHAPES if name in ("itti1998", "invt") else SMALL[1:4] if "weighted" in name else SMALL
-    )
+    (name, shape) for name in CONFIGS for shape in (SHAPES if name in ("itti1998", "invt") else FEW)
 ]
-SCENES += [
-    (name, shape)
-    for name in MOVING
-    for shape in (MOVED if name == "video" else [(33, 37), (47, 203), (255, 257)])
-]
-SCENES += [(name, shape) for name in ("itti1998", "invt", "split", "video") for shape in TILED]
+SCENES += [(name, shape) for name in MOVING for shape in (MOVED if name == "video" else FEW[:2])]
 # The last two have their corners at levels 3 and 4, and so their figures at 4 and 5.
 FRAMED = [(33, 47), (255, 257), (47, 203), (40, 1500), (97, 1111), (130, 2100)]
 SCENES += [
@@ -140,6 +131,7 @@ CASES = [
     # Decoded before any stage; golden maps look at it.
     and not (kind == "cpu" and EVERY[name].linear)
 ]
+CASES += [("cuda", name, shape) for name in ("itti1998", "invt", "video") for shape in TILED]
 
 
 def has_stage(config, stage):

@@ -555,7 +555,8 @@ def test_a_bad_first_time(fresh):
 )
 def test_every_method_gives_the_same_maps(fresh, reading, times):
     """Calls, traces, batches, streams: bit for bit."""
-    run, frames = fresh(READINGS[reading]), movie()
+    run, frames = fresh(READINGS[reading]), movie(5)
+    times = times and times[:5]
     wanted = maps_of(run, frames, times)
     each = times or [None] * len(frames)
     run.reset()
@@ -573,8 +574,8 @@ def test_every_method_gives_the_same_maps(fresh, reading, times):
     np.testing.assert_array_equal(got, wanted)
     run.reset()
     mixed = [run(frames[0], time=each[0]), *run(frames[1:3], time=times and times[1:3])]
-    mixed += list(run.stream(frames[3:5], times=times and iter(times[3:5])))
-    mixed.append(run(frames[5], time=each[5]))
+    mixed += list(run.stream(frames[3:4], times=times and iter(times[3:4])))
+    mixed.append(run(frames[4], time=each[4]))
     np.testing.assert_array_equal(np.stack(mixed), wanted)
 
 
@@ -616,8 +617,10 @@ def test_a_stream_whose_times_end_says_so(fresh):
 # --- bad frames --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize(("after", "times"), [(1, TIMES), (2, None), (3, TIMES)])
+@pytest.mark.parametrize(
+    ("reading", "after", "times"),
+    [("video", 1, TIMES), ("video", 2, None), ("video_invt", 3, TIMES), ("leaky", 1, TIMES)],
+)
 def test_a_bad_frame_leaves_no_trace(fresh, reading, times, after):
     """The next map is as if it had never come, the time between good frames included."""
     run, frames = fresh(READINGS[reading]), movie(dtype="float32")
@@ -656,19 +659,19 @@ def test_a_bad_first_frame_is_not_a_past(fresh):
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_retrace_is_the_trace_and_changes_nothing(fresh, reading):
-    run, frames = fresh(READINGS[reading]), movie(4)
-    wanted = maps_of(run, frames, TIMES[:4])
+    run, frames = fresh(READINGS[reading]), movie(3)
+    wanted = maps_of(run, frames, TIMES[:3])
     run.reset()
     for frame, now, saliency in zip(frames, TIMES, wanted, strict=False):
         traced = run.trace(frame, time=now)
-        for _ in range(2):
-            again = run.retrace(frame)
-            assert list(again) == list(traced)
-            assert all(np.array_equal(again[name], traced[name]) for name in traced)
+        again = run.retrace(frame)
+        assert list(again) == list(traced)
+        assert all(np.array_equal(again[name], traced[name]) for name in traced)
         np.testing.assert_array_equal(traced["saliency"].astype(np.float32), saliency)
     run.reset()
     for frame, now, saliency in zip(frames, TIMES, wanted, strict=False):
         np.testing.assert_array_equal(run(frame, time=now), saliency)
+        run.retrace(frame)
         np.testing.assert_array_equal(run.retrace(frame)["saliency"].astype(np.float32), saliency)
 
 
@@ -982,9 +985,15 @@ def truth_after_a_cut(step, to, dtype):
         return maps_of(run, cut(to, dtype), [step * k for k in range(51)])
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("to", ["another picture", "black"])
-@pytest.mark.parametrize("step", [0.005, 1 / 60])
+@pytest.mark.parametrize(
+    ("step", "to", "dtype"),
+    [
+        *((0.005, "black", dtype) for dtype in ("uint8", "uint16", "float32")),
+        (0.005, "another picture", "uint8"),
+        (1 / 60, "another picture", "uint16"),
+        (1 / 60, "black", "uint8"),
+    ],
+)
 def test_a_quick_camera_comes_to_rest_after_a_cut(fresh, step, to, dtype):
     """What is left of the picture before fades as the reference says, and then is nothing: N makes
     no map of the last unit of a background.

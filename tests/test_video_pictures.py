@@ -10,9 +10,10 @@ import pytest
 
 import ittisal
 from ittisal import drawing
-from ittisal.drawing import KINDS, fit, heat
+from ittisal.drawing import fit, heat
 from ittisal.maps import channel_shares
-from ittisal.video import Brightness, Painter, overlay
+from ittisal.video import Painter, RunningPeak, overlay
+from ittisal.video.painter import KINDS
 
 
 class Model:
@@ -220,7 +221,7 @@ def test_wrong_use_is_told():
 
 
 def test_brightness_is_quick_up_and_slow_down():
-    brightness = Brightness()
+    brightness = RunningPeak()
     for i in range(50):
         assert brightness.follow(10.0, i / 25) == pytest.approx(10.0)
     fallen = brightness.follow(1.0, 2.0)  # one dim frame
@@ -234,13 +235,13 @@ def test_brightness_is_quick_up_and_slow_down():
 
 
 def test_brightness_goes_by_time_and_starts_anew_at_a_cut():
-    slow, fast = Brightness(), Brightness()
+    slow, fast = RunningPeak(), RunningPeak()
     slow.follow(8.0, 0.0), fast.follow(8.0, 0.0)
     for i in range(1, 11):
         fast.follow(2.0, i / 100)
     assert slow.follow(2.0, 0.1) == pytest.approx(fast.peak)
     assert slow.follow(1.0, 0.14, anew=True) == 1.0
-    assert Brightness().follow(0.0, 0.0) == 0.0
+    assert RunningPeak().follow(0.0, 0.0) == 0.0
 
 
 def test_an_unsteady_maximum_does_not_flicker():

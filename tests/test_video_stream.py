@@ -39,7 +39,8 @@ def _quick_and_clean(monkeypatch):
     monkeypatch.setattr("ittisal.video.feeds.GRACE", 0.01)
     before = set(threading.enumerate())
     yield
-    gc.collect()
+    if set(threading.enumerate()) - before:
+        gc.collect()
     for thread in set(threading.enumerate()) - before:
         thread.join(30)
         assert not thread.is_alive()
@@ -164,7 +165,7 @@ def test_what_a_result_gives_on_demand_ends_with_the_next(model):
     assert set(first.contributions()) == {"intensity"}
     second = next(results)
     for ask in (lambda: first.frame, lambda: first.peak, first.trace, first.contributions):
-        with pytest.raises(RuntimeError, match=r"frame, peak, trace .* before the next result"):
+        with pytest.raises(RuntimeError, match=r"frame, peak, .* before the next result"):
             ask()
     assert number(second.frame) == 1 and number(first.saliency) == 0
     results.close()

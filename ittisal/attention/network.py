@@ -60,7 +60,8 @@ class WinnerTakeAll:
 
     Every potential follows the exponential Euler scheme in steps of `time_step`. Between two
     winners conductances change slowly, so that many steps are one power: the network is advanced
-    by up to 60 ms at once, and the step at which a neuron fires is found exactly.
+    by up to 60 ms at once, and the step at which a neuron fires is found exactly. A lone peak wins
+    after 61 ms, again after 3.3 s, when enough of its inhibition has decayed, then every 0.55 s.
 
     Parameters
     ----------

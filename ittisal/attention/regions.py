@@ -54,9 +54,9 @@ class Region:
             "y": self.y,
             "width": self.width,
             "height": self.height,
-            "score": self.score,
-            "confidence": self.confidence,
-            "focus": {"x": self.focus[1], "y": self.focus[0]},
+            "score": round(self.score, 6),
+            "confidence": round(self.confidence, 6),
+            "focus": {"x": round(self.focus[1], 3), "y": round(self.focus[0], 3)},
         }
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import ITTI_1998, Config, Phase
+from ..frames import is_on_gpu
 from ..maps import STEP, to_frame, to_map
 from . import checks
 
@@ -165,6 +166,10 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
 
 
 def _checked(saliency: Any) -> np.ndarray:
+    if is_on_gpu(saliency):
+        raise TypeError(
+            "the map is on a GPU; attention works in host memory: copy it, as with .get() or .cpu()"
+        )
     array = np.asarray(saliency)
     if array.dtype.kind not in "fui":
         raise TypeError(

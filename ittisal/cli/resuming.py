@@ -35,9 +35,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, Smoothing
-from ..drawing import Brightness
 from ..files import atomic
 from ..levels import Levels
+from ..maps import RunningPeak
 from ..pipeline import FLICKER_SECONDS
 from ..video import Stream
 from ..video.joining import Part, join
@@ -100,8 +100,8 @@ class ResumedOutputs(Outputs):
         super().open(stream, fps)
         if self._pictures is not None and self._parts.state["brightness"]:
             painter = self._pictures.painter
-            painter.brightness, painter.channel_brightness = (
-                Brightness(*values) for values in self._parts.state["brightness"]
+            painter.peak, painter.channel_peak = (
+                RunningPeak(*values) for values in self._parts.state["brightness"]
             )
 
     def open_lines(self, suffix: str, path: str, header: str) -> Lines:
@@ -163,7 +163,7 @@ class ResumedOutputs(Outputs):
         lines = [sink for sink in self.sinks if isinstance(sink, Lines)]
         brightness = None
         if pictures is not None:
-            both = pictures.painter.brightness, pictures.painter.channel_brightness
+            both = pictures.painter.peak, pictures.painter.channel_peak
             brightness = [[each.peak, each.time] for each in both]
         parts.save(
             lengths={f"records{each.suffix}": each.sync() for each in lines},
@@ -236,6 +236,11 @@ def _check_request(args: argparse.Namespace, name: str, request: Request) -> Non
         )
     if not request.files:
         raise UsageError("--resume needs an output: -o, --jsonl or --csv")
+    if request.scanpath or request.boxes:
+        raise UsageError(
+            "--resume does not know the fixations and boxes of the run before; leave it out, or "
+            "--scanpath and --boxes"
+        )
 
 
 def _copy(source: Path, target: str) -> None:

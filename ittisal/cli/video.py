@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..config import MIN_SIDE, Config
-from ..drawing import KINDS
 from ..files import is_special
 from ..imagefiles import SUFFIXES
 from ..video import RawVideo, Stream, VideoError, stream
+from ..video.painter import KINDS
 from ..video.readers import PIXEL_FORMATS
 from ..video.selection import DEFAULT_FPS, READERS, Reading
 from ..video.sources import encoded
@@ -76,6 +76,10 @@ outputs:
                pixels of the input and its value, the map's mean, each channel's share, and of
                pictures the file
   --csv FILE   the same as a table
+  --scanpath   fixations of the last second by the winner-take-all network; in records "fixations",
+               those since the record before (x, y, time_ms, ...), in CSV the last of them
+  --boxes      at most ten, each with a number that it keeps from frame to frame; in records
+               "regions" (id, x, y, width, height, score, confidence, focus), in CSV the first
   Brightness follows the maps' peak over time, quickly up and slowly down, so that nothing
   flickers. Frames of another size than the first are scaled into the same picture.
 
@@ -88,7 +92,8 @@ examples:
   ittisal video clip.mp4                                  clip.overlay.mp4
   ittisal video *.mp4 --no-clobber                        of each that has none yet
   ittisal video clip.mp4 -o map.mp4 --map                 the maps alone
-  ittisal video clip.mp4 --jsonl - | jq .peak             where attention goes
+  ittisal video clip.mp4 --scanpath --boxes               where attention goes, over the heat
+  ittisal video clip.mp4 --jsonl - --boxes | jq .regions  boxes for a detector
   ittisal video 0 --show --width 320                      a camera in a window
   ittisal video 'thermal/*.tiff' -o a.mp4 --levels 1%:99% a thermal camera's 16 bits
   ittisal video rtsp://camera/stream --jsonl - --reconnect forever
@@ -126,6 +131,8 @@ def add_parser(commands: Any) -> None:
     for kind, text in zip(KINDS, KINDS_HELP, strict=True):
         kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=text)
     add("--grey", action="store_true", help="maps in grey instead of colours")
+    add("--scanpath", action="store_true", help="draw, and record, the places attended to")
+    add("--boxes", action="store_true", help="draw, and record, boxes around what stands out")
     kinds.add_argument("--raw", action="store_true", help="with -o DIR/: maps as computed, .npy")
     add("--show", action="store_true", help="also in a window; q or Esc ends")
     add("--no-clobber", action="store_true", help="leave files that exist as they are")

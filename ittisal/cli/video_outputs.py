@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..drawing import Painter
 from ..files import atomic
-from ..video import BackgroundWriter, Stream, open_video
+from ..video import BackgroundWriter, Painter, Stream, open_video
 from ..video.readers import reason
 from ..video.records import Records, csv_line, json_line
 from ..video.sources import is_pattern, matching
@@ -40,6 +39,8 @@ class Request:
 
     kind: str  # as for `Painter`, and grey too
     grey: bool
+    scanpath: bool  # whether fixations are drawn and recorded
+    boxes: bool  # the same of regions
     output: str | None
     form: str  # video, folder (of pictures), maps (as computed, in a folder), pipe or none
     pix_fmt: str  # of a pipe
@@ -88,6 +89,10 @@ def make_request(args: argparse.Namespace, name: str) -> Request:
     common.check_stdout(on_stdout + ["--json"] * args.json, binary=binary)
     if args.out_pix_fmt is not None and form != "pipe":
         raise UsageError("--out-pix-fmt is about raw video on standard output; add -o -")
+    if args.raw and not (args.jsonl or args.csv) and (args.scanpath or args.boxes):
+        raise UsageError(
+            "--raw draws nothing; --scanpath and --boxes need --jsonl or --csv, or pictures"
+        )
     if form == "video" and args.fps is not None and args.fps < LEAST_FPS:
         raise UsageError(
             f"--fps {args.fps:g}: videos have at least {LEAST_FPS:g}; write pictures, -o "
@@ -103,6 +108,8 @@ def make_request(args: argparse.Namespace, name: str) -> Request:
     return Request(
         kind=kind,
         grey=args.grey,
+        scanpath=args.scanpath,
+        boxes=args.boxes,
         output=outputs["-o"],
         form=form if outputs["-o"] else "none",
         pix_fmt=args.out_pix_fmt or "bgr24",
@@ -212,7 +219,7 @@ class Outputs:
         """Open all outputs for the results of a stream; videos have this frame rate."""
         request = self.request
         if request.records:
-            self._records = Records(stream)
+            self._records = Records(stream, fixations=request.scanpath, regions=request.boxes)
             for suffix, path in request.records.items():
                 header = self._records.header if suffix == ".csv" else ""
                 self.sinks.append(self.open_lines(suffix, path, header))
@@ -298,7 +305,13 @@ class Pictures:
     """Pictures of results, written in the background, or only drawn for a window."""
 
     def __init__(self, stream: Stream, request: Request, fps: float) -> None:
-        self.painter = Painter(stream, request.kind, grey=request.grey)
+        self.painter = Painter(
+            stream,
+            request.kind,
+            grey=request.grey,
+            scanpath=request.scanpath,
+            boxes=request.boxes,
+        )
         self.picture: np.ndarray | None = None
         self.path = request.output if request.drawn else None
         self.counts: dict[str, int] = {}

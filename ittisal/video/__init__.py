@@ -8,8 +8,10 @@ a thread if it may; a `Stream` (`streaming`) gives them to the model and returns
 `ittisal.drawing`, `records` and `writers` show, describe and write.
 """
 
-from ..drawing import Brightness, Painter, overlay
+from ..drawing import overlay
+from ..maps import RunningPeak
 from .cuts import CutDetector
+from .painter import Painter
 from .readers import FrameError, NothingWanted, RawVideo, Reader, Source, VideoError
 from .records import Records, Statistics
 from .selection import Clock
@@ -19,7 +21,6 @@ from .writers import BackgroundWriter, Writer
 
 __all__ = [
     "BackgroundWriter",
-    "Brightness",
     "Clock",
     "CutDetector",
     "FrameError",
@@ -29,6 +30,7 @@ __all__ = [
     "Reader",
     "Records",
     "Result",
+    "RunningPeak",
     "Source",
     "Statistics",
     "Stream",

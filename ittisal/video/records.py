@@ -14,6 +14,10 @@ import numpy as np
 from ..maps import channel_shares, weighted_channels
 
 COLUMNS = ("frame", "time", "dropped", "cut", "latency_ms", "x", "y", "value", "mean")
+ATTENTION = {  # of those lists, the columns of CSV
+    "fixations": ("x", "y", "time_ms"),
+    "regions": ("id", "x", "y", "width", "height", "confidence"),
+}
 SHORTEST, LONGEST = 1e-6, 1e4  # seconds; what lies outside is counted in the outermost bins
 STEP = 1.01  # from one bin to the next: the middle of a bin is within 0.5 % of all in it
 
@@ -24,6 +28,8 @@ class Records:
     Parameters
     ----------
     stream : Stream
+    fixations, regions : bool
+        Whether records have what attention does in each frame; it is computed for them.
 
     Examples
     --------
@@ -37,9 +43,10 @@ class Records:
     (0, 0.0, False, ['value', 'x', 'y'], ['colour', 'flicker'])
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, fixations: bool = False, regions: bool = False) -> None:
         self.channels = weighted_channels(stream.config)
         self._files = ["file"] * stream.pictures
+        self._attention = ["fixations"] * fixations + ["regions"] * regions
 
     def __call__(self, result: Any) -> dict[str, Any]:
         """One frame's record, as plain values.
@@ -54,7 +61,9 @@ class Records:
             out. `mean`: of the map. `shares`: of each channel with a weight (and of "figure"),
             of all that they add to the map; they sum to 1 (rounded to six places), and a channel
             without a part in this frame has 0, as have all where nothing stands out. `file`: the
-            picture's path, where the source is a folder or pattern of pictures.
+            picture's path, where the source is a folder or pattern of pictures. `fixations`,
+            `regions`: lists of what `Result.fixations` and `Result.regions` are, each as its
+            `as_dict` gives it.
         """
         saliency, at = result.saliency, result.peak
         shares = channel_shares(result.contributions())
@@ -68,12 +77,19 @@ class Records:
             "mean": float(saliency.mean(dtype=np.float64)),
             "shares": {name: round(shares.get(name, 0.0), 6) for name in self.channels},
             **{name: result.file for name in self._files},
+            **{
+                name: [each.as_dict() for each in getattr(result, name)] for name in self._attention
+            },
         }
 
     @property
     def header(self) -> str:
         """The first line of a CSV file."""
-        return ",".join([*COLUMNS, *(f"share_{name}" for name in self.channels), *self._files])
+        shares = (f"share_{name}" for name in self.channels)
+        attention = (
+            f"{name[:-1]}_{column}" for name in self._attention for column in ATTENTION[name]
+        )
+        return ",".join([*COLUMNS, *shares, *self._files, *attention])
 
 
 def json_line(record: dict[str, Any]) -> str:
@@ -82,11 +98,18 @@ def json_line(record: dict[str, Any]) -> str:
 
 
 def csv_line(record: dict[str, Any]) -> str:
-    """A record as one row of CSV, under `Records.header`; empty fields where there is no peak."""
+    """A record as one row of CSV, under `Records.header`; empty fields where there is no peak.
+
+    Of fixations the last one, of regions the first.
+    """
     flat = {**record, **(record["peak"] or {}), "cut": int(record["cut"])}
-    files = [record["file"]] if "file" in record else []
+    row = [*(flat.get(name, "") for name in COLUMNS), *flat["shares"].values()]
+    row += [record["file"]] if "file" in record else []
+    for name, at in (("fixations", -1), ("regions", 0)):
+        if name in record:
+            shown = record[name][at] if record[name] else {}
+            row += [shown.get(column, "") for column in ATTENTION[name]]
     line = io.StringIO()
-    row = [*(flat.get(name, "") for name in COLUMNS), *flat["shares"].values(), *files]
     csv.writer(line, lineterminator="").writerow(row)
     return line.getvalue()
 

@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..attention.following import Attention
+from ..attention.regions import Region
+from ..attention.scanpath import Fixation
+from ..attention.view import View
 from ..config import MIN_SIDE, VIDEO, Config
 from ..levels import Levels, Span, as_levels, full_scale
 from ..maps import peak
@@ -31,8 +35,8 @@ LEEWAY = 0.005  # fraction of a file's frames that may be missing before it coun
 class Result:
     """The saliency of one frame.
 
-    `frame`, `peak`, `trace` and `contributions` are made on demand from the stream's buffers, and
-    so only until the next result is asked for; all else stays.
+    `frame`, `peak`, `fixations`, `regions`, `trace` and `contributions` are made on demand from the
+    stream's buffers and state, and so only until the next result is asked for; all else stays.
 
     Parameters
     ----------
@@ -76,6 +80,41 @@ class Result:
         size, config = self._stream.size, self._stream.config
         with self._stream._computed(self._serial) as (model, _):
             return peak(self.saliency, size, config, seen=model.shape)
+
+    @property
+    def fixations(self) -> list[Fixation]:
+        """Places attended to since the result before, by the stream's winner-take-all network.
+
+        The network (`WinnerTakeAll`, with Gaussian inhibition) runs in the video's time: some 20
+        fixations a second, mostly none or one per frame. A place is inhibited for about three
+        seconds. The network is stepped when this is asked for, and forgets all at a cut or another
+        size of frames. `Fixation.time` is in ms of the video, `index` counts from the last cut.
+        """
+        return self._attended().fixations(self.as_view(), self.time)
+
+    @property
+    def regions(self) -> list[Region]:
+        """Boxes around what stands out, each with the `id` of the thing that it follows.
+
+        As of `ittisal.regions`, tracked from the results before that were asked for theirs
+        (`RegionTracker`); at most ten, by falling score.
+        """
+        return self._attended().regions(self.as_view(), self.time)
+
+    def as_view(self) -> View:
+        """The map over its frame, for the functions of `ittisal.attention`."""
+        with self._stream._computed(self._serial) as (model, _):
+            return View(
+                self.saliency.astype(float),
+                self._stream.size,
+                model.shape,
+                self._stream.config,
+                self.trace,
+            )
+
+    def _attended(self) -> Attention:
+        with self._stream._computed(self._serial):
+            return self._stream._attention
 
     def trace(self) -> dict[str, np.ndarray]:
         """Every intermediate by name, as `Saliency.trace` gives them."""
@@ -130,6 +169,7 @@ class Stream:
         self._settings = settings  # backend, threads, width and levels of the model
         self._clock, self._report, self._detector = clock, report, detector
         self._model: Saliency | None = None
+        self._attention = Attention()
         self._slot = Slot()
         self._serial = 0
         self._began: float | None = None
@@ -271,6 +311,7 @@ class Stream:
             model: Any = self.model
             if self._forget:
                 model.reset()
+                self._attention.reset()
             saliency = model(working, time=slot.time)
         except (TypeError, ValueError) as error:
             statistics.failed += 1
@@ -407,8 +448,8 @@ class Stream:
         if serial != self._serial or not self._enter():
             raise RuntimeError(
                 "this result's buffers are another frame's by now, or the stream is closed; ask "
-                "for frame, peak, trace or contributions before the next result, and copy what is "
-                "to last"
+                "for frame, peak, fixations, regions, trace or contributions before the next "
+                "result, and copy what is to last"
             )
         try:
             yield self.model, self._slot.frame if self._small is None else self._small
