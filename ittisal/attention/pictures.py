@@ -1,7 +1,7 @@
 """Attention drawn: numbered scanpaths, labelled boxes, and what makes each place salient.
 
-Everything is drawn in place on uint8 pictures of three channels, a few times a millisecond, so that
-video can be drawn frame by frame. Lines and text grow with the picture and have dark edges, so that
+Everything is drawn in place on uint8 pictures of three channels: ten fixations or boxes take about
+two pyrDowns of a 1080p frame. Lines and text grow with the picture, and have dark edges, so that
 they can be read on any ground.
 """
 
@@ -157,12 +157,12 @@ def draw_reasons(
     pen = _Pen(panel, channel_order, panel.shape[1] / REASONS_WIDTH)
     panel[...] = BACKGROUND
     u = pen.unit
-    names = _channels(explanations)
+    colours = _colours(explanations)
     y = MARGIN * u
-    for name in names:
+    for name, colour in colours.items():
         middle = y + LEGEND_ROW * u / 2
         swatch = (MARGIN * u, middle - 6 * u), ((MARGIN + 12) * u, middle + 6 * u)
-        pen.bar(*swatch, _colour(name))
+        pen.bar(*swatch, colour)
         pen.text(name, np.array(((MARGIN + 20) * u, middle)), (INK,) * 3, left=True)
         y += LEGEND_ROW * u
     y += MARGIN * u
@@ -176,12 +176,13 @@ def draw_reasons(
         middle = y + row / 2
         pen.text(str(number), np.array((MARGIN * u + MARKER * u, middle)), (INK,) * 3)
         x, height = start, row - 6 * u
-        for name in names:
-            width = why.channels.get(name, 0.0) * (end - start)
-            pen.bar((x, middle - height / 2), (x + width, middle + height / 2), _colour(name))
-            share = f"{why.channels.get(name, 0.0):.0%}"
-            if width > pen.extent(share)[0] + 6 * u:
-                pen.text(share, np.array((x + width / 2, middle)), _ink_on(_colour(name)))
+        for name, colour in colours.items():
+            share = why.channels.get(name, 0.0)
+            width = share * (end - start)
+            pen.bar((x, middle - height / 2), (x + width, middle + height / 2), colour)
+            percent = f"{share:.0%}"
+            if width > pen.extent(percent)[0] + 6 * u:
+                pen.text(percent, np.array((x + width / 2, middle)), _ink_on(colour))
             x += width
         y += row
     if not explanations:
@@ -197,7 +198,7 @@ def reasons_size(shape: tuple[int, ...], explanations: Sequence[Explanation]) ->
     As high as the picture, or higher where up to 50 bars need it.
     """
     u = _unit(shape)
-    legend = LEGEND_ROW * len(_channels(explanations))
+    legend = LEGEND_ROW * len(_colours(explanations))
     needed = 3 * MARGIN + legend + LEAST_ROW * 1.2 * min(len(explanations), MOST_ROWS)
     return max(shape[0], math.ceil(needed * u)), round(REASONS_WIDTH * u)
 
@@ -436,14 +437,10 @@ def _pixel(place: np.ndarray) -> tuple[int, int]:
     return x, y
 
 
-def _channels(explanations: Sequence[Explanation]) -> list[str]:
-    """Names of all channels, in the order of their colours."""
+def _colours(explanations: Sequence[Explanation]) -> dict[str, tuple[int, ...]]:
+    """The colours of all channels in these explanations, in the order of `CHANNEL_COLOURS`."""
     found = {name for why in explanations for name in why.channels}
-    return [name for name in CHANNEL_COLOURS if name in found]
-
-
-def _colour(channel: str) -> tuple[int, ...]:
-    return CHANNEL_COLOURS[channel]
+    return {name: colour for name, colour in CHANNEL_COLOURS.items() if name in found}
 
 
 def _ink_on(colour: tuple[int, ...]) -> tuple[int, ...]:
