@@ -123,6 +123,19 @@ def test_frames_in_between_need_not_be_asked():
     assert all(0 < fixation.time <= 1e3 for fixation in found)
 
 
+def test_results_far_apart():
+    """The network runs through all the time in between; after a long gap it begins anew."""
+    still = np.repeat(frames(1), 4, axis=0)
+    with stream(still, fps=0.4) as results:
+        times = [fixation.time for result in results for fixation in result.fixations]
+    assert np.diff(times).max() < 300
+    with stream(still, fps=0.1) as results:
+        found = [(result.time, result.fixations) for result in results]
+    for time, (first, *_) in found[1:]:
+        assert np.hypot(first.y - 112, first.x - 72) < 24
+        assert first.time == pytest.approx(1e3 * (time - 1) + 61, abs=2)
+
+
 def test_records_have_fixations_and_regions():
     with stream(frames(12)) as results:
         record = Records(results, fixations=True, regions=True)

@@ -13,6 +13,7 @@ from .tracker import RegionTracker
 from .view import View
 
 MOST_REGIONS = 10  # that are shown
+LONGEST_GAP = 4.0  # s between results after which no place is inhibited any more
 RANKED = 20  # regions that are looked for, so that none ends because it lost a rank
 
 
@@ -20,7 +21,8 @@ class Attention:
     """Attended locations and regions of successive frames.
 
     Either is computed only when it is asked for, and once per frame. Frames that are not asked
-    about are passed over: the network then has the next frame's map for all the time since.
+    about are passed over: the network then has the next frame's map for all the time since, or
+    after a long gap begins anew with it.
     """
 
     def __init__(self) -> None:
@@ -40,7 +42,9 @@ class Attention:
         """Places attended to since the frame before; see `Result.fixations`."""
         last, found = self._fixated
         if last != time:
-            elapsed = FRAME_SECONDS if last is None else min(time - last, QUIET)
+            elapsed = FRAME_SECONDS if last is None else time - last
+            if elapsed > LONGEST_GAP:
+                self._network, elapsed = None, QUIET
             found = [self._fixation(seen, time, w) for w in self._step(seen, time, elapsed)]
             self._fixated = time, found
         return found
