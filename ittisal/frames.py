@@ -21,6 +21,19 @@ def check_channel_order(channel_order: str) -> str:
     return channel_order
 
 
+def as_shape(shape: Any) -> tuple[int, int]:
+    """(height, width) as two ints; TypeError unless they are two whole numbers."""
+    try:
+        height, width = (int(n) for n in shape)
+        if (height, width) != tuple(shape):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(
+            f"shape={shape!r} must be (height, width) in pixels, as in frame.shape[:2]"
+        ) from None
+    return height, width
+
+
 def check_shape(shape: Any) -> tuple[int, int]:
     """(height, width) as two ints within the model's limits.
 
@@ -31,14 +44,7 @@ def check_shape(shape: Any) -> tuple[int, int]:
     ValueError
         A side is under 32 or over 65536 pixels.
     """
-    try:
-        height, width = (int(n) for n in shape)
-        if (height, width) != tuple(shape):
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(
-            f"shape={shape!r} must be (height, width) in pixels, as in frame.shape[:2]"
-        ) from None
+    height, width = as_shape(shape)
     if min(height, width) < MIN_SIDE:
         raise ValueError(
             f"frame is {width}x{height} pixels; both sides must be at least {MIN_SIDE}, for the "

@@ -103,6 +103,15 @@ def test_bad_places(place, message, photo):
         ittisal.explain(traced, [place], shape=SHAPE)
 
 
+def test_places_of_another_map(photo):
+    large = ittisal.Saliency(SHAPE).trace(photo)
+    small = ittisal.Saliency((64, 64)).trace(np.ascontiguousarray(photo[:64, :64]))
+    (fixation,) = ittisal.scanpath(large, 1, shape=SHAPE, inhibition="object")
+    for place, message in ((fixation, "fixation at sample"), (fixation.object, "proto-object has")):
+        with pytest.raises(ValueError, match=message):
+            ittisal.explain(small, [place])
+
+
 def test_a_map_alone_has_no_reasons():
     with pytest.raises(ValueError, match="does not say what made it"):
         ittisal.explain(np.ones((16, 20)), [(10, 10)])

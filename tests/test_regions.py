@@ -136,6 +136,14 @@ def test_boxes_of_a_frame_that_was_shrunk_for_the_model_or_has_odd_sides():
     assert (corners(boxes[0]) - corners(even[0])).tolist() == [8, 8, 8, 8]
 
 
+def test_the_last_rows_and_columns_of_a_full_size_map_count():
+    """Also where sides are no multiples of 16."""
+    full = np.zeros((95, 127))
+    full[80:, 32:48] = full[32:48, 112:] = 1
+    boxes = regions(full, shape=full.shape, min_confidence=0, budget=1)
+    assert [corners(box).tolist() for box in boxes] == [[32, 96, 48, 127], [64, 32, 95, 48]]
+
+
 # --- nothing stands out --------------------------------------------------------------------------
 
 
@@ -181,9 +189,10 @@ def test_photographs_have_boxes():
 
 
 def test_confidence_ignores_the_scale_of_the_map():
-    small = saliency(next(photographs()), GAZE)
+    small = saliency(next(photographs()), GAZE).astype(float)
     plain = regions(small, config=GAZE)
-    assert plain == regions(4 * small, config=GAZE)
+    for scale in (4.0, 2.0**-200, 2.0**200):
+        assert plain == regions(scale * small, config=GAZE)
     assert all(MIN_CONFIDENCE <= box.confidence <= 1 for box in plain)
 
 
@@ -308,7 +317,7 @@ def test_regions_are_plain_numbers(busy):
     for box in boxes_of(busy, n=3) + tiles(busy, 160, shape=FRAME, min_confidence=0):
         again = json.loads(json.dumps(box.as_dict()))
         assert set(again) == {"x", "y", "width", "height", "score", "confidence", "focus"}
-        assert again["focus"] == {"x": box.focus[1], "y": box.focus[0]}
+        assert again["focus"] == {"x": round(box.focus[1], 3), "y": round(box.focus[0], 3)}
         assert type(box.y) is type(box.width) is int and type(box.score) is float
         assert np.zeros(FRAME)[box.slices].shape == (box.height, box.width)
 
@@ -504,6 +513,9 @@ def test_reset_forgets():
     assert [thing.id for thing in tracker.update([box(100)], 0.0)] == [2]
     tracker.reset()
     assert tracker.update([], 0.0) == []
+    with pytest.raises(AttributeError):
+        tracker.update([None], 1.0)
+    assert tracker.update([], 1.0) == []  # that frame did not count
 
 
 def test_each_region_is_one_thing():

@@ -160,9 +160,36 @@ def test_a_dark_map_has_no_winner_and_equal_ones_the_first():
     assert winner[1:] == (0, 0)
 
 
-def test_the_network_wants_maps_of_its_shape():
-    with pytest.raises(ValueError, match=r"\(4, 5\); this network is for \(30, 40\)"):
-        WinnerTakeAll(MAP, inhibition.disc(MAP, (5, 5))).step(np.ones((4, 5)), 0.1)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, list])
+def test_the_network_takes_maps_of_any_numbers(dtype):
+    saliency = np.zeros(MAP)
+    saliency[10, 20] = 8
+    wanted = WinnerTakeAll(MAP).step(saliency, 0.1)
+    given = saliency.tolist() if dtype is list else saliency.astype(dtype)
+    assert WinnerTakeAll(MAP).step(given, 0.1) == wanted
+    assert len(wanted) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "step", "message"),
+    [
+        ({}, {"saliency": np.ones((4, 5))}, r"\(4, 5\); this network is for \(30, 40\)"),
+        ({}, {"saliency": np.full(MAP, np.nan)}, "map holds NaN"),
+        ({}, {"seconds": -1}, "seconds=-1 must be at least 0 and finite"),
+        ({}, {"seconds": math.nan}, "seconds=nan"),
+        ({}, {"most": 0}, "most=0 must be a whole number above 0"),
+        ({"time_step": 0}, {}, "time_step=0 must be above 0 and at most 0.001"),
+        ({"radius": -1}, {}, "radius=-1 must be above 0 and finite"),
+        ({"radius": (3, math.nan)}, {}, "radius=nan"),
+        ({"inhibition": "box"}, {}, "inhibition='box' is not 'gauss' or 'disc'"),
+        ({"shape": (0, 4)}, {}, "shape=0 must be a whole number above 0"),
+    ],
+)
+def test_bad_arguments_of_the_network(options, step, message):
+    with pytest.raises(ValueError, match=message):
+        WinnerTakeAll(**{"shape": MAP} | options).step(
+            **{"saliency": np.ones(MAP), "seconds": 0.1} | step
+        )
 
 
 # --- scanpaths ----------------------------------------------------------------------------------
@@ -259,6 +286,15 @@ def test_without_scaling_the_network_is_slower_for_weak_maps():
 
 
 @pytest.mark.parametrize("winner", ["fast", "lif"])
+@pytest.mark.parametrize("inhibition", ["disc", "gauss"])
+def test_any_radius(winner, inhibition):
+    saliency = peaks(MAP, (8, 10, 8.0)) + 0.1
+    options = {"n": 3, "winner": winner, "inhibition": inhibition}
+    assert len(ittisal.scanpath(saliency, radius=1e300, **options)) == 1
+    assert len(set(places_of(ittisal.scanpath(saliency, radius=1e-100, **options)))) == 3
+
+
+@pytest.mark.parametrize("winner", ["fast", "lif"])
 @pytest.mark.parametrize("shape", [(2, 2), (1, 5), (6, 1)])
 def test_tiny_and_flat_maps(winner, shape):
     assert ittisal.scanpath(np.zeros(shape), winner=winner) == []
@@ -278,6 +314,12 @@ def test_tiny_and_flat_maps(winner, shape):
         (np.zeros((3, 4, 3)), {}, r"map has shape \(3, 4, 3\)"),
         (np.zeros(MAP, complex), {}, "dtype complex128"),
         (np.zeros(MAP), {"shape": (100, 100)}, r"shape \(30, 40\); one of a 100x100 frame has"),
+        (np.zeros(MAP), {"shape": (480.5, 640)}, r"shape=\(480.5, 640\) must be \(height, width\)"),
+        (np.zeros(MAP), {"shape": 480}, r"shape=480 must be \(height, width\)"),
+        (np.zeros((1, 1)), {"shape": (0, 0)}, "one of a 0x0 frame"),
+        (np.zeros(MAP), {"config": "gaze"}, "config is a str; give an ittisal.Config"),
+        ({"intensity": np.zeros(MAP)}, {}, "a mapping of intensity has no saliency"),
+        (np.zeros(MAP), {"radius": math.inf}, "radius=inf must be above 0 and finite"),
         (np.zeros(MAP), {"n": 0}, "n=0 must be a whole number above 0"),
         (np.zeros(MAP), {"radius": -1}, "radius=-1 must be"),
         (np.zeros(MAP), {"peak": 0}, "peak=0 must be"),
@@ -367,6 +409,14 @@ def test_inhibited_objects_are_not_looked_at_again(photo):
     assert all(fixation.object is not None for fixation in lif)
 
 
-def test_a_place_outside_the_frame(traced):
-    with pytest.raises(ValueError, match="outside the frame of 480 rows and 640 columns"):
-        ittisal.proto_object(traced(square()), (480, 10), shape=FRAME)
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ((480, 10), "outside the frame of 480 rows and 640 columns"),
+        (5, r"place 5 is not \(y, x\)"),
+        ((1, 2, 3), r"place \(1, 2, 3\) is not \(y, x\)"),
+    ],
+)
+def test_a_place_outside_the_frame(place, message, traced):
+    with pytest.raises((TypeError, ValueError), match=message):
+        ittisal.proto_object(traced(square()), place, shape=FRAME)

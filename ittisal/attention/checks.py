@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..config import number
+from ..frames import is_on_gpu
 
 
 def whole(name: str, value: Any) -> int:
@@ -25,9 +26,9 @@ def within(name: str, value: Any, low: float, high: float, *, above: bool = Fals
     found = number(name, value)
     if not (low <= found <= high and math.isfinite(found) and not (above and found == low)):
         wanted = f"above {low:g}" if above else f"at least {low:g}"
-        wanted = "finite" if low == -math.inf else wanted
-        most = f" and at most {high:g}" if high < math.inf else ""
-        raise ValueError(f"{name}={value!r} must be {wanted}{most}")
+        most = f"at most {high:g}" if high < math.inf else "finite"
+        wanted = most if low == -math.inf else f"{wanted} and {most}"
+        raise ValueError(f"{name}={value!r} must be {wanted}")
     return found
 
 
@@ -46,3 +47,28 @@ def size(name: str, value: Any, shape: tuple[int, int]) -> np.ndarray:
             f"{shape[1]} columns; give at most that"
         )
     return np.array((height, width))
+
+
+def saliency(given: Any) -> np.ndarray:
+    """A map as float64, a copy, if it has two axes and finite numbers of at least 0.
+
+    TypeError where it holds no real numbers, else ValueError.
+    """
+    if is_on_gpu(given):
+        raise TypeError(
+            "the map is on a GPU; attention works in host memory: copy it, as with .get() or .cpu()"
+        )
+    array = np.asarray(given)
+    if array.dtype.kind not in "fui":
+        raise TypeError(
+            f"map is {type(given).__name__} of dtype {array.dtype}; give numbers, as "
+            "`Saliency` returns them"
+        )
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"map has shape {array.shape}; give one of two axes, (h, w)")
+    array = array.astype(np.float64)
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high < np.inf):  # NaN too
+        what = "NaN" if np.isnan(low) or np.isnan(high) else f"{low if low < 0 else high:g}"
+        raise ValueError(f"map holds {what}; saliency is finite and at least 0")
+    return array

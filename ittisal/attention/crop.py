@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
+from . import checks
 from .view import View, view
 
 PLACEMENTS = ("saliency", "centre", "thirds")
@@ -148,18 +149,14 @@ def _window(shape: tuple[int, int], aspect: Any, size: Any, zoom: Any) -> tuple[
     if size is not None:
         try:
             rows, columns = (operator.index(n) for n in size)
-        except TypeError:
+        except (TypeError, ValueError):
             raise TypeError(f"size={size!r} must be (height, width) in whole pixels") from None
         if min(rows, columns) < 1:
             raise ValueError(f"size={size!r}: both sides must be at least 1 pixel")
         aspect = columns / rows
     elif aspect is not None:
-        aspect = _number("aspect", aspect)
-        if not 0 < aspect < math.inf:
-            raise ValueError(f"aspect={aspect!r} must be above 0; give width / height")
-    zoom = _number("zoom", zoom)
-    if not 1 <= zoom < math.inf:
-        raise ValueError(f"zoom={zoom!r} must be at least 1; the window of 1 is the largest")
+        aspect = checks.within("aspect", aspect, 0, math.inf, above=True)
+    zoom = checks.within("zoom", zoom, 1, math.inf)
     if aspect is None:
         if zoom == 1:
             raise ValueError("give an aspect, a size or a zoom above 1; this is the whole frame")
@@ -167,13 +164,6 @@ def _window(shape: tuple[int, int], aspect: Any, size: Any, zoom: Any) -> tuple[
     fitting = min(height, width / aspect), min(width, height * aspect)
     rows, columns = (max(round(side / zoom), 1) for side in fitting)
     return rows, columns
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r} is not a number") from None
 
 
 def _borders(seen: View) -> tuple[np.ndarray, np.ndarray]:

@@ -153,11 +153,21 @@ def _divided(whole: np.ndarray, parts: Mapping[str, np.ndarray]) -> dict[str, np
 def _weights(seen: View, place: Any) -> np.ndarray:
     """How much of each sample belongs to a place."""
     shape = seen.saliency.shape
+    weights = np.zeros(shape)
     if hasattr(place, "row"):  # a fixation
-        weights = np.zeros(shape)
+        if not (0 <= place.row < shape[0] and 0 <= place.column < shape[1]):
+            raise ValueError(
+                f"fixation at sample ({place.row}, {place.column}) is of another map than this one "
+                f"of shape {shape}; give those of its own scanpath"
+            )
         weights[place.row, place.column] = 1
         return weights
     if hasattr(place, "mask"):  # a proto-object
+        if place.mask.shape != shape:
+            raise ValueError(
+                f"proto-object has a mask of shape {place.mask.shape}, and is of another map than "
+                f"this one of shape {shape}; give those found in it"
+            )
         return place.mask.astype(float)
     if hasattr(place, "height"):  # a region
         place = (place.y, place.x, place.height, place.width)
@@ -171,6 +181,5 @@ def _weights(seen: View, place: Any) -> np.ndarray:
         )
     if len(numbers) == 4:
         return seen.coverage(numbers)
-    weights = np.zeros(shape)
     weights[seen.nearest_sample(numbers)] = 1
     return weights

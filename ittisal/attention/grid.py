@@ -30,15 +30,15 @@ class Grid:
     def of(cls, source: Any, shape: Any, config: Config | None) -> Grid:
         """The map that `view` finds; one of the frame's own size as means over 16 x 16 pixels.
 
-        TypeError and ValueError as `view`.
+        The last ones are over what is left as well. TypeError and ValueError as `view`.
         """
         seen = view(source, shape, config)
         if not seen.full_size:
             return cls(seen)
-        down, across = (min(STEP, side) for side in seen.shape)
-        rows, columns = seen.shape[0] // down, seen.shape[1] // across
-        squares = seen.saliency[: rows * down, : columns * across]
-        means = squares.reshape(rows, down, columns, across).mean((1, 3))
+        starts = [np.arange(max(side // STEP, 1)) * STEP for side in seen.shape]
+        sums = np.add.reduceat(np.add.reduceat(seen.saliency, starts[1], 1), starts[0], 0)
+        sizes = [np.diff(first, append=n) for first, n in zip(starts, seen.shape, strict=True)]
+        means = sums / np.outer(*sizes)
         centred = replace(seen.config, phase=Phase.CENTRED)
         return cls(seen._replace(saliency=means, seen=seen.shape, config=centred))
 
@@ -79,7 +79,8 @@ class Grid:
         """
         import cv2
 
-        saliency = self.saliency.astype(np.float32)
+        highest = self.saliency.max()
+        saliency = (self.saliency / (highest if highest > 0 else 1)).astype(np.float32)
         inner = tuple(slice(b, n - b) for n in saliency.shape for b in (min(BORDER, n // 8),))
         side = max(3, round(WINDOW * min(saliency.shape))) | 1
         reached = cv2.dilate(saliency[inner], np.ones((side, side), np.uint8)).ravel()

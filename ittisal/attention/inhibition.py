@@ -25,8 +25,8 @@ def disc(shape: tuple[int, int], radii: tuple[float, float]) -> Inhibition:
     ([[1.0, 1.0, 1.0], [0.0, 1.0, 0.0]], (slice(0, 2, None), slice(1, 4, None)))
     """
     reach = tuple(min(int(r), n - 1) for n, r in zip(shape, radii, strict=True))
-    y, x = (np.arange(-k, k + 1) ** 2 / r**2 for k, r in zip(reach, radii, strict=True))
-    return _around((np.add.outer(y, x) <= 1).astype(float), shape)
+    y, x = (np.arange(-k, k + 1) / r for k, r in zip(reach, radii, strict=True))
+    return _around((np.hypot.outer(y, x) <= 1).astype(float), shape)
 
 
 def gaussian(
@@ -40,7 +40,7 @@ def gaussian(
 
     def bell(width: float) -> np.ndarray:
         y, x = (
-            np.exp(-(np.arange(1 - n, n) ** 2) / (2 * (width * s) ** 2))
+            np.exp(-((np.arange(1 - n, n) / (width * s)) ** 2) / 2)
             for n, s in zip(shape, deviations, strict=True)
         )
         return np.outer(y, x)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import checks
 from .inhibition import Inhibition, of_network
 
 
@@ -74,12 +75,12 @@ class WinnerTakeAll:
     radius : float or (float, float), optional
         Of attention, in samples, or by axis; a sixth of the shorter side by default.
     time_step : float
-        Seconds.
+        Seconds, at most 0.001.
 
     Raises
     ------
-    ValueError
-        Another name of inhibition.
+    TypeError, ValueError
+        Another name of inhibition, or a value that is no number or out of its range.
 
     Attributes
     ----------
@@ -108,13 +109,15 @@ class WinnerTakeAll:
         radius: float | tuple[float, float] | None = None,
         time_step: float = TIME_STEP,
     ) -> None:
-        self.shape = shape
+        rows, columns = (checks.whole("shape", n) for n in shape)
+        self.shape = rows, columns
         if isinstance(inhibition, str):
-            radii = np.broadcast_to(min(shape) / 6 if radius is None else radius, 2).tolist()
-            inhibition = of_network(inhibition, shape, radii)
+            radii = np.broadcast_to(min(self.shape) / 6 if radius is None else radius, 2).tolist()
+            y, x = (checks.within("radius", r, 0, math.inf, above=True) for r in radii)
+            inhibition = of_network(inhibition, self.shape, (y, x))
         self._inhibition = inhibition
-        self._step = time_step
-        self._delay = _firing_delay(time_step)
+        self._step = checks.within("time_step", time_step, 0, REFRACTORY, above=True)
+        self._delay = _firing_delay(self._step)
         self.reset()
 
     def reset(self) -> None:
@@ -154,9 +157,13 @@ class WinnerTakeAll:
 
         Raises
         ------
-        ValueError
-            A map of another shape.
+        TypeError, ValueError
+            Not a map, one of another shape, values that are negative or not finite, or an option
+            out of its range.
         """
+        saliency = checks.saliency(saliency)
+        seconds = checks.within("seconds", seconds, 0, math.inf)
+        most = None if most is None else checks.whole("most", most)
         if saliency.shape != self.shape:
             raise ValueError(
                 f"map has shape {saliency.shape}; this network is for {self.shape}. Make another"

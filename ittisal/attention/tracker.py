@@ -22,9 +22,9 @@ class RegionTracker:
     Regions are matched to the things of the frame before, best first: by intersection over union
     of the boxes, then by the distance of their centres. A thing appears when a region of high
     confidence matches none, stays while regions of lower confidence match it (hysteresis), and
-    disappears `hold` seconds after the last one. Boxes, focal points, scores and confidences
-    follow by a leaky integrator. It holds plain numbers only, and the same regions and times give
-    the same result.
+    disappears with the first frame that is more than `hold` seconds after the last one and has
+    none. Boxes, focal points, scores and confidences follow by a leaky integrator. It holds plain
+    numbers only, and the same regions and times give the same result.
 
     Give it regions down to `stay`, and more than are shown, so that things do not end because they
     lost a rank: `ittisal.regions(result, 20, min_confidence=tracker.stay)`.
@@ -35,7 +35,8 @@ class RegionTracker:
         The confidence at which a thing appears, and which its later regions need; `stay` is at
         most `appear`.
     hold : float
-        Seconds that a thing stays without a region.
+        Seconds that a thing stays without a region. Where frames are farther apart, things are
+        still matched from one to the next.
     smoothing : float
         Time constant in seconds of the leaky integrator; 0 takes every box as it is.
 
@@ -107,8 +108,8 @@ class RegionTracker:
                 f"time={time!r} is not after that of the frame before, {self._time:g}; call "
                 "reset() where the video starts again"
             )
-        self._time = now
         found = [region for region in regions if region.confidence >= self.stay]
+        self._time = now
         free = set(range(len(found)))
         waiting = {track.id for track in self._tracks}
         for *_, track, i in sorted(self._pairs(found), key=lambda pair: pair[:4]):

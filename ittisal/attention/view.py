@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import ITTI_1998, Config, Phase
-from ..frames import is_on_gpu
+from ..frames import as_shape
 from ..maps import STEP, to_frame, to_map
 from . import checks
 
@@ -56,16 +56,22 @@ class View(NamedTuple):
     def disc(self, row: int, column: int, radius: float) -> np.ndarray:
         """The mask of samples at most `radius` pixels from one, bool of the map's shape."""
         y, x = (
-            ((np.arange(n) - at) * size) ** 2
+            (np.arange(n) - at) * size
             for n, at, size in zip(
                 self.saliency.shape, (row, column), self.sample_size, strict=True
             )
         )
-        return np.asarray(np.add.outer(y, x) <= radius**2)
+        return np.asarray(np.hypot.outer(y, x) <= radius)
 
     def nearest_sample(self, place: Any) -> tuple[int, int]:
-        """(row, column) of the sample nearest to (y, x); ValueError if that is not in the frame."""
-        y, x = place
+        """(row, column) of the sample nearest to (y, x); ValueError if that is not in the frame.
+
+        TypeError where it is no pair of numbers.
+        """
+        try:
+            y, x = map(float, place)
+        except (TypeError, ValueError):
+            raise TypeError(f"place {place!r} is not (y, x) in pixels of the frame") from None
         height, width = self.shape
         if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):  # NaN too
             raise ValueError(
@@ -141,46 +147,34 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
     Raises
     ------
     TypeError
-        Not a map of real numbers.
+        Not a map of real numbers; a shape or a config that is none.
     ValueError
         The map is empty, has another size than belongs to `shape`, or holds NaN, infinite or
-        negative values.
+        negative values; or a mapping without one.
     """
     if isinstance(source, View) or hasattr(source, "as_view"):  # a stream's result
         if shape is not None or config is not None:
             raise TypeError("a stream's result knows its shape and config; leave both out")
         return source if isinstance(source, View) else source.as_view()
     traced = isinstance(source, Mapping)
-    saliency = _checked(source["saliency"] if traced else source)
+    if traced and "saliency" not in source:
+        raise ValueError(
+            f"a mapping of {', '.join(map(str, source)) or 'nothing'} has no saliency; give what "
+            "`model.trace(frame)` returns"
+        )
+    if not isinstance(config, Config | None):
+        raise TypeError(f"config is a {type(config).__name__}; give an ittisal.Config")
+    saliency = checks.saliency(source["saliency"] if traced else source)
     trace = (lambda: source) if traced else None
     if shape is None:
         shape = tuple(STEP * n for n in saliency.shape)
-    height, width = shape
-    if saliency.shape not in ((height, width), (max(height // STEP, 1), max(width // STEP, 1))):
+    height, width = shape = as_shape(shape)
+    if min(shape) < 1 or saliency.shape not in (
+        (height, width),
+        (max(height // STEP, 1), max(width // STEP, 1)),
+    ):
         raise ValueError(
             f"map has shape {saliency.shape}; one of a {width}x{height} frame has "
             f"{(height // STEP, width // STEP)} or {(height, width)}. Give the frame's shape"
         )
-    shape = int(height), int(width)
     return View(saliency, shape, shape, ITTI_1998 if config is None else config, trace)
-
-
-def _checked(saliency: Any) -> np.ndarray:
-    if is_on_gpu(saliency):
-        raise TypeError(
-            "the map is on a GPU; attention works in host memory: copy it, as with .get() or .cpu()"
-        )
-    array = np.asarray(saliency)
-    if array.dtype.kind not in "fui":
-        raise TypeError(
-            f"map is {type(saliency).__name__} of dtype {array.dtype}; give numbers, as "
-            "`Saliency` returns them"
-        )
-    if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"map has shape {array.shape}; give one of two axes, (h, w)")
-    array = array.astype(np.float64)
-    low, high = array.min(), array.max()
-    if not (low >= 0 and high < np.inf):  # NaN too
-        what = "NaN" if np.isnan(low) or np.isnan(high) else f"{low if low < 0 else high:g}"
-        raise ValueError(f"map holds {what}; saliency is finite and at least 0")
-    return array

@@ -89,7 +89,8 @@ class Result:
         fixations a second, mostly none or one per frame. A place is inhibited for about three
         seconds. The network is stepped when this is asked for, and forgets all at a cut or another
         size of frames. After four seconds in which it was not, it begins anew, and the fixations
-        are those of the last second. `Fixation.time` is in ms of the video, `index` counts from the last cut.
+        are those of the last second. `Fixation.time` is in ms of the video, `index` counts from
+        the last cut.
         """
         return self._attended().fixations(self.as_view(), self.time)
 
