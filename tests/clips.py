@@ -13,14 +13,14 @@ from ittisal.video import Clock, Source, VideoError
 FPS = 25
 
 
-def grey_frames(count, size=(64, 96)):
-    """Frames that a codec leaves recognisable: frame i has the grey value 4 i + 20."""
-    return [np.full((*size, 3), 4 * i + 20, np.uint8) for i in range(count)]
+def grey_frames(count, size=(64, 96), step=4):
+    """Frames that a codec leaves recognisable: frame i has the grey value step i + 20."""
+    return [np.full((*size, 3), step * i + 20, np.uint8) for i in range(count)]
 
 
-def number(frame):
+def number(frame, step=4):
     """Which of `grey_frames` this is, after coding."""
-    return round((float(frame.mean()) - 20) / 4)
+    return round((float(frame.mean()) - 20) / step)
 
 
 def write_video(path, frames, ticks=None, *, codec="libx264", options=None, gop=12, aspect=1):

@@ -66,6 +66,52 @@ def run_script(script: str, cwd: Path, **environment: str) -> Ran:
     return finished([sys.executable, "-W", "error", "-c", script], cwd, environment)
 
 
+def limited(most: int, *arguments: object, cwd: Path) -> Ran:
+    """A process whose files may have no more than so many bytes."""
+    script = f"""
+import resource, sys
+from ittisal.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))
+sys.exit(main({list(map(str, arguments))!r}))
+"""
+    return run_script(script, cwd)
+
+
+def begin(words: list[str], cwd: Path | None = None, number=signal.SIGINT, **streams):
+    """A process to be sent this signal. A test run in the background would hand on that it ignores
+    SIGINT.
+    """
+    return subprocess.Popen(
+        words,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        **streams,
+    )
+
+
+def on_terminal(*arguments: object, cwd: Path) -> tuple[Ran, bytes]:
+    """A process whose standard error is a terminal, and what that shows."""
+    import fcntl
+    import pty
+    import termios
+
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    try:
+        ran = finished(command(*arguments), cwd, {}, stderr=terminal)
+        os.write(terminal, b"end\n")
+        seen = b""
+        while b"end" not in seen:
+            seen += os.read(master, 4096)
+    finally:
+        os.close(master)
+        os.close(terminal)
+    return ran, seen
+
+
 def run_here(
     *arguments: object, cwd: Path, stdin: bytes = b"", terminal: str = "", **environment: str
 ) -> Ran:
@@ -114,9 +160,10 @@ def expected(picture: np.ndarray, **options) -> np.ndarray:
 
 
 def test_help_has_examples(tmp_path):
-    for name in ("demo", "map", "info", "bench", "warmup"):
+    for name in ("demo", "map", "video", "info", "bench", "warmup"):
         ran = run_here(name, "--help", cwd=tmp_path)
         assert ran.status == 0 and "examples:" in ran.out
+        assert ("(default: video)" in " ".join(ran.out.split())) is (name == "video")
     ran = run("--help", cwd=tmp_path)
     assert ran.status == 0 and not ran.err and "examples:" in ran.out
     assert all(summary in ran.out for summary in cli.COMMANDS.values())
@@ -129,8 +176,8 @@ def test_help_imports_nothing_heavy(tmp_path):
     ran = run_script(
         "import sys; from ittisal.cli import parser; parser().format_help()\n"
         "print([m for m in ('numpy', 'ittisal.config', 'typing') if m in sys.modules])\n"
-        "parser('map')\n"
-        "print([m for m in ('cv2', 'skimage', 'numba', 'tqdm', 'cupy') if m in sys.modules])",
+        "parser('map'), parser('video')\n"
+        "print([m for m in ('cv2', 'av', 'skimage', 'numba', 'tqdm', 'cupy') if m in sys.modules])",
         tmp_path,
     )
     assert ran.out == "[]\n[]\n", ran.err
@@ -525,39 +572,27 @@ def test_stdin_to_stdout(tmp_path):
     assert ran.err == "ittisal map: -: is empty (0 bytes)\n"
 
 
-def test_no_picture_on_a_terminal(tmp_path):
-    save(tmp_path / "a.png")
-    for line, terminal, message in (
+@pytest.mark.parametrize(
+    ("line", "terminal", "message"),
+    [
         ("map a.png -o -", "stdout", "which is a terminal; redirect"),
+        ("video a.png -o -", "stdout", "which is a terminal; redirect"),
         ("map - -o out", "stdin", "which is a terminal; pipe"),
-    ):
-        ran = run_here(*line.split(), cwd=tmp_path, terminal=terminal)
-        assert ran.status == 2 and message in ran.err
+        ("video - --jsonl out", "stdin", "which is a terminal; pipe"),
+    ],
+)
+def test_no_picture_on_a_terminal(line, terminal, message, crowded):
+    ran = run_here(*line.split(), cwd=crowded, terminal=terminal)
+    assert ran.status == 2 and message in ran.err
 
 
 @POSIX
-def test_progress_on_a_terminal_only(tmp_path):
-    import fcntl
-    import pty
-    import termios
-
+def test_progress_on_a_terminal_only(crowded, tmp_path):
     pytest.importorskip("tqdm")
-    for name in "ab":
-        save(tmp_path / f"{name}.png")
-    master, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    try:
-        ran = finished(command("map", "a.png", "b.png"), tmp_path, {}, stderr=terminal)
-        os.write(terminal, b"end\n")
-        seen = b""
-        while b"end" not in seen:
-            seen += os.read(master, 4096)
-    finally:
-        os.close(master)
-        os.close(terminal)
-    assert b"2/2" in seen
-    assert ran.status == 0 and ran.out == "a.saliency.png\nb.saliency.png\n"
-    quiet = run_here("map", "a.png", "b.png", "-q", cwd=tmp_path, terminal="stderr")
+    arguments = ("map", "a.png", "b.png", "-o", tmp_path)
+    ran, seen = on_terminal(*arguments, cwd=crowded)
+    assert ran.status == 0 and len(ran.out.splitlines()) == 2 and b"2/2" in seen
+    quiet = run_here(*arguments, "-q", cwd=crowded, terminal="stderr")
     assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
 
 
@@ -577,16 +612,7 @@ def many(tmp_path) -> list[str]:
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", 1), 129)],
 )
 def test_interrupted(number, status, many, tmp_path):
-    with subprocess.Popen(
-        command("map", *many, "--json", "-o", "out"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        # A test run in the background ignores SIGINT, and would hand that on.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
-    ) as process:
-        assert process.stdout is not None
+    with begin(command("map", *many, "--json", "-o", "out"), tmp_path, number) as process:
         process.stdout.readline()  # it works by now, and cannot end before more is read
         process.send_signal(number)
         _, err = process.communicate(timeout=120)
@@ -600,14 +626,7 @@ def test_interrupted(number, status, many, tmp_path):
 
 @POSIX
 def test_broken_pipe_is_quiet(many, tmp_path):
-    with subprocess.Popen(
-        command("map", *many, "--json", "-o", "out"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
+    with begin(command("map", *many, "--json", "-o", "out"), tmp_path) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -636,13 +655,7 @@ def test_full_disk_leaves_nothing_half_written(tmp_path):
     (tmp_path / "out").mkdir()
     old = tmp_path / "out/a.saliency.npy"
     old.write_bytes(b"old")
-    script = """
-import resource, sys
-from ittisal.cli import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the array takes 36 KB
-sys.exit(main(["map", "a.png", "-o", "out", "--format", "npy"]))
-"""
-    ran = run_script(script, tmp_path)
+    ran = limited(5000, "map", "a.png", "-o", "out", "--format", "npy", cwd=tmp_path)  # of 36 KB
     assert ran.status == 1 and not ran.out
     assert "cannot write out/a.saliency.npy: File too large" in ran.err
     assert names(tmp_path / "out") == {"a.saliency.npy"} and old.read_bytes() == b"old"
@@ -671,16 +684,6 @@ def test_write_is_all_or_nothing(error, tmp_path, monkeypatch):
     with pytest.raises(ImageError if isinstance(error, OSError) else KeyboardInterrupt):
         common.write(path, b"new")
     assert path.read_bytes() == b"old" and names(tmp_path) == {"a.png"}
-
-
-@POSIX
-def test_written_files_have_the_usual_permissions(tmp_path):
-    mask = os.umask(0o022)
-    try:
-        common.write(tmp_path / "a.png", b"new")
-    finally:
-        os.umask(mask)
-    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o644
 
 
 def test_faults_of_ours_are_told_on_one_line(tmp_path, monkeypatch):
