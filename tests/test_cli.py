@@ -18,7 +18,7 @@ from stimuli import thermal
 from test_imagefiles import array, encoded, exif, photo, with_exif
 
 import ittisal
-from ittisal import cli, cpu, drawing, reference_backend
+from ittisal import cli, cpu, reference_backend
 from ittisal.cli import common, info
 from ittisal.imagefiles import ImageError
 
@@ -818,18 +818,3 @@ def test_levels_of_degrees_and_of_another_type(tmp_path):
     assert "levels=(-20.5, 25) reach beyond uint8 frames, whose" in ran.rows[1]["error"]
     ran = run_here("map", "degrees.npy", "--levels", "1%:99.9%", "--json", cwd=tmp_path)
     assert 90 <= ran.rows[0]["peak"]["x"] <= 110
-
-
-# --- pictures ----------------------------------------------------------------------------------
-
-
-def test_overlay_shows_the_photograph_where_nothing_stands_out():
-    frame = photo()
-    saliency = np.zeros(frame.shape[:2], np.float32)
-    saliency[10:20, 10:20] = 1
-    picture = drawing.heat_over(frame, saliency).astype(int)
-    quiet = saliency == 0
-    assert (np.ptp(picture[quiet], axis=1) == 0).all()  # grey
-    assert (np.ptp(picture[~quiet], axis=1) > 60).all()  # coloured
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    assert abs(picture[quiet][:, 0] - 0.8 * grey[quiet]).max() <= 1

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import Script, camera, write_video
+from clips import moving_square as frames
 from stimuli import thermal
 from test_cli import (
     ENVIRONMENT,
@@ -49,14 +50,6 @@ SIZE = (64, 96)
 # Four times as quick, where what the model makes of the frames is not the question.
 LIGHT = ["--set", "weights.orientation=0", "--set", "weights.colour=0"]
 CHANNELS = ("intensity", "colour", "orientation", "flicker", "motion")
-
-
-def frames(count=COUNT, size=SIZE):
-    """A red square that moves to the right over grey; RGB."""
-    pictures = np.full((count, *size, 3), 70, np.uint8)
-    for i, picture in enumerate(pictures):
-        picture[20:40, 8 + 3 * i : 28 + 3 * i] = (230, 30, 30)
-    return pictures
 
 
 def clip(path, count=COUNT, ticks=None, size=SIZE, **options):
@@ -233,7 +226,7 @@ def test_a_part_of_a_clip_at_a_working_width(folder):
     assert ran.status == 0, ran.err
     assert [row["frame"] for row in ran.rows] == [6, 8]
     for row in ran.rows:  # in pixels of the clip
-        assert abs(row["peak"]["x"] - (18 + 3 * row["frame"])) <= 24
+        assert abs(row["peak"]["x"] - (16 + 3 * row["frame"])) <= 24
     times, pictures = read(folder / "part.mp4")
     np.testing.assert_allclose(times, np.arange(2) * 0.08, atol=1e-6)
     assert pictures[0].shape == (64, 96, 3)

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import FakeModel
+from test_cli import begin, finished
 
 import ittisal
 from ittisal.video import NothingWanted, RawVideo, VideoError, stream
@@ -410,7 +411,7 @@ def test_what_is_complete_is_not_cut_short(tmp_path, reader, name, settings, end
     path = clips.write_video(tmp_path / name, clips.grey_frames(40), **settings)
     shown, results, said = played(path, reader=reader, end=end)
     step = 2 if "slow" in name else 1
-    assert shown == [(i, i * step) for i in range(40 if end is None else 13)]
+    assert [time for _, time in shown] == [i * step for i in range(40 if end is None else 13)]
     assert results.frames == 40 or name == "slow.avi"
     assert not said and results.statistics.missing == 0
 
@@ -779,15 +780,8 @@ for result in stream(video, backend="reference"):
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_a_program_whose_pipe_is_silent_can_end(interrupted):
     """Python aborts at exit if a thread then waits in a buffered file."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", STUCK, *["interrupted"] * interrupted],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A test run in the background ignores SIGINT, and would hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    with process:
+    words = [sys.executable, "-W", "error", "-c", STUCK, *["interrupted"] * interrupted]
+    with begin(words, stdin=subprocess.PIPE) as process:
         process.stdin.write(bytes(2 * 32 * 32))
         process.stdin.flush()
         assert process.stdout.readline() == b"0\n"
@@ -846,24 +840,16 @@ sys.exit(7)
 """
 
 
-def ended(program, *arguments):
-    """How a program of its own ends, and what it writes."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
-        capture_output=True,
-        timeout=120,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.mark.parametrize("way", ["live", "in order"])
 def test_a_program_may_end_with_a_stream_left_open(tmp_path, way):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(50, (360, 640)))
     for _ in range(2):
-        assert ended(LEFT, path, way) == (7, b"", b"")
+        ran = finished([sys.executable, "-W", "error", "-c", LEFT, path, way], tmp_path, {})
+        assert (ran.status, ran.out, ran.err) == (7, "", "")
 
 
 @pytest.mark.parametrize("way", ["open", "forgotten"])
-def test_a_program_that_ends_waits_for_its_reader(way):
+def test_a_program_that_ends_waits_for_its_reader(tmp_path, way):
     """Python aborts if a thread comes back from C++ while it is being taken down."""
-    assert ended(WITHIN, way) == (7, b"closed\n", b"")
+    ran = finished([sys.executable, "-W", "error", "-c", WITHIN, way], tmp_path, {})
+    assert (ran.status, ran.out, ran.err) == (7, "closed\n", "")
