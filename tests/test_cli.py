@@ -152,6 +152,15 @@ def names(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
 
 
+def assert_wrong_usage(line: str, message: str, cwd: Path) -> None:
+    """The command says this on one line, and writes nothing."""
+    before = names(cwd)
+    ran = run_here(*line.split(), cwd=cwd)
+    assert ran.status == 2 and not ran.out
+    assert message in ran.err and ran.err.count("\n") == 1 and ran.err.startswith("ittisal")
+    assert names(cwd) == before
+
+
 def expected(picture: np.ndarray, **options) -> np.ndarray:
     return ittisal.saliency_map(picture, channel_order="bgr", backend="reference", **options)
 
@@ -244,12 +253,7 @@ def crowded(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
 def test_usage_errors(line, message, crowded):
-    before = names(crowded)
-    ran = run_here(*line.split(), cwd=crowded)
-    assert ran.status == 2 and not ran.out
-    assert message in ran.err
-    assert ran.err.count("\n") == 1 and ran.err.startswith("ittisal")
-    assert names(crowded) == before
+    assert_wrong_usage(line, message, crowded)
 
 
 def test_usage_errors_end_the_process(crowded):

@@ -133,10 +133,6 @@ def by_pillow(format: str, orientation: int, tag: int = 0x0112, **options) -> by
     return buffer.getvalue()
 
 
-def avif(orientation: int) -> bytes:
-    return by_pillow("AVIF", orientation)
-
-
 def avif_with_exif(orientation: int) -> bytes:
     """AVIF whose container does not turn it, so that the EXIF tag counts."""
     data = by_pillow("AVIF", orientation, tag=0x0113)  # another's number, or Pillow takes it out
@@ -158,7 +154,7 @@ ORIENTED = {
     "png-little": lambda n: with_exif(encoded(photo(), ".png"), exif(n, "<")),
     "png-big": lambda n: with_exif(encoded(photo(), ".png"), exif(n, ">")),
     "webp": lambda n: by_pillow("WEBP", n, lossless=True),
-    "avif": avif,
+    "avif": lambda n: by_pillow("AVIF", n),
     "avif-exif": avif_with_exif,
     "tiff": tiff_of(RGB),
     "tiff-big-endian": tiff_of(RGB, byteorder=">"),

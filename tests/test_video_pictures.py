@@ -11,7 +11,7 @@ import pytest
 
 import ittisal
 from ittisal import drawing
-from ittisal.drawing import fit, heat
+from ittisal.drawing import heat
 from ittisal.maps import channel_shares
 from ittisal.video import Painter, RunningPeak, overlay
 from ittisal.video.painter import KINDS
@@ -237,11 +237,6 @@ def test_shares_sum_to_one():
     added = {name: np.full((2, 3), n, np.float32) for name, n in (("a", 1), ("b", 2), ("c", 0))}
     assert channel_shares(added) == pytest.approx({"a": 1 / 3, "b": 2 / 3, "c": 0})
     assert channel_shares({"a": np.zeros((2, 2))}) == {"a": 0.0}
-
-
-def test_fit_keeps_proportions():
-    out = fit(np.full((80, 80, 3), 200, np.uint8), (100, 40))
-    assert (out[:, 30:70] == 200).all() and (out[:, :30] == 24).all() and (out[:, 70:] == 24).all()
 
 
 def test_heat_rises_in_lightness():

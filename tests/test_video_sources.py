@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import clips
@@ -327,9 +328,9 @@ def test_a_video_without_frames(tmp_path, reader):
         stream(path, reader=reader)
 
 
-def noise_video(path, **settings):
-    noise = np.random.default_rng(1).integers(0, 256, (60, 64, 96, 3), np.uint8)
-    return clips.write_video(path, list(noise), gop=5, **settings)
+def noise_video(path, count=60, gop=5, **settings):
+    noise = np.random.default_rng(1).integers(0, 256, (count, 64, 96, 3), np.uint8)
+    return clips.write_video(path, list(noise), gop=gop, **settings)
 
 
 @pytest.mark.parametrize(
@@ -376,9 +377,7 @@ def test_one_damaged_frame_is_reported_and_the_rest_go_on(tmp_path, reader):
 
 def test_frames_lost_in_the_middle_are_counted(tmp_path):
     """Those after damage up to the next key frame, of which a decoder of H.265 says nothing."""
-    noise = np.random.default_rng(1).integers(0, 256, (100, 64, 96, 3), np.uint8)
-    settings = {"codec": "libx265", "gop": 25}
-    path = clips.write_video(tmp_path / "clip.mp4", list(noise), **settings)
+    path = noise_video(tmp_path / "clip.mp4", 100, 25, codec="libx265")
     data = bytearray(path.read_bytes())
     begin, end = len(data) * 4 // 10, len(data) * 6 // 10
     data[begin:end] = bytes(end - begin)
@@ -604,16 +603,10 @@ def test_generators_are_closed():
 # --- raw video ----------------------------------------------------------------------------------
 
 
-def coloured():
-    frame = np.empty((64, 96, 3), np.uint8)
-    frame[:] = (180, 120, 60)
-    frame[16:48, 32:64] = (40, 90, 200)
-    return frame
-
-
 @pytest.mark.parametrize("pix_fmt", ["bgr24", "rgb24", "yuv420p", "nv12"])
 def test_raw_colour(pix_fmt):
-    frame = coloured()
+    frame = np.full((64, 96, 3), (180, 120, 60), np.uint8)
+    frame[16:48, 32:64] = (40, 90, 200)
     data = av.VideoFrame.from_ndarray(frame, "rgb24").to_ndarray(format=pix_fmt).tobytes() * 3
     with stream(RawVideo(io.BytesIO(data), (64, 96), pix_fmt, fps=50)) as results:
         found = [(r.index, r.time, r.frame.copy()) for r in results]
@@ -675,21 +668,16 @@ def test_wrong_raw_settings(settings, message):
         RawVideo(io.StringIO(""), (64, 96))
 
 
-def test_raw_video_through_a_pipe_in_pieces():
+def test_raw_video_in_pieces():
+    """As pipes give it."""
+
+    class Pieces(io.BytesIO):
+        def readinto(self, view):
+            return super().readinto(view[:7001])
+
     data = b"".join(frame.tobytes() for frame in clips.grey_frames(6))
-    read, write = os.pipe()
-
-    def feed():
-        with open(write, "wb", buffering=0) as pipe:
-            view = memoryview(data)
-            while view:
-                view = view[pipe.write(view[:7001]) :]
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    with open(read, "rb") as pipe, stream(RawVideo(pipe, (64, 96))) as results:
+    with stream(RawVideo(Pieces(data), (64, 96))) as results:
         assert [clips.number(r.saliency) for r in results] == list(range(6))
-    thread.join(30)
 
 
 # --- the network, or what stands for it ---------------------------------------------------------
@@ -709,20 +697,15 @@ def without_proxies(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
-
-    def log_message(self, *args):
-        pass
-
-
-def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, without_proxies):
+def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, without_proxies, monkeypatch):
     """It says how many frames it has, so that it is no live source."""
     clips.write_video(
         tmp_path / "clip.mp4", clips.grey_frames(30), options={"movflags": "faststart"}
     )
+    handler = http.server.SimpleHTTPRequestHandler
+    monkeypatch.setattr(handler, "log_message", lambda *_: None)
     server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), lambda *a: Quiet(*a, directory=str(tmp_path))
+        ("127.0.0.1", 0), partial(handler, directory=str(tmp_path))
     )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
