@@ -1,7 +1,7 @@
 """Attention drawn: numbered scanpaths, labelled boxes, and what makes each place salient.
 
-Everything is drawn in place on uint8 pictures of three channels, a few times a millisecond, so that
-video can be drawn frame by frame. Lines and text grow with the picture and have dark edges, so that
+Everything is drawn in place on uint8 pictures of three channels: ten fixations or boxes take about
+two pyrDowns of a 1080p frame. Lines and text grow with the picture, and have dark edges, so that
 they can be read on any ground.
 """
 
@@ -39,6 +39,7 @@ MARKER = 11.0  # radius
 SMALLEST_UNIT = 0.7
 FACE = 0.44  # cv2's scale of text
 REASONS_WIDTH, ROW, LEAST_ROW, LEGEND_ROW, MARGIN = 300.0, 30.0, 18.0, 20.0, 14.0
+MOST_ROWS = 50  # for which a panel grows
 
 
 def draw_scanpath(
@@ -121,7 +122,11 @@ def draw_regions(
     for region, colour, name in zip(regions, colours, _numbers(regions), strict=True):
         label = f"{name}  {region.confidence:.0%}"
         half = pen.extent(label) / 2 + 3 * pen.unit
-        pen.tab(spread.put(_beside(region, half), half), half, label, colour)
+        centre = spread.put(_beside(region, half), half)
+        nearest = np.clip(centre, *_corners(region))
+        if (np.abs(nearest - centre) > half + 2).any():
+            pen.line([centre, nearest], colour, 1.0)
+        pen.tab(centre, half, label, colour)
 
 
 def draw_reasons(
@@ -152,12 +157,12 @@ def draw_reasons(
     pen = _Pen(panel, channel_order, panel.shape[1] / REASONS_WIDTH)
     panel[...] = BACKGROUND
     u = pen.unit
-    names = _channels(explanations)
+    colours = _colours(explanations)
     y = MARGIN * u
-    for name in names:
+    for name, colour in colours.items():
         middle = y + LEGEND_ROW * u / 2
         swatch = (MARGIN * u, middle - 6 * u), ((MARGIN + 12) * u, middle + 6 * u)
-        pen.bar(*swatch, _colour(name))
+        pen.bar(*swatch, colour)
         pen.text(name, np.array(((MARGIN + 20) * u, middle)), (INK,) * 3, left=True)
         y += LEGEND_ROW * u
     y += MARGIN * u
@@ -171,12 +176,13 @@ def draw_reasons(
         middle = y + row / 2
         pen.text(str(number), np.array((MARGIN * u + MARKER * u, middle)), (INK,) * 3)
         x, height = start, row - 6 * u
-        for name in names:
-            width = why.channels.get(name, 0.0) * (end - start)
-            pen.bar((x, middle - height / 2), (x + width, middle + height / 2), _colour(name))
-            share = f"{why.channels.get(name, 0.0):.0%}"
-            if width > pen.extent(share)[0] + 6 * u:
-                pen.text(share, np.array((x + width / 2, middle)), _ink_on(_colour(name)))
+        for name, colour in colours.items():
+            share = why.channels.get(name, 0.0)
+            width = share * (end - start)
+            pen.bar((x, middle - height / 2), (x + width, middle + height / 2), colour)
+            percent = f"{share:.0%}"
+            if width > pen.extent(percent)[0] + 6 * u:
+                pen.text(percent, np.array((x + width / 2, middle)), _ink_on(colour))
             x += width
         y += row
     if not explanations:
@@ -189,11 +195,11 @@ def draw_reasons(
 def reasons_size(shape: tuple[int, ...], explanations: Sequence[Explanation]) -> tuple[int, int]:
     """(height, width) of a panel for `draw_reasons` beside a picture of this shape.
 
-    As high as the picture, or higher where the bars need it.
+    As high as the picture, or higher where up to 50 bars need it.
     """
     u = _unit(shape)
-    legend = LEGEND_ROW * len(_channels(explanations))
-    needed = 3 * MARGIN + legend + LEAST_ROW * 1.2 * len(explanations)
+    legend = LEGEND_ROW * len(_colours(explanations))
+    needed = 3 * MARGIN + legend + LEAST_ROW * 1.2 * min(len(explanations), MOST_ROWS)
     return max(shape[0], math.ceil(needed * u)), round(REASONS_WIDTH * u)
 
 
@@ -255,14 +261,21 @@ class _Pen:
 
     def box(self, region: Region, colour: tuple[int, ...]) -> None:
         """The edge of a box, inside it."""
-        import cv2
-
-        outer, inner = self._width(4), self._width(2)
-        for width, ink in ((outer, EDGE), (inner, self._of(colour))):
-            inset = outer // 2
-            first = region.x + inset, region.y + inset
-            last = region.x + region.width - 1 - inset, region.y + region.height - 1 - inset
-            cv2.rectangle(self._picture, first, last, ink, width, cv2.LINE_8)
+        for inset, width, ink in (
+            (0, self._width(5), EDGE),
+            (self._width(1), self._width(3), colour),
+        ):
+            left, top = region.x + inset, region.y + inset
+            right, bottom = (
+                end - inset for end in (region.x + region.width, region.y + region.height)
+            )
+            for low, high in (
+                ((left, top), (right, top + width)),
+                ((left, bottom - width), (right, bottom)),
+                ((left, top), (left + width, bottom)),
+                ((right - width, top), (right, bottom)),
+            ):
+                self.bar(low, high, ink)
 
     def cross(self, place: np.ndarray, colour: tuple[int, ...]) -> None:
         """A small cross with dark edges."""
@@ -341,8 +354,11 @@ class _Spread:
 
     def _free(self, centres: np.ndarray, half: np.ndarray) -> np.ndarray:
         """Whether a label has space at each of these centres."""
-        distance = np.abs(centres[:, None] - self._taken[:, :2])
-        return (distance >= self._taken[:, 2:] + half).any(-1).all(-1)
+        reach = self._taken[:, 2:] + half
+        low, high = centres.min(0) - reach, centres.max(0) + reach
+        near = ((self._taken[:, :2] > low) & (self._taken[:, :2] < high)).all(-1)
+        distance = np.abs(centres[:, None] - self._taken[near, :2])
+        return (distance >= reach[near]).any(-1).all(-1)
 
 
 def _unit(shape: tuple[int, ...]) -> float:
@@ -357,14 +373,20 @@ def _numbers(regions: Sequence[Region]) -> list[int]:
 
 def _beside(region: Region, half: np.ndarray) -> np.ndarray:
     """Centres of a label, the best first: inside a large box, above or below a small one."""
-    low = np.array((region.x, region.y), float)
-    size = np.array((region.width, region.height), float)
+    low, high = _corners(region)
     signs = np.array(((1, 1), (-1, 1), (1, -1), (-1, -1)))
-    corners = low + size * (signs < 0)
+    corners = np.where(signs > 0, low, high)
     inside = corners + signs * half
     outside = corners + signs * (1, -1) * half
-    small = (2 * half < 0.6 * size).all()
-    return np.concatenate([inside, outside] if small else [outside, inside])
+    farther = [outside - signs * (0, 2 * k * half[1]) for k in range(1, 10)]
+    small = (2 * half < 0.6 * (high - low)).all()
+    return np.concatenate([inside, outside] if small else [outside, inside, *farther])
+
+
+def _corners(region: Region) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y) of the first and of the last pixel of a box."""
+    low = np.array((region.x, region.y), float)
+    return low, low + np.subtract((region.width, region.height), 1)
 
 
 def _ring(radius: float, n: int) -> np.ndarray:
@@ -415,14 +437,10 @@ def _pixel(place: np.ndarray) -> tuple[int, int]:
     return x, y
 
 
-def _channels(explanations: Sequence[Explanation]) -> list[str]:
-    """Names of all channels, in the order of their colours."""
+def _colours(explanations: Sequence[Explanation]) -> dict[str, tuple[int, ...]]:
+    """The colours of all channels in these explanations, in the order of `CHANNEL_COLOURS`."""
     found = {name for why in explanations for name in why.channels}
-    return [name for name in CHANNEL_COLOURS if name in found]
-
-
-def _colour(channel: str) -> tuple[int, ...]:
-    return CHANNEL_COLOURS[channel]
+    return {name: colour for name, colour in CHANNEL_COLOURS.items() if name in found}
 
 
 def _ink_on(colour: tuple[int, ...]) -> tuple[int, ...]:

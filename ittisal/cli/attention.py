@@ -78,9 +78,8 @@ def run(
         Whether finding needs the trace.
     """
     tables = {"csv": args.csv, "jsonl": args.jsonl}
-    if args.explain:
-        names = weighted_channels(common.read_config(args))
-        columns = [*columns, *(f"share_{name}" for name in names)]
+    channels = weighted_channels(common.read_config(args)) if args.explain else []
+    columns = [*columns, *(f"share_{name}" for name in channels)]
     batch = pictures.Batch(args, "picture", {".png"}, tables, columns)
     drawn = bool(args.output) or not (args.json or any(tables.values()))
     kinds = {args.command: ".png"} if drawn else {}
@@ -96,7 +95,8 @@ def run(
         rows = [_flat(entry) for entry in entries]
         for entry, row, reason in zip(entries, rows, why or (), strict=False):
             entry["why"] = reason.as_dict()
-            row |= {f"share_{name}": x for name, x in entry["why"]["channels"].items()}
+            shares = entry["why"]["channels"]  # a grey image has none of colour
+            row |= {f"share_{name}": shares.get(name, 0.0) for name in channels}
         note = "" if found else f"nothing stands out; no {nouns}"
         encode = partial(_encode, picture, found, why, draw)
         return Result({nouns: entries}, {args.command: encode}, rows, note)

@@ -26,12 +26,13 @@ EPILOG = (
     attention.OUTPUTS.format(example="photo.regions.png", nouns="regions")
     + """
 columns, and names in the objects of --json:
-  input                the image
-  index                from 0; the picture shows index + 1
-  x, y, width, height  the box
-  score                the share of the map's saliency in it (of tiles: that it adds), 0 to 1
-  confidence           how far its peak stands above the background, 0 to 1
-  focus_x, focus_y     its centre of gravity; in --json "focus": x, y
+  input          the image
+  index          from 0; the picture shows index + 1
+  x, y           the first pixel of the box
+  width, height  its size
+  score          the share of the map's saliency in it (of tiles: that it adds), 0 to 1
+  confidence     how far its peak stands above the background, 0 to 1
+  focus_...      x and y of its centre of gravity. In --json an object within the region
 """
     + attention.EXPLAINED
     + """
@@ -66,7 +67,7 @@ def add_parser(commands: Any) -> None:
     add(
         "-n",
         metavar="N",
-        type=common.number(1, 10000, whole=True),
+        type=common.number(1, 1000, whole=True),
         help="at most so many regions of an image (default: 10; tiles: as the budget allows)",
     )
     add(

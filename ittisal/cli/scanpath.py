@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> None:
     add(
         "-n",
         metavar="N",
-        type=common.number(1, 10000, whole=True),
+        type=common.number(1, 1000, whole=True),
         default=10,
         help="at most so many fixations of an image (default: 10)",
     )
