@@ -761,6 +761,23 @@ def test_info_tells_what_the_cpu_backend_says(tmp_path, monkeypatch):
     assert "16 float32" in out and "/somewhere" in out
 
 
+NO_TARGETS = {"ITTISAL_LANES": ("7", "ITTISAL_LANES='7' must be 4, 8 or 16; unset it")}
+
+
+@pytest.mark.parametrize("variable", NO_TARGETS)
+def test_a_target_that_cannot_be_compiled_for_is_refused_once(variable, tmp_path):
+    value, message = NO_TARGETS[variable]
+    given = {"ITTISAL_BACKEND": "cpu", variable: value}
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name)
+    ran = run("map", ".", cwd=tmp_path, **given)
+    assert ran.status == 2 and not ran.out
+    assert ran.err.startswith(f"ittisal map: {message}") and ran.err.count("\n") == 1
+    ran = run("info", cwd=tmp_path, **given)
+    assert ran.status == 0 and not ran.err
+    assert f"not usable: {message}" in ran.out
+
+
 def test_bench(tmp_path):
     line = "bench --size 64x48 32x32 --threads 1 2 --seconds 0.05"
     ran = run_here(*line.split(), cwd=tmp_path)

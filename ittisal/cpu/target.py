@@ -24,8 +24,14 @@ class Target(NamedTuple):
 def target() -> Target:
     """The CPU that runs this, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name.
 
-    ITTISAL_LANES overrides how many lanes its vectors have.
+    ITTISAL_LANES overrides how many lanes its vectors have. ValueError names a value of these that
+    cannot be compiled for.
     """
+    override = os.environ.get("ITTISAL_LANES")
+    if override and override not in ("4", "8", "16"):
+        raise ValueError(
+            f"ITTISAL_LANES={override!r} must be 4, 8 or 16; unset it for the CPU's own"
+        )
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     triple = llvm.get_process_triple()
@@ -38,9 +44,6 @@ def target() -> Target:
         found = Target(triple, cpu, features, lanes, "+avx512vbmi" in listed)
     else:
         found = _probed(Target(triple, cpu, features, 4, False))
-    override = os.environ.get("ITTISAL_LANES")
-    if override and override not in ("4", "8", "16"):
-        raise ValueError(f"ITTISAL_LANES={override!r} must be 4, 8 or 16")
     return found._replace(lanes=int(override)) if override else found
 
 
