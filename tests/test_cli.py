@@ -761,7 +761,10 @@ def test_info_tells_what_the_cpu_backend_says(tmp_path, monkeypatch):
     assert "16 float32" in out and "/somewhere" in out
 
 
-NO_TARGETS = {"ITTISAL_LANES": ("7", "ITTISAL_LANES='7' must be 4, 8 or 16; unset it")}
+NO_TARGETS = {
+    "ITTISAL_LANES": ("7", "ITTISAL_LANES='7' must be 4, 8 or 16; unset it"),
+    "NUMBA_CPU_NAME": ("xyz", "NUMBA_CPU_NAME='xyz' is no CPU that LLVM knows"),
+}
 
 
 @pytest.mark.parametrize("variable", NO_TARGETS)

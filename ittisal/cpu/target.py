@@ -36,6 +36,8 @@ def target() -> Target:
     llvm.initialize_native_asmprinter()
     triple = llvm.get_process_triple()
     cpu = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    if cpu == os.environ.get("NUMBA_CPU_NAME"):
+        _check_known(cpu, triple)
     features = os.environ.get("NUMBA_CPU_FEATURES", "" if cpu == "generic" else None)
     if features is None:
         features = _host_features()
@@ -45,6 +47,26 @@ def target() -> Target:
     else:
         found = _probed(Target(triple, cpu, features, 4, False))
     return found._replace(lanes=int(override)) if override else found
+
+
+def _check_known(cpu: str, triple: str) -> None:
+    """Refuse a CPU that LLVM does not know, which it says on standard error alone."""
+    import tempfile
+
+    with tempfile.TemporaryFile() as said:
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            machine(Target(triple, cpu, "", 4, False))
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        said.seek(0)
+        if b"is not a recognized processor" in said.read():
+            raise ValueError(
+                f"NUMBA_CPU_NAME={cpu!r} is no CPU that LLVM knows for {triple}; unset it for this "
+                "machine's, or name another, such as generic"
+            )
 
 
 def _host_features() -> str:
