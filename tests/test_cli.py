@@ -525,6 +525,22 @@ def test_stdin_to_stdout(tmp_path):
     assert ran.err == "ittisal map: -: is empty (0 bytes)\n"
 
 
+@POSIX
+@pytest.mark.parametrize("words", [["map"], ["crop", "--zoom", "2"]])
+def test_pipes_and_stdout_by_their_names(words, tmp_path):
+    """What goes there is written on, not replaced, also with --no-clobber."""
+    save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    ran = run_here(*words, "a.png", "-o", "pipe", "--no-clobber", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    assert (tmp_path / "pipe").is_fifo()
+    sent = os.read(reader, 1 << 16)
+    os.close(reader)
+    assert sent.startswith(b"\x89PNG")
+    assert run_here(*words, "a.png", "-o", "/dev/stdout", cwd=tmp_path).raw == sent
+
+
 def test_no_picture_on_a_terminal(tmp_path):
     save(tmp_path / "a.png")
     for line, terminal, message in (

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from .. import backends
 from ..config import PRESETS, Config, preset
-from ..files import temporary, write_whole
+from ..files import is_special, temporary, write_whole
 from ..frames import check_shape
 from ..imagefiles import ImageError
 from ..levels import Levels
@@ -114,6 +114,11 @@ def extent(text: str) -> tuple[int, int]:
             f"{text!r} is no size; write WIDTHxHEIGHT, as in 400x300, sides from 1 to {MOST_PIXELS}"
         )
     return int(match[2]), int(match[1])
+
+
+def output(text: str) -> str:
+    """Where to write, for argparse: /dev/stdout is `-`, also where that leads to a file."""
+    return STDIO if text == "/dev/stdout" else text
 
 
 def parse_levels(text: str) -> Levels:
@@ -294,6 +299,12 @@ def probe_directory(directory: Path, *, create: bool = False, option: str = "-o"
         raise UsageError(
             f"cannot write to {directory}: {error.strerror}. Give another place with {option}"
         ) from error
+
+
+def probe_file(path: Path, *, option: str = "-o") -> None:
+    """Refuse a file whose directory takes none; devices and pipes are written to as they are."""
+    if not is_special(path):
+        probe_directory(path.parent, option=option)
 
 
 def write(path: Path, data: bytes) -> None:
