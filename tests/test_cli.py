@@ -635,14 +635,22 @@ def test_broken_pipe_is_quiet(many, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 @pytest.mark.parametrize(
-    "arguments", [["info"], ["map", "a.png", "--json"], ["map", "a.png", "-o", "-"]]
+    "arguments",
+    [
+        ["info"],
+        ["map", "a.png", "--json"],
+        ["map", "a.png", "-o", "-"],
+        ["--version"],
+        ["--help"],
+        ["video", "--help"],
+    ],
 )
 def test_full_stdout(arguments, tmp_path):
     save(tmp_path / "a.png")
     with open("/dev/full", "wb") as full:
         ran = finished(command(*arguments), tmp_path, {}, stdout=full)
     assert ran.status == 1
-    assert "No space left on device" in ran.err
+    assert "cannot write standard output: No space left on device" in ran.err
     assert "Traceback" not in ran.err and "Exception" not in ran.err
 
 
