@@ -334,6 +334,14 @@ def test_peak_is_where_the_object_is(tmp_path):
     assert abs(row["peak"]["x"] - 40) <= 16 and abs(row["peak"]["y"] - 72) <= 16
 
 
+@pytest.mark.parametrize("words", [["map"], ["video", "--jsonl", "a.jsonl"]])
+def test_passwords_are_not_shown(words, tmp_path):
+    ran = run_here(*words, "http://anna:secret@127.0.0.1:9/a.jpg", "--json", cwd=tmp_path)
+    assert ran.status == 1
+    assert ran.rows[0]["input"] == "http://anna:***@127.0.0.1:9/a.jpg"
+    assert "secret" not in ran.out + ran.err
+
+
 def test_quiet_still_tells_errors(tmp_path):
     save(tmp_path / "photo.png")
     ran = run_here("map", "-q", "photo.png", "none.png", cwd=tmp_path)

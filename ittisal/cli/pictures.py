@@ -434,8 +434,10 @@ def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Sou
         pattern = any(sign in argument for sign in "*?[")
         matches = sorted(glob.glob(argument, recursive=True)) if pattern else []
         if not matches:
+            from ..video.sources import without_password  # not needed where all is well
+
             problem = "no file matches this pattern" if pattern else "no such file"
-            yield Source(argument, Path(argument), problem=problem)
+            yield Source(without_password(argument), Path(argument), problem=problem)
     for match in matches:
         if os.path.isdir(match):
             yield from _search(match, recursive, output)

@@ -20,7 +20,7 @@ from ..video import RawVideo, Stream, VideoError, stream
 from ..video.painter import KINDS
 from ..video.readers import PIXEL_FORMATS
 from ..video.selection import DEFAULT_FPS, READERS, Reading
-from ..video.sources import encoded
+from ..video.sources import encoded, without_password
 from ..video.video_files import LEAST_FPS as LEAST_WRITTEN
 from ..video.video_files import WRITERS
 from ..video.writers import RAW_FORMATS
@@ -267,7 +267,7 @@ class Run:
     """One run over one input: open it, work on frame after frame, close, report."""
 
     def __init__(self, args: argparse.Namespace, name: str, config: Config) -> None:
-        self.args, self.name, self.config = args, name, config
+        self.args, self.name, self.config = args, without_password(name), config
         self.request = make_request(args, name)
         self.source = _source(args, name)
         self.interrupts = Interrupts()
