@@ -140,6 +140,20 @@ def parse_levels(text: str) -> Levels:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def levels_text(levels: Levels) -> str:
+    """Levels as `parse_levels` takes them.
+
+    Examples
+    --------
+    >>> levels_text(Levels((7000, 7500))), levels_text(Levels(percentiles=(1, 99.9), seconds=5))
+    ('7000:7500', '1%:99.9%:5')
+    """
+    percent = "%" * (levels.percentiles is not None)
+    pair = levels.percentiles or levels.values or ()
+    text = ":".join(f"{value:.15g}{percent}" for value in pair)
+    return text + f":{levels.seconds:.15g}" * (levels.seconds != Levels.seconds)
+
+
 def add_sizes(
     parser: argparse.ArgumentParser, default: Sequence[tuple[int, int]], what: str
 ) -> None:
