@@ -34,6 +34,7 @@ from benchmarks import (  # noqa: E402
 )
 from benchmarks.answers import agreement  # noqa: E402
 from benchmarks.bench_accuracy import maxima  # noqa: E402
+from benchmarks.bench_video import LongRun  # noqa: E402
 from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
 from benchmarks.gates import Gate  # noqa: E402
 from benchmarks.gpu import clocks, percentiles  # noqa: E402
@@ -127,6 +128,14 @@ def test_runner_from_end_to_end(tmp_path):
     ratio = times["ittisal"]["min"] / times["pyrdown"]["min"]
     assert frame["ratios"]["in pyrDowns"]["min"] == pytest.approx(ratio)
     assert frame["figures"]["difference"]["value"] < 1e-6
+
+
+@pytest.mark.parametrize("mode", ["every frame", "newest"])
+def test_a_long_run_of_few_results(mode, monkeypatch):
+    monkeypatch.setattr(LongRun, "count", 3)
+    found = LongRun().track_run(mode)
+    assert found["results"] + found["dropped"] == 3
+    assert found["first tenth p50 ms"] > 0 and found["last tenth p50 ms"] > 0
 
 
 def test_runner_refuses_unknown_names():

@@ -385,6 +385,14 @@ def test_peak_is_where_the_object_is(tmp_path):
     assert abs(row["peak"]["x"] - 40) <= 16 and abs(row["peak"]["y"] - 72) <= 16
 
 
+@pytest.mark.parametrize("words", [["map"], ["video", "--jsonl", "a.jsonl"]])
+def test_passwords_are_not_shown(words, tmp_path):
+    ran = run_here(*words, "http://anna:secret@127.0.0.1:9/a.jpg", "--json", cwd=tmp_path)
+    assert ran.status == 1
+    assert ran.rows[0]["input"] == "http://anna:***@127.0.0.1:9/a.jpg"
+    assert "secret" not in ran.out + ran.err
+
+
 def test_quiet_still_tells_errors(tmp_path):
     save(tmp_path / "photo.png")
     ran = run_here("map", "-q", "photo.png", "none.png", cwd=tmp_path)
@@ -576,6 +584,22 @@ def test_stdin_to_stdout(tmp_path):
     assert ran.err == "ittisal map: -: is empty (0 bytes)\n"
 
 
+@POSIX
+@pytest.mark.parametrize("words", [["map"], ["crop", "--zoom", "2"]])
+def test_pipes_and_stdout_by_their_names(words, tmp_path):
+    """What goes there is written on, not replaced, also with --no-clobber."""
+    save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    ran = run_here(*words, "a.png", "-o", "pipe", "--no-clobber", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    assert (tmp_path / "pipe").is_fifo()
+    sent = os.read(reader, 1 << 16)
+    os.close(reader)
+    assert sent.startswith(b"\x89PNG")
+    assert run_here(*words, "a.png", "-o", "/dev/stdout", cwd=tmp_path).raw == sent
+
+
 @pytest.mark.parametrize(
     ("line", "terminal", "message"),
     [
@@ -642,14 +666,22 @@ def test_broken_pipe_is_quiet(many, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 @pytest.mark.parametrize(
-    "arguments", [["info"], ["map", "a.png", "--json"], ["map", "a.png", "-o", "-"]]
+    "arguments",
+    [
+        ["info"],
+        ["map", "a.png", "--json"],
+        ["map", "a.png", "-o", "-"],
+        ["--version"],
+        ["--help"],
+        ["video", "--help"],
+    ],
 )
 def test_full_stdout(arguments, tmp_path):
     save(tmp_path / "a.png")
     with open("/dev/full", "wb") as full:
         ran = finished(command(*arguments), tmp_path, {}, stdout=full)
     assert ran.status == 1
-    assert "No space left on device" in ran.err
+    assert "cannot write standard output: No space left on device" in ran.err
     assert "Traceback" not in ran.err and "Exception" not in ran.err
 
 
@@ -766,6 +798,26 @@ def test_info_tells_what_the_cpu_backend_says(tmp_path, monkeypatch):
     monkeypatch.setattr(cpu, "describe", lambda: says)
     out = run_here("info", cwd=tmp_path).out
     assert "16 float32" in out and "/somewhere" in out
+
+
+NO_TARGETS = {
+    "ITTISAL_LANES": ("7", "ITTISAL_LANES='7' must be 4, 8 or 16; unset it"),
+    "NUMBA_CPU_NAME": ("xyz", "NUMBA_CPU_NAME='xyz' is no CPU that LLVM knows"),
+}
+
+
+@pytest.mark.parametrize("variable", NO_TARGETS)
+def test_a_target_that_cannot_be_compiled_for_is_refused_once(variable, tmp_path):
+    value, message = NO_TARGETS[variable]
+    given = {"ITTISAL_BACKEND": "cpu", variable: value}
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name)
+    ran = run("map", ".", cwd=tmp_path, **given)
+    assert ran.status == 2 and not ran.out
+    assert ran.err.startswith(f"ittisal map: {message}") and ran.err.count("\n") == 1
+    ran = run("info", cwd=tmp_path, **given)
+    assert ran.status == 0 and not ran.err
+    assert f"not usable: {message}" in ran.out
 
 
 def test_bench(tmp_path):
