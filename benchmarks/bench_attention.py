@@ -14,7 +14,7 @@ from .fresh import make_model
 from .settings import one_size, settings, shape_of
 
 
-class OfAMap:
+class _Loop:
     """The map of a frame, and one `cv2.pyrDown` of the frame in the loop."""
 
     param_names = ("size",)
@@ -34,7 +34,7 @@ class OfAMap:
         cv2.pyrDown(self.frame, dst=self.half)
 
 
-class Scanpath(OfAMap):
+class Scanpath(_Loop):
     """Twenty fixations from the map of a frame, by the maximum of what is left."""
 
     ratios = (
@@ -58,7 +58,7 @@ class Scanpath(OfAMap):
         ittisal.scanpath(self.saliency, inhibition="gauss", **self.options)
 
 
-class Network(OfAMap):
+class Network(_Loop):
     """The winner-take-all network of a frame's map, against real time."""
 
     def setup(self, size: str) -> None:
@@ -78,7 +78,7 @@ class Network(OfAMap):
         return 2.0 / (time.perf_counter() - start)
 
 
-class Regions(OfAMap):
+class Regions(_Loop):
     """Ten boxes from the map of a frame, in three ways.
 
     `budget` fills a fifth of the frame, whatever stands out; `tiles` are of 320 pixels, or half of
@@ -117,7 +117,7 @@ class Regions(OfAMap):
         return len(self.time_regions())
 
 
-class Crop(OfAMap):
+class Crop(_Loop):
     """A crop of a frame by its map, of three kinds."""
 
     ratios = (
