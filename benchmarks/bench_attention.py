@@ -69,8 +69,8 @@ class Network(_Loop):
             raise NotImplementedError(f"the network has {count} winners in 2 s, not 20")
 
     def track_times_real_time(self, *params: object) -> float:
-        """Seconds simulated per second, the slower kind's best of seven times two seconds."""
-        return min(max(self._speed(kind) for _ in range(7)) for kind in ("gauss", "disc"))
+        """Seconds simulated per second, the slower kind's best of 30 times two seconds."""
+        return min(max(self._speed(kind) for _ in range(30)) for kind in ("gauss", "disc"))
 
     def _winners(self, kind: str) -> list:
         return ittisal.WinnerTakeAll(self.saliency.shape, kind).step(self.saliency, 2.0)

@@ -274,8 +274,9 @@ class WinnerTakeAll:
         decay, power = (np.exp(-k * LAYER_LEAK * self._step) for k in (1, steps))
         gap = np.exp(-rate) - decay
         gap = np.where(np.abs(gap) < 1e-8, 1e-8, gap)  # the series' limit
-        series = (1 - decay) * (decay + gap) * (np.exp(rate * -steps) - power) / gap
-        layer = start * power + LAYER_GAIN * (target * (1 - power) + apart * series)
+        end = LAYER_GAIN * target
+        apart *= LAYER_GAIN * (1 - decay) * (decay + gap) / gap
+        layer = end + (start - end) * power + apart * (np.exp(rate * -steps) - power)
         return np.maximum(layer, LAYER_NEURONS.inhibitory_reversal)
 
 
