@@ -448,13 +448,27 @@ def test_boxes_against_fixations(small_dataset, capsys, tmp_path):
     kept = tmp_path / "boxes.json"
     assert attention.main([str(small_dataset), "--json", str(kept), "--only", "boxes"]) == 0
     rows = json.loads(kept.read_text())["boxes"]
-    assert list(rows) == list(attention.ROWS)
+    assert list(rows) == list(attention.BOXES)
     for row in rows.values():
         assert 0 <= row["from"] <= row["fixations inside"] <= row["to"] <= 1
         assert row["of the frame"] <= attention.BUDGET and row["boxes"] <= attention.COUNT
     assert "| centre | " in capsys.readouterr().out
     block = np.array(attention.centre(np.zeros((100, 200, 3), np.uint8)))
     assert block.min(0)[:2].tolist() == [28, 55] and block.max(0)[2:].tolist() == [72, 144]
+
+
+def test_scanpaths_against_fixations(small_dataset, capsys):
+    """Every row is there, and distances are those of known places, an observer's mean first."""
+    assert attention.main([str(small_dataset), "--only", "scanpath"]) == 0
+    said = capsys.readouterr().out
+    for row in ("gaze", "gaze, of another image", "itti1998", "centre"):
+        assert f"\n| {row} | 0." in said
+    x, y, subject, order = np.array([(30, 10, 0, 0), (70, 10, 0, 1), (70, 90, 1, 0)]).T
+    seen = ittisal.datasets.Fixations(x, y, subject, order, np.full(3, np.nan))
+    places = np.array([(0.1, 0.3), (0.9, 0.7)])
+    nearest, in_order = attention.distances(seen, np.array((100, 100)), places)
+    assert nearest * np.hypot(100, 100) == pytest.approx(((0 + 40) / 2 + 0) / 2)
+    assert in_order * np.hypot(100, 100) == pytest.approx(((0 + 80) / 2 + np.hypot(80, 40)) / 2)
 
 
 def test_contact_sheet(small_dataset, tmp_path, monkeypatch):
