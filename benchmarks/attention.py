@@ -1,4 +1,4 @@
-"""Where people look, and where attention says they would: boxes against fixations.
+"""Where people look, and where attention says they would: boxes and scanpaths.
 
 python -m benchmarks.attention DATASET [--limit N] [--only WORD] [--json FILE]
 
@@ -24,17 +24,23 @@ Box = tuple[int, int, int, int]  # first row and column, and the ones after the 
 Boxes = Callable[[np.ndarray], list[Box]]
 Rows = dict[str, dict[str, float]]
 
-COUNT, BUDGET = 5, 0.2  # boxes, and their share of the frame
+COUNT, BUDGET = 5, 0.2  # boxes or fixations, and the boxes' share of the frame
 RESAMPLES, SEED = 1000, 0  # of images, for intervals of 95 %
-
-
-# --- boxes ---------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=8)
 def model(shape: tuple[int, int], config: ittisal.Config) -> ittisal.Saliency:
     """A model of the fast path."""
     return ittisal.Saliency(shape, config, threads=1)
+
+
+def interval(amounts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Limits (2, rows) of amounts (rows, images) over weights (images), images resampled."""
+    drawn = np.random.default_rng(SEED).integers(0, len(weights), (RESAMPLES, len(weights)))
+    return np.percentile(amounts[:, drawn].sum(2) / weights[drawn].sum(1), [2.5, 97.5], axis=1)
+
+
+# --- boxes ---------------------------------------------------------------------------------------
 
 
 def of_map(saliency: np.ndarray, shape: tuple[int, int], config: ittisal.Config, **options) -> list:
@@ -89,7 +95,7 @@ def residual_otsu(image: np.ndarray) -> list[Box]:
     return boxes
 
 
-ROWS: dict[str, Boxes] = {
+BOXES: dict[str, Boxes] = {
     "gaze, budget filled": of_preset(ittisal.GAZE, threshold=0),
     "gaze, its own threshold": of_preset(ittisal.GAZE),
     "itti1998, budget filled": of_preset(ittisal.ITTI_1998, threshold=0),
@@ -102,23 +108,21 @@ ROWS: dict[str, Boxes] = {
 
 def boxes(data: ittisal.datasets.DataSet) -> Rows:
     """The share of all fixations inside 5 boxes that have at most 20 % of the frame together."""
-    hits = np.zeros((len(ROWS), len(data)))
-    area = np.zeros((len(ROWS), len(data)))
-    count = np.zeros((len(ROWS), len(data)))
+    hits = np.zeros((len(BOXES), len(data)))
+    area = np.zeros((len(BOXES), len(data)))
+    count = np.zeros((len(BOXES), len(data)))
     fixations = np.array([len(data.fixations(i)) for i in range(len(data))])
     for i in range(len(data)):
         image, seen = data.load_image(i), data.fixations(i)
         y, x = np.floor(seen.y).astype(int), np.floor(seen.x).astype(int)
-        for row, find in enumerate(ROWS.values()):
+        for row, find in enumerate(BOXES.values()):
             found = find(image)
             mask = np.zeros(image.shape[:2], bool)
             for top, left, bottom, right in found:
                 mask[top:bottom, left:right] = True
             hits[row, i], area[row, i], count[row, i] = mask[y, x].sum(), mask.mean(), len(found)
         print(".", end="", file=sys.stderr, flush=True)
-    drawn = np.random.default_rng(SEED).integers(0, len(data), (RESAMPLES, len(data)))
-    shares = hits[:, drawn].sum(2) / fixations[drawn].sum(1)
-    low, high = np.percentile(shares, [2.5, 97.5], axis=1)
+    low, high = interval(hits, fixations)
     return {
         name: {
             "fixations inside": hits[row].sum() / fixations.sum(),
@@ -127,13 +131,83 @@ def boxes(data: ittisal.datasets.DataSet) -> Rows:
             "of the frame": area[row].mean(),
             "boxes": count[row].mean(),
         }
-        for row, name in enumerate(ROWS)
+        for row, name in enumerate(BOXES)
+    }
+
+
+# --- scanpaths -----------------------------------------------------------------------------------
+
+PATHS = {"gaze": ittisal.GAZE, "itti1998": ittisal.ITTI_1998}
+# The centre, and four places around it as near as predicts best.
+CENTRE = 0.5 + 0.2 * np.array([(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)])
+
+
+def attended(image: np.ndarray, config: ittisal.Config) -> np.ndarray:
+    """The first fixations of a preset's map: y and x as shares of the frame's sides."""
+    shape = image.shape[:2]
+    saliency = model(shape, config)(image)
+    path = ittisal.scanpath(saliency, COUNT, shape=shape, config=config)
+    return np.array([(place.y + 0.5, place.x + 0.5) for place in path]).reshape(-1, 2) / shape
+
+
+def distances(
+    seen: ittisal.datasets.Fixations, shape: np.ndarray, places: np.ndarray
+) -> tuple[float, float]:
+    """From fixations to the nearest place, and from the k-th to the k-th place, in diagonals.
+
+    Means over observers of each one's mean.
+    """
+
+    def mean(values: np.ndarray, subject: np.ndarray) -> float:
+        _, who = np.unique(subject, return_inverse=True)
+        return float((np.bincount(who, values) / np.bincount(who)).mean())
+
+    offsets = np.stack([seen.y, seen.x], 1)[:, None] - places * shape
+    apart = np.linalg.norm(offsets, axis=2) / np.hypot(*shape)
+    early = np.flatnonzero((seen.order >= 0) & (seen.order < len(places)))
+    in_order = apart[early, seen.order[early]]
+    return mean(apart.min(1, initial=1), seen.subject), mean(in_order, seen.subject[early])
+
+
+def scanpath(data: ittisal.datasets.DataSet) -> Rows:
+    """The distance from fixations to the nearest of 5 predicted, in diagonals of the frame."""
+    paths: dict[str, list[np.ndarray]] = {name: [] for name in PATHS}
+    for i in range(len(data)):
+        image = data.load_image(i)
+        for name, config in PATHS.items():
+            paths[name].append(attended(image, config))
+        print(".", end="", file=sys.stderr, flush=True)
+    order = np.random.default_rng(SEED).permutation(len(data))
+    others = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
+    rows = {}
+    for name, path in paths.items():
+        rows[name] = path
+        rows[f"{name}, of another image"] = [path[others[i]] for i in range(len(data))]
+    rows["centre"] = [CENTRE] * len(data)
+    found = np.array(
+        [
+            [distances(data.fixations(i), data.sizes[i], places) for i, places in enumerate(row)]
+            for row in rows.values()
+        ]
+    )
+    low, high = interval(found[..., 0], np.ones(len(data)))
+    return {
+        name: {
+            "to the nearest": found[row, :, 0].mean(),
+            "from": low[row],
+            "to": high[row],
+            "in order": found[row, :, 1].mean(),
+        }
+        for row, name in enumerate(rows)
     }
 
 
 # --- the command ---------------------------------------------------------------------------------
 
-MEASURES: dict[str, Callable[[ittisal.datasets.DataSet], Rows]] = {"boxes": boxes}
+MEASURES: dict[str, Callable[[ittisal.datasets.DataSet], Rows]] = {
+    "boxes": boxes,
+    "scanpath": scanpath,
+}
 
 
 def main(arguments: list[str]) -> int:

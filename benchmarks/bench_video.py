@@ -253,7 +253,8 @@ class LongRun:
                     resident.append(_resident())
             dropped = stream.statistics.dropped
         ms = taken[:count] * MILLISECONDS
-        first, last = np.array_split(ms, 10)[0], np.array_split(ms, 10)[-1]
+        tenth = max(count // 10, 1)  # of the newest there may be few
+        first, last = ms[:tenth], ms[-tenth:]
         # The first tenth holds buffers that are made once: memory is compared from then on.
         settled = resident[max(len(resident) // 10, 1) - 1 :]
         return {

@@ -18,8 +18,6 @@ from . import fresh, gates
 from .settings import settings
 from .timing import interleave
 
-MODULES = ("saliency", "start", "memory", "accuracy", "peers", "video", "attention")
-
 
 def suites(module: str) -> list[type]:
     """The suites of `bench_<module>`, in the order written."""

@@ -9,7 +9,8 @@ from typing import Any
 from .config import Config
 from .pipeline import BackendError
 
-# In order of preference. Each module has `probe() -> (usable, reason)`,
+# In order of preference. Each module has `probe() -> (usable, reason)`, which raises BackendError
+# where the environment asks what there is none of, so that "auto" takes no other instead,
 # `supports(config) -> (can, reason)` and `make(plan, channel_order, threads) -> Backend`.
 MODULES = {
     "cuda": "ittisal.cuda",
@@ -20,7 +21,13 @@ MODULES = {
 
 def available() -> dict[str, tuple[bool, str]]:
     """Each backend's name with (usable here, why or why not)."""
-    return {name: importlib.import_module(MODULES[name]).probe() for name in MODULES}
+    found = {}
+    for name, module in MODULES.items():
+        try:
+            found[name] = importlib.import_module(module).probe()
+        except BackendError as error:
+            found[name] = False, str(error)
+    return found
 
 
 def choose(name: str, config: Config) -> tuple[str, Any]:

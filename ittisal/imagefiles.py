@@ -146,8 +146,10 @@ def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
     """
     import cv2
 
-    if picture.dtype == np.uint16 and imageheaders.kind_of(source) == "AVIF":
-        raise ImageError("is AVIF of 10 or 12 bits, which is not written; convert it to PNG first")
+    if suffix == ".avif" and picture.dtype == np.uint16 and imageheaders.kind_of(source) == "AVIF":
+        raise ImageError(
+            "is AVIF of 10 or 12 bits, which is not written; give another format, as in -o FILE.png"
+        )
     if suffix == ".npy":
         return encode(_swapped(picture), "npy")
     types, alpha = CONTAINERS[suffix]
@@ -199,7 +201,10 @@ def to_bgr8(frame: np.ndarray) -> np.ndarray:
 
 
 def decode_picture(data: bytes) -> np.ndarray:
-    """What OpenCV makes of an encoded image. Raises ImageError if it is not whole."""
+    """What OpenCV makes of an encoded image, with the full range of its type.
+
+    Raises ImageError if it is not whole.
+    """
     import cv2
 
     if not data:
@@ -211,9 +216,10 @@ def decode_picture(data: bytes) -> np.ndarray:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
             image, detail = None, f" ({error.err})"
-    if image is not None:
-        return image
     kind = imageheaders.kind_of(data)
+    if image is not None:
+        deep = image.dtype == np.uint16 and kind == "AVIF"
+        return _full_range(image, imageheaders.avif_bits(data)) if deep else image
     if kind == "TIFF" and imageheaders.is_half_float(data):
         kind = "a TIFF file of 16-bit floats"
     if kind in _UNREAD:
@@ -223,6 +229,11 @@ def decode_picture(data: bytes) -> np.ndarray:
             f"is a damaged or truncated {kind} file, or a variant that OpenCV does not read{detail}"
         )
     raise ImageError(f"is not an image that OpenCV reads{detail}; it starts with {data[:8]!r}")
+
+
+def _full_range(image: np.ndarray, bits: int) -> np.ndarray:
+    """uint16 samples of so many bits, 8 or more, spread from 0 to 65535."""
+    return image << (16 - bits) | image >> (2 * bits - 16)
 
 
 def _decode_array(data: bytes) -> np.ndarray:

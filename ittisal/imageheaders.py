@@ -158,7 +158,22 @@ _AVIF_ORIENTATIONS = {None: (1, 8, 3, 6), 0: (4, 5, 2, 7), 1: (2, 7, 4, 5)}
 
 def _avif_orientation(data: bytes) -> int | None:
     """The orientation by the properties `irot` and `imir` of an AVIF file's primary picture."""
-    turns, mirror = None, None
+    found = _avif_properties(data)
+    turns = found[b"irot"][0] & 3 if found.get(b"irot") else None
+    mirror = found[b"imir"][0] & 1 if found.get(b"imir") else None
+    return None if turns is mirror is None else _AVIF_ORIENTATIONS[mirror][turns or 0]
+
+
+def avif_bits(data: bytes) -> int:
+    """Bits of each sample of an AVIF file's primary picture, which has more than 8: 10 or 12."""
+    found = _avif_properties(data)
+    bits = found.get(b"pixi", b"")[5:6]
+    flags = int.from_bytes(found.get(b"av1C", b"")[2:3], "big")
+    return 12 if bits == b"\x0c" or (not bits and flags & 0x20) else 10
+
+
+def _avif_properties(data: bytes) -> dict[bytes, bytes]:
+    """The properties of an AVIF file's primary picture by name; none where they are damaged."""
     try:
         meta = dict(_boxes(data, range(len(data))))[b"meta"]
         inner = dict(_boxes(data, meta[4:]))
@@ -166,18 +181,14 @@ def _avif_orientation(data: bytes) -> int | None:
         listed = list(_boxes(data, properties[b"ipco"]))
         at = inner[b"pitm"].start
         (primary,) = struct.unpack_from(">I" if data[at] else ">H", data, at + 4)
-        for index in _avif_properties(data, properties[b"ipma"].start)[primary]:
-            name, contents = listed[index - 1]
-            if name == b"irot":
-                turns = data[contents.start] & 3
-            elif name == b"imir":
-                mirror = data[contents.start] & 1
+        numbers = _avif_associations(data, properties[b"ipma"].start)[primary]
+        found = (listed[number - 1] for number in numbers if number)  # 0 is none
+        return {name: data[contents.start : contents.stop] for name, contents in found}
     except (KeyError, IndexError, struct.error):  # damaged, or without properties
-        return None
-    return None if turns is mirror is None else _AVIF_ORIENTATIONS[mirror][turns or 0]
+        return {}
 
 
-def _avif_properties(data: bytes, at: int) -> dict[int, list[int]]:
+def _avif_associations(data: bytes, at: int) -> dict[int, list[int]]:
     """The numbers of each item's properties, counted from 1, by the box `ipma`."""
     version, flags, entries = struct.unpack_from(">B2xBI", data, at)
     at += 8

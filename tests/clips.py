@@ -13,14 +13,22 @@ from ittisal.video import Clock, Source, VideoError
 FPS = 25
 
 
-def grey_frames(count, size=(64, 96)):
-    """Frames that a codec leaves recognisable: frame i has the grey value 4 i + 20."""
-    return [np.full((*size, 3), 4 * i + 20, np.uint8) for i in range(count)]
+def grey_frames(count, size=(64, 96), step=4):
+    """Frames that a codec leaves recognisable: frame i has the grey value step i + 20."""
+    return [np.full((*size, 3), step * i + 20, np.uint8) for i in range(count)]
 
 
-def number(frame):
+def moving_square(count, size=(64, 96), step=3):
+    """A red square that moves to the right over grey; RGB."""
+    frames = np.full((count, *size, 3), 70, np.uint8)
+    for i, frame in enumerate(frames):
+        frame[24:40, 8 + step * i : 24 + step * i] = (230, 30, 30)
+    return frames
+
+
+def number(frame, step=4):
     """Which of `grey_frames` this is, after coding."""
-    return round((float(frame.mean()) - 20) / 4)
+    return round((float(frame.mean()) - 20) / step)
 
 
 def write_video(path, frames, ticks=None, *, codec="libx264", options=None, gop=12, aspect=1):

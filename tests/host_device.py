@@ -300,7 +300,7 @@ class LateDevice(HostDevice):
     def using(self, stream):
         before, self.now = self.now, stream
         try:
-            yield
+            yield stream
         finally:
             self.now = before
 

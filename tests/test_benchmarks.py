@@ -34,6 +34,7 @@ from benchmarks import (  # noqa: E402
 )
 from benchmarks.answers import agreement  # noqa: E402
 from benchmarks.bench_accuracy import maxima  # noqa: E402
+from benchmarks.bench_video import LongRun  # noqa: E402
 from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
 from benchmarks.gates import Gate  # noqa: E402
 from benchmarks.gpu import clocks, percentiles  # noqa: E402
@@ -127,6 +128,14 @@ def test_runner_from_end_to_end(tmp_path):
     ratio = times["ittisal"]["min"] / times["pyrdown"]["min"]
     assert frame["ratios"]["in pyrDowns"]["min"] == pytest.approx(ratio)
     assert frame["figures"]["difference"]["value"] < 1e-6
+
+
+@pytest.mark.parametrize("mode", ["every frame", "newest"])
+def test_a_long_run_of_few_results(mode, monkeypatch):
+    monkeypatch.setattr(LongRun, "count", 3)
+    found = LongRun().track_run(mode)
+    assert found["results"] + found["dropped"] == 3
+    assert found["first tenth p50 ms"] > 0 and found["last tenth p50 ms"] > 0
 
 
 def test_runner_refuses_unknown_names():
@@ -439,13 +448,27 @@ def test_boxes_against_fixations(small_dataset, capsys, tmp_path):
     kept = tmp_path / "boxes.json"
     assert attention.main([str(small_dataset), "--json", str(kept), "--only", "boxes"]) == 0
     rows = json.loads(kept.read_text())["boxes"]
-    assert list(rows) == list(attention.ROWS)
+    assert list(rows) == list(attention.BOXES)
     for row in rows.values():
         assert 0 <= row["from"] <= row["fixations inside"] <= row["to"] <= 1
         assert row["of the frame"] <= attention.BUDGET and row["boxes"] <= attention.COUNT
     assert "| centre | " in capsys.readouterr().out
     block = np.array(attention.centre(np.zeros((100, 200, 3), np.uint8)))
     assert block.min(0)[:2].tolist() == [28, 55] and block.max(0)[2:].tolist() == [72, 144]
+
+
+def test_scanpaths_against_fixations(small_dataset, capsys):
+    """Every row is there, and distances are those of known places, an observer's mean first."""
+    assert attention.main([str(small_dataset), "--only", "scanpath"]) == 0
+    said = capsys.readouterr().out
+    for row in ("gaze", "gaze, of another image", "itti1998", "centre"):
+        assert f"\n| {row} | 0." in said
+    x, y, subject, order = np.array([(30, 10, 0, 0), (70, 10, 0, 1), (70, 90, 1, 0)]).T
+    seen = ittisal.datasets.Fixations(x, y, subject, order, np.full(3, np.nan))
+    places = np.array([(0.1, 0.3), (0.9, 0.7)])
+    nearest, in_order = attention.distances(seen, np.array((100, 100)), places)
+    assert nearest * np.hypot(100, 100) == pytest.approx(((0 + 40) / 2 + 0) / 2)
+    assert in_order * np.hypot(100, 100) == pytest.approx(((0 + 80) / 2 + np.hypot(80, 40)) / 2)
 
 
 def test_contact_sheet(small_dataset, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from stimuli import thermal
 from test_imagefiles import array, encoded, exif, photo, with_exif
 
 import ittisal
-from ittisal import cli, cpu, drawing, reference_backend
+from ittisal import cli, cpu, reference_backend
 from ittisal.cli import common, info
 from ittisal.imagefiles import ImageError
 
@@ -66,6 +66,52 @@ def run_script(script: str, cwd: Path, **environment: str) -> Ran:
     return finished([sys.executable, "-W", "error", "-c", script], cwd, environment)
 
 
+def limited(most: int, *arguments: object, cwd: Path) -> Ran:
+    """A process whose files may have no more than so many bytes."""
+    script = f"""
+import resource, sys
+from ittisal.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))
+sys.exit(main({list(map(str, arguments))!r}))
+"""
+    return run_script(script, cwd)
+
+
+def begin(words: list[str], cwd: Path | None = None, number=signal.SIGINT, **streams):
+    """A process to be sent this signal. A test run in the background would hand on that it ignores
+    SIGINT.
+    """
+    return subprocess.Popen(
+        words,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        **streams,
+    )
+
+
+def on_terminal(*arguments: object, cwd: Path) -> tuple[Ran, bytes]:
+    """A process whose standard error is a terminal, and what that shows."""
+    import fcntl
+    import pty
+    import termios
+
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    try:
+        ran = finished(command(*arguments), cwd, {}, stderr=terminal)
+        os.write(terminal, b"end\n")
+        seen = b""
+        while b"end" not in seen:
+            seen += os.read(master, 4096)
+    finally:
+        os.close(master)
+        os.close(terminal)
+    return ran, seen
+
+
 def run_here(
     *arguments: object, cwd: Path, stdin: bytes = b"", terminal: str = "", **environment: str
 ) -> Ran:
@@ -106,6 +152,15 @@ def names(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
 
 
+def assert_wrong_usage(line: str, message: str, cwd: Path) -> None:
+    """The command says this on one line, and writes nothing."""
+    before = names(cwd)
+    ran = run_here(*line.split(), cwd=cwd)
+    assert ran.status == 2 and not ran.out
+    assert message in ran.err and ran.err.count("\n") == 1 and ran.err.startswith("ittisal")
+    assert names(cwd) == before
+
+
 def expected(picture: np.ndarray, **options) -> np.ndarray:
     return ittisal.saliency_map(picture, channel_order="bgr", backend="reference", **options)
 
@@ -114,9 +169,10 @@ def expected(picture: np.ndarray, **options) -> np.ndarray:
 
 
 def test_help_has_examples(tmp_path):
-    for name in ("demo", "map", "info", "bench", "warmup"):
+    for name in ("demo", "map", "video", "info", "bench", "warmup"):
         ran = run_here(name, "--help", cwd=tmp_path)
         assert ran.status == 0 and "examples:" in ran.out
+        assert ("(default: video)" in " ".join(ran.out.split())) is (name == "video")
     ran = run("--help", cwd=tmp_path)
     assert ran.status == 0 and not ran.err and "examples:" in ran.out
     assert all(summary in ran.out for summary in cli.COMMANDS.values())
@@ -129,8 +185,8 @@ def test_help_imports_nothing_heavy(tmp_path):
     ran = run_script(
         "import sys; from ittisal.cli import parser; parser().format_help()\n"
         "print([m for m in ('numpy', 'ittisal.config', 'typing') if m in sys.modules])\n"
-        "parser('map')\n"
-        "print([m for m in ('cv2', 'skimage', 'numba', 'tqdm', 'cupy') if m in sys.modules])",
+        "parser('map'), parser('video')\n"
+        "print([m for m in ('cv2', 'av', 'skimage', 'numba', 'tqdm', 'cupy') if m in sys.modules])",
         tmp_path,
     )
     assert ran.out == "[]\n[]\n", ran.err
@@ -197,12 +253,7 @@ def crowded(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(("line", "message"), USAGE_ERRORS, ids=[line for line, _ in USAGE_ERRORS])
 def test_usage_errors(line, message, crowded):
-    before = names(crowded)
-    ran = run_here(*line.split(), cwd=crowded)
-    assert ran.status == 2 and not ran.out
-    assert message in ran.err
-    assert ran.err.count("\n") == 1 and ran.err.startswith("ittisal")
-    assert names(crowded) == before
+    assert_wrong_usage(line, message, crowded)
 
 
 def test_usage_errors_end_the_process(crowded):
@@ -332,6 +383,14 @@ def test_peak_is_where_the_object_is(tmp_path):
     save(tmp_path / "photo.png", picture)
     (row,) = run_here("map", "photo.png", "--json", cwd=tmp_path).rows
     assert abs(row["peak"]["x"] - 40) <= 16 and abs(row["peak"]["y"] - 72) <= 16
+
+
+@pytest.mark.parametrize("words", [["map"], ["video", "--jsonl", "a.jsonl"]])
+def test_passwords_are_not_shown(words, tmp_path):
+    ran = run_here(*words, "http://anna:secret@127.0.0.1:9/a.jpg", "--json", cwd=tmp_path)
+    assert ran.status == 1
+    assert ran.rows[0]["input"] == "http://anna:***@127.0.0.1:9/a.jpg"
+    assert "secret" not in ran.out + ran.err
 
 
 def test_quiet_still_tells_errors(tmp_path):
@@ -525,39 +584,43 @@ def test_stdin_to_stdout(tmp_path):
     assert ran.err == "ittisal map: -: is empty (0 bytes)\n"
 
 
-def test_no_picture_on_a_terminal(tmp_path):
+@POSIX
+@pytest.mark.parametrize("words", [["map"], ["crop", "--zoom", "2"]])
+def test_pipes_and_stdout_by_their_names(words, tmp_path):
+    """What goes there is written on, not replaced, also with --no-clobber."""
     save(tmp_path / "a.png")
-    for line, terminal, message in (
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    ran = run_here(*words, "a.png", "-o", "pipe", "--no-clobber", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    assert (tmp_path / "pipe").is_fifo()
+    sent = os.read(reader, 1 << 16)
+    os.close(reader)
+    assert sent.startswith(b"\x89PNG")
+    assert run_here(*words, "a.png", "-o", "/dev/stdout", cwd=tmp_path).raw == sent
+
+
+@pytest.mark.parametrize(
+    ("line", "terminal", "message"),
+    [
         ("map a.png -o -", "stdout", "which is a terminal; redirect"),
+        ("video a.png -o -", "stdout", "which is a terminal; redirect"),
         ("map - -o out", "stdin", "which is a terminal; pipe"),
-    ):
-        ran = run_here(*line.split(), cwd=tmp_path, terminal=terminal)
-        assert ran.status == 2 and message in ran.err
+        ("video - --jsonl out", "stdin", "which is a terminal; pipe"),
+    ],
+)
+def test_no_picture_on_a_terminal(line, terminal, message, crowded):
+    ran = run_here(*line.split(), cwd=crowded, terminal=terminal)
+    assert ran.status == 2 and message in ran.err
 
 
 @POSIX
-def test_progress_on_a_terminal_only(tmp_path):
-    import fcntl
-    import pty
-    import termios
-
+def test_progress_on_a_terminal_only(crowded, tmp_path):
     pytest.importorskip("tqdm")
-    for name in "ab":
-        save(tmp_path / f"{name}.png")
-    master, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    try:
-        ran = finished(command("map", "a.png", "b.png"), tmp_path, {}, stderr=terminal)
-        os.write(terminal, b"end\n")
-        seen = b""
-        while b"end" not in seen:
-            seen += os.read(master, 4096)
-    finally:
-        os.close(master)
-        os.close(terminal)
-    assert b"2/2" in seen
-    assert ran.status == 0 and ran.out == "a.saliency.png\nb.saliency.png\n"
-    quiet = run_here("map", "a.png", "b.png", "-q", cwd=tmp_path, terminal="stderr")
+    arguments = ("map", "a.png", "b.png", "-o", tmp_path)
+    ran, seen = on_terminal(*arguments, cwd=crowded)
+    assert ran.status == 0 and len(ran.out.splitlines()) == 2 and b"2/2" in seen
+    quiet = run_here(*arguments, "-q", cwd=crowded, terminal="stderr")
     assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
 
 
@@ -577,16 +640,7 @@ def many(tmp_path) -> list[str]:
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", 1), 129)],
 )
 def test_interrupted(number, status, many, tmp_path):
-    with subprocess.Popen(
-        command("map", *many, "--json", "-o", "out"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        # A test run in the background ignores SIGINT, and would hand that on.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
-    ) as process:
-        assert process.stdout is not None
+    with begin(command("map", *many, "--json", "-o", "out"), tmp_path, number) as process:
         process.stdout.readline()  # it works by now, and cannot end before more is read
         process.send_signal(number)
         _, err = process.communicate(timeout=120)
@@ -600,14 +654,7 @@ def test_interrupted(number, status, many, tmp_path):
 
 @POSIX
 def test_broken_pipe_is_quiet(many, tmp_path):
-    with subprocess.Popen(
-        command("map", *many, "--json", "-o", "out"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
+    with begin(command("map", *many, "--json", "-o", "out"), tmp_path) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -619,14 +666,22 @@ def test_broken_pipe_is_quiet(many, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 @pytest.mark.parametrize(
-    "arguments", [["info"], ["map", "a.png", "--json"], ["map", "a.png", "-o", "-"]]
+    "arguments",
+    [
+        ["info"],
+        ["map", "a.png", "--json"],
+        ["map", "a.png", "-o", "-"],
+        ["--version"],
+        ["--help"],
+        ["video", "--help"],
+    ],
 )
 def test_full_stdout(arguments, tmp_path):
     save(tmp_path / "a.png")
     with open("/dev/full", "wb") as full:
         ran = finished(command(*arguments), tmp_path, {}, stdout=full)
     assert ran.status == 1
-    assert "No space left on device" in ran.err
+    assert "cannot write standard output: No space left on device" in ran.err
     assert "Traceback" not in ran.err and "Exception" not in ran.err
 
 
@@ -636,13 +691,7 @@ def test_full_disk_leaves_nothing_half_written(tmp_path):
     (tmp_path / "out").mkdir()
     old = tmp_path / "out/a.saliency.npy"
     old.write_bytes(b"old")
-    script = """
-import resource, sys
-from ittisal.cli import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the array takes 36 KB
-sys.exit(main(["map", "a.png", "-o", "out", "--format", "npy"]))
-"""
-    ran = run_script(script, tmp_path)
+    ran = limited(5000, "map", "a.png", "-o", "out", "--format", "npy", cwd=tmp_path)  # of 36 KB
     assert ran.status == 1 and not ran.out
     assert "cannot write out/a.saliency.npy: File too large" in ran.err
     assert names(tmp_path / "out") == {"a.saliency.npy"} and old.read_bytes() == b"old"
@@ -671,16 +720,6 @@ def test_write_is_all_or_nothing(error, tmp_path, monkeypatch):
     with pytest.raises(ImageError if isinstance(error, OSError) else KeyboardInterrupt):
         common.write(path, b"new")
     assert path.read_bytes() == b"old" and names(tmp_path) == {"a.png"}
-
-
-@POSIX
-def test_written_files_have_the_usual_permissions(tmp_path):
-    mask = os.umask(0o022)
-    try:
-        common.write(tmp_path / "a.png", b"new")
-    finally:
-        os.umask(mask)
-    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o644
 
 
 def test_faults_of_ours_are_told_on_one_line(tmp_path, monkeypatch):
@@ -761,6 +800,26 @@ def test_info_tells_what_the_cpu_backend_says(tmp_path, monkeypatch):
     assert "16 float32" in out and "/somewhere" in out
 
 
+NO_TARGETS = {
+    "ITTISAL_LANES": ("7", "ITTISAL_LANES='7' must be 4, 8 or 16; unset it"),
+    "NUMBA_CPU_NAME": ("xyz", "NUMBA_CPU_NAME='xyz' is no CPU that LLVM knows"),
+}
+
+
+@pytest.mark.parametrize("variable", NO_TARGETS)
+def test_a_target_that_cannot_be_compiled_for_is_refused_once(variable, tmp_path):
+    value, message = NO_TARGETS[variable]
+    given = {"ITTISAL_BACKEND": "cpu", variable: value}
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name)
+    ran = run("map", ".", cwd=tmp_path, **given)
+    assert ran.status == 2 and not ran.out
+    assert ran.err.startswith(f"ittisal map: {message}") and ran.err.count("\n") == 1
+    ran = run("info", cwd=tmp_path, **given)
+    assert ran.status == 0 and not ran.err
+    assert f"not usable: {message}" in ran.out
+
+
 def test_bench(tmp_path):
     line = "bench --size 64x48 32x32 --threads 1 2 --seconds 0.05"
     ran = run_here(*line.split(), cwd=tmp_path)
@@ -815,18 +874,3 @@ def test_levels_of_degrees_and_of_another_type(tmp_path):
     assert "levels=(-20.5, 25) reach beyond uint8 frames, whose" in ran.rows[1]["error"]
     ran = run_here("map", "degrees.npy", "--levels", "1%:99.9%", "--json", cwd=tmp_path)
     assert 90 <= ran.rows[0]["peak"]["x"] <= 110
-
-
-# --- pictures ----------------------------------------------------------------------------------
-
-
-def test_overlay_shows_the_photograph_where_nothing_stands_out():
-    frame = photo()
-    saliency = np.zeros(frame.shape[:2], np.float32)
-    saliency[10:20, 10:20] = 1
-    picture = drawing.heat_over(frame, saliency).astype(int)
-    quiet = saliency == 0
-    assert (np.ptp(picture[quiet], axis=1) == 0).all()  # grey
-    assert (np.ptp(picture[~quiet], axis=1) > 60).all()  # coloured
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    assert abs(picture[quiet][:, 0] - 0.8 * grey[quiet]).max() <= 1

@@ -198,6 +198,9 @@ def test_avif(tmp_path):
     (tmp_path / "deep.avif").write_bytes(deep)
     ran = run_here("crop", "deep.avif", "--aspect", "1:1", cwd=tmp_path)
     assert ran.status == 1 and "is AVIF of 10 or 12 bits, which is not written" in ran.err
+    row = crop_of("deep.avif", "--aspect", "1:1", "-o", "deep.png", cwd=tmp_path)
+    got = load(tmp_path / "deep.png") / 257
+    assert abs(got - inside(WIDE, row)).mean() < 3
 
 
 def test_what_a_format_cannot_hold_is_told():

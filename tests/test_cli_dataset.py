@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
 
 import pytest
-from test_cli import ENVIRONMENT, command, run, run_here
-from test_datasets import folder_of, osie_files, same, write_image
+from test_cli import run, run_here
+from test_datasets import folder_of, osie_files, same, with_outside, write_image
 
 from ittisal import datasets
 
@@ -143,14 +141,9 @@ def test_check_of_a_table(tmp_path):
     assert "images    2, 64x48 to 64x48 pixels" in out  # of those whose size is known
     assert "degree    1.92 px" in out
     assert "b.png cannot be read" in err
-
-    status, out, err = main("check", folder_of(tmp_path, "image,x,y\n" + "a.png,9,60\n" * 9))
-    assert (status, out, len(err.splitlines())) == (1, "", 1)
-    assert "x and y seem to be exchanged" in err
-    rows = "".join(f"a.png,{60 * 1.25 if i < 5 else 50},9\n" for i in range(48))
-    status, out, err = main("check", folder_of(tmp_path, "image,x,y\n" + rows))
+    status, out, err = main("check", with_outside(tmp_path, 1.25, 5, 48))
     assert (status, "left out  5 of 48 outside their image" in out) == (1, True)
-    assert "5 of 48 fixations (10.4 %)" in err and "(75, 9) on an image of 64x48 pixels" in err
+    assert "5 of 48 fixations (10.4 %)" in err
 
 
 def test_generate(tiny, tmp_path):
@@ -170,25 +163,3 @@ def test_as_a_process_with_warnings_as_errors(tmp_path):
     assert "subjects  not known" in done.out
     done = run("dataset", "convert", "osie", osie_files(tmp_path / "f"), "out", cwd=tmp_path)
     assert (done.status, done.out) == (0, "out\n")
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="signals")
-def test_an_ended_conversion_leaves_nothing(tmp_path):
-    """It is ended as soon as the first image has been copied."""
-    files = osie_files(tmp_path / "files")
-    script = (
-        "import os, signal, shutil, sys\n"
-        "from ittisal import cli\n"
-        "copy = shutil.copyfile\n"
-        "def ended(*arguments):\n"
-        "    copy(*arguments)\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "shutil.copyfile = ended\n"
-        "sys.exit(cli.main(sys.argv[1:]))\n"
-    )
-    done = subprocess.run(
-        [*command()[:-2], "-c", script, "dataset", "convert", "osie", str(files), "out"],
-        cwd=tmp_path, env=ENVIRONMENT, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 128 + signal.SIGTERM
-    assert {path.name for path in tmp_path.iterdir()} == {"files"}

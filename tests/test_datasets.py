@@ -495,8 +495,8 @@ def test_about_that_is_wrong(text, message, tmp_path):
 
 def with_outside(path, scale, outside, total) -> Path:
     """A table of positions inside, of which some are then multiplied by `scale`."""
-    rows = [f"a.png,{60 * scale if i < outside else 50},9" for i in range(total)]
-    return folder_of(path, "\n".join(["image,x,y", *rows]), "a.png")
+    rows = [f"a.png,{60 * scale if i < outside else 50},9" for i in range(total - 1)]
+    return folder_of(path, "\n".join(["image,x,y", *rows, "b.png,20,9"]), "a.png", "b.png")
 
 
 def test_coordinates_of_another_resolution_are_suspected(tmp_path):

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 import tifffile
 
-from ittisal import imagefiles
+from ittisal import imagefiles, imageheaders
 from ittisal.imagefiles import ImageError, decode
 
 
@@ -72,6 +72,29 @@ def test_alpha_over_white():
     out = decode(encoded(picture))
     assert out.dtype == np.float32 and (out[:, :32] == 1).all()
     np.testing.assert_allclose(out[:, 32:], photo()[:, 32:] / 255, atol=1e-6)
+
+
+@pytest.mark.skipif(not cv2.haveImageWriter(".avif"), reason="this OpenCV writes no AVIF")
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("name", [b"pixi", b"free"])
+def test_deep_avif_has_the_full_range(bits, name):
+    """By the property `pixi`, and where there is none by `av1C`."""
+    full = (1 << bits) - 1
+    picture = np.rint(photo() * (full / 255)).astype(np.uint16)
+    picture[:24] = full
+    options = [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 100]
+    out = decode(encoded(picture, ".avif", options).replace(b"pixi", name))
+    assert out.dtype == np.uint16 and out.max() == 65535
+    np.testing.assert_allclose(out / 65535, picture / full, atol=0.01)
+
+
+@pytest.mark.skipif(not PIL.features.check("avif"), reason="this Pillow writes no AVIF")
+def test_an_avif_property_without_number_is_ignored():
+    """Number 0 is none, not the last, which here turns the picture."""
+    listed = bytes([5, 1, 2, 0x83, 4, 0x85])  # how many, and their numbers
+    data = avif(6)
+    assert data.count(listed) == 1 and imageheaders.orientation(data) == 6
+    assert imageheaders.orientation(data.replace(listed, listed[:5] + b"\0")) == 1
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", ">u2", "float32", ">f8"])
@@ -133,10 +156,6 @@ def by_pillow(format: str, orientation: int, tag: int = 0x0112, **options) -> by
     return buffer.getvalue()
 
 
-def avif(orientation: int) -> bytes:
-    return by_pillow("AVIF", orientation)
-
-
 def avif_with_exif(orientation: int) -> bytes:
     """AVIF whose container does not turn it, so that the EXIF tag counts."""
     data = by_pillow("AVIF", orientation, tag=0x0113)  # another's number, or Pillow takes it out
@@ -158,7 +177,7 @@ ORIENTED = {
     "png-little": lambda n: with_exif(encoded(photo(), ".png"), exif(n, "<")),
     "png-big": lambda n: with_exif(encoded(photo(), ".png"), exif(n, ">")),
     "webp": lambda n: by_pillow("WEBP", n, lossless=True),
-    "avif": avif,
+    "avif": lambda n: by_pillow("AVIF", n),
     "avif-exif": avif_with_exif,
     "tiff": tiff_of(RGB),
     "tiff-big-endian": tiff_of(RGB, byteorder=">"),

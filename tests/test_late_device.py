@@ -203,6 +203,21 @@ def test_the_arena_grows_while_it_is_in_use(backend, wanted):
     np.testing.assert_array_equal(np.array(single), wanted[2])
 
 
+def test_the_copy_of_strided_frames_grows_while_it_is_in_use(backend, wanted):
+    """By another stream than the one that it was made on, which may hand it out again."""
+    device, frames = backend.device, on_device(backend.device, frames_of(COUNT)[:, ::-1])[:, ::-1]
+    single, several = (backend.empty(shape) for shape in (wanted[0].shape, wanted.shape))
+    for frame in frames[:2]:
+        with device.using(LateStream(device)) as stream:
+            backend.run_device(frame, single)
+    device.reach(stream, 2)  # waited and copied, but nothing has read the copy
+    with device.using(LateStream(device)):
+        backend.run_device(frames, several, COUNT)
+    device.synchronize()
+    np.testing.assert_array_equal(np.array(single), wanted[1])
+    np.testing.assert_array_equal(np.array(several), wanted)
+
+
 def test_a_trace_waits_for_what_other_streams_do(backend, wanted):
     frames, device = frames_of(COUNT), backend.device
     truth = make().trace(frames[1])

@@ -303,16 +303,8 @@ def test_bad_tables(tmp_path):
     path = tmp_path / "table.json"
     with pytest.raises(FileNotFoundError):
         readout.load("itti1998", path)
-    for text in (
-        "",
-        "[" * 100_000,
-        "{}",
-        "[]",
-        "[1]",
-        '{"readouts": []}',
-        '{"readouts": {"a": 1}}',
-        "\xff",
-    ):
+    objects = ("{}", '{"readouts": []}', '{"readouts": {"a": 1}}')
+    for text in ("", "[" * 100_000, "[]", "[1]", "\xff", *objects):
         path.write_bytes(text.encode("latin-1"))
         for use in (readout.names, lambda at: readout.updated(at, "a", PLAIN, {})):
             with pytest.raises(ValueError, match=r"table\.json"):

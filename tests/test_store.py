@@ -435,6 +435,7 @@ def once(caught, *words: str) -> None:
     [warning] = caught
     text = str(warning.message)
     assert "ITTISAL_CACHE_DIR" in text
+    assert warning.filename == __file__  # the caller's line, not one of the package
     for word in words:
         assert word in text, text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,19 +11,10 @@ import pytest
 
 import ittisal
 from ittisal import drawing
-from ittisal.drawing import fit, heat
+from ittisal.drawing import heat
 from ittisal.maps import channel_shares
 from ittisal.video import Painter, RunningPeak, overlay
 from ittisal.video.painter import KINDS
-
-
-class Model:
-    """What a painter asks of a model."""
-
-    levels = None
-
-    def __init__(self, shape, config=ittisal.VIDEO):
-        self.shape, self.config = shape, config
 
 
 class Stream:
@@ -30,32 +22,19 @@ class Stream:
 
     def __init__(self, size, working=None, config=ittisal.VIDEO, channel_order="bgr"):
         self.size, self.channel_order = size, channel_order
-        self.model = Model(working or size, config)
+        self.model = SimpleNamespace(shape=working or size, config=config, levels=None)
 
-    def result(self, saliency, frame=None, *, index=0, time=0.0, cut=False, added=None):
-        return Result(
-            frame if frame is not None else np.full((*self.size, 3), 90, np.uint8),
-            saliency,
-            index,
-            time,
-            cut,
-            added or {"intensity": saliency},
+    def result(self, saliency, frame=None, *, index=0, time=0.0, cut=False):
+        if frame is None:
+            frame = np.full((*self.size, 3), 90, np.uint8)
+        return SimpleNamespace(
+            frame=frame,
+            saliency=saliency,
+            index=index,
+            time=time,
+            cut=cut,
+            contributions=lambda: {"intensity": saliency},
         )
-
-
-@dataclasses.dataclass
-class Result:
-    """A result whose contents are given."""
-
-    frame: np.ndarray
-    saliency: np.ndarray
-    index: int
-    time: float
-    cut: bool
-    added: dict
-
-    def contributions(self):
-        return self.added
 
 
 def random_map(working, seed=0):
@@ -66,9 +45,6 @@ def random_map(working, seed=0):
 def frame_of(size, seed=1):
     noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     return cv2.GaussianBlur(noise, (0, 0), 3)
-
-
-GREY = np.arange(256, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("phase", ["centred", "even"])
@@ -261,11 +237,6 @@ def test_shares_sum_to_one():
     added = {name: np.full((2, 3), n, np.float32) for name, n in (("a", 1), ("b", 2), ("c", 0))}
     assert channel_shares(added) == pytest.approx({"a": 1 / 3, "b": 2 / 3, "c": 0})
     assert channel_shares({"a": np.zeros((2, 2))}) == {"a": 0.0}
-
-
-def test_fit_keeps_proportions():
-    out = fit(np.full((80, 80, 3), 200, np.uint8), (100, 40))
-    assert (out[:, 30:70] == 200).all() and (out[:, :30] == 24).all() and (out[:, 70:] == 24).all()
 
 
 def test_heat_rises_in_lightness():

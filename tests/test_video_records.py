@@ -8,18 +8,12 @@ import json
 
 import numpy as np
 import pytest
+from clips import moving_square
 
 import ittisal
 from ittisal.video.records import COLUMNS, Records, csv_line, json_line
 
 CHANNELS = ["intensity", "colour", "orientation", "flicker", "motion"]
-
-
-def moving_square(count, size=(64, 96), step=8):
-    frames = np.full((count, *size, 3), 60, np.uint8)
-    for i, frame in enumerate(frames):
-        frame[24:40, 8 + i * step : 24 + i * step] = (255, 0, 0)
-    return frames
 
 
 def told(frames, config=ittisal.VIDEO, **options):
@@ -30,7 +24,7 @@ def told(frames, config=ittisal.VIDEO, **options):
 
 
 def test_a_record_tells_what_the_map_holds():
-    _, records, maps = told(moving_square(4))
+    _, records, maps = told(moving_square(4, step=8))
     for i, (record, saliency) in enumerate(zip(records, maps, strict=True)):
         assert list(record) == [
             "frame", "time", "dropped", "cut", "latency_ms", "peak", "mean", "shares"
@@ -52,7 +46,7 @@ def test_a_record_tells_what_the_map_holds():
     ids=["video", "itti1998", "gaze"],
 )
 def test_shares_are_of_the_channels_with_a_weight_and_sum_to_one(config, channels):
-    record, records, _ = told(moving_square(4), config)
+    record, records, _ = told(moving_square(4, step=8), config)
     assert record.header.endswith(",".join(f"share_{name}" for name in channels))
     for row in records:
         assert list(row["shares"]) == channels == record.channels
@@ -63,7 +57,7 @@ def test_shares_are_of_the_channels_with_a_weight_and_sum_to_one(config, channel
 
 
 def test_a_grey_video_has_no_share_of_colour():
-    _, records, _ = told(moving_square(2)[..., 0])
+    _, records, _ = told(moving_square(2, step=8)[..., 0])
     assert records[1]["shares"]["colour"] == 0
     assert sum(records[1]["shares"].values()) == pytest.approx(1, abs=1e-5)
 
@@ -78,7 +72,7 @@ def test_where_nothing_stands_out():
 
 
 def test_json_and_csv_say_the_same():
-    record, records, _ = told(moving_square(3))
+    record, records, _ = told(moving_square(3, step=8))
     lines = [json.loads(json_line(r)) for r in records]
     assert lines == records
     text = "\n".join([record.header, *map(csv_line, records)])

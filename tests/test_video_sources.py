@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import clips
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import FakeModel
+from test_cli import begin, finished
 
 import ittisal
 from ittisal.video import NothingWanted, RawVideo, VideoError, stream
@@ -291,7 +293,8 @@ def test_files_that_cannot_be_opened(tmp_path, reader, monkeypatch):
     (tmp_path / "empty.mp4").touch()
     refused(tmp_path / "empty.mp4", "0 bytes")
     (tmp_path / "text.mp4").write_text("not a video\n" * 100)
-    refused(tmp_path / "text.mp4", "not a video")
+    library = {"opencv": "OpenCV", "pyav": "FFmpeg"}[reader]
+    refused(tmp_path / "text.mp4", f"not a video that {library} can read")
     (tmp_path / "folder").mkdir()
     refused(tmp_path / "folder", "directory without pictures")
     refused(str(tmp_path / "*.png"), "no file matches")
@@ -325,9 +328,9 @@ def test_a_video_without_frames(tmp_path, reader):
         stream(path, reader=reader)
 
 
-def noise_video(path, **settings):
-    noise = np.random.default_rng(1).integers(0, 256, (60, 64, 96, 3), np.uint8)
-    return clips.write_video(path, list(noise), gop=5, **settings)
+def noise_video(path, count=60, gop=5, **settings):
+    noise = np.random.default_rng(1).integers(0, 256, (count, 64, 96, 3), np.uint8)
+    return clips.write_video(path, list(noise), gop=gop, **settings)
 
 
 @pytest.mark.parametrize(
@@ -347,21 +350,6 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path, reader, name, sett
     assert 20 < count < 55
     assert count + statistics.failed + statistics.missing == 60 and statistics.failed <= 1
     assert len(said) == 1 + statistics.failed and "cut short" in said[-1] and name in said[-1]
-
-
-@pytest.mark.parametrize("name", ["clip.mkv", "clip.ts", "clip.mp4"])
-def test_a_file_that_begins_late_is_complete(tmp_path, reader, name):
-    """What Matroska says of its length counts from 0, as in parts of a file that was split."""
-    path = clips.write_video(tmp_path / name, clips.grey_frames(50), range(125, 175))
-    shown, results, said = played(path, reader=reader)
-    assert shown == [(i, i) for i in range(50)] and results.frames == 50
-    assert not said and results.statistics.missing == 0
-
-
-def test_stopping_early_is_not_being_cut_short(tmp_path, reader):
-    path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(30))
-    shown, results, said = played(path, reader=reader, end=0.5)
-    assert len(shown) == 13 and not said and results.statistics.missing == 0
 
 
 def test_a_file_without_its_index(tmp_path, reader):
@@ -389,9 +377,7 @@ def test_one_damaged_frame_is_reported_and_the_rest_go_on(tmp_path, reader):
 
 def test_frames_lost_in_the_middle_are_counted(tmp_path):
     """Those after damage up to the next key frame, of which a decoder of H.265 says nothing."""
-    noise = np.random.default_rng(1).integers(0, 256, (100, 64, 96, 3), np.uint8)
-    settings = {"codec": "libx265", "gop": 25}
-    path = clips.write_video(tmp_path / "clip.mp4", list(noise), **settings)
+    path = noise_video(tmp_path / "clip.mp4", 100, 25, codec="libx265")
     data = bytearray(path.read_bytes())
     begin, end = len(data) * 4 // 10, len(data) * 6 // 10
     data[begin:end] = bytes(end - begin)
@@ -406,14 +392,27 @@ def test_frames_lost_in_the_middle_are_counted(tmp_path):
     assert f"is damaged: besides the frames reported, {statistics.missing} of its 100" in said[-1]
 
 
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi"])
-def test_frames_shown_for_longer_are_not_lost(tmp_path, reader, name):
-    """AVI counts frames that are repeated and not there."""
-    codec = "mpeg4" if name.endswith("avi") else "libx264"
-    ticks = [2 * i for i in range(40)]
-    path = clips.write_video(tmp_path / name, clips.grey_frames(40), ticks, codec=codec)
-    shown, results, said = played(path, reader=reader)
-    assert len(shown) == 40 and not said and results.statistics.missing == 0
+@pytest.mark.parametrize(
+    ("name", "settings", "end"),
+    [
+        # What Matroska says of its length counts from 0, as in parts of a file that was split.
+        ("late.mkv", {"ticks": range(125, 165)}, None),
+        ("late.ts", {"ticks": range(125, 165)}, None),
+        ("late.mp4", {"ticks": range(125, 165)}, None),
+        ("slow.mp4", {"ticks": range(0, 80, 2)}, None),
+        # AVI counts frames that are repeated and not there.
+        ("slow.avi", {"ticks": range(0, 80, 2), "codec": "mpeg4"}, None),
+        ("ended.mp4", {}, 0.5),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_complete_is_not_cut_short(tmp_path, reader, name, settings, end):
+    path = clips.write_video(tmp_path / name, clips.grey_frames(40), **settings)
+    shown, results, said = played(path, reader=reader, end=end)
+    step = 2 if "slow" in name else 1
+    assert [time for _, time in shown] == [i * step for i in range(40 if end is None else 13)]
+    assert results.frames == 40 or name == "slow.avi"
+    assert not said and results.statistics.missing == 0
 
 
 def test_a_file_trimmed_without_coding_anew_is_complete(tmp_path, reader):
@@ -604,16 +603,10 @@ def test_generators_are_closed():
 # --- raw video ----------------------------------------------------------------------------------
 
 
-def coloured():
-    frame = np.empty((64, 96, 3), np.uint8)
-    frame[:] = (180, 120, 60)
-    frame[16:48, 32:64] = (40, 90, 200)
-    return frame
-
-
 @pytest.mark.parametrize("pix_fmt", ["bgr24", "rgb24", "yuv420p", "nv12"])
 def test_raw_colour(pix_fmt):
-    frame = coloured()
+    frame = np.full((64, 96, 3), (180, 120, 60), np.uint8)
+    frame[16:48, 32:64] = (40, 90, 200)
     data = av.VideoFrame.from_ndarray(frame, "rgb24").to_ndarray(format=pix_fmt).tobytes() * 3
     with stream(RawVideo(io.BytesIO(data), (64, 96), pix_fmt, fps=50)) as results:
         found = [(r.index, r.time, r.frame.copy()) for r in results]
@@ -675,21 +668,16 @@ def test_wrong_raw_settings(settings, message):
         RawVideo(io.StringIO(""), (64, 96))
 
 
-def test_raw_video_through_a_pipe_in_pieces():
+def test_raw_video_in_pieces():
+    """As pipes give it."""
+
+    class Pieces(io.BytesIO):
+        def readinto(self, view):
+            return super().readinto(view[:7001])
+
     data = b"".join(frame.tobytes() for frame in clips.grey_frames(6))
-    read, write = os.pipe()
-
-    def feed():
-        with open(write, "wb", buffering=0) as pipe:
-            view = memoryview(data)
-            while view:
-                view = view[pipe.write(view[:7001]) :]
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    with open(read, "rb") as pipe, stream(RawVideo(pipe, (64, 96))) as results:
+    with stream(RawVideo(Pieces(data), (64, 96))) as results:
         assert [clips.number(r.saliency) for r in results] == list(range(6))
-    thread.join(30)
 
 
 # --- the network, or what stands for it ---------------------------------------------------------
@@ -709,20 +697,15 @@ def without_proxies(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
-
-    def log_message(self, *args):
-        pass
-
-
-def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, without_proxies):
+def test_a_file_behind_an_address_is_read_whole(tmp_path, reader, without_proxies, monkeypatch):
     """It says how many frames it has, so that it is no live source."""
     clips.write_video(
         tmp_path / "clip.mp4", clips.grey_frames(30), options={"movflags": "faststart"}
     )
+    handler = http.server.SimpleHTTPRequestHandler
+    monkeypatch.setattr(handler, "log_message", lambda *_: None)
     server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), lambda *a: Quiet(*a, directory=str(tmp_path))
+        ("127.0.0.1", 0), partial(handler, directory=str(tmp_path))
     )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -780,15 +763,8 @@ for result in stream(video, backend="reference"):
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_a_program_whose_pipe_is_silent_can_end(interrupted):
     """Python aborts at exit if a thread then waits in a buffered file."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", STUCK, *["interrupted"] * interrupted],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A test run in the background ignores SIGINT, and would hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    with process:
+    words = [sys.executable, "-W", "error", "-c", STUCK, *["interrupted"] * interrupted]
+    with begin(words, stdin=subprocess.PIPE) as process:
         process.stdin.write(bytes(2 * 32 * 32))
         process.stdin.flush()
         assert process.stdout.readline() == b"0\n"
@@ -847,24 +823,16 @@ sys.exit(7)
 """
 
 
-def ended(program, *arguments):
-    """How a program of its own ends, and what it writes."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
-        capture_output=True,
-        timeout=120,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.mark.parametrize("way", ["live", "in order"])
 def test_a_program_may_end_with_a_stream_left_open(tmp_path, way):
     path = clips.write_video(tmp_path / "clip.mp4", clips.grey_frames(50, (360, 640)))
     for _ in range(2):
-        assert ended(LEFT, path, way) == (7, b"", b"")
+        ran = finished([sys.executable, "-W", "error", "-c", LEFT, path, way], tmp_path, {})
+        assert (ran.status, ran.out, ran.err) == (7, "", "")
 
 
 @pytest.mark.parametrize("way", ["open", "forgotten"])
-def test_a_program_that_ends_waits_for_its_reader(way):
+def test_a_program_that_ends_waits_for_its_reader(tmp_path, way):
     """Python aborts if a thread comes back from C++ while it is being taken down."""
-    assert ended(WITHIN, way) == (7, b"closed\n", b"")
+    ran = finished([sys.executable, "-W", "error", "-c", WITHIN, way], tmp_path, {})
+    assert (ran.status, ran.out, ran.err) == (7, "closed\n", "")

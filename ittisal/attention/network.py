@@ -45,6 +45,7 @@ REFRACTORY = 1e-3  # s after a winner in which there is no other
 LAYER_LEAK = LAYER_NEURONS.leak / LAYER_NEURONS.capacitance  # per second
 LAYER_GAIN = SYNAPSE / LAYER_NEURONS.leak  # V in the layer per V in the saliency map, in the end
 LONGEST = 600  # steps at a time: inhibition is taken to be constant meanwhile
+AT_ONCE = 2000  # potentials of the layer that are computed together
 MARGIN = 2  # steps by which a winner may come later than inhibition constant over LONGEST has it
 
 
@@ -183,14 +184,15 @@ class WinnerTakeAll:
         """Up to so many steps, as far as the first winner."""
         target, rate = self._saliency_map(current, steps)
         if steps > self._silent:
-            # Nobody wins later than the neuron with the highest input.
-            leader = np.array([self._highest(target, rate, steps).argmax()])
+            # Nobody wins later than any one neuron, such as that of the highest potential by then.
+            leader = np.array([(self._potential + self._change(target, rate, steps)).argmax()])
             _, first = self._first(leader, target, rate, steps)
             steps = min(first + MARGIN, steps)
             if first <= self._refractory_until - self._steps:  # maps far above `PEAK_INPUT`
                 steps = self._refractory_until - self._steps
             target, rate = self._saliency_map(current, steps)
-            bound = self._layer_under(self._highest(target, rate, steps), steps)
+            highest = self._potential + np.maximum(self._change(target, rate, steps), 0)
+            bound = self._layer_under(highest, steps)
             able = np.flatnonzero(bound >= LAYER_NEURONS.threshold)
             winners, first = self._first(able, target, rate, steps)
             if winners.size and self._steps + first > self._refractory_until:
@@ -232,12 +234,11 @@ class WinnerTakeAll:
         self._inhibited *= math.exp(-steps * self._step / RECOVERY)
         self._steps += steps
 
-    def _highest(self, target: np.ndarray, rate: np.ndarray, steps: int) -> np.ndarray:
-        """What potentials do not exceed in so many steps: 1 - exp(-x) is at most x, and 1."""
-        highest = np.minimum(rate * steps, 1)
-        highest *= np.maximum(target - self._potential, 0)
-        highest += self._potential
-        return highest
+    def _change(self, target: np.ndarray, rate: np.ndarray, steps: int) -> np.ndarray:
+        """What potentials change by in so many steps, at most: 1 - exp(-x) is at most x, and 1."""
+        change = np.minimum(rate * steps, 1)
+        change *= target - self._potential
+        return change
 
     # --- the winner-take-all layer ----------------------------------------------------------
 
@@ -245,21 +246,16 @@ class WinnerTakeAll:
         self, able: np.ndarray, target: np.ndarray, rate: np.ndarray, steps: int
     ) -> tuple[np.ndarray, int]:
         """Who of them fires first, none if nobody does, and after how many steps."""
-        threshold = LAYER_NEURONS.threshold
-        low, below = self._silent, LAYER_NEURONS.inhibitory_reversal  # the highest by then
-        high, middle = steps + 1, steps
-        while able.size and high - low > 1:
-            layer = self._layer_after(able, target, rate, middle)
-            highest = layer.max()
-            if highest >= threshold:
-                able, high, above = able[layer >= threshold], middle, highest
-            elif high > steps:
+        low, high, stride = self._silent, steps, 0
+        while able.size and stride != 1:
+            stride = min(math.ceil((high - low) * able.size / AT_ONCE), (high - low + 1) // 2)
+            tried = np.append(np.arange(low + stride, high, stride), high)
+            fires = self._layer_after(able, target, rate, tried[:, None]) >= LAYER_NEURONS.threshold
+            if not fires.any():
                 return able[:0], steps
-            else:
-                low, below = middle, highest
-            # The potentials rise almost evenly.
-            part = (threshold - below) / (above - below)
-            middle = min(max(low + int(part * (high - low)), low + 1), high - 1)
+            at = int(fires.any(1).argmax())
+            low, high = int(tried[at - 1]) if at else low, int(tried[at])
+            able = able[fires[at]]
         return able, high
 
     def _layer_under(self, potential: np.ndarray, steps: int) -> np.ndarray:
@@ -269,9 +265,9 @@ class WinnerTakeAll:
         return start * decay + potential * ((1 - decay) * LAYER_GAIN)
 
     def _layer_after(
-        self, which: Any, target: np.ndarray, rate: np.ndarray, steps: int
+        self, which: Any, target: np.ndarray, rate: np.ndarray, steps: int | np.ndarray
     ) -> np.ndarray:
-        """Potentials in the layer after so many steps, of some neurons.
+        """Potentials in the layer after so many steps, of some neurons; a row per number of steps.
 
         V <- d V + (1 - d) (synapse / leak) U at each step, U = target + (U_0 - target) r^k: two
         geometric series.
@@ -282,12 +278,13 @@ class WinnerTakeAll:
         if self._silent:
             apart = apart * np.exp(rate * -self._silent)
             start = _silenced(target + apart)
-            steps -= self._silent
-        decay, power = (math.exp(-k * LAYER_LEAK * self._step) for k in (1, steps))
+            steps = steps - self._silent
+        decay, power = (np.exp(-k * LAYER_LEAK * self._step) for k in (1, steps))
         gap = np.exp(-rate) - decay
         gap = np.where(np.abs(gap) < 1e-8, 1e-8, gap)  # the series' limit
-        series = (1 - decay) * (decay + gap) * (np.exp(rate * -steps) - power) / gap
-        layer = start * power + LAYER_GAIN * (target * (1 - power) + apart * series)
+        end = LAYER_GAIN * target
+        apart *= LAYER_GAIN * (1 - decay) * (decay + gap) / gap
+        layer = end + (start - end) * power + apart * (np.exp(rate * -steps) - power)
         return np.maximum(layer, LAYER_NEURONS.inhibitory_reversal)
 
 

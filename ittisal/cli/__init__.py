@@ -20,7 +20,7 @@ from .._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -73,6 +73,13 @@ class Parser(argparse.ArgumentParser):
         wide = partial(argparse.RawDescriptionHelpFormatter, width=100)
         super().__init__(allow_abbrev=False, formatter_class=wide, **options)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write help now; OSError if standard output takes none, which argparse would ignore."""
+        if file is sys.stdout:
+            print(message, end="", file=file, flush=True)
+        else:
+            super()._print_message(message, file)
+
     def error(self, message: str) -> NoReturn:
         """Exit with the message and where to read on."""
         self.exit(USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
@@ -105,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     _prepare_process()
     argv = sys.argv[1:] if argv is None else argv
     command = next((each for each in argv if not each.startswith("-")), None)
+    name = f"ittisal {command}" if command else "ittisal"
     try:
         top = parser(command)
         args = top.parse_args(argv)
@@ -115,13 +123,13 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        print(f"ittisal {command}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has ended
         _discard_stdout()
         return BROKEN_PIPE
     except Exception as error:
-        return _fail(f"ittisal {command}", error)
+        return _fail(name, error)
 
 
 def _fail(name: str, error: Exception) -> int:

@@ -42,8 +42,9 @@ def add_options(parser: argparse.ArgumentParser, nouns: str) -> None:
     """The options of `pictures.add_options`, `--jsonl`, `--csv` and `--explain`."""
     pictures.add_options(parser, "pictures")
     add = parser.add_argument
-    add("--jsonl", metavar="FILE", help=f"a JSON line for each of the {nouns}; - for stdout")
-    add("--csv", metavar="FILE", help=f"a table with a row for each of the {nouns}; - for stdout")
+    to: dict[str, Any] = {"metavar": "FILE", "type": common.output}
+    add("--jsonl", **to, help=f"a JSON line for each of the {nouns}; - for stdout")
+    add("--csv", **to, help=f"a table with a row for each of the {nouns}; - for stdout")
     add(
         "--explain",
         action="store_true",

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from .. import backends
 from ..config import PRESETS, Config, preset
-from ..files import temporary, write_whole
+from ..files import is_special, temporary, write_whole
 from ..frames import check_shape
 from ..imagefiles import ImageError
 from ..levels import Levels
@@ -116,6 +116,11 @@ def extent(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def output(text: str) -> str:
+    """Where to write, for argparse: /dev/stdout is `-`, also where that leads to a file."""
+    return STDIO if text == "/dev/stdout" else text
+
+
 def parse_levels(text: str) -> Levels:
     """Levels for argparse: values, "7000:7500", or percentiles, "1%:99%" and "1%:99%:SECONDS"."""
     match = re.fullmatch(r"([^:%]+)(%?):([^:%]+)\2(?::(.+))?", text)
@@ -133,6 +138,20 @@ def parse_levels(text: str) -> Levels:
         return Levels(percentiles=pair, seconds=seconds) if match[2] else Levels(pair)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def levels_text(levels: Levels) -> str:
+    """Levels as `parse_levels` takes them.
+
+    Examples
+    --------
+    >>> levels_text(Levels((7000, 7500))), levels_text(Levels(percentiles=(1, 99.9), seconds=5))
+    ('7000:7500', '1%:99.9%:5')
+    """
+    percent = "%" * (levels.percentiles is not None)
+    pair = levels.percentiles or levels.values or ()
+    text = ":".join(f"{value:.15g}{percent}" for value in pair)
+    return text + f":{levels.seconds:.15g}" * (levels.seconds != Levels.seconds)
 
 
 def add_sizes(
@@ -294,6 +313,12 @@ def probe_directory(directory: Path, *, create: bool = False, option: str = "-o"
         raise UsageError(
             f"cannot write to {directory}: {error.strerror}. Give another place with {option}"
         ) from error
+
+
+def probe_file(path: Path, *, option: str = "-o") -> None:
+    """Refuse a file whose directory takes none; devices and pipes are written to as they are."""
+    if not is_special(path):
+        probe_directory(path.parent, option=option)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -15,7 +15,7 @@ from ..attention.crop import PLACEMENTS, crop
 from ..imagefiles import CONTAINERS
 from ..imageheaders import kind_of
 from . import common, pictures
-from .common import STDIO, UsageError
+from .common import UsageError
 from .pictures import Picture, Result, Source
 
 DESCRIPTION = """\
@@ -115,8 +115,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _suffix(file: str | None, source: Source, data: bytes) -> str:
     """The suffix that says the format of a crop: of -o FILE, else of the image."""
-    if file and file != STDIO:
-        return Path(file).suffix.lower()
+    if file and (suffix := Path(file).suffix.lower()) in CONTAINERS:
+        return suffix
     if source.path:
         suffix = source.path.suffix.lower()
     else:  # its name in a directory is settled before it is read

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, evaluation, readout
-from ..files import is_special
 from . import common, fixations
 from .common import STDIO, UsageError, reason
 
@@ -106,8 +105,18 @@ def add_parser(commands: Any) -> None:
         type=common.number(1, whole=True),
         help="N images only, spread evenly over the data set",
     )
-    add("--csv", metavar="FILE", help="means and intervals, a row per model and score; - is stdout")
-    add("--per-image", metavar="FILE", help="CSV of scores, a row per image and model; - is stdout")
+    add(
+        "--csv",
+        metavar="FILE",
+        type=common.output,
+        help="means and intervals, a row per model and score; - is stdout",
+    )
+    add(
+        "--per-image",
+        metavar="FILE",
+        type=common.output,
+        help="CSV of scores, a row per image and model; - is stdout",
+    )
     add(
         "--plot",
         metavar="FILE",
@@ -207,8 +216,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
             continue
         if path in ("", STDIO) or path.endswith((os.sep, "/")) or os.path.isdir(path):
             raise UsageError(f"{name} {path}: give a file")
-        if not is_special(Path(path)):
-            common.probe_directory(Path(path).parent, option=name)
+        common.probe_file(Path(path), option=name)
         files.append(path)
     common.check_stdout(on_stdout)
     files += [_pictures(Path(args.plot))] if args.plot else []

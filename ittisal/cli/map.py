@@ -13,7 +13,7 @@ import numpy as np
 from .. import drawing, imagefiles
 from ..imagefiles import FORMATS, WRITTEN_SUFFIXES
 from . import common, models, pictures
-from .common import STDIO, UsageError
+from .common import UsageError
 from .pictures import Picture, Result
 
 DESCRIPTION = """\
@@ -90,13 +90,11 @@ def _format(args: argparse.Namespace, file: str | None) -> str:
         if args.size == "image":
             raise UsageError("--raw has the map's own size; leave --size image out")
         name = "npy"
-    if file and file != STDIO:
-        suffix = Path(file).suffix.lower()
-        fitting = [key for key, suffixes in FORMATS.items() if suffix in suffixes]
-        if name not in (None, *fitting):
-            raise UsageError(f"-o {file} does not end in {FORMATS[name][0]}, as {name} does")
-        name = name or fitting[0]
-    return name or "png"
+    suffix = Path(file or "").suffix.lower()  # `-` and pipes have none that fits
+    fitting = [key for key, suffixes in FORMATS.items() if suffix in suffixes]
+    if fitting and name not in (None, *fitting):
+        raise UsageError(f"-o {file} does not end in {FORMATS[name][0]}, as {name} does")
+    return name or (fitting or ["png"])[0]
 
 
 def _map(args: argparse.Namespace, form: str, picture: Picture) -> Result:

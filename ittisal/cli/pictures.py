@@ -47,6 +47,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import imagefiles
+from ..files import is_special
 from ..imagefiles import CONTAINERS, SUFFIXES, WRITTEN_SUFFIXES, ImageError
 from ..model import Saliency
 from ..pipeline import BackendError
@@ -93,6 +94,7 @@ def add_options(parser: argparse.ArgumentParser, nouns: str) -> None:
         "-o",
         "--output",
         metavar="DIR",
+        type=common.output,
         help=f"where {nouns} go (default: beside each image); for one image also a FILE, or - for "
         "standard output",
     )
@@ -212,7 +214,7 @@ class Batch:
         suffix = Path(output).suffix.lower()
         if os.path.isdir(output) or output.endswith((os.sep, "/")):
             return None
-        if suffix in suffixes:
+        if suffix in suffixes or is_special(Path(output)):
             return output
         if suffix in SUFFIXES:
             raise UsageError(
@@ -251,8 +253,9 @@ class Batch:
             [*files, *({form: path} for form, path in tables.items())],
         )
         for form, path in tables.items():
-            common.probe_directory(path.parent, option=f"--{form}")
-        folders = {path.parent for paths in files for path in paths.values()}
+            common.probe_file(path, option=f"--{form}")
+        made = (path for paths in files for path in paths.values())
+        folders = {path.parent for path in made if not is_special(path)}
         for folder in {directory} if directory else folders:
             common.probe_directory(folder, create=directory is not None)
         return planned
@@ -274,7 +277,7 @@ class Batch:
         """Read one image, work on it and write its files."""
         if source.problem:
             raise ImageError(source.problem)
-        skipped = [str(path) for path in paths.values() if self.args.no_clobber and path.exists()]
+        skipped = [str(path) for path in paths.values() if self.args.no_clobber and path.is_file()]
         paths = {kind: path for kind, path in paths.items() if str(path) not in skipped}
         facts: dict[str, Any] = {"outputs": {}, **({"skipped": skipped} if skipped else {})}
         if skipped and not (paths or self.tables):
@@ -431,8 +434,10 @@ def _expand(argument: str, recursive: bool, output: Path | None) -> Iterator[Sou
         pattern = any(sign in argument for sign in "*?[")
         matches = sorted(glob.glob(argument, recursive=True)) if pattern else []
         if not matches:
+            from ..video.sources import without_password  # not needed where all is well
+
             problem = "no file matches this pattern" if pattern else "no such file"
-            yield Source(argument, Path(argument), problem=problem)
+            yield Source(without_password(argument), Path(argument), problem=problem)
     for match in matches:
         if os.path.isdir(match):
             yield from _search(match, recursive, output)

@@ -76,6 +76,10 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
     dataset = fixations.load(args)
+    if args.folds > len(dataset):
+        raise UsageError(
+            f"--folds {args.folds} must be at most the number of images, {len(dataset)}; give fewer"
+        )
     with fixations.steps(args, "mapped", len(dataset)) as step:
         seen = readout.observe(dataset, config, backend=args.backend, progress=step)
     fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import hashlib
 import json
 import math
@@ -43,7 +42,7 @@ from ..video import Stream
 from ..video.joining import Part, join
 from ..video.video_files import representable
 from ..video.writers import writing
-from .common import UsageError
+from .common import UsageError, levels_text
 from .video_outputs import Lines, Outputs, Pictures, Request, Window, input_files, names_a_file
 
 VERSION = 2
@@ -79,7 +78,7 @@ class ResumedOutputs(Outputs):
             "--writer": request.writer,
             "pictures of kind": request.kind,
             "--grey": request.grey,
-            "--levels": args.levels and dataclasses.asdict(args.levels),
+            "--levels": args.levels and levels_text(args.levels),
             **dict(_flat(config.to_dict(), "the model's ")),
         }
         directory = Path(request.files[0].rstrip("/" + os.sep) + ".parts")

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ..config import MIN_SIDE, Config
-from ..files import is_special
 from ..imagefiles import SUFFIXES
 from ..video import RawVideo, Stream, VideoError, stream
 from ..video.painter import KINDS
 from ..video.readers import PIXEL_FORMATS
 from ..video.selection import DEFAULT_FPS, READERS, Reading
-from ..video.sources import encoded
+from ..video.sources import encoded, without_password
 from ..video.video_files import LEAST_FPS as LEAST_WRITTEN
 from ..video.video_files import WRITERS
 from ..video.writers import RAW_FORMATS
@@ -124,7 +123,13 @@ def add_parser(commands: Any) -> None:
         help="a file, camera, address, folder, pattern, or - for stdin; several files get their "
         "overlays beside them, one after the other",
     )
-    add("-o", "--output", metavar="OUT", help="a video file, DIR/, or - for standard output")
+    add(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=common.output,
+        help="a video file, DIR/, or - for standard output",
+    )
 
     group = parser.add_argument_group("pictures")
     add, kinds = group.add_argument, group.add_mutually_exclusive_group()
@@ -138,8 +143,9 @@ def add_parser(commands: Any) -> None:
     add("--no-clobber", action="store_true", help="leave files that exist as they are")
 
     add = parser.add_argument_group("records").add_argument
-    add("--jsonl", metavar="FILE", help="a JSON line per frame; - for stdout")
-    add("--csv", metavar="FILE", help="a table with a row per frame; - for stdout")
+    to: dict[str, Any] = {"metavar": "FILE", "type": common.output}
+    add("--jsonl", **to, help="a JSON line per frame; - for stdout")
+    add("--csv", **to, help="a table with a row per frame; - for stdout")
     add("--json", action="store_true", help="in the end, a JSON object on stdout")
 
     add = parser.add_argument_group("frames").add_argument
@@ -261,7 +267,7 @@ class Run:
     """One run over one input: open it, work on frame after frame, close, report."""
 
     def __init__(self, args: argparse.Namespace, name: str, config: Config) -> None:
-        self.args, self.name, self.config = args, name, config
+        self.args, self.name, self.config = args, without_password(name), config
         self.request = make_request(args, name)
         self.source = _source(args, name)
         self.interrupts = Interrupts()
@@ -282,9 +288,10 @@ class Run:
             return 0
         for path in request.files:
             folder = request.form in ("folder", "maps") and path == request.output
-            place = Path(path) if folder else Path(path).absolute().parent
-            if not is_special(Path(path)):
-                common.probe_directory(place, create=folder)
+            if folder:
+                common.probe_directory(Path(path), create=True)
+            else:
+                common.probe_file(Path(path))
         try:
             with contextlib.ExitStack() as stack:
                 window = Window() if args.show else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..config import Config
-from ..pipeline import makes_no_whole_maps
+from ..pipeline import BackendError, makes_no_whole_maps
 from ..plan import Plan
 
 if TYPE_CHECKING:
@@ -13,12 +13,24 @@ if TYPE_CHECKING:
 
 
 def probe() -> tuple[bool, str]:
-    """Whether Numba is there. It is not imported: kernels that are compiled already need none."""
+    """Whether Numba is there. It is not imported: kernels that are compiled already need none.
+
+    Raises
+    ------
+    BackendError
+        The environment names a target that there is none of.
+    """
     from importlib import util
 
     missing = [name for name in ("numba", "llvmlite") if util.find_spec(name) is None]
     if missing:
         return False, f"{missing[0]} is not installed; pip install numba"
+    try:
+        from . import target  # noqa: F401
+    except ValueError as error:
+        raise BackendError(str(error)) from error
+    except (ImportError, OSError) as error:
+        return False, f"llvmlite cannot be imported: {error}"
     return True, "kernels compiled for this CPU"
 
 

@@ -167,8 +167,20 @@ def warn_once() -> None:
             f"compiled kernels cannot be kept, so every process compiles them anew: {why}; set "
             "ITTISAL_CACHE_DIR to a folder of your own on a disk that is not full",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=_levels_to_caller(),
         )
+
+
+def _levels_to_caller() -> int:
+    """`stacklevel`, for the function that calls this, of the first call from outside the package.
+
+    `skip_file_prefixes` needs Python 3.12.
+    """
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 # --- objects -------------------------------------------------------------------------------------

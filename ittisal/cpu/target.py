@@ -24,12 +24,20 @@ class Target(NamedTuple):
 def target() -> Target:
     """The CPU that runs this, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name.
 
-    ITTISAL_LANES overrides how many lanes its vectors have.
+    ITTISAL_LANES overrides how many lanes its vectors have. ValueError names a value of these that
+    cannot be compiled for.
     """
+    override = os.environ.get("ITTISAL_LANES")
+    if override and override not in ("4", "8", "16"):
+        raise ValueError(
+            f"ITTISAL_LANES={override!r} must be 4, 8 or 16; unset it for the CPU's own"
+        )
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     triple = llvm.get_process_triple()
     cpu = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    if cpu == os.environ.get("NUMBA_CPU_NAME"):
+        _check_known(cpu, triple)
     features = os.environ.get("NUMBA_CPU_FEATURES", "" if cpu == "generic" else None)
     if features is None:
         features = _host_features()
@@ -38,10 +46,27 @@ def target() -> Target:
         found = Target(triple, cpu, features, lanes, "+avx512vbmi" in listed)
     else:
         found = _probed(Target(triple, cpu, features, 4, False))
-    override = os.environ.get("ITTISAL_LANES")
-    if override and override not in ("4", "8", "16"):
-        raise ValueError(f"ITTISAL_LANES={override!r} must be 4, 8 or 16")
     return found._replace(lanes=int(override)) if override else found
+
+
+def _check_known(cpu: str, triple: str) -> None:
+    """Refuse a CPU that LLVM does not know, which it says on standard error alone."""
+    import tempfile
+
+    with tempfile.TemporaryFile() as said:
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            machine(Target(triple, cpu, "", 4, False))
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        said.seek(0)
+        if b"is not a recognized processor" in said.read():
+            raise ValueError(
+                f"NUMBA_CPU_NAME={cpu!r} is no CPU that LLVM knows for {triple}; unset it for this "
+                "machine's, or name another, such as generic"
+            )
 
 
 def _host_features() -> str:

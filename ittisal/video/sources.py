@@ -113,13 +113,18 @@ def _hint(path: str) -> str:
 
 
 def _address(address: str, reading: Reading) -> Source:
-    name = _PASSWORD.sub(r"\1***@", address)  # messages end up in logs
+    name = without_password(address)
     timeout = min(reading.timeout, 1e6)  # FFmpeg knows no infinity
     opening: Any = partial(open_address, address, name, timeout)
     if reading.reader == "pyav":
         import_av(name, "reader")
         opening = partial(open_pyav, address, name, reading.channel_order, timeout)
     return Source(name, opening, live=None, again=True, patience=False)
+
+
+def without_password(name: str) -> str:
+    """An address as in messages, which end up in logs; other names unchanged."""
+    return _PASSWORD.sub(r"\1***@", name) if _ADDRESS.match(name) else name
 
 
 def _camera(which: int | str, name: str, reading: Reading) -> Source:
