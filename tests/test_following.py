@@ -129,7 +129,7 @@ def test_results_far_apart():
     with stream(still, fps=0.4) as results:
         times = [fixation.time for result in results for fixation in result.fixations]
     assert np.diff(times).max() < 300
-    with stream(still, fps=0.1) as results:
+    with stream(still, fps=0.05) as results:
         found = [(result.time, result.fixations) for result in results]
     for time, (first, *_) in found[1:]:
         assert np.hypot(first.y - 112, first.x - 72) < 24

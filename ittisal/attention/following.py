@@ -13,7 +13,7 @@ from .tracker import RegionTracker
 from .view import View
 
 MOST_REGIONS = 10  # that are shown
-LONGEST_GAP = 4.0  # s between results after which no place is inhibited any more
+LONGEST_GAP = 10.0  # s between results: then inhibition has decayed to the neurons' leak
 RANKED = 20  # regions that are looked for, so that none ends because it lost a rank
 
 

@@ -85,12 +85,12 @@ class Result:
     def fixations(self) -> list[Fixation]:
         """Places attended to since the result before, by the stream's winner-take-all network.
 
-        The network (`WinnerTakeAll`, with Gaussian inhibition) runs in the video's time: some 20
-        fixations a second, mostly none or one per frame. A place is inhibited for about three
-        seconds. The network is stepped when this is asked for, and forgets all at a cut or another
-        size of frames. After four seconds in which it was not, it begins anew, and the fixations
-        are those of the last second. `Fixation.time` is in ms of the video, `index` counts from
-        the last cut.
+        The network (`WinnerTakeAll`, with Gaussian inhibition) runs in the video's time: 10 to 30
+        fixations in the first second of a shot, 5 to 10 in later ones. Inhibition decays with a
+        time constant of one second: a lone place is attended to again after three. The network is
+        stepped when this is asked for, and forgets all at a cut or another size of frames. After
+        ten seconds in which nobody asked, it begins anew, and the fixations are those of the last
+        second. `Fixation.time` is in ms of the video, `index` counts from the last cut.
         """
         return self._attended().fixations(self.as_view(), self.time)
 
