@@ -12,6 +12,7 @@ from stimuli import HEIGHT, WIDTH, horizontal_among_vertical, red_among_blue, wh
 import ittisal
 from ittisal import WinnerTakeAll
 from ittisal.attention import inhibition
+from ittisal.attention.view import view
 
 DISPLAYS = (red_among_blue, horizontal_among_vertical, white_among_grey)
 MAP = (30, 40)
@@ -395,6 +396,19 @@ def test_proto_objects_of_other_presets(config):
     assert fixation.object.segmented != "disc"
     assert y < 192 < y + height
     assert x < 352 < x + width
+
+
+@pytest.mark.parametrize("config", [ittisal.ITTI_1998, ittisal.INVT], ids=["itti1998", "invt"])
+def test_boxes_of_outer_samples_end_with_the_frame(config):
+    """Their pixels are nearer to them than to others."""
+    seen = view(np.ones((29, 40)), (479, 641), config)
+    mask = np.zeros((29, 40), bool)
+    mask[-2:, -1] = True
+    start = np.array([432, 624]) if config.phase == "centred" else np.array([424, 616])
+    assert seen.box_around(mask) == (*start, *(np.array([479, 641]) - start))
+    mask[0, 0] = True
+    assert seen.box_around(mask) == (0, 0, 479, 641)
+    assert seen.coverage((0, 0, 479, 641)).min() == 1
 
 
 def test_inhibited_objects_are_not_looked_at_again(photo):

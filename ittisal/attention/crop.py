@@ -125,7 +125,7 @@ def crop(
     sides = _window(seen.shape, aspect, size, zoom)
     top = seen.saliency.max()
     values = seen.saliency / top if top > 0 else seen.saliency
-    borders = _borders(seen)
+    borders = seen.edges()
     total = _integral(values, borders, (0, 0), seen.shape)
     limits = np.subtract(seen.shape, sides)
     if placement == "saliency":
@@ -164,22 +164,6 @@ def _window(shape: tuple[int, int], aspect: Any, size: Any, zoom: Any) -> tuple[
     fitting = min(height, width / aspect), min(width, height * aspect)
     rows, columns = (max(round(side / zoom), 1) for side in fitting)
     return rows, columns
-
-
-def _borders(seen: View) -> tuple[np.ndarray, np.ndarray]:
-    """Where the blocks of samples end along each axis of the frame; pixel 0 goes from 0 to 1.
-
-    They are halfway between samples. The outer ones reach to the frame's borders.
-    """
-    first = seen.to_frame((-0.5, -0.5)) + 0.5
-    rows, columns = (
-        at + step * np.arange(n + 1)
-        for at, step, n in zip(first, seen.sample_size, seen.saliency.shape, strict=True)
-    )
-    borders = rows, columns
-    for edges, side in zip(borders, seen.shape, strict=True):
-        edges[[0, -1]] = 0, side
-    return borders
 
 
 def _most(

@@ -59,16 +59,8 @@ class Grid:
 
     @cached_property
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where samples begin and end, in pixels: (h + 1,) down and (w + 1,) across.
-
-        Sample i covers the pixels from edge i up to edge i + 1. The outer ones reach the border.
-        """
-        count = max(self.saliency.shape) + 1
-        corners = self.view.to_frame(np.arange(count)[:, None] - [0.5, 0.5]) + 0.5
-        down, across = (corners[: n + 1, i].copy() for i, n in enumerate(self.saliency.shape))
-        down[0], across[0] = 0, 0
-        down[-1], across[-1] = self.shape
-        return down, across
+        """As of `View.edges`."""
+        return self.view.edges()
 
     @cached_property
     def confidence(self) -> np.ndarray:

@@ -82,23 +82,32 @@ class View(NamedTuple):
         row, column = np.clip(np.rint(self.to_map((y, x))), 0, limits).astype(int)
         return int(row), int(column)
 
-    def box_around(self, mask: np.ndarray) -> tuple[int, int, int, int]:
-        """y, x, height and width of the smallest box of pixels around the samples of a mask.
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where samples begin and end, in pixels: (h + 1,) down and (w + 1,) across.
 
-        A sample covers the pixels that are nearer to it than to others.
+        Sample i covers the pixels from edge i up to edge i + 1, which are nearer to it than to
+        others. The outer ones reach the frame's borders.
         """
-        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-        first = self.to_frame((rows[0] - 0.5, columns[0] - 0.5)) + 0.5
-        end = self.to_frame((rows[-1] + 0.5, columns[-1] + 0.5)) + 0.5
-        y, x = (int(max(n, 0)) for n in np.rint(first))
-        bottom, right = (int(min(n, m)) for n, m in zip(np.rint(end), self.shape, strict=True))
+        count = max(self.saliency.shape) + 1
+        corners = self.to_frame(np.arange(count)[:, None] - [0.5, 0.5]) + 0.5
+        down, across = (corners[: n + 1, i].copy() for i, n in enumerate(self.saliency.shape))
+        for edges, side in zip((down, across), self.shape, strict=True):
+            edges[[0, -1]] = 0, side
+        return down, across
+
+    def box_around(self, mask: np.ndarray) -> tuple[int, int, int, int]:
+        """y, x, height and width of the smallest box of pixels around the samples of a mask."""
+        (y, bottom), (x, right) = (
+            np.rint(edges[[inside[0], inside[-1] + 1]]).astype(int).tolist()
+            for edges, axis in zip(self.edges(), (1, 0), strict=True)
+            for inside in (np.flatnonzero(mask.any(axis)),)
+        )
         return y, x, bottom - y, right - x
 
     def coverage(self, box: tuple[float, float, float, float]) -> np.ndarray:
         """The share of each sample that lies in a box of pixels (y, x, height, width), 0 to 1.
 
-        The outermost samples stand for all pixels up to the frame's borders. ValueError where the
-        box is empty or reaches out of the frame.
+        ValueError where the box is empty or reaches out of the frame.
         """
         y, x, height, width = box
         bottom, right = y + height, x + width
@@ -109,10 +118,7 @@ class View(NamedTuple):
                 f"the frame of {self.shape[0]} rows and {self.shape[1]} columns"
             )
         shares = []
-        for axis, (start, end) in enumerate(((y, bottom), (x, right))):
-            samples = np.arange(self.saliency.shape[axis] + 1) - 0.5
-            edges = self.to_frame(np.stack([samples] * 2, 1))[:, axis] + 0.5
-            edges[0], edges[-1] = 0, self.shape[axis]
+        for edges, start, end in zip(self.edges(), (y, x), (bottom, right), strict=True):
             low, high = edges[:-1], edges[1:]
             overlap = np.minimum(high, end) - np.maximum(low, start)
             shares.append(np.maximum(overlap, 0) / (high - low))
