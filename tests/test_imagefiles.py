@@ -92,7 +92,7 @@ def test_deep_avif_has_the_full_range(bits, name):
 def test_an_avif_property_without_number_is_ignored():
     """Number 0 is none, not the last, which here turns the picture."""
     listed = bytes([5, 1, 2, 0x83, 4, 0x85])  # how many, and their numbers
-    data = avif(6)
+    data = by_pillow("AVIF", 6)
     assert data.count(listed) == 1 and imageheaders.orientation(data) == 6
     assert imageheaders.orientation(data.replace(listed, listed[:5] + b"\0")) == 1
 
