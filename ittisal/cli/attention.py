@@ -82,7 +82,7 @@ def run(
     channels = weighted_channels(common.read_config(args)) if args.explain else []
     columns = [*columns, *(f"share_{name}" for name in channels)]
     batch = pictures.Batch(args, "picture", {".png"}, tables, columns)
-    drawn = bool(args.output) or not (args.json or any(tables.values()))
+    drawn = bool(args.output) or not (args.json or batch.tables)
     kinds = {args.command: ".png"} if drawn else {}
 
     def work(picture: Picture) -> Result:
