@@ -60,6 +60,7 @@ def run(
     draw: Callable[..., None],
     *,
     traced: bool = False,
+    nothing: str = "nothing stands out",
 ) -> int:
     """Find places in every image; 1 if some failed.
 
@@ -77,6 +78,8 @@ def run(
         `draw_scanpath` or `draw_regions`.
     traced : bool
         Whether finding needs the trace.
+    nothing : str
+        Why there may be none in an image.
     """
     tables = {"csv": args.csv, "jsonl": args.jsonl}
     channels = weighted_channels(common.read_config(args)) if args.explain else []
@@ -98,7 +101,7 @@ def run(
             entry["why"] = reason.as_dict()
             shares = entry["why"]["channels"]  # a grey image has none of colour
             row |= {f"share_{name}": shares.get(name, 0.0) for name in channels}
-        note = "" if found else f"nothing stands out; no {nouns}"
+        note = "" if found else f"{nothing}; no {nouns}"
         encode = partial(_encode, picture, found, why, draw)
         return Result({nouns: entries}, {args.command: encode}, rows, note)
 

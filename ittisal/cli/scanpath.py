@@ -85,7 +85,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--radius",
         metavar="PIXELS",
-        type=common.number(0, 1e6, above=True),
+        type=common.number(0, 10**6, above=True),
         help="of attention (default: a sixth of the shorter side; with the preset invt a twelfth)",
     )
     common.add_model_options(parser, levels=True)
