@@ -19,10 +19,12 @@ from .pictures import Picture, Result
 OUTPUTS = """\
 outputs:
   Without --json, --jsonl and --csv every image gets its picture, {example}. With them
-  pictures are written only where -o says so. --json prints one object per image, with its {nouns}
-  in a list; --jsonl and --csv write one table of the {nouns} of all images, with the same columns.
-  Coordinates are pixels of the upright image, from 0 at the middle of the first.
+  pictures are written only where -o says so. --jsonl and --csv write one table of the {nouns} of
+  all images, with the same columns; files at the end, also of an interrupted run. Coordinates are
+  pixels of the upright image, from 0 at the middle of the first.
+
 """
+OUTPUTS += pictures.JSON.format(facts="{nouns}, a list of objects with the names below.")
 
 EXIT = """\
 exit status:

@@ -54,6 +54,14 @@ from ..pipeline import BackendError
 from . import common, models
 from .common import STDIO, UsageError
 
+JSON = """\
+JSON, one object per image:
+  input, and error where it failed; else outputs (kind: file), width, height, backend, milliseconds
+  (read, setup, model, write) and:
+  {facts}
+  Files that --no-clobber leaves are in skipped. Where nothing is left to write, the image is not
+  read, and its object ends there.
+"""
 STEPS = ("read", "setup", "model", "write")
 RESULTS = {  # written beside photographs: noun -> kinds, and suffixes
     "maps": ({"saliency", "overlay", *models.PARTS}, WRITTEN_SUFFIXES),

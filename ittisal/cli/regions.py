@@ -27,8 +27,8 @@ on standard output, everything else on standard error.
 EPILOG = (
     attention.OUTPUTS.format(example="photo.regions.png", nouns="regions")
     + """
-columns, and names in the objects of --json:
-  input          the image
+columns, and names in the regions of --json:
+  input          the image (not in --json, where its object has it)
   index          from 0; the picture shows index + 1
   x, y           the first pixel of the box
   width, height  its size
