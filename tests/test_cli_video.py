@@ -206,6 +206,8 @@ def test_folders_of_pictures_and_maps(folder):
     here("clip.mp4", "-o", "maps/", "--raw", "--frames", "3", cwd=folder)
     for i, (_, _, saliency) in enumerate(streamed(folder / "clip.mp4")[:3]):
         np.testing.assert_array_equal(np.load(folder / f"maps/00000{i}.npy"), saliency)
+    ran = here("clip.mp4", "-o", "maps/", "--raw", "--frames", "2", cwd=folder)
+    assert "maps/ also holds files of an earlier run: 1" in ran.err
     # Those pictures are a video again.
     ran = here("pictures/", "--jsonl", "-", "--fps", "5", "-q", *LIGHT, cwd=folder)
     assert [(row["frame"], row["time"]) for row in ran.rows] == [(i, i / 5) for i in range(4)]

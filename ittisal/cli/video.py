@@ -69,7 +69,8 @@ outputs:
                .m4v, .mov, .mkv (MPEG-4) and .avi (Motion JPEG) at a constant rate: frames are
                repeated or left out so that each is shown at its time to half a frame. Pictures
                of odd size gain a pixel.
-  -o DIR/      a PNG per frame, 000012.png; with --raw a float32 .npy of the map as computed
+  -o DIR/      a PNG per frame, 000012.png; with --raw a float32 .npy of the map as computed. Those
+               of an earlier run with other numbers stay; how many is said in the end
   -o -         raw video on standard output; each picture once, without times
   --jsonl FILE a line per frame: number and time, dropped frames before it, latency, the peak in
                pixels of the input and its value, the map's mean, each channel's share, and of

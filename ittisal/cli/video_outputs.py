@@ -282,6 +282,12 @@ class Outputs:
             if sink.path != STDOUT and sink.path is not None:
                 self.written.append(sink.path)
         self.written.sort(key=self.request.files.index)
+        suffix = {"folder": ".png", "maps": ".npy"}.get(self.request.form)
+        if suffix:
+            there = Path(str(self.request.output)).glob(f"*{suffix}")
+            others = sum(path.stem.isdecimal() for path in there) - self.done
+            if others > 0:
+                self.report(f"{self.request.output} also holds files of an earlier run: {others}")
 
     def count(self, counts: dict[str, int]) -> None:
         """Add what became of pictures."""
