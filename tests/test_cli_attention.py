@@ -86,7 +86,10 @@ def test_tiles(shown):
     for tile, (x, y) in zip(row["regions"], [(32, 128), (192, 64)], strict=True):  # the squares
         assert tile["x"] <= x and tile["y"] <= y and tile["x"] + 64 >= x + 32
     ran = run_here("regions", "photo.png", "--tiles", "300x48", "--json", cwd=shown)
-    assert ran.status == 1 and "is larger than the frame" in ran.rows[0]["error"]
+    assert (
+        ran.status == 1
+        and "size is 300x48 pixels, larger than the frame of 256x192" in ran.rows[0]["error"]
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -198,7 +201,9 @@ def test_presets_by_default(shown):
         ("regions photo.png --aspect 4x3", "'4x3' is no aspect"),
         ("regions photo.png --min-size 32", "'32' is no size; write WIDTHxHEIGHT"),
         ("regions photo.png --tiles 0x32", "'0x32' is no size"),
-        ("regions photo.png --margin -1", "'-1' must be a number from 0"),
+        ("regions photo.png --margin -1", "'-1' must be a number from 0 to 1000000;"),
+        ("regions photo.png --min-size 9x50 --max-size 9x40", "--min-size 9x50 is larger than"),
+        ("regions photo.png --radius 4", "ittisal regions: unrecognized arguments: --radius 4"),
         ("regions photo.png --tiles 64x64 --margin 3", "--tiles takes none of --min-size"),
         ("regions photo.png --tiles 64x64 --overlap", "--tiles takes none of --min-size"),
     ],
@@ -207,6 +212,13 @@ def test_wrong_usage(line, message, shown):
     ran = run_here(*line.split(), cwd=shown)
     assert ran.status == 2 and message in ran.err and not ran.out, ran.err
     assert names(shown) == {"photo.png"}
+
+
+def test_boxes_beyond_the_budget_are_no_flat_picture(shown):
+    ran = run_here("regions", "photo.png", "--margin", "999", "--json", cwd=shown)
+    assert ran.rows[0]["regions"] == [] and "or no box fits the budget; no regions" in ran.err
+    ran = run_here("regions", "photo.png", "--budget", "1e-9", "--json", cwd=shown)
+    assert "a box of 1x1 pixels, the smallest, is over budget=1e-09" in ran.rows[0]["error"]
 
 
 def test_options_that_do_not_go_together_fail_for_their_image(shown):

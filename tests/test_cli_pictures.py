@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 from test_cli import names, run_here, save
 
-from ittisal import cli
+from ittisal import cli, imagefiles
 from ittisal.cli import common, pictures
 
 
@@ -28,7 +28,7 @@ def add_parser(commands):
 def run(args: argparse.Namespace) -> int:
     tables = {"csv": args.csv, "jsonl": args.jsonl}
     batch = pictures.Batch(args, "text", {".png"}, tables, ("side", "pixels"))
-    return batch.run(lambda source: {"sizes": ".png"} if args.draw else {}, partial(one, args))
+    return batch.run(lambda source: {"sizes": ".png"} if args.draw else {}, partial(_work, args))
 
 
 def one(args: argparse.Namespace, picture: pictures.Picture) -> pictures.Result:
@@ -37,6 +37,9 @@ def one(args: argparse.Namespace, picture: pictures.Picture) -> pictures.Result:
         for side, n in zip("yx", picture.shape, strict=True)
     ]
     return pictures.Result({"sides": 2}, {"sizes": lambda: b"drawn"}, rows, "looked at")
+
+
+_work = one
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ TABLE = [["input", "side", "pixels"]] + [
 def test_tables_in_files(sizes, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"")
     ran = sizes("a.png", "bad.png", "b.png", "--csv", "t.csv", "--jsonl", "t.jsonl")
-    assert (ran.status, ran.out) == (1, "")
+    assert (ran.status, ran.out) == (1, "t.csv\nt.jsonl\n")
     assert "bad.png: is empty" in ran.err and "a.png: looked at" in ran.err
     assert names(tmp_path) == {"a.png", "b.png", "bad.png", "t.csv", "t.jsonl"}
     assert list(csv.reader((tmp_path / "t.csv").read_text().splitlines())) == TABLE
@@ -83,6 +86,53 @@ def test_tables_take_pictures_that_exist(sizes, tmp_path):
     assert not sizes("a.png", "--draw", "--no-clobber").out
 
 
+def test_tables_that_exist(sizes, tmp_path):
+    (tmp_path / "t.csv").write_text("old")
+    ran = sizes("a.png", "--csv", "t.csv", "--no-clobber")
+    assert (ran.status, ran.out) == (0, "") and "t.csv: exists, left as it is" in ran.err
+    assert "looked at" not in ran.err
+    ran = sizes("a.png", "--csv", "t.csv", "--jsonl", "t.jsonl", "--no-clobber")
+    assert ran.out == "t.jsonl\n" and (tmp_path / "t.csv").read_text() == "old"
+    assert sizes("a.png", "--csv", "t.csv", "--no-clobber", "--json").rows[0]["sides"] == 2
+    assert sizes("a.png", "--csv", "t.csv").out == "t.csv\n"
+    assert (tmp_path / "t.csv").read_text() != "old"
+
+
+def test_an_interrupt_leaves_tables_of_what_is_done(sizes, tmp_path, monkeypatch):
+    def interrupted(args, picture):
+        if picture.source.stem == "b":
+            raise KeyboardInterrupt
+        return one(args, picture)
+
+    monkeypatch.setattr(sys.modules[__name__], "_work", interrupted)
+    ran = sizes("a.png", "b.png", "--csv", "t.csv", "--json")
+    assert ran.status == 130 and len(ran.rows) == 1
+    assert list(csv.reader((tmp_path / "t.csv").read_text().splitlines())) == TABLE[:3]
+
+
+def test_a_table_that_cannot_be_written_leaves_the_other(sizes, tmp_path, monkeypatch):
+    def write(path, data):
+        if path.suffix == ".csv":
+            raise imagefiles.ImageError(f"cannot write {path}: No space left on device")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(common, "write", write)
+    ran = sizes("a.png", "--csv", "t.csv", "--jsonl", "t.jsonl")
+    assert (ran.status, ran.out) == (1, "t.jsonl\n")
+    assert "ittisal sizes: cannot write t.csv: No space left on device" in ran.err
+
+
+def test_rows_of_names_with_line_ends(sizes, tmp_path):
+    odd = ["new\nline.png", "return\r.png", 'q"u,o.png']
+    for name in odd:
+        save(tmp_path / name)
+    ran = sizes(*odd, "--csv", "t.csv")
+    assert ran.status == 0, ran.err
+    with open(tmp_path / "t.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["input"] for row in rows] == [name for name in odd for _ in "yx"]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -93,6 +143,8 @@ def test_tables_take_pictures_that_exist(sizes, tmp_path):
         ("a.png -o - --draw --csv a.png", "would overwrite the input a.png"),
         ("a.png --csv t --jsonl t", "--csv and --jsonl would both be written to t"),
         ("a.png --csv none/t.csv", "cannot write to none"),
+        ("a.png --csv .", "--csv '.' is a directory; give a file"),
+        ("a.png --jsonl=", "--jsonl '' is empty; give a file"),
         ("a.png -o x.png", "takes one text"),
     ],
 )

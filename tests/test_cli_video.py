@@ -383,6 +383,7 @@ USAGE_ERRORS = [
     ("video shots/ --jsonl shots/a.png", "shots/a.png would overwrite the input shots/"),
     ("video clip.mp4 --jsonl a --csv a", "a is given twice"),
     ("video clip.mp4 --jsonl shots", "--jsonl shots is a directory; give a file"),
+    ("video clip.mp4 --csv=", "--csv is empty; give a file"),
     ("video clip.mp4 -o none/a.mp4", "cannot write to"),
     ("video clip.mp4 --jsonl - --csv -", "standard output takes one of --jsonl and --csv"),
     ("video clip.mp4 --size 96x64 -o a.mp4", "about raw video on standard input"),

@@ -352,9 +352,9 @@ BAD = [
     ({"min_size": 0}, "min_size=0 must be a whole number of pixels"),
     ({"min_size": (3, 4, 5)}, r"min_size=\(3, 4, 5\)"),
     ({"max_size": "large"}, "max_size='large'"),
-    ({"max_size": 700}, "max_size=700 is larger than the frame, which has 512 rows"),
-    ({"min_size": 100, "max_size": 50}, "min_size=100 is larger than max_size=50"),
-    ({"min_size": 300}, "min_size=300 is over budget=0.2"),
+    ({"max_size": 700}, "max_size is 700x700 pixels, larger than the frame of 640x512"),
+    ({"min_size": 100, "max_size": 50}, "min_size is 100x100 pixels, larger than max_size, 50x50"),
+    ({"min_size": 300}, "a box of 300x300 pixels, the smallest, is over budget=0.2"),
     ({"shape": (100, 100)}, "Give the frame's shape"),
 ]
 
@@ -374,7 +374,7 @@ def test_bad_maps_and_tiles_are_named():
         regions(np.ones((4, 4)), budget="much")
     for size, message in (
         (0, "size=0"),
-        (600, "size=600 is larger than the frame"),
+        (600, "size is 600x600 pixels, larger than the frame"),
         (400, "a tile of 400x400 is over budget=0.2 of a frame of 640x512"),
         ("wide", "size='wide'"),
     ):

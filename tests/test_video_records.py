@@ -84,6 +84,11 @@ def test_json_and_csv_say_the_same():
         assert float(row["value"]) == line["peak"]["value"]
         assert float(row["share_motion"]) == line["shares"]["motion"]
         assert row["cut"] == "0"
+    record = {**records[0], "file": 'a\nfolder/b\r,"c.png'}
+    rows = list(
+        csv.DictReader(io.StringIO(f"{','.join([*rows[0], 'file'])}\n{csv_line(record)}", ""))
+    )
+    assert [row["file"] for row in rows] == [record["file"]]
 
 
 def test_the_peak_is_where_the_object_is_at_any_width():

@@ -43,8 +43,8 @@ def size(name: str, value: Any, shape: tuple[int, int]) -> np.ndarray:
         ) from None
     if height > shape[0] or width > shape[1]:
         raise ValueError(
-            f"{name}={value!r} is larger than the frame, which has {shape[0]} rows and "
-            f"{shape[1]} columns; give at most that"
+            f"{name} is {width}x{height} pixels, larger than the frame of {shape[1]}x{shape[0]}; "
+            "give at most that"
         )
     return np.array((height, width))
 

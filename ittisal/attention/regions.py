@@ -157,12 +157,14 @@ def regions(
     )
     if (form.smallest > form.largest).any():
         raise ValueError(
-            f"min_size={min_size!r} is larger than max_size={max_size!r}; give at most that"
+            "min_size is {1:g}x{0:g} pixels, larger than max_size, {3:g}x{2:g}; give at most "
+            "that".format(*form.smallest, *form.largest)
         )
     if form.smallest.prod() > limit:
         raise ValueError(
-            f"a box of min_size={min_size!r} is over budget={budget:g} of a frame of "
-            f"{grid.shape[0]} rows and {grid.shape[1]} columns; lower the one or raise the other"
+            "a box of {1:g}x{0:g} pixels, the smallest, is over ".format(*form.smallest)
+            + f"budget={budget:g} of a frame of {grid.shape[1]}x{grid.shape[0]}; lower the one or "
+            "raise the other"
         )
     if threshold is None:
         threshold = grid.threshold

@@ -115,7 +115,10 @@ def main(argv: list[str] | None = None) -> int:
     name = f"ittisal {command}" if command else "ittisal"
     try:
         top = parser(command)
-        args = top.parse_args(argv)
+        args, unknown = top.parse_known_args(argv)
+        if unknown:  # argparse would name `ittisal`, whose help lists no options of commands
+            top.prog = f"ittisal {command}" if command in COMMANDS else top.prog
+            top.error(f"unrecognized arguments: {' '.join(unknown)}")
         if args.command is None:
             top.print_help(sys.stderr)
             return USAGE

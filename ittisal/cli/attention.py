@@ -19,10 +19,12 @@ from .pictures import Picture, Result
 OUTPUTS = """\
 outputs:
   Without --json, --jsonl and --csv every image gets its picture, {example}. With them
-  pictures are written only where -o says so. --json prints one object per image, with its {nouns}
-  in a list; --jsonl and --csv write one table of the {nouns} of all images, with the same columns.
-  Coordinates are pixels of the upright image, from 0 at the middle of the first.
+  pictures are written only where -o says so. --jsonl and --csv write one table of the {nouns} of
+  all images, with the same columns; files at the end, also of an interrupted run. Coordinates are
+  pixels of the upright image, from 0 at the middle of the first.
+
 """
+OUTPUTS += pictures.JSON.format(facts="{nouns}, a list of objects with the names below.")
 
 EXIT = """\
 exit status:
@@ -60,6 +62,7 @@ def run(
     draw: Callable[..., None],
     *,
     traced: bool = False,
+    nothing: str = "nothing stands out",
 ) -> int:
     """Find places in every image; 1 if some failed.
 
@@ -77,12 +80,14 @@ def run(
         `draw_scanpath` or `draw_regions`.
     traced : bool
         Whether finding needs the trace.
+    nothing : str
+        Why there may be none in an image.
     """
     tables = {"csv": args.csv, "jsonl": args.jsonl}
     channels = weighted_channels(common.read_config(args)) if args.explain else []
     columns = [*columns, *(f"share_{name}" for name in channels)]
     batch = pictures.Batch(args, "picture", {".png"}, tables, columns)
-    drawn = bool(args.output) or not (args.json or any(tables.values()))
+    drawn = bool(args.output) or not (args.json or batch.tables)
     kinds = {args.command: ".png"} if drawn else {}
 
     def work(picture: Picture) -> Result:
@@ -98,7 +103,7 @@ def run(
             entry["why"] = reason.as_dict()
             shares = entry["why"]["channels"]  # a grey image has none of colour
             row |= {f"share_{name}": shares.get(name, 0.0) for name in channels}
-        note = "" if found else f"nothing stands out; no {nouns}"
+        note = "" if found else f"{nothing}; no {nouns}"
         encode = partial(_encode, picture, found, why, draw)
         return Result({nouns: entries}, {args.command: encode}, rows, note)
 

@@ -50,15 +50,16 @@ examples:
   ittisal crop photos/ --aspect 4:5 --json | jq '.window, .focus'
   curl -s URL | ittisal crop - --size 200x200 > thumb.jpg
 
-JSON, one object per image:
-  input, outputs, width, height, backend, milliseconds; window (x, y, width, height) in pixels of
-  the upright original; share of its saliency in the window, 0 to 1; focus (x, y): where saliency is
-  highest in the window.
-
+{json}
 exit status:
   0 all went well; 1 some inputs failed, the rest were done; 2 wrong usage, nothing was done;
   130 interrupted. Files are written under a temporary name and renamed: never half.
-"""
+""".format(
+    json=pictures.JSON.format(
+        facts="window (x, y, width, height) in pixels of the upright original; share of its "
+        "saliency in the\n  window, 0 to 1; focus (x, y): where saliency is highest in the window."
+    )
+)
 
 LOSSLESS = ".png"  # where the format of the image is not written
 OTHERS = {**dict.fromkeys((".exr", ".hdr", ".pfm", ".pic"), ".tiff")}  # of floats

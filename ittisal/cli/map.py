@@ -42,10 +42,16 @@ examples:
   ittisal map photo.jpg --set weights.colour=0
   ittisal map thermal.tiff --levels 7000:7500 16 bits, of which the scene uses a part
 
+{json}
 exit status:
   0 all went well; 1 some inputs failed, the rest were done; 2 wrong usage, nothing was done;
   130 interrupted. Files are written under a temporary name and renamed: never half.
-"""
+""".format(
+    json=pictures.JSON.format(
+        facts="peak (x, y) in pixels, or null; maximum of the raw map; with --channels "
+        "channel_maxima."
+    )
+)
 
 
 def add_parser(commands: Any) -> None:

@@ -54,6 +54,14 @@ from ..pipeline import BackendError
 from . import common, models
 from .common import STDIO, UsageError
 
+JSON = """\
+JSON, one object per image:
+  input, and error where it failed; else outputs (kind: file), width, height, backend, milliseconds
+  (read, setup, model, write) and:
+  {facts}
+  Files that --no-clobber leaves are in skipped. Where nothing is left to write, the image is not
+  read, and its object ends there.
+"""
 STEPS = ("read", "setup", "model", "write")
 RESULTS = {  # written beside photographs: noun -> kinds, and suffixes
     "maps": ({"saliency", "overlay", *models.PARTS}, WRITTEN_SUFFIXES),
@@ -136,13 +144,14 @@ class Batch:
     ) -> None:
         self.args = args
         self.noun = noun
-        self.tables = {form: path for form, path in (tables or {}).items() if path}
+        self.tables = {form: path for form, path in (tables or {}).items() if path is not None}
         self.columns = ["input", *columns]
         self.config = common.read_config(args)
         common.require_opencv()
         common.check_backend(args.backend, self.config, args.threads)
         self.file = self._output_file(suffixes)  # the one file (or `-`) that -o names
         self.directory = Path(args.output) if args.output and not self.file else None
+        self.existing: list[str] = []  # tables that --no-clobber leaves as they are
 
     def run(
         self,
@@ -167,6 +176,10 @@ class Batch:
         leftovers = _leftovers(sources)
         sources = [source for source in sources if source not in leftovers]
         planned = self._plan(sources, [kinds(source) for source in sources])
+        if args.no_clobber:
+            files = [path for path in self.tables.values() if path != STDIO]
+            self.existing = [path for path in files if os.path.exists(path)]
+            self.tables = {f: path for f, path in self.tables.items() if path not in self.existing}
 
         failed = 0
         by_size = models.Models(self.config, args.backend, args.threads, args.levels)
@@ -177,26 +190,21 @@ class Batch:
             if leftovers and not args.quiet:
                 nouns = " and ".join(sorted(set(leftovers.values())))
                 progress.say(f"{self._name}: {nouns} of earlier runs left out: {len(leftovers)}")
-            for source, paths in zip(sources, planned, strict=True):
-                try:
-                    result = self._one(source, paths, by_size, work)
-                except (BackendError, BrokenPipeError):
-                    raise  # no other image would fare better
-                except Exception as error:
-                    if common.debugging():
-                        traceback.print_exception(error)
-                    result = Result({"error": common.reason(error)}, {})
-                    failed += 1
-                for table in tables:
-                    table.add([{"input": source.label, **row} for row in result.rows])
-                self._report({"input": source.label, **result.facts}, result.note, progress)
-                progress.step()
+            self._say_skipped(self.existing, progress)
+            try:
+                for source, paths in zip(sources, planned, strict=True):
+                    result = self._attempt(source, paths, by_size, work)
+                    failed += "error" in result.facts
+                    for table in tables:
+                        table.add([{"input": source.label, **row} for row in result.rows])
+                    self._report({"input": source.label, **result.facts}, result.note, progress)
+                    progress.step()
+            finally:  # after an interrupt tables hold the images up to there
+                unwritten = self._finish(tables, progress)
         by_size.close()
-        for table in tables:
-            table.finish()
         if failed and len(sources) > 1:
             print(f"{self._name}: {failed} of {len(sources)} inputs failed", file=sys.stderr)
-        return 1 if failed else 0
+        return 1 if failed or unwritten else 0
 
     @property
     def _name(self) -> str:
@@ -246,6 +254,10 @@ class Batch:
                 )
             planned = [{kind: Path(file) for kind in each} for each in kinds]
         self._check_stdout()
+        for form, name in self.tables.items():
+            if not name or os.path.isdir(name):
+                what = "is a directory" if name else "is empty"
+                raise UsageError(f"--{form} {name!r} {what}; give a file, or - for standard output")
         tables = {form: Path(path) for form, path in self.tables.items() if path != STDIO}
         files = [{} for _ in planned] if file == STDIO else planned
         _check_names(
@@ -267,6 +279,17 @@ class Batch:
         binary = f"the {self.noun}" if self.file == STDIO else None
         common.check_stdout(options, binary=binary)
 
+    def _attempt(self, source: Source, *given: Any) -> Result:
+        """As `_one`, with an error that concerns this image alone as a fact of it."""
+        try:
+            return self._one(source, *given)
+        except (BackendError, BrokenPipeError):
+            raise  # no other image would fare better
+        except Exception as error:
+            if common.debugging():
+                traceback.print_exception(error)
+            return Result({"error": common.reason(error)}, {})
+
     def _one(
         self,
         source: Source,
@@ -280,7 +303,8 @@ class Batch:
         skipped = [str(path) for path in paths.values() if self.args.no_clobber and path.is_file()]
         paths = {kind: path for kind, path in paths.items() if str(path) not in skipped}
         facts: dict[str, Any] = {"outputs": {}, **({"skipped": skipped} if skipped else {})}
-        if skipped and not (paths or self.tables):
+        idle = skipped or (self.existing and not self.args.json)
+        if idle and not (paths or self.tables):
             return Result(facts, {})
         times = [time.perf_counter()]
         data = source.read()
@@ -313,13 +337,33 @@ class Batch:
             progress.say(f"{self._name}: {entry['input']}: {entry['error']}")
         if "error" in entry or self.args.quiet:
             return
-        for path in entry.get("skipped", ()):
-            progress.say(f"{self._name}: {path}: exists, left as it is")
+        self._say_skipped(entry.get("skipped", ()), progress)
         if note:
             progress.say(f"{self._name}: {entry['input']}: {note}")
-        if not self.args.json and STDIO not in (self.file, *self.tables.values()):
-            for path in entry["outputs"].values():
-                progress.say(path, sys.stdout)
+        self._say_written(entry["outputs"].values(), progress)
+
+    def _say_skipped(self, paths: Iterable[str], progress: common.Progress) -> None:
+        for path in () if self.args.quiet else paths:
+            progress.say(f"{self._name}: {path}: exists, left as it is")
+
+    def _say_written(self, paths: Iterable[str], progress: common.Progress) -> None:
+        """Paths on standard output, unless something else goes there."""
+        taken = self.args.json or STDIO in (self.file, *self.tables.values())
+        for path in () if taken or self.args.quiet else paths:
+            progress.say(path, sys.stdout)
+
+    def _finish(self, tables: Sequence[_Table], progress: common.Progress) -> int:
+        """Write the tables; how many could not be written."""
+        unwritten = 0
+        for table in tables:
+            try:
+                table.finish()
+            except ImageError as error:
+                progress.say(f"{self._name}: {error}")
+                unwritten += 1
+            else:
+                self._say_written([table.path] * (table.path != STDIO), progress)
+        return unwritten
 
 
 class _Table:
@@ -338,7 +382,7 @@ class _Table:
     def __init__(
         self, form: str, path: str, columns: Sequence[str], progress: common.Progress
     ) -> None:
-        self._path = path
+        self.path = path
         self._columns = columns if form == "csv" else ()
         self._lines: list[str] = []
         self._put = self._lines.append
@@ -357,15 +401,16 @@ class _Table:
 
     def finish(self) -> None:
         """Write the file."""
-        if self._path != STDIO:
+        if self.path != STDIO:
             text = "".join(f"{line}\n" for line in self._lines)
-            common.write(Path(self._path), text.encode("utf-8", "surrogateescape"))
+            common.write(Path(self.path), text.encode("utf-8", "surrogateescape"))
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
+    # The writer quotes the characters of its line end: names may hold both.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n")
 
 
 # --- inputs, and where their results go --------------------------------------------------------

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..attention.grid import MIN_CONFIDENCE
 from ..attention.pictures import draw_regions
 from ..attention.regions import Region, regions
@@ -25,8 +27,8 @@ on standard output, everything else on standard error.
 EPILOG = (
     attention.OUTPUTS.format(example="photo.regions.png", nouns="regions")
     + """
-columns, and names in the objects of --json:
-  input          the image
+columns, and names in the regions of --json:
+  input          the image (not in --json, where its object has it)
   index          from 0; the picture shows index + 1
   x, y           the first pixel of the box
   width, height  its size
@@ -98,7 +100,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--margin",
         metavar="PIXELS",
-        type=common.number(0, 1e6),
+        type=common.number(0, 10**6),
         help="added on each side (default: 0)",
     )
     add("--overlap", action="store_true", help="boxes may share pixels")
@@ -111,6 +113,11 @@ def run(args: argparse.Namespace) -> int:
     if args.tiles and given != BOXES_ONLY:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in BOXES_ONLY)
         raise UsageError(f"--tiles takes none of {names}: tiles have one size")
+    if args.min_size and args.max_size and any(np.greater(args.min_size, args.max_size)):
+        sizes = ["{1}x{0}".format(*size) for size in (args.min_size, args.max_size)]
+        raise UsageError(
+            "--min-size {} is larger than --max-size {}; give at most that".format(*sizes)
+        )
     make: Any = tiles if args.tiles else regions
     options = {"size": args.tiles} if args.tiles else given
     if args.n:
@@ -126,4 +133,7 @@ def run(args: argparse.Namespace) -> int:
             **options,
         )
 
-    return attention.run(args, "regions", COLUMNS, find, draw_regions)
+    # Boxes grow by these, perhaps beyond the budget.
+    grown = args.margin or args.aspect or args.min_size
+    nothing = "nothing stands out" + ", or no box fits the budget" * bool(grown)
+    return attention.run(args, "regions", COLUMNS, find, draw_regions, nothing=nothing)

@@ -22,8 +22,8 @@ written files are printed on standard output, everything else on standard error.
 EPILOG = (
     attention.OUTPUTS.format(example="photo.scanpath.png", nouns="fixations")
     + """
-columns, and names in the objects of --json:
-  input          the image
+columns, and names in the fixations of --json:
+  input          the image (not in --json, where its object has it)
   index          from 0; the picture shows index + 1
   time_ms        when attention arrives: simulated with --winner lif, else 50 ms a shift
   x, y           the location
@@ -85,7 +85,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--radius",
         metavar="PIXELS",
-        type=common.number(0, 1e6, above=True),
+        type=common.number(0, 10**6, above=True),
         help="of attention (default: a sixth of the shorter side; with the preset invt a twelfth)",
     )
     common.add_model_options(parser, levels=True)

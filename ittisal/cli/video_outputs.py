@@ -84,6 +84,9 @@ def make_request(args: argparse.Namespace, name: str) -> Request:
     writer = _writer(args, output)
     form = _form(args, output, writer)
     outputs = {"-o": output, "--jsonl": args.jsonl, "--csv": args.csv}
+    for option in ("--jsonl", "--csv"):
+        if outputs[option] == "":
+            raise UsageError(f"{option} is empty; give a file, or - for standard output")
     on_stdout = [option for option, path in outputs.items() if path == STDOUT]
     binary = "raw video" if form == "pipe" else None
     common.check_stdout(on_stdout + ["--json"] * args.json, binary=binary)

@@ -110,8 +110,9 @@ def csv_line(record: dict[str, Any]) -> str:
             shown = record[name][at] if record[name] else {}
             row += [shown.get(column, "") for column in ATTENTION[name]]
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(row)
-    return line.getvalue()
+    # The writer quotes the characters of its line end: names may hold both.
+    csv.writer(line, lineterminator="\r\n").writerow(row)
+    return line.getvalue().removesuffix("\r\n")
 
 
 class Latencies:
