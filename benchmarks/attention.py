@@ -24,6 +24,7 @@ Box = tuple[int, int, int, int]  # first row and column, and the ones after the 
 Boxes = Callable[[np.ndarray], list[Box]]
 Rows = dict[str, dict[str, float]]
 
+PRESETS = {"gaze": ittisal.GAZE, "itti1998": ittisal.ITTI_1998}
 COUNT, BUDGET = 5, 0.2  # boxes or fixations, and the boxes' share of the frame
 RESAMPLES, SEED = 1000, 0  # of images, for intervals of 95 %
 
@@ -135,9 +136,21 @@ def boxes(data: ittisal.datasets.DataSet) -> Rows:
     }
 
 
+def confidence(data: ittisal.datasets.DataSet) -> Rows:
+    """The share of photographs in which something stands out, at the default confidence."""
+    rows = {}
+    for name, config in PRESETS.items():
+        found = [
+            len(ittisal.regions(model(image.shape[:2], config)(image), 1,
+                                shape=image.shape[:2], config=config))
+            for image in map(data.load_image, range(len(data)))
+        ]  # fmt: skip
+        rows[name] = {"with a region": float(np.mean(found))}
+    return rows
+
+
 # --- scanpaths -----------------------------------------------------------------------------------
 
-PATHS = {"gaze": ittisal.GAZE, "itti1998": ittisal.ITTI_1998}
 # The centre, and four places around it as near as predicts best.
 CENTRE = 0.5 + 0.2 * np.array([(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)])
 
@@ -171,10 +184,10 @@ def distances(
 
 def scanpath(data: ittisal.datasets.DataSet) -> Rows:
     """The distance from fixations to the nearest of 5 predicted, in diagonals of the frame."""
-    paths: dict[str, list[np.ndarray]] = {name: [] for name in PATHS}
+    paths: dict[str, list[np.ndarray]] = {name: [] for name in PRESETS}
     for i in range(len(data)):
         image = data.load_image(i)
-        for name, config in PATHS.items():
+        for name, config in PRESETS.items():
             paths[name].append(attended(image, config))
         print(".", end="", file=sys.stderr, flush=True)
     order = np.random.default_rng(SEED).permutation(len(data))
@@ -206,6 +219,7 @@ def scanpath(data: ittisal.datasets.DataSet) -> Rows:
 
 MEASURES: dict[str, Callable[[ittisal.datasets.DataSet], Rows]] = {
     "boxes": boxes,
+    "confidence": confidence,
     "scanpath": scanpath,
 }
 

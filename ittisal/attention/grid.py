@@ -14,7 +14,7 @@ from .view import View, view
 
 THRESHOLD = 0.6  # of the map's maximum: the box of a lone square is then the square
 FIGURE_THRESHOLD = 0.2  # the same with `figure`, which is highest in a square's corners
-MIN_CONFIDENCE = 0.47  # above it are 98 % of OSIE's photographs with `gaze`, below it textures
+MIN_CONFIDENCE = 0.42  # above it are 99 % of OSIE's photographs with `gaze`, below it textures
 WINDOW = 0.25  # of the map's shorter side: how far a place is from its background's maxima
 QUANTILE = 0.25  # of all places, whose maxima make the background
 BORDER = 2  # samples along the border whose filters see past the image; fewer in small maps

@@ -135,5 +135,6 @@ def run(args: argparse.Namespace) -> int:
 
     # Boxes grow by these, perhaps beyond the budget.
     grown = args.margin or args.aspect or args.min_size
-    nothing = "nothing stands out" + ", or no box fits the budget" * bool(grown)
+    nothing = f"nothing stands out with a confidence of {args.min_confidence:g}"
+    nothing += ", or no box fits the budget" * bool(grown)
     return attention.run(args, "regions", COLUMNS, find, draw_regions, nothing=nothing)

@@ -17,7 +17,7 @@ from ..maps import RunningPeak, channel_shares, weighted_channels
 KINDS = ("overlay", "side-by-side", "map", "channels")
 TILE_GAP, TILE_CAPTION = 8, 22  # of panels, in pixels
 COLUMNS, NARROWEST, WIDEST = 4, 240, 480  # of panels: tiles in a row, and their widths
-TRAIL = 1.0  # s: how long fixations are shown
+TRAIL = 0.4  # s: how long fixations are shown
 
 
 class Painter:
@@ -38,7 +38,7 @@ class Painter:
     grey : bool
         Maps in grey instead of heat colours.
     scanpath, boxes : bool
-        Draw the fixations of the last second, and the regions, over the frame (with "map" over
+        Draw the fixations of the last 0.4 s, and the regions, over the frame (with "map" over
         the map). They are computed for it.
 
     Raises
@@ -74,7 +74,7 @@ class Painter:
         self.channel_peak = RunningPeak()
         self._stream, self._grey = stream, grey
         self._scanpath, self._boxes = scanpath, boxes
-        self._trail: list[Fixation] = []  # of the last second
+        self._trail: list[Fixation] = []  # of the last `TRAIL` seconds
         self._config: Config = stream.model.config
         self._renderer: Renderer | None = None
         self._span: Span | None = None  # of values in this shot, for 16 bits
