@@ -313,9 +313,7 @@ def test_iterative_finds_orientation_in_a_crowd_only(backend):
     "display",
     [
         *SINGLETONS,
-        stimuli.red_among_green,
         stimuli.conjunction,
-        stimuli.q_among_o,
         stimuli.o_among_q,
     ],
 )

@@ -58,8 +58,9 @@ def squeezed(dtype, channels=1, count=1):
 # --- a squeezed frame is as good as a stretched one --------------------------------------------
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("dtype", "channels"), [("uint8", 3), ("uint16", 1), ("uint16", 3), ("float32", 1)]
+)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_map_is_that_of_the_stretched_frame(backend, build, preset, dtype, channels):
     frames, full = squeezed(dtype, channels, count=2)

@@ -203,7 +203,7 @@ def test_rgb_and_bgr(raw_map, photo, reading):
 
 def test_options_that_change_the_map(raw_map, photo):
     """Every option does something, and the backend listens to it."""
-    photo = photo // 2  # so that a fixed threshold is another one
+    photo = photo[:131, :163] // 2  # so that a fixed threshold is another one
     plain = raw_map(photo)
     for option in (
         {"opponency": "invt"}, {"opponency": "walther"}, {"hue_reference": "fixed"},
