@@ -76,7 +76,7 @@ outputs:
                pixels of the input and its value, the map's mean, each channel's share, and of
                pictures the file
   --csv FILE   the same as a table
-  --scanpath   fixations of the last 0.4 s by the winner-take-all network; in records "fixations",
+  --scanpath   the last five fixations by the winner-take-all network; in records "fixations",
                those since the record before (x, y, time_ms, ...), in CSV the last of them
   --boxes      at most ten, each with a number that it keeps from frame to frame; in records
                "regions" (id, x, y, width, height, score, confidence, focus), in CSV the first

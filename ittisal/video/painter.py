@@ -17,7 +17,7 @@ from ..maps import RunningPeak, channel_shares, weighted_channels
 KINDS = ("overlay", "side-by-side", "map", "channels")
 TILE_GAP, TILE_CAPTION = 8, 22  # of panels, in pixels
 COLUMNS, NARROWEST, WIDEST = 4, 240, 480  # of panels: tiles in a row, and their widths
-TRAIL = 0.4  # s: how long fixations are shown
+TRAIL = 5  # fixations that are shown at a time
 
 
 class Painter:
@@ -38,7 +38,7 @@ class Painter:
     grey : bool
         Maps in grey instead of heat colours.
     scanpath, boxes : bool
-        Draw the fixations of the last 0.4 s, and the regions, over the frame (with "map" over
+        Draw the last five fixations, and the regions, over the frame (with "map" over
         the map). They are computed for it.
 
     Raises
@@ -74,7 +74,7 @@ class Painter:
         self.channel_peak = RunningPeak()
         self._stream, self._grey = stream, grey
         self._scanpath, self._boxes = scanpath, boxes
-        self._trail: list[Fixation] = []  # of the last `TRAIL` seconds
+        self._trail: list[Fixation] = []  # the last `TRAIL` of them
         self._config: Config = stream.model.config
         self._renderer: Renderer | None = None
         self._span: Span | None = None  # of values in this shot, for 16 bits
@@ -145,8 +145,7 @@ class Painter:
         if self._scanpath:
             if result.cut:
                 self._trail.clear()
-            since = (result.time - TRAIL) * 1e3
-            self._trail = [f for f in self._trail if f.time > since] + result.fixations
+            self._trail = [*self._trail, *result.fixations][-TRAIL:]
             trail = [_scaled(fixation, scale) for fixation in self._trail]
             draw_scanpath(frame, trail, channel_order=order)
 
