@@ -10,6 +10,7 @@ from .config import MIN_SIDE
 
 CHANNEL_ORDERS = ("rgb", "bgr")
 CUDA_MEMORY = (2, 13)  # DLPack's numbers: of a device, and managed
+DTYPES = frozenset(map(np.dtype, ("uint8", "uint16", "float32")))  # that the model takes
 PIL_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16L", "I;16B", "F")  # intensities
 MAX_SIDE = 1 << 16  # beyond it offsets in the arena would be worth a second thought
 
@@ -87,7 +88,7 @@ def check_frame(frame: Any) -> np.ndarray:
 def check_frames(frames: Any, shape: tuple[int, int]) -> tuple[Any, bool]:
     """One frame of this (height, width), or several: arrays with an axis more in front.
 
-    CuPy's arrays are checked like NumPy's.
+    They are NumPy's arrays or CuPy's; see `as_array`.
 
     Returns
     -------
@@ -99,7 +100,6 @@ def check_frames(frames: Any, shape: tuple[int, int]) -> tuple[Any, bool]:
     TypeError, ValueError
         As `check_frame`, or frames of another size.
     """
-    frames = as_array(frames)
     several = frames.ndim == 4 or (frames.ndim == 3 and frames.shape[1:] == shape)
     frames = _checked_axes(frames, int(several))
     if frames.shape[several : several + 2] != shape:
@@ -120,6 +120,8 @@ def as_array(frame: Any) -> Any:
     ValueError
         A masked array in which something is masked.
     """
+    if type(frame) is np.ndarray:
+        return frame
     if np.ma.is_masked(frame):
         raise ValueError(
             f"frame is a masked array, {np.ma.count_masked(frame)} of its numbers are masked; fill "
@@ -142,33 +144,35 @@ def as_array(frame: Any) -> Any:
 
 def _checked_axes(frame: Any, leading: int) -> Any:
     """The frame, or frames after `leading` axes, without a last axis of length 1."""
-    ndim = frame.ndim - leading
-    if ndim == 3 and frame.shape[-1] == 1:
-        frame, ndim = frame[..., 0], 2
+    if frame.ndim - leading == 3 and frame.shape[-1] == 1:
+        frame = frame[..., 0]
+    shape = frame.shape
     if frame.size == 0:
-        raise ValueError(f"frame of shape {frame.shape} is empty")
-    if ndim == 3 and frame.shape[-1] == 4:
+        raise ValueError(f"frame of shape {shape} is empty")
+    sides, channels = len(shape) - leading, shape[leading + 2 :]
+    if channels == (4,):
         raise ValueError(
-            f"frame of shape {frame.shape} has four channels; drop the fourth with "
+            f"frame of shape {shape} has four channels; drop the fourth with "
             "frame[..., :3], or composite it (saliency_map does, over white)"
         )
-    if ndim not in (2, 3) or (ndim == 3 and frame.shape[-1] != 3):
+    if sides < 2 or channels not in ((), (3,)):
         raise ValueError(
-            f"frame of shape {frame.shape} is not an image; give (H, W, 3) colour or (H, W) grey"
+            f"frame of shape {shape} is not an image; give (H, W, 3) colour or (H, W) grey"
         )
     return frame
 
 
 def _checked_type(frame: Any) -> Any:
-    frame = native(frame)
-    if frame.dtype in (np.uint8, np.uint16, np.float32):
-        return frame
-    if frame.dtype in (np.float16, np.float64):
-        return frame.astype(np.float32)
-    raise TypeError(
-        f"frame has dtype {frame.dtype}; give uint8 (0-255), uint16 (0-65535), or float in "
-        "[0, 1]. Divide other integers by their full scale"
-    )
+    if frame.dtype not in DTYPES:
+        frame = native(frame)
+        if frame.dtype in (np.float16, np.float64):
+            frame = frame.astype(np.float32)
+        if frame.dtype not in DTYPES:
+            raise TypeError(
+                f"frame has dtype {frame.dtype}; give uint8 (0-255), uint16 (0-65535), or float in "
+                "[0, 1]. Divide other integers by their full scale"
+            )
+    return frame
 
 
 def native(array: np.ndarray) -> np.ndarray:

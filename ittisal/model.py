@@ -9,7 +9,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -41,6 +41,7 @@ from .plan import Plan
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
 MAX_AUTO_THREADS = 8
 CACHED_MODELS = 4
+FLOAT32 = np.dtype(np.float32)
 
 
 class Saliency:
@@ -116,15 +117,11 @@ class Saliency:
         count = _thread_count(threads, self._plan.shape)
         _, module = backends.choose(backend, config)
         self._backend: Backend = module.make(self._plan, self._channel_order, count)
-        self._busy = threading.Lock()
-        self._closed = False
-        self._format: Any = None  # of the last frame, or None: no frame came before
-        self._time: float | None = None  # of it
-        self._refused = False  # another one came since, and was bad
+        self._alone = _Alone(self._backend)
         self._levels = as_levels(levels)
-        self._span: Span | None = None  # by which the last frame was stretched
         self._stretched: dict[FrameFormat, np.ndarray] = {}  # buffers of frames
-        self._remembers = config.remembers or (self._levels is not None and self._levels.remembers)
+        levels_remember = self._levels is not None and self._levels.remembers
+        self._past = _Past(config, config.remembers or levels_remember)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -159,7 +156,7 @@ class Saliency:
     @property
     def levels(self) -> Span | None:
         """Black and white of the last frame, in its units; None before it, or without levels."""
-        return self._span
+        return self._past.span
 
     @property
     def nbytes(self) -> int:
@@ -216,19 +213,18 @@ class Saliency:
         """
         if is_on_gpu(frame):
             return self._on_gpu(frame, out, time)
-        frames, several = check_frames(frame, self.shape)
-        shape = (len(frames), *self.map_shape) if several else self.map_shape
+        frames, several = check_frames(as_array(frame), self._plan.shape)
+        shape = (len(frames), *self._plan.map_shape) if several else self._plan.map_shape
         if out is None:
             out = np.empty(shape, np.float32)
         else:
             _check_out(out, shape)
-        with self._alone() as backend:
+        format_, count = format_of(frames, several), len(frames) if several else None
+        with self._alone as backend, self._past.follow(format_, time, count) as timings:
             if several:
-                with self._timings(frames[0], time, len(frames)) as timings:
-                    backend.run_batch(self._stretch(frames, timings), out, timings)
+                backend.run_batch(self._stretch(frames, timings), out, timings)
             else:
-                with self._timings(frames, time) as timings:
-                    backend.run(self._stretch(frames[None], timings)[0], out, timings[0])
+                backend.run(self._stretch(frames[None], timings)[0], out, timings[0])
         return out
 
     def reset(self) -> None:
@@ -245,7 +241,7 @@ class Saliency:
         >>> bool((model(frame) == first).all()), bool(second.max() < first.max())
         (True, True)
         """
-        self._format = self._time = self._span = None
+        self._past.forget()
 
     def stream(
         self, frames: Iterable[Any], *, times: Iterable[Any] | None = None
@@ -289,10 +285,10 @@ class Saliency:
                 frame, now = self._one(given), next(clock, clock)
                 if now is clock:
                     raise ValueError("times ended before the frames did; give one for each")
-                with self._timings(frame, now) as timings:
+                with self._past.follow(format_of(frame), now) as timings:
                     yield self._stretch(frame[None], timings)[0], timings[0]
 
-        with self._alone() as backend:
+        with self._alone as backend:
             try:
                 yield from backend.stream(timed())
             except BaseException:  # at which frame differs from backend to backend
@@ -344,7 +340,7 @@ class Saliency:
             raise ValueError(f"frames={frames!r} must be a whole number above 0")
         leading = () if frames is None else (frames,)
         shape = (*leading, *self.shape, *((3,) if channels == 3 else ()))
-        with self._alone() as backend:
+        with self._alone as backend:
             return backend.pinned_frame(shape, dtype)
 
     def trace(self, frame: Any, *, time: Any = None) -> dict[str, np.ndarray]:
@@ -356,7 +352,7 @@ class Saliency:
         memory.
         """
         frame = self._one(frame)
-        with self._alone() as backend, self._timings(frame, time) as timings:
+        with self._alone as backend, self._past.follow(format_of(frame), time) as timings:
             return backend.trace(self._stretch(frame[None], timings)[0], timings[0])
 
     def retrace(self, frame: Any) -> dict[str, np.ndarray]:
@@ -369,8 +365,8 @@ class Saliency:
             that came since was refused.
         """
         frame = self._one(frame)
-        with self._alone() as backend:
-            self._check_format(format_of(frame))
+        with self._alone as backend:
+            self._past.check(format_of(frame))
             return backend.trace(self._stretch(frame[None], [None])[0], None)
 
     def contributions(self) -> dict[str, np.ndarray]:
@@ -401,8 +397,8 @@ class Saliency:
         >>> bool(np.allclose(sum(added.values()), saliency, rtol=1e-4))
         True
         """
-        with self._alone() as backend:
-            self._check_format(self._format)
+        with self._alone as backend:
+            self._past.check(self._past.format)
             return backend.contributions()
 
     def timings(self, frame: Any) -> dict[str, float]:
@@ -412,13 +408,13 @@ class Saliency:
         forgotten, as by `reset()`.
         """
         frame = self._one(frame)
-        with self._alone() as backend:
+        with self._alone as backend:
             self.reset()
             return backend.timings(self._stretch(frame[None], [FIRST_FRAME])[0])
 
     def close(self) -> None:
         """Stop worker threads; the object then refuses frames. Closing twice does no harm."""
-        self._closed = True
+        self._alone.closed = True
         self._backend.close()
 
     def __enter__(self) -> Saliency:
@@ -430,72 +426,6 @@ class Saliency:
     def __repr__(self) -> str:
         height, width = self.shape
         return f"<Saliency {width}x{height}, backend {self.backend}, threads {self.threads}>"
-
-    @contextmanager
-    def _alone(self) -> Iterator[Backend]:
-        """The backend, for one caller at a time."""
-        if self._closed:
-            raise RuntimeError("this Saliency is closed; build another")
-        if not self._busy.acquire(blocking=False):
-            raise RuntimeError(
-                "this Saliency is in use, by another thread or by a stream of frames that has not "
-                "ended; build one for each thread"
-            )
-        try:
-            yield self._backend
-        finally:
-            self._busy.release()
-
-    def _check_format(self, format_: Any) -> None:
-        """Raise RuntimeError unless the last frame was of this format."""
-        if self._format is None or format_ != self._format:
-            raise RuntimeError(
-                "this is about the last frame, and there was none of its format since the model "
-                "was made or reset; give one first"
-            )
-        if self._refused:  # it may have got as far as the buffers
-            raise RuntimeError("the last frame was refused; give another first")
-
-    @contextmanager
-    def _timings(
-        self, frame: Any, time: Any, count: int | None = None
-    ) -> Iterator[list[FrameTiming]]:
-        """Timings of one frame, or of `count` like it: remembered, unless something is wrong."""
-        format_, before = format_of(frame), (self._format, self._time, self._span)
-        timings, self._time = self._timings_of(format_, time, count)
-        self._format = format_
-        try:
-            yield timings
-        except (Exception, KeyboardInterrupt):
-            alone = count is None and format_ == before[0]  # else others' past is in the buffers
-            self._format, self._time, self._span = before if alone else (None, None, None)
-            self._refused = True
-            raise
-        self._refused = False
-
-    def _timings_of(
-        self, format_: Any, time: Any, count: int | None
-    ) -> tuple[list[FrameTiming], float | None]:
-        """Timings of frames of a format that are given now, and the last one's time."""
-        if not self._remembers:
-            return [FIRST_FRAME] * (count or 1), None
-        if count is None:
-            times = [time]
-        elif time is None:
-            times = [None] * count
-        elif isinstance(time, Iterable):
-            times = list(time)
-        else:
-            raise TypeError(f"time={time!r} must hold a number of seconds for each frame")
-        if len(times) != (count or 1):
-            raise ValueError(f"time holds {len(times)} numbers for {count} frames")
-        past, last = format_ == self._format, self._time
-        timings = []
-        for now in times:
-            elapsed = _elapsed(last if past else None, now)
-            timings.append(frame_timing(self.config, elapsed if past else None))
-            past, last = True, now
-        return timings, last
 
     def _stretch(self, frames: np.ndarray, timings: Sequence[FrameTiming | None]) -> np.ndarray:
         """Frames stretched by the levels, in the model's own buffer; without levels as they are.
@@ -510,17 +440,17 @@ class Saliency:
         stretched = self._stretched[format_][: len(frames)]
         for frame, out, timing in zip(frames, stretched, timings, strict=True):
             if timing is not None:
-                last = self._span if timing.past else None
-                self._span = self._levels.follow(frame, last, timing.elapsed)
-            assert self._span is not None
-            stretch(frame, self._span, out)
+                last = self._past.span if timing.past else None
+                self._past.span = self._levels.follow(frame, last, timing.elapsed)
+            assert self._past.span is not None
+            stretch(frame, self._past.span, out)
         return stretched
 
     def _one(self, frame: Any) -> np.ndarray:
         """One frame, checked, in host memory."""
         if is_on_gpu(frame):
             frame = _gpu_backend(self._backend).fetch(frame)  # touches no buffer of the model's
-        frame, several = check_frames(frame, self.shape)
+        frame, several = check_frames(as_array(frame), self._plan.shape)
         if several:
             raise ValueError(f"frame of shape {frame.shape} is not an image; give one at a time")
         return frame
@@ -528,16 +458,16 @@ class Saliency:
     def _on_gpu(self, frame: Any, out: Any, time: Any) -> Any:
         """Maps of frames on the GPU, which stay there; see `__call__`."""
         self._refuse_levels()
-        with self._alone() as backend:
+        with self._alone as backend:
             gpu = _gpu_backend(backend)
-            frames, several = check_frames(gpu.adopt(frame), self.shape)
-            shape = (len(frames), *self.map_shape) if several else self.map_shape
+            frames, several = check_frames(gpu.adopt(frame), self._plan.shape)
+            shape = (len(frames), *self._plan.map_shape) if several else self._plan.map_shape
             if out is not None and not is_on_gpu(out):
                 raise TypeError("out is in host memory, the frame on the GPU; give a GPU array")
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
-            count = len(frames) if several else None
-            with self._timings(frames[0] if several else frames, time, count) as timings:
+            format_, count = format_of(frames, several), len(frames) if several else None
+            with self._past.follow(format_, time, count) as timings:
                 gpu.run_device(frames, maps, count, timings)
             handed = gpu.hand_over(maps, frame)  # whose stream then waits for our reading of it
             if out is None:
@@ -548,7 +478,7 @@ class Saliency:
     def _upsampled_on_gpu(self, image: Any) -> Any:
         """The [0, 1] map of an image on the GPU at its own size; see `saliency_map`."""
         self._refuse_levels()
-        with self._alone() as backend:
+        with self._alone as backend:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
             raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
@@ -562,6 +492,99 @@ class Saliency:
                 "the frame lies on a GPU, and levels are for frames in host memory; copy it first, "
                 "as with .get() or .cpu(), or stretch it there and leave levels out"
             )
+
+
+class _Alone:
+    """A backend, for one caller at a time."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend, self.closed = backend, False
+        self._busy = threading.Lock()
+
+    def __enter__(self) -> Backend:
+        if self.closed:
+            raise RuntimeError("this Saliency is closed; build another")
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError(
+                "this Saliency is in use, by another thread or by a stream of frames that has not "
+                "ended; build one for each thread"
+            )
+        return self.backend
+
+    def __exit__(self, *exception: object) -> None:
+        self._busy.release()
+
+
+class _Past:
+    """What a model knows of its last frame.
+
+    A context manager of the next one's timings, which forgets that one again if it fails.
+    """
+
+    def __init__(self, config: Config, remembers: bool) -> None:
+        self._remembers = remembers  # whether maps depend on the frames before
+        self._timing = lru_cache(maxsize=8)(partial(frame_timing, config))
+        self.forget()
+        self.refused = False  # a frame came since, and was bad
+
+    def forget(self) -> None:
+        """As if no frame had come."""
+        self.format: FrameFormat | None = None
+        self.time: float | None = None
+        self.span: Span | None = None  # by which the frame was stretched
+
+    def check(self, format_: FrameFormat | None) -> None:
+        """Raise RuntimeError unless the last frame was of this format."""
+        if self.format is None or format_ != self.format:
+            raise RuntimeError(
+                "this is about the last frame, and there was none of its format since the model "
+                "was made or reset; give one first"
+            )
+        if self.refused:  # it may have got as far as the buffers
+            raise RuntimeError("the last frame was refused; give another first")
+
+    def follow(self, format_: FrameFormat, time: Any, count: int | None = None) -> _Past:
+        """For one frame that comes now, or for `count` of one format."""
+        self._timings, last = self._timings_of(format_, time, count)
+        self._before: tuple[Any, Any, Any] = None, None, None  # others' past is in the buffers
+        if count is None and format_ == self.format:
+            self._before = self.format, self.time, self.span
+        self.format, self.time = format_, last
+        return self
+
+    def __enter__(self) -> list[FrameTiming]:
+        return self._timings
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is None:
+            self.refused = False
+        elif issubclass(kind, (Exception, KeyboardInterrupt)):
+            self.format, self.time, self.span = self._before
+            self.refused = True
+
+    def _timings_of(
+        self, format_: FrameFormat, time: Any, count: int | None
+    ) -> tuple[list[FrameTiming], float | None]:
+        """Timings of frames, and the last one's time."""
+        if not self._remembers:
+            return [FIRST_FRAME] * (count or 1), None
+        if count is None:
+            times = [time]
+        elif time is None:
+            times = [None] * count
+        elif isinstance(time, Iterable):
+            times = list(time)
+        else:
+            raise TypeError(f"time={time!r} must hold a number of seconds for each frame")
+        if len(times) != (count or 1):
+            raise ValueError(f"time holds {len(times)} numbers for {count} frames")
+        past, last = format_ == self.format, self.time
+        timings = []
+        for now in times:
+            elapsed = _elapsed(last if past else None, now)
+            timings.append(self._timing(elapsed if past else None))
+            past, last = True, now
+        return timings, last
 
 
 def _elapsed(last: float | None, now: Any) -> float:
@@ -604,7 +627,7 @@ def _check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 
 def _check_array(out: Any, shape: tuple[int, ...]) -> None:
-    if out.dtype != np.float32:
+    if out.dtype != FLOAT32:
         raise TypeError(f"out is {out.dtype}; give a float32 array of shape {shape}")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; the map has {shape}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from .config import Config, Smoothing
 from .features import FEATURES
+from .frames import DTYPES
 from .plan import Plan
 
 STAGES = (
@@ -56,9 +57,16 @@ class FrameFormat(NamedTuple):
         return self.channels == 3
 
 
-def format_of(frame: Any) -> FrameFormat:
-    """The format of a frame of shape (H, W, 3) or (H, W)."""
-    return FrameFormat(frame.dtype.name, 3 if frame.ndim == 3 else 1)
+_FORMATS = {  # by type and number of axes
+    (dtype, axes): FrameFormat(dtype.name, channels)
+    for dtype in DTYPES
+    for axes, channels in ((2, 1), (3, 3))
+}
+
+
+def format_of(frames: Any, several: bool = False) -> FrameFormat:
+    """The format of a frame of shape (H, W, 3) or (H, W), or of several."""
+    return _FORMATS[frames.dtype, frames.ndim - several]
 
 
 class FrameTiming(NamedTuple):

@@ -83,7 +83,7 @@ class Plan:
         height, width = self.shape
         return max(height >> level, 1), max(width >> level, 1)
 
-    @property
+    @cached_property
     def map_shape(self) -> tuple[int, int]:
         """(height, width) of the saliency map."""
         return self.level_shape(self.map_level)

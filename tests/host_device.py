@@ -19,6 +19,9 @@ from host_kernels import HostModule
 class Nothing:
     """A stream, or an event: here everything is done as soon as it is asked for."""
 
+    def add(self, act):
+        act()
+
     def record(self, stream=None):
         """Nothing to mark."""
 
@@ -27,6 +30,29 @@ class Nothing:
 
     def wait_event(self, event):
         """Nothing to wait for."""
+
+
+class Recording:
+    """A stream on which nothing is done."""
+
+    def __init__(self):
+        self.work = []
+
+    def add(self, act):
+        self.work.append(act)
+
+
+def _given(argument):
+    """What a kernel gets at its launch: structs and numbers by value, memory by its address."""
+    if not isinstance(argument, np.ndarray):
+        return argument
+    return argument.copy() if argument.dtype.names else borrowed(argument)
+
+
+def borrowed(array):
+    """The same memory, as a device knows it: by its address, whoever owns it by then."""
+    memory = (ctypes.c_ubyte * array.nbytes).from_address(array.ctypes.data)
+    return np.ndarray(array.shape, array.dtype, memory, strides=array.strides)
 
 
 class HostDevice:
@@ -60,12 +86,11 @@ class HostDevice:
     def by_value(self, struct):
         return struct
 
-    def copy_in(self, target, source, stream):
-        target.view(np.uint8).reshape(-1)[: source.nbytes] = source.reshape(-1).view(np.uint8)
+    def address(self, array):
+        return array.ctypes.data
 
-    def copy_out(self, target, source, stream):
-        flat = np.ascontiguousarray(source).reshape(-1).view(np.uint8)
-        target.reshape(-1).view(np.uint8)[:] = flat[: target.nbytes]
+    def copy(self, target, source, nbytes, stream):
+        stream.add(lambda: ctypes.memmove(target, source, nbytes))
 
     def wait(self, event):
         """Nothing to wait for."""
@@ -81,10 +106,6 @@ class HostDevice:
 
     def current(self):
         return nullcontext()
-
-    @contextmanager
-    def using(self, stream):
-        yield
 
     def compile(self, units):
         with ThreadPoolExecutor(2) as pool:
@@ -104,19 +125,33 @@ class HostDevice:
         return HostModule(unit.text, options, names=unit.kernels, **self.settings)
 
     def _counted(self, name, kernel):
-        def launch(grid, block, arguments):
-            self.launched.append(name)
-            kernel(grid, block, arguments)
+        def launch(grid, block, arguments, stream):
+            given = tuple(map(_given, arguments))
+
+            def act():
+                self.launched.append(name)
+                kernel(grid, block, given)
+
+            stream.add(act)
 
         return launch
 
     def record(self, run):
+        """What `run` launches, with the arguments that it has now."""
         self.recorded += 1
-        return lambda stream: run()
+        recording = Recording()
+        run(recording)
+
+        def launch(stream):
+            for act in recording.work:
+                stream.add(act)
+
+        return launch
 
     def milliseconds(self, run):
         start = time.perf_counter()
-        run()
+        run(self.stream)
+        self.stream.synchronize()
         return (time.perf_counter() - start) * 1e3
 
     def adopt(self, array):
@@ -170,19 +205,6 @@ class LateArray(np.ndarray):
     def __setitem__(self, where, value):
         target = self.view(np.ndarray)
         self.device.now.add(lambda: target.__setitem__(where, value))
-
-
-def _given(argument):
-    """What a kernel gets at its launch: structs and numbers by value, memory by its address."""
-    if not isinstance(argument, np.ndarray):
-        return argument
-    return argument.copy() if argument.dtype.names else borrowed(argument)
-
-
-def borrowed(array):
-    """The same memory, as a device knows it: by its address, whoever owns it by then."""
-    memory = (ctypes.c_ubyte * array.nbytes).from_address(array.ctypes.data)
-    return np.ndarray(array.shape, array.dtype, memory, strides=array.strides)
 
 
 class LateDevice(HostDevice):
@@ -278,14 +300,6 @@ class LateDevice(HostDevice):
         self.synchronize()
         return array.view(np.ndarray)
 
-    def copy_in(self, target, source, stream):
-        target, source = borrowed(target), borrowed(source)
-        stream.add(lambda: HostDevice.copy_in(self, target, source, stream))
-
-    def copy_out(self, target, source, stream):
-        target, source = borrowed(target), borrowed(source)
-        stream.add(lambda: HostDevice.copy_out(self, target, source, stream))
-
     def wait(self, event):
         if event.mark is not None:
             self.reach(*event.mark)
@@ -303,33 +317,3 @@ class LateDevice(HostDevice):
             yield stream
         finally:
             self.now = before
-
-    def _counted(self, name, kernel):
-        def launch(grid, block, arguments):
-            self.launched.append(name)
-            given = tuple(_given(a) for a in arguments)
-            self.now.add(lambda: kernel(grid, block, given))
-
-        return launch
-
-    def record(self, run):
-        """What `run` launches, with the arguments that it has now."""
-        self.recorded += 1
-        pace, self.pace = self.pace, "needed"
-        recording = LateStream(self)
-        self.streams.remove(recording)
-        with self.using(recording):
-            run()
-        self.pace = pace
-
-        def launch(stream):
-            for act in recording.work:
-                stream.add(act)
-
-        return launch
-
-    def milliseconds(self, run):
-        with self.using(self.stream):
-            run()
-        self.stream.synchronize()
-        return 0.0

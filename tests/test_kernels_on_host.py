@@ -249,15 +249,15 @@ def test_a_batch_is_its_frames(monkeypatch, dtype, space):
 def test_a_graph_is_recorded_once_per_format_and_number_of_frames():
     backend, frames = make(), frames_of(4)
     out = np.empty((4, *backend.plan.map_shape), np.float32)
-    for _ in range(3):
+    for _ in range(5):
         saliency(backend, frames[0])
     assert backend.device.recorded == 1
-    saliency(backend, frames[0, ..., 0].copy())
+    for _ in range(5):
+        saliency(backend, frames[0, ..., 0].copy())
     assert backend.device.recorded == 2
     backend.run_device(frames, out, 4)  # the arena grows: what was recorded holds its address
-    assert backend.device.recorded == 3
     wanted = saliency(make(), frames[0])
-    for _ in range(2):
+    for _ in range(5):
         np.testing.assert_array_equal(saliency(backend, frames[0]), wanted)
         backend.run_device(frames, out, 4)
         np.testing.assert_array_equal(out[0], wanted)
@@ -331,13 +331,14 @@ def test_a_camera_that_fails_leaves_the_model_usable(model):
 def test_pinned_frames_are_read_where_they_are(model, monkeypatch):
     frames, pinned = frames_of(4), model.pinned_frame()
     copied = []
-    copy_in = HostDevice.copy_in
+    copy = HostDevice.copy
 
-    def watch(self, target, source, stream):
-        copied.append(source.ctypes.data)
-        copy_in(self, target, source, stream)
+    def watch(self, target, source, nbytes, stream):
+        if nbytes == pinned.nbytes:
+            copied.append(source)
+        copy(self, target, source, nbytes, stream)
 
-    monkeypatch.setattr(HostDevice, "copy_in", watch)
+    monkeypatch.setattr(HostDevice, "copy", watch)
 
     def camera():
         for frame in frames:

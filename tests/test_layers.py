@@ -47,7 +47,7 @@ LAYERS = {
     "maps": ("config", "numpy"),
     "metrics": ("metrics", "numpy"),
     "model": ("backends config frames levels maps pipeline plan", "numpy"),
-    "pipeline": ("config features plan", "numpy"),
+    "pipeline": ("config features frames plan", "numpy"),
     "plan": ("config features", "numpy"),
     "readout": ("evaluation", ""),
     "reference": ("config features", "numpy"),

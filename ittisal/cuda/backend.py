@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..plan import Plan
 from ..trace import Traced
 from . import sources, variant
 from .device import Device
+from .graphs import Graphs
 from .layout import FrameBuffers, geometry_for, make_layout
 from .schedule import Launch, Schedule, schedule
 from .structs import CALL, FOUND, Mode
@@ -36,7 +38,6 @@ class FormatState:
     background: Any  # flicker's two
     # By the number of frames at once, and whether one came before:
     schedules: dict[tuple[int, bool], tuple[Launch, ...]] = field(default_factory=dict)
-    graphs: dict[tuple[int, bool], Callable[[Any], None]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -49,6 +50,8 @@ class TransferSlot:
     maps: Any
     pinned_maps: np.ndarray
     pinned_found: np.ndarray
+    copy_in: Callable[[int, Any], None]  # so many bytes of pinned frames, on a stream
+    copy_out: Callable[[int, Any], None]  # so many bytes of maps
     arrived: Any  # events
     done: Any
     count: int = 0  # of frames in progress
@@ -65,19 +68,22 @@ class CudaBackend(Traced):
         self.plan, self.order = plan, channel_order
         self.layout = make_layout(plan)
         self.device = device if device is not None else Device()
+        self.remembers, self.map_bytes = plan.config.remembers, 4 * math.prod(plan.map_shape)
         # What the API asks of arrays on the device.
         self.adopt, self.empty = self.device.adopt, self.device.empty
-        self.hand_over = self.device.hand_over
+        self.hand_over, self.address = self.device.hand_over, self.device.address
         self.tables = self.device.upload(self.layout.tables)
         self.call = self.device.zeros(CALL.itemsize, np.uint8)
         self.states: dict[FrameFormat, FormatState] = {}
         self.slots: dict[tuple[FrameFormat, int], TransferSlot] = {}
         self.staging: dict[str, Any] = {}
+        self.graphs = Graphs(self.device.record)
         self.frames_at_once = 0
         self.arena: Any = None
         self.last_stream: Any = None
         self.finished = self.device.event()
-        self.handed_out: list[weakref.ref[np.ndarray]] = []  # pinned buffers
+        # Pinned buffers, with the addresses of their first byte and the one after the last.
+        self.handed_out: list[tuple[weakref.ref[np.ndarray], int, int]] = []
         self._reserve(1)
         self.state(FrameFormat("uint8", 3))  # so that what cannot be compiled is known now
         self._set_last(FrameFormat("uint8", 3), FIRST_FRAME)
@@ -136,7 +142,11 @@ class CudaBackend(Traced):
 
     def _at_once(self, frames: int) -> int:
         """How many of so many frames to work on at once: one, where each waits for the last."""
-        return self._reserve(1 if self.plan.config.remembers else frames)
+        if self.remembers:
+            return 1
+        if frames > self.frames_at_once:
+            self._reserve(min(frames, BATCH_BYTES // (4 * self.layout.frame_floats)))
+        return min(frames, self.frames_at_once)
 
     def _pipelined(
         self, parts: Iterable[tuple[np.ndarray, FrameTiming]], size: int, *, refilled: bool
@@ -164,39 +174,48 @@ class CudaBackend(Traced):
 
     def _slot(self, format_: FrameFormat, size: int, number: int) -> TransferSlot:
         """A slot for up to `size` frames; made anew if it has to grow."""
-        key = format_, number
-        if key not in self.slots or len(self.slots[key].pinned) < size:
+        slot = self.slots.get((format_, number))
+        if slot is None or len(slot.pinned) < size:
             device, map_shape, dtype = self.device, self.plan.map_shape, np.dtype(format_.dtype)
             shape = (*self.plan.shape, 3) if format_.colour else self.plan.shape
-            self.slots[key] = TransferSlot(
+            pinned = device.pinned((size, *shape), dtype)
+            frames = device.zeros(size * math.prod(shape), dtype)
+            maps = device.zeros(size * math.prod(map_shape), np.float32)
+            pinned_maps = device.pinned((size, *map_shape), np.float32)
+            slot = self.slots[format_, number] = TransferSlot(
                 self.state(format_),
-                device.pinned((size, *shape), dtype),
-                device.zeros(size * math.prod(shape), dtype),
-                device.zeros(size * math.prod(map_shape), np.float32),
-                device.pinned((size, *map_shape), np.float32),
+                pinned,
+                frames,
+                maps,
+                pinned_maps,
                 device.pinned((size, FOUND.itemsize // 4), np.float32),
+                partial(device.copy, device.address(frames), pinned.ctypes.data),
+                partial(device.copy, pinned_maps.ctypes.data, device.address(maps)),
                 *(device.event(), device.event()),
             )
-        return self.slots[key]
+        return slot
 
     def _submit(self, slot: TransferSlot, frames: np.ndarray, timing: FrameTiming) -> None:
         """Send frames to the device; nothing here waits for it."""
-        device, count = self.device, len(frames)
-        slot.from_caller = self._is_pinned(frames)
-        if not slot.from_caller:
+        device, stream, count = self.device, self.device.stream, len(frames)
+        address = self._pinned_at(frames)
+        slot.count, slot.from_caller = count, address is not None
+        if address is None:
             np.copyto(slot.pinned[:count], frames)
-            frames = slot.pinned[:count]
-        device.copy_in(slot.frames, frames, device.copies)
+            slot.copy_in(frames.nbytes, device.copies)
+        else:
+            device.copy(device.address(slot.frames), address, frames.nbytes, device.copies)
         slot.arrived.record(device.copies)
-        with device.using(device.stream):
-            device.stream.wait_event(slot.arrived)
-            self._launch(slot.state, slot.frames, slot.maps, count, timing)
-            device.copy_out(slot.pinned_maps[:count], slot.maps, device.stream)
-            if slot.state.format.dtype == "float32":
-                for index in range(count):
-                    device.copy_out(slot.pinned_found[index], self._found(index), device.stream)
-            slot.done.record(device.stream)
-        slot.count = count
+        stream.wait_event(slot.arrived)
+        with device.current():
+            self._order(stream)
+            self._launch(slot.state, slot.frames, slot.maps, count, timing, stream)
+        slot.copy_out(count * self.map_bytes, stream)
+        if slot.state.format.dtype == "float32":
+            for index in range(count):
+                found, target = self._found(index), slot.pinned_found[index]
+                device.copy(target.ctypes.data, device.address(found), target.nbytes, stream)
+        slot.done.record(stream)
 
     def _finish(self, slot: TransferSlot) -> np.ndarray:
         """Wait for a slot's maps. Raises ValueError if a float frame held what it must not."""
@@ -208,15 +227,20 @@ class CudaBackend(Traced):
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Pinned memory for frames, which `run` reads where it is. Belongs to the caller."""
         array = self.device.pinned(shape, dtype)
-        self.handed_out = [ref for ref in self.handed_out if ref() is not None]
-        self.handed_out.append(weakref.ref(array))
+        start = array.ctypes.data
+        self.handed_out = [each for each in self.handed_out if each[0]() is not None]
+        self.handed_out.append((weakref.ref(array), start, start + array.nbytes))
         return array
 
-    def _is_pinned(self, frames: np.ndarray) -> bool:
-        """Whether all of the frames lies in one buffer handed out, which is still kept."""
-        return frames.flags.c_contiguous and any(
-            (array := ref()) is not None and _within(frames, array) for ref in self.handed_out
-        )
+    def _pinned_at(self, frames: np.ndarray) -> int | None:
+        """Address of frames that all lie in one buffer handed out, which is still kept."""
+        if not (self.handed_out and frames.flags.c_contiguous):
+            return None
+        start = frames.ctypes.data
+        for ref, first, end in self.handed_out:
+            if first <= start and start + frames.nbytes <= end and ref() is not None:
+                return start
+        return None
 
     # --- frames on the device
 
@@ -248,17 +272,18 @@ class CudaBackend(Traced):
         Frames whose values are out of range give NaN.
         """
         with self.device.current():
-            self._order(self.device.current_stream())
+            stream = self.device.current_stream()
+            self._order(stream)
             frames = self.contiguous(frames)
-            state = self.state(format_of(frames if count is None else frames[0]))
+            state = self.state(format_of(frames, count is not None))
             timings = timings or [FIRST_FRAME] * (count or 1)
             size = self._at_once(count or 1)
             if count is None or count <= size:
-                self._launch(state, frames, maps, count or 1, timings[0])
+                self._launch(state, frames, maps, count or 1, timings[0], stream)
                 return
             for start in range(0, count, size):
                 part, saliency = frames[start : start + size], maps[start : start + size]
-                self._launch(state, part, saliency, len(part), timings[start])
+                self._launch(state, part, saliency, len(part), timings[start], stream)
 
     def upsample_device(self, maps: Any, out: Any) -> None:
         """The map just made over its maximum at the frame's size; on the current stream."""
@@ -267,19 +292,19 @@ class CudaBackend(Traced):
         with self.device.current():
             stream = self.device.current_stream()
             self._order(stream)
-            self._run(state, [launch], maps=maps, out=out)
+            self._run(state, [launch], stream, maps=maps, out=out)
             self.finished.record(stream)  # it reads the maximum from the arena
 
     # --- one stage after the other
 
     def run_stages(self, frame: np.ndarray, out: np.ndarray, stages: Sequence[str]) -> None:
         """Run some stages on what the buffers hold; the last one writes the map into `out`."""
-        slot = self._arrive(frame)
+        slot, stream = self._arrive(frame), self.device.stream
         chosen = [one for one in self._schedule(slot.state, 1) if one.stage in stages]
-        with self.device.using(self.device.stream):
-            self._run(slot.state, chosen, slot.frames, slot.maps)
-            if STAGES[-1] in stages:
-                out[:] = self.device.download(slot.maps[: out.size]).reshape(out.shape)
+        with self.device.current():
+            self._run(slot.state, chosen, stream, slot.frames, slot.maps)
+        if STAGES[-1] in stages:
+            out[:] = self.device.download(slot.maps[: out.size]).reshape(out.shape)
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage by the device's clock, each repeated by itself."""
@@ -287,9 +312,9 @@ class CudaBackend(Traced):
         launches = self._schedule(slot.state, 1)
         for stage in dict.fromkeys(launch.stage for launch in launches):
 
-            def run(stage: str = stage) -> None:
+            def run(stream: Any, stage: str = stage) -> None:
                 chosen = [launch for launch in launches if launch.stage == stage]
-                self._run(slot.state, chosen, slot.frames, slot.maps, mode=Mode.NEXT)
+                self._run(slot.state, chosen, stream, slot.frames, slot.maps, mode=Mode.NEXT)
 
             spent[stage] = self.device.milliseconds(run)
         return {**spent, "total": sum(spent.values())}
@@ -320,6 +345,7 @@ class CudaBackend(Traced):
             if self.arena is not None:
                 self.device.wait(self.finished)
         finally:
+            self.graphs.clear()
             self.slots.clear()
             self.states.clear()
             self.staging.clear()
@@ -334,36 +360,53 @@ class CudaBackend(Traced):
     # --- launching
 
     def _launch(
-        self, state: FormatState, frames: Any, maps: Any, count: int, timing: FrameTiming
+        self,
+        state: FormatState,
+        frames: Any,
+        maps: Any,
+        count: int,
+        timing: FrameTiming,
+        stream: Any,
     ) -> None:
-        """All stages for `count` frames on the current stream."""
-        stream = self.device.current_stream()
-        if self.arena is None:
-            raise RuntimeError("this Saliency is closed; build another")
-        self._order(stream)
+        """All stages for `count` frames.
+
+        One graph where the same buffers and numbers come round again. Else the first launch, which
+        takes them, is by itself, and a graph of the others serves all frames.
+        """
         self._set_last(state.format, timing, count)
+        past, mode = self.timing.past, self._mode(self.timing)
+
+        def run(stream: Any) -> None:
+            self._run(state, self._schedule(state, count), stream, frames, maps, mode=mode)
+
+        def run_in_two(stream: Any) -> None:
+            first, *others = self._schedule(state, count)
+            self._run(state, [first], stream, frames, maps, mode=mode)
+            self.graphs.launch(
+                (state, count, past), stream, lambda stream: self._run(state, others, stream)
+            )
+
+        addresses = self.address(frames), self.address(maps)
+        key = state, count, past, self.timing[2:], addresses
         try:
-            first, *rest = self._schedule(state, count)
-            self._run(state, [first], frames, maps, mode=self._mode(self.timing))
-            key = count, self.timing.past
-            if key in state.graphs:
-                state.graphs[key](stream)
-            else:  # the first time as it comes, which also loads what is loaded lazily
-                self._run(state, rest)
-                state.graphs[key] = self.device.record(lambda: self._run(state, rest))
+            self.graphs.launch(key, stream, run, run_in_two)
         finally:  # whatever was queued before an error
             self.finished.record(stream)
 
     def _order(self, stream: Any) -> None:
         """What a stream does from now on comes after what another still does with our buffers."""
-        if self.last_stream is not None and self.last_stream != stream:
-            stream.wait_event(self.finished)
-        self.last_stream = stream
+        if self.arena is None:
+            raise RuntimeError("this Saliency is closed; build another")
+        if self.last_stream != stream:
+            if self.last_stream is not None:
+                stream.wait_event(self.finished)
+            self.last_stream = stream
 
     def _run(
         self,
         state: FormatState,
         launches: Iterable[Launch],
+        stream: Any,
         frames: Any = None,
         maps: Any = None,
         *,
@@ -386,7 +429,7 @@ class CudaBackend(Traced):
         }
         for one in launches:
             given = [arguments[a] if isinstance(a, str) else a for a in one.arguments]
-            state.kernels[one.kernel](one.grid, (one.block,), tuple(given))
+            state.kernels[one.kernel](one.grid, (one.block,), tuple(given), stream=stream)
 
     def _schedule(self, state: FormatState, count: int) -> tuple[Launch, ...]:
         key = count, self.timing.past
@@ -394,22 +437,18 @@ class CudaBackend(Traced):
             state.schedules[key] = schedule(self.layout, state.format, *key)
         return state.schedules[key]
 
-    def _reserve(self, frames: int) -> int:
-        """Make space for so many frames at once, or as many as pay; how many that is."""
-        floats = self.layout.frame_floats
-        wanted = max(1, min(frames, BATCH_BYTES // (4 * floats)))
-        if wanted > self.frames_at_once:
-            arena = self.device.zeros(wanted * floats, np.float32)
-            for state in self.states.values():
-                state.graphs.clear()  # they hold the old one's address
+    def _reserve(self, frames: int) -> None:
+        """Make space for so many frames at once, where that is more than there was."""
+        if frames > self.frames_at_once:
+            arena = self.device.zeros(frames * self.layout.frame_floats, np.float32)
             if self.arena is not None:
                 self.device.wait(self.finished)
-            self.arena, self.frames_at_once = arena, wanted
-        return wanted
+            self.graphs.clear()  # they hold the old one's address
+            self.arena, self.frames_at_once = arena, frames
 
     def _set_last(self, format_: FrameFormat, timing: FrameTiming, count: int = 1) -> None:
         """What is known of the last frame, or frames."""
-        self.timing = timing if self.plan.config.remembers else FIRST_FRAME
+        self.timing = timing if self.remembers else FIRST_FRAME
         self.last_format, self.count = format_, count
 
     def _mode(self, timing: FrameTiming | None) -> Mode:
@@ -427,12 +466,12 @@ class CudaBackend(Traced):
         device.wait(self.finished)
         slot = self._slot(format_, 1, 0)
         np.copyto(slot.pinned[0], frame)
-        device.copy_in(slot.frames, slot.pinned[:1], device.stream)
+        slot.copy_in(frame.nbytes, device.stream)
         if timing is not None:
             self._set_last(format_, timing)
-        scan = self._schedule(slot.state, 1)[:1]
-        with device.using(device.stream):
-            self._run(slot.state, scan, slot.frames, slot.maps, mode=self._mode(timing))
+        scan, mode = self._schedule(slot.state, 1)[:1], self._mode(timing)
+        with device.current():
+            self._run(slot.state, scan, device.stream, slot.frames, slot.maps, mode=mode)
         if format_.dtype == "float32":
             _check_found(device.download(self._found(0)))
         return slot
@@ -446,9 +485,3 @@ def _check_found(found: np.ndarray) -> None:
     """Raise ValueError if what was found in float frames is out of range."""
     for frame in found.reshape(-1).view(FOUND):
         check_values(frame["lowest"], frame["highest"])
-
-
-def _within(part: np.ndarray, whole: np.ndarray) -> bool:
-    """Whether the bytes of one C-contiguous array are among another's."""
-    first, start = whole.ctypes.data, part.ctypes.data
-    return first <= start and start + part.nbytes <= first + whole.nbytes

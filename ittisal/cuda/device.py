@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,6 @@ import numpy as np
 from ..pipeline import BackendError
 from .sources import Unit
 
-HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2  # cudaMemcpyKind
 REPEATS = 20  # of what is timed
 _recording = threading.Lock()
 
@@ -37,6 +36,7 @@ class Device:
         self._device = cupy.cuda.Device()
         self.id = int(self._device.id)
         self.name = device_name(self.id)
+        self._here = nullcontext()
         with self._device:
             # For frames that come from the host. Non-blocking: not held up by the default stream.
             self.stream = cupy.cuda.Stream(non_blocking=True)
@@ -100,17 +100,14 @@ class Device:
 
     # --- copies and order
 
-    def copy_in(self, target: Any, source: np.ndarray, stream: Any) -> None:
-        """Host to device, without waiting; `source` is page-locked and C-contiguous."""
-        self.cupy.cuda.runtime.memcpyAsync(
-            target.data.ptr, source.ctypes.data, source.nbytes, HOST_TO_DEVICE, stream.ptr
-        )
+    def address(self, array: Any) -> int:
+        """Of an array in device memory."""
+        return array.data.ptr
 
-    def copy_out(self, target: np.ndarray, source: Any, stream: Any) -> None:
-        """Device to host, without waiting; `target` is page-locked, and says how much."""
-        self.cupy.cuda.runtime.memcpyAsync(
-            target.ctypes.data, source.data.ptr, target.nbytes, DEVICE_TO_HOST, stream.ptr
-        )
+    def copy(self, target: int, source: int, nbytes: int, stream: Any) -> None:
+        """Between two addresses, on the device and in page-locked host memory, without waiting."""
+        runtime = self.cupy.cuda.runtime
+        runtime.memcpyAsync(target, source, nbytes, runtime.memcpyDefault, stream.ptr)
 
     def event(self) -> Any:
         """A mark in a stream that other streams and the host can wait for."""
@@ -132,14 +129,8 @@ class Device:
         return self.cupy.cuda.get_current_stream()
 
     def current(self) -> AbstractContextManager[Any]:
-        """Launch kernels on this device, on the stream that is current."""
-        return nullcontext() if self.cupy.cuda.runtime.getDevice() == self.id else self._device
-
-    @contextmanager
-    def using(self, stream: Any) -> Iterator[None]:
-        """Launch kernels on this device and stream."""
-        with self._device, stream:
-            yield
+        """Where kernels and graphs are launched on this device."""
+        return self._here if self.cupy.cuda.runtime.getDevice() == self.id else self._device
 
     # --- kernels
 
@@ -158,8 +149,8 @@ class Device:
             found = list(pool.map(compiled, units))
         return {name: kernel for unit in found for name, kernel in unit.items()}
 
-    def record(self, run: Callable[[], None]) -> Callable[[Any], None]:
-        """Record what `run` launches as a graph; the result launches it on a stream.
+    def record(self, run: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Record what `run` launches on a stream as a graph; the result launches it on another.
 
         `run` must have been run before, for lazy loading, and must not allocate. The collector is
         held off: a destructor that frees device memory would spoil the recording.
@@ -169,12 +160,14 @@ class Device:
             collecting = gc.isenabled()
             gc.disable()
             try:
-                with stream:
-                    stream.begin_capture()
-                    try:
-                        run()
-                    finally:
-                        graph = stream.end_capture()
+                stream.begin_capture()
+                try:
+                    run(stream)
+                except BaseException:  # not to be hidden by what it made of the recording
+                    with suppress(self.cupy.cuda.runtime.CUDARuntimeError):
+                        stream.end_capture()
+                    raise
+                graph = stream.end_capture()
             finally:
                 if collecting:
                     gc.enable()
@@ -182,24 +175,24 @@ class Device:
             stream.synchronize()
         return graph.launch
 
-    def milliseconds(self, run: Callable[[], None]) -> float:
-        """The device's own time for what `run` launches, which may be repeated.
+    def milliseconds(self, run: Callable[[Any], None]) -> float:
+        """The device's own time for what `run` launches on a stream, which may be repeated.
 
         As one graph of many runs: launched singly, short kernels would wait for Python.
         """
 
-        def repeat() -> None:
+        def repeat(stream: Any) -> None:
             for _ in range(REPEATS):
-                run()
+                run(stream)
 
-        with self.using(self.stream):
-            run()
+        with self._device:
+            run(self.stream)
             launch = self.record(repeat)
             events = self.cupy.cuda.Event(), self.cupy.cuda.Event()
             launch(self.stream)
-            events[0].record()
+            events[0].record(self.stream)
             launch(self.stream)
-            events[1].record()
+            events[1].record(self.stream)
             events[1].synchronize()
         return self.cupy.cuda.get_elapsed_time(*events) / REPEATS
 
@@ -216,7 +209,7 @@ class Device:
         if not isinstance(array, self.cupy.ndarray):
             protocol = "from_dlpack" if hasattr(array, "__dlpack__") else "asarray"
             array = getattr(self.cupy, protocol)(array)
-        there = int(array.device.id)
+        there = array.data.device_id
         if there != self.id:
             raise ValueError(
                 f"the array lies on GPU {there}, this model on GPU {self.id}; copy it, or build "
