@@ -462,8 +462,6 @@ class Saliency:
             gpu = _gpu_backend(backend)
             frames, several = check_frames(gpu.adopt(frame), self._plan.shape)
             shape = (len(frames), *self._plan.map_shape) if several else self._plan.map_shape
-            if out is not None and not is_on_gpu(out):
-                raise TypeError("out is in host memory, the frame on the GPU; give a GPU array")
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
             format_, count = format_of(frames, several), len(frames) if several else None
@@ -504,7 +502,7 @@ class _Alone:
     def __enter__(self) -> Backend:
         if self.closed:
             raise RuntimeError("this Saliency is closed; build another")
-        if not self._busy.acquire(blocking=False):
+        if not self._busy.acquire(False):
             raise RuntimeError(
                 "this Saliency is in use, by another thread or by a stream of frames that has not "
                 "ended; build one for each thread"

@@ -6,20 +6,23 @@ goes first on the device (`LateDevice.pace`).
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import host_kernels
 import numpy as np
 import pytest
 import test_kernels_on_host
-from host_device import LateDevice, LateStream
+from host_device import HostDevice, LateDevice, LateStream
 from test_kernels_on_host import saliency
 from test_stages import photo_like
 
 from ittisal import ITTI_1998
+from ittisal.config import PRESETS
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda.backend import CudaBackend
-from ittisal.pipeline import FIRST_FRAME
+from ittisal.cuda.graphs import MOST_GRAPHS, RECORDED_AT, Graphs
+from ittisal.pipeline import FIRST_FRAME, frame_timing
 from ittisal.plan import Plan
 
 pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
@@ -240,6 +243,115 @@ def test_closing_waits_for_what_is_under_way(device):
     backend.close()
     device.synchronize()
     np.testing.assert_array_equal(np.array(full), upsampled_alone(frame))
+
+
+# --- graphs of buffers that come round ---------------------------------------------------------
+
+
+def buffers_of(backend, count):
+    """Frames and maps."""
+    device = backend.device
+    shapes = ((*SHAPE, 3), np.uint8), (backend.plan.map_shape, np.float32)
+    return [[device.empty(*each) for each in shapes] for _ in range(count)]
+
+
+def in_buffers(backend, buffers, frames, given=None):
+    """Maps of frames in turn, by two streams and in buffers that take turns."""
+    device, maps = backend.device, []
+    streams = [LateStream(device) for _ in range(2)]
+    for k, frame in enumerate(frames):
+        turn = k % len(buffers)
+        source, out = buffers[turn]
+        maps.append(backend.empty(out.shape))
+        with device.using(streams[turn % 2]):
+            source[...] = frame
+            backend.run_device(source, out, None, given and [given[k]])
+            maps[-1][...] = out
+    device.synchronize()
+    return [np.array(each) for each in maps]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_replayed(name, device):
+    """Sequences in two buffers, which have graphs by then, and in one for each frame."""
+    config, frames = PRESETS[name], np.concatenate([frames_of(COUNT)] * 2)
+    given = [frame_timing(config, 0.04 if k else None) for k in range(len(frames))]
+    host = CudaBackend(Plan(SHAPE, config), "rgb", HostDevice())
+    wanted = np.empty((len(frames), *host.plan.map_shape), np.float32)
+    for frame, out, when in zip(frames, wanted, given, strict=True):
+        host.run(frame, out, when)
+    backend = CudaBackend(Plan(SHAPE, config), "rgb", device)
+    two, many = (buffers_of(backend, count) for count in (2, len(frames)))
+    for buffers in (two, two, many):
+        np.testing.assert_array_equal(in_buffers(backend, buffers, frames, given), wanted)
+    assert device.recorded >= 2
+
+
+def test_buffers_that_come_round_have_a_graph_each(backend, wanted):
+    buffers, frames = buffers_of(backend, 2), frames_of(COUNT)[:4]
+    for turn in range(5):
+        np.testing.assert_array_equal(in_buffers(backend, buffers, frames), wanted[:4])
+        # The first one serves both, but for the first launch.
+        assert backend.device.recorded == (1 if turn == 0 else 3)
+
+
+def test_a_buffer_for_each_frame_has_none(backend, wanted):
+    """But for the one that serves all: more would be of no use, and cost memory."""
+    buffers = buffers_of(backend, MOST_GRAPHS)
+    for _ in range(RECORDED_AT):
+        turns = [k % COUNT for k in range(len(buffers))]
+        np.testing.assert_array_equal(
+            in_buffers(backend, buffers, frames_of(COUNT)[turns]), wanted[turns]
+        )
+    assert backend.device.recorded == 1
+
+
+def test_an_address_that_is_used_again(backend, wanted):
+    """By another array, once the first one is gone, for which there was a graph."""
+    source, out = buffers_of(backend, 1)[0]
+    for k in range(2 * RECORDED_AT):
+        again = [[source.reshape(-1).reshape(source.shape), out.reshape(-1).reshape(out.shape)]]
+        got = in_buffers(backend, again, [frames_of(COUNT)[k % COUNT]])
+        np.testing.assert_array_equal(got, [wanted[k % COUNT]])
+    assert backend.device.recorded == 1
+    # As grey it is another frame.
+    grey = source.reshape(-1)[: math.prod(SHAPE)].reshape(SHAPE)
+    for frame in frames_of(2)[..., 1]:
+        np.testing.assert_array_equal(
+            in_buffers(backend, [[grey, out]], [frame]), [saliency(make(), frame.copy())]
+        )
+
+
+def test_a_batch_between_graphs(backend, wanted):
+    """The arena grows: what was recorded holds the old one's address."""
+    device, one, frames = backend.device, buffers_of(backend, 1), frames_of(COUNT)
+    np.testing.assert_array_equal(in_buffers(backend, one, frames), wanted)
+    assert device.recorded == 1
+    every, several = on_device(device, frames), backend.empty(wanted.shape)
+    for count in (COUNT, 2, COUNT, COUNT):
+        backend.run_device(every, several, count)
+        device.synchronize()
+        np.testing.assert_array_equal(np.array(several)[:count], wanted[:count])
+        np.testing.assert_array_equal(in_buffers(backend, one, frames[:1]), wanted[:1])
+
+
+def test_graphs_used_last_stay():
+    made = []
+    graphs = Graphs(lambda run: made.append(run) or (lambda stream: stream.append("graph")))
+
+    def launch(key):
+        stream = []
+        graphs.launch(key, stream, lambda stream: stream.append("as it comes"))
+        return stream[0]
+
+    assert [launch("a") for _ in range(5)] == ["as it comes"] * (RECORDED_AT - 1) + ["graph"] * 3
+    for key in range(MOST_GRAPHS - 1):
+        launch(key)
+    assert launch("a") == "graph" and launch(MOST_GRAPHS) == "as it comes"
+    assert launch("a") == "graph" and len(made) == 1
+    for key in range(MOST_GRAPHS):
+        launch(key)
+    assert launch("a") == "as it comes"
 
 
 # --- the device would show what was forgotten --------------------------------------------------

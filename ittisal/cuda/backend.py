@@ -25,6 +25,7 @@ from .structs import CALL, FOUND, Mode
 
 BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
 DEPTH = 2  # parts of a batch or stream in progress: one is copied in, one worked on
+ALL, FIRST, OTHERS = slice(None), slice(1), slice(1, None)  # of a frame's launches
 PARTS = 4  # of a batch from the host, at least, so that there is something to overlap
 
 
@@ -121,7 +122,13 @@ class CudaBackend(Traced):
 
     def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
         """The raw map of a frame in host memory into `out`; returns when it is there."""
-        self.run_batch(frame[None], out[None], [timing])
+        slot = self._slot(format_of(frame), 1, 0)
+        try:
+            self._submit(slot, frame[None], timing)
+            out[...] = self._finish(slot)[0]
+        except BaseException:
+            self._abandon([slot])
+            raise
 
     def run_batch(
         self, frames: np.ndarray, out: np.ndarray, timings: Sequence[FrameTiming] | None = None
@@ -168,9 +175,7 @@ class CudaBackend(Traced):
             while in_progress:
                 yield self._finish(in_progress.pop(0))
         finally:
-            for slot in in_progress:  # the caller went away, or a frame was bad
-                self.device.wait(slot.arrived)
-                self.device.wait(slot.done)
+            self._abandon(in_progress)  # the caller went away, or a frame was bad
 
     def _slot(self, format_: FrameFormat, size: int, number: int) -> TransferSlot:
         """A slot for up to `size` frames; made anew if it has to grow."""
@@ -223,6 +228,12 @@ class CudaBackend(Traced):
         if slot.state.format.dtype == "float32":
             _check_found(slot.pinned_found[: slot.count])
         return slot.pinned_maps[: slot.count]
+
+    def _abandon(self, slots: Iterable[TransferSlot]) -> None:
+        """Wait for what is under way."""
+        for slot in slots:
+            self.device.wait(slot.arrived)
+            self.device.wait(slot.done)
 
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Pinned memory for frames, which `run` reads where it is. Belongs to the caller."""
@@ -374,20 +385,18 @@ class CudaBackend(Traced):
         takes them, is by itself, and a graph of the others serves all frames.
         """
         self._set_last(state.format, timing, count)
-        past, mode = self.timing.past, self._mode(self.timing)
 
-        def run(stream: Any) -> None:
-            self._run(state, self._schedule(state, count), stream, frames, maps, mode=mode)
+        def run(stream: Any, part: slice = ALL) -> None:
+            launches = self._schedule(state, count)[part]
+            self._run(state, launches, stream, frames, maps, mode=self._mode(self.timing))
 
         def run_in_two(stream: Any) -> None:
-            first, *others = self._schedule(state, count)
-            self._run(state, [first], stream, frames, maps, mode=mode)
-            self.graphs.launch(
-                (state, count, past), stream, lambda stream: self._run(state, others, stream)
-            )
+            run(stream, FIRST)
+            self.graphs.launch(kind, stream, partial(run, part=OTHERS))
 
-        addresses = self.address(frames), self.address(maps)
-        key = state, count, past, self.timing[2:], addresses
+        _, _, flicker, smoothing, statistics = self.timing
+        kind = state, count, self.timing.past
+        key = kind, flicker, smoothing, statistics, self.address(frames), self.address(maps)
         try:
             self.graphs.launch(key, stream, run, run_in_two)
         finally:  # whatever was queued before an error

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..frames import is_on_gpu
 from ..pipeline import BackendError
 from .sources import Unit
 
@@ -203,10 +204,14 @@ class Device:
 
         Raises
         ------
+        TypeError
+            It lies in host memory.
         ValueError
             It lies on another GPU.
         """
         if not isinstance(array, self.cupy.ndarray):
+            if not is_on_gpu(array):
+                raise TypeError("out is in host memory, the frame on the GPU; give a GPU array")
             protocol = "from_dlpack" if hasattr(array, "__dlpack__") else "asarray"
             array = getattr(self.cupy, protocol)(array)
         there = array.data.device_id
