@@ -255,15 +255,15 @@ def buffers_of(backend, count):
     return [[device.empty(*each) for each in shapes] for _ in range(count)]
 
 
-def in_buffers(backend, buffers, frames, given=None):
-    """Maps of frames in turn, by two streams and in buffers that take turns."""
+def in_buffers(backend, buffers, frames, given=None, streams=2):
+    """Maps of frames in turn, by streams and in buffers that take turns."""
     device, maps = backend.device, []
-    streams = [LateStream(device) for _ in range(2)]
+    streams = [LateStream(device) for _ in range(streams)]
     for k, frame in enumerate(frames):
         turn = k % len(buffers)
         source, out = buffers[turn]
         maps.append(backend.empty(out.shape))
-        with device.using(streams[turn % 2]):
+        with device.using(streams[turn % len(streams)]):
             source[...] = frame
             backend.run_device(source, out, None, given and [given[k]])
             maps[-1][...] = out
@@ -287,12 +287,14 @@ def test_every_preset_replayed(name, device):
     assert device.recorded >= 2
 
 
-def test_buffers_that_come_round_have_a_graph_each(backend, wanted):
-    buffers, frames = buffers_of(backend, 2), frames_of(COUNT)[:4]
-    for turn in range(5):
-        np.testing.assert_array_equal(in_buffers(backend, buffers, frames), wanted[:4])
-        # The first one serves both, but for the first launch.
-        assert backend.device.recorded == (1 if turn == 0 else 3)
+def test_pairs_of_buffers_that_come_round_have_a_graph_each(backend, wanted):
+    """Besides the one that serves all, but for the first launch."""
+    (first, one), (second, other) = buffers_of(backend, 2)
+    pairs = [(first, one), (second, one), (second, other), (first, other)]
+    for graphs in (1, 1, 1 + 4, 1 + 4):
+        maps = in_buffers(backend, pairs, frames_of(COUNT)[:4], streams=1)
+        np.testing.assert_array_equal(maps, wanted[:4])
+        assert backend.device.recorded == graphs
 
 
 def test_a_buffer_for_each_frame_has_none(backend, wanted):
