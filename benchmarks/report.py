@@ -26,14 +26,17 @@ def heading(machine: dict, settings: dict) -> str:
 def table(results: list[dict]) -> str:
     """One suite's results: times and ratios as "minimum / median", gates as "gate / stretch"."""
     rows = [_cells(result) for result in results if "skipped" not in result]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = []
-    if columns:
-        lines.append("| " + " | ".join(columns) + " |")
-        lines.append("|" + "---|" * len(columns))
-        lines += ["| " + " | ".join(row.get(c, "") for c in columns) + " |" for row in rows]
+    lines = [grid(rows)] if rows else []
     skipped = {r["skipped"]: r["params"] for r in results if "skipped" in r}
     lines += [f"skipped: {reason}" for reason in skipped]
+    return "\n".join(lines)
+
+
+def grid(rows: list[dict[str, str]]) -> str:
+    """Rows of cells by column as a table."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(row.get(column, "") for column in columns) + " |" for row in rows]
     return "\n".join(lines)
 
 

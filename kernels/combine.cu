@@ -1,7 +1,10 @@
 // A feature's maps to one, features to conspicuity maps, and those to the saliency map (P98, eqs.
-// 5-8), smoothed over time if asked. A few blocks per feature add its maps; the last of them goes
-// on to N, the last one of a channel to its conspicuity map, and the last of all to the saliency
-// map.
+// 5-8), smoothed over time if asked.
+//
+// The steps follow one another. Of small maps one launch takes all: a block has a feature, the last
+// one of a channel goes on to its conspicuity map, and the last of all to the saliency map. Of large
+// ones several blocks share each sum, and each step is a launch. N's range and peaks of a sum are
+// found by each block for its part, and joined by those that need them.
 
 #include "common.cuh"
 #include "normalise.cuh"
@@ -11,52 +14,71 @@ INLINE float* sum_at(const Geometry& g, float* arena, int index, bool normalised
     const int copies = normalised && NORMALISATION_ITERATIVE ? g.saliency + 1 : 0;
     return arena + g.sums + (index + copies) * map_size(g);
 }
-INLINE Affine* sum_affine(const Geometry& g, float* arena, int index) {
-    return reinterpret_cast<Affine*>(arena + g.sum_affines) + index;
+INLINE Range* ranges_at(const Geometry& g, float* arena, int index) {
+    return reinterpret_cast<Range*>(arena + g.sum_ranges) + index * SUM_BLOCKS;
+}
+INLINE Peaks* peaks_at(const Geometry& g, float* arena, int index) {
+    return reinterpret_cast<Peaks*>(arena + g.sum_peaks) + index * SUM_BLOCKS;
+}
+INLINE int first_sample() { return blockIdx.x * blockDim.x + threadIdx.x; }
+INLINE int samples_on() { return gridDim.x * blockDim.x; }
+
+// What a block found in its part of a sum, and what all have.
+__device__ void leave_range(const Geometry& g, float* arena, int index, Range range) {
+    range = over_block(range, Wider());
+    if (threadIdx.x == 0) ranges_at(g, arena, index)[blockIdx.x] = range;
+}
+__device__ Range range_of_sum(const Geometry& g, float* arena, int index) {
+    const Range* parts = ranges_at(g, arena, index);
+    Range range = no_values();
+    for (int k = 0; k < int(gridDim.x); ++k)
+        range = Wider()(range, {__ldcg(&parts[k].low), __ldcg(&parts[k].high)});
+    return range;
+}
+__device__ Peaks peaks_of_sum(const Geometry& g, float* arena, int index) {
+    const Peaks* parts = peaks_at(g, arena, index);
+    Peaks peaks{};
+    for (int k = 0; k < int(gridDim.x); ++k)
+        peaks = peaks + Peaks{__ldcg(&parts[k].total), __ldcg(&parts[k].count),
+                              __ldcg(&parts[k].at_top)};
+    return peaks;
 }
 
-// N of a sum if it `norms`, times `weight`; the sum was made by the block's own stride (see
-// range_of).
-__device__ __noinline__ void norm_sum(const Geometry& g, const float* tables, float* arena,
-                                      int index, bool norms, float top, float weight) {
-    Affine* affine = sum_affine(g, arena, index);
-    const int size = map_size(g);
-    float *raw = sum_at(g, arena, index, false), *normalised = sum_at(g, arena, index, true);
-    if (normalised != raw)
-        for (int i = threadIdx.x; i < size; i += blockDim.x) normalised[i] = raw[i];
-    if (norms) {
-        float* scratch = arena + g.sum_scratch + index * 3 * size;
-        norm(g, tables, normalised, 1, 1.0f, top, top != RANGE, weight, affine, scratch);
-    } else if (threadIdx.x == 0) {
-        *affine = {weight, 0.0f};
+// Scale and offset that N gives a sum, if it is `normalised`, times `weight`. By one thread; also
+// for the trace.
+__device__ Affine affine_of_sum(const Geometry& g, float* arena, int index, bool normalised,
+                                float top, float weight) {
+    Affine affine{weight, 0.0f};
+    if (normalised && !NORMALISATION_ITERATIVE) {
+        const Range range = range_of_sum(g, arena, index);
+        affine = affine_of(range, range, peaks_of_sum(g, arena, index), 1.0f, top, weight);
     }
-    __syncthreads();
+    if (blockIdx.x == 0) reinterpret_cast<Affine*>(arena + g.sum_affines)[index] = affine;
+    return affine;
 }
 
-// A channel's conspicuity map: the weighted sum of its features' normalised sums.
-__device__ void add_features(const Geometry& g, float* arena, int channel) {
-    const int size = map_size(g), count = g.row_count[channel], first = g.first_row[channel];
-    const float* from[MOST_FEATURES];
-    float scale[MOST_FEATURES], offset = 0;
-#pragma unroll
-    for (int k = 0; k < MOST_FEATURES; ++k) {
-        const int feature = g.feature[k < count ? first + k : first];
-        const Affine* affine = sum_affine(g, arena, feature);
-        from[k] = sum_at(g, arena, feature, true);
-        scale[k] = k < count ? __ldcg(&affine->scale) : 0.0f;
-        offset += k < count ? __ldcg(&affine->offset) : 0.0f;
-    }
-    float* to = sum_at(g, arena, g.conspicuity + channel, false);
-    for (int i = threadIdx.x; i < size; i += blockDim.x) {
-        float value = offset;
-#pragma unroll
-        for (int k = 0; k < MOST_FEATURES; ++k)
-            if (k < count) value = fmaf(__ldcg(from[k] + i), scale[k], value);
-        to[i] = value;
+// What N has to know of a sum besides its range; `iterative` writes the new map.
+__device__ void find_peaks(const Geometry& g, const float* tables, float* arena, int index,
+                           bool normalised, float top) {
+    const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL], size = height * width;
+    const float* raw = sum_at(g, arena, index, false);
+    const Range range = range_of_sum(g, arena, index);
+    const bool flat = is_flat(range, 1.0f);
+    if (NORMALISATION_ITERATIVE) {
+        float* map = sum_at(g, arena, index, true);
+        for (int i = threadIdx.x; i < size; i += blockDim.x) map[i] = raw[i];
+        if (!normalised) return;
+        const Affine first = top == RANGE ? Affine{1.0f, 0.0f} : onto(range, top, flat);
+        iterate(g, tables, map, arena + g.sum_scratch + index * 3 * size, first);
+    } else if (NORMALISATION_MAXNORM && normalised) {
+        const Walk walk(height, width, first_sample(), samples_on());
+        Peaks peaks{};
+        if (!flat) peaks = peaks_of(raw, height, walk, range, range);
+        if (threadIdx.x == 0) peaks_at(g, arena, index)[blockIdx.x] = peaks;
     }
 }
 
-// This block's part of the sum of a feature's normalised maps.
+// The sum of a feature's normalised maps.
 __device__ void add_maps(const Geometry& g, float* arena, int feature) {
     const int size = map_size(g), number = map_number(feature, 0);
     const float* maps = arena + g.maps + number * size;
@@ -69,60 +91,89 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
         scale[k] = exists ? affines[k].scale : 0.0f;
         offset += exists ? affines[k].offset : 0.0f;
     }
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    Range range = no_values();
+    for (int i = first_sample(); i < size; i += samples_on()) {
         float value = offset;
 #pragma unroll
         for (int k = 0; k < SLOTS * HALVES - FAULT(a_map_too_few); ++k)
             if (g.pairs >> k / HALVES & 1) value = fmaf(maps[k * size + i], scale[k], value);
         to[i] = value;
+        range = Wider()(range, {value, value});
     }
+    leave_range(g, arena, feature, range);
 }
 
-extern "C" __global__ void __launch_bounds__(1024) combine(MODEL, const Call* call) {
-    const int row = blockIdx.y, feature = g.feature[row], channel = g.channel[row],
-              size = map_size(g);
-    arena += size_t(blockIdx.z) * g.frame;
-    Counters& counters = counters_in(g, arena);
-
-    if (feature >= 0) {
-        add_maps(g, arena, feature);
-        if (gridDim.x > 1 && !last_of(counters.added[feature], gridDim.x)) return;
-        norm_sum(g, tables, arena, feature, g.normalised_again[row], RANGE,
-                 g.feature_weight[row]);
-        if (!last_of(counters.summed[channel], g.row_count[channel])) return;
-        add_features(g, arena, channel);
-    } else if (blockIdx.x > 0) {  // the channel's stage has made its conspicuity map
-        return;
+// A channel's conspicuity map: the weighted sum of its features' normalised sums, or what the
+// channel's stage has made.
+__device__ void add_features(const Geometry& g, float* arena, int channel) {
+    __shared__ Affine affines[MOST_FEATURES];
+    const int size = map_size(g), first = g.first_row[channel], own = g.conspicuity + channel;
+    const int count = g.feature[first] < 0 ? 0 : g.row_count[channel];
+    if (int(threadIdx.x) < count) {
+        const int row = first + threadIdx.x;
+        affines[threadIdx.x] = affine_of_sum(g, arena, g.feature[row], g.normalised_again[row],
+                                             RANGE, g.feature_weight[row]);
     }
-    norm_sum(g, tables, arena, g.conspicuity + channel, true, RANGE, g.weight[channel]);
-    if (!last_of(counters.joined, g.channel_count)) return;
+    __syncthreads();
+    const float* from[MOST_FEATURES];
+    float offset = 0;
+#pragma unroll
+    for (int k = 0; k < MOST_FEATURES; ++k) {
+        from[k] = sum_at(g, arena, k < count ? g.feature[first + k] : own, true);
+        if (k < count) offset += affines[k].offset;
+    }
+    float* to = sum_at(g, arena, own, false);
+    Range range = no_values();
+    for (int i = first_sample(); i < size; i += samples_on()) {
+        float value = count ? offset : to[i];
+#pragma unroll
+        for (int k = 0; k < MOST_FEATURES; ++k)
+            if (k < count) value = fmaf(__ldcg(from[k] + i), affines[k].scale, value);
+        to[i] = value;
+        range = Wider()(range, {value, value});
+    }
+    leave_range(g, arena, own, range);
+}
 
-    // The weighted sum of the channels.
-    float* const total = sum_at(g, arena, g.saliency, false);
-    for (int i = threadIdx.x; i < size + FAULT(one_sample_too_many); i += blockDim.x) {
+// The weighted sum of the channels.
+__device__ void add_channels(const Geometry& g, float* arena) {
+    __shared__ Affine affines[CHANNELS];
+    const int size = map_size(g), own = threadIdx.x;
+    if (own < CHANNELS && g.row_count[own] > 0)
+        affines[own] = affine_of_sum(g, arena, g.conspicuity + own, true, RANGE, g.weight[own]);
+    __syncthreads();
+    float* to = sum_at(g, arena, g.saliency, false);
+    Range range = no_values();
+    for (int i = first_sample(); i < size + FAULT(one_sample_too_many); i += samples_on()) {
         float value = 0;
         for (int k = 0; k < CHANNELS; ++k) {
             if (g.row_count[k] == 0) continue;
             const float* from = sum_at(g, arena, g.conspicuity + k, true);
-            const Affine* affine = sum_affine(g, arena, g.conspicuity + k);
-            value += fmaf(__ldcg(from + i), __ldcg(&affine->scale), __ldcg(&affine->offset));
+            value += fmaf(__ldcg(from + i), affines[k].scale, affines[k].offset);
         }
-        total[i] = value;
+        to[i] = value;
+        range = Wider()(range, {value, value});
     }
-    norm_sum(g, tables, arena, g.saliency, NORMALISE_SALIENCY,
-             NORMALISE_SALIENCY ? SALIENCY_RANGE : RANGE, 1.0f);
+    if (NORMALISE_SALIENCY) leave_range(g, arena, g.saliency, range);
+}
 
+// The caller's map.
+__device__ void write_map(const Geometry& g, float* arena, const Call* call) {
+    __shared__ Affine affine;
+    if (threadIdx.x == 0)
+        affine = affine_of_sum(g, arena, g.saliency, NORMALISE_SALIENCY, SALIENCY_RANGE, 1.0f);
+    __syncthreads();
     Found& found = found_in(g, arena);
     const bool valid = found.valid != 0.0f, follows = found.past != 0.0f;
-    const Affine last = *sum_affine(g, arena, g.saliency);
+    const int size = map_size(g);
     const float* map = sum_at(g, arena, g.saliency, true);
     float* out = call->maps + size_t(blockIdx.z) * size;
     float *before = arena + g.smoothed, *smoothed = before + size;
     const float factor = call->smoothing_factor;
     float peak = 0;
-    for (int i = threadIdx.x; i < size + FAULT(one_output_too_many); i += blockDim.x) {
+    for (int i = first_sample(); i < size + FAULT(one_output_too_many); i += samples_on()) {
         // The lowest value times its scale may round to just under its offset; a NaN stays.
-        float value = fmaf(map[i], last.scale, last.offset);
+        float value = fmaf(map[i], affine.scale, affine.offset);
         value = value < 0.0f ? 0.0f : value;
         if (FIGURE) {
             const float* figure = arena + g.figure_maps;
@@ -140,5 +191,41 @@ extern "C" __global__ void __launch_bounds__(1024) combine(MODEL, const Call* ca
         peak = fmaxf(peak, value);
     }
     peak = over_block(peak, Higher());
-    if (threadIdx.x == 0) found.peak = peak;
+    // Values that are not negative are in the order of their bits. `scan` sets it to 0.
+    if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(&found.peak), __float_as_int(peak));
+}
+
+// Steps `step` to `last`.
+extern "C" __global__ void __launch_bounds__(1024)
+    combine(MODEL, const Call* call, int step, int last) {
+    arena += size_t(blockIdx.z) * g.frame;
+    Counters& counters = counters_in(g, arena);
+    const int first = step, row = blockIdx.y;
+    const int channel = first < ADD_FEATURES ? g.channel[row] : row;
+    if (first < ADD_CHANNELS && g.row_count[channel] == 0) return;
+    for (; step <= last; ++step) {
+        if (step == ADD_FEATURES && first < step &&
+            !last_of(counters.summed[channel], g.row_count[channel]))
+            return;
+        if (step == ADD_CHANNELS && first < step && !last_of(counters.joined, g.channel_count))
+            return;
+        if (step == ADD_MAPS) {
+            if (g.feature[row] >= 0) add_maps(g, arena, g.feature[row]);
+        } else if (step == ADD_FEATURES) {
+            add_features(g, arena, channel);
+        } else if (step == ADD_CHANNELS) {
+            add_channels(g, arena);
+        } else if (step == WRITE_MAP) {
+            write_map(g, arena, call);
+        } else {
+            const int index = step == FEATURE_PEAKS   ? g.feature[row]
+                              : step == CHANNEL_PEAKS ? g.conspicuity + channel
+                                                      : g.saliency;
+            const bool normalised = step == FEATURE_PEAKS ? g.normalised_again[row]
+                                                          : step == CHANNEL_PEAKS || NORMALISE_SALIENCY;
+            const float top = step == SALIENCY_PEAKS ? SALIENCY_RANGE : RANGE;
+            if (index >= 0) find_peaks(g, tables, arena, index, normalised, top);
+        }
+        __syncthreads();
+    }
 }

@@ -90,21 +90,36 @@ INLINE void load_row(const float* row, int x, float (&out)[COUNT]) {
 
 // --- reductions over a block ---------------------------------------------------------------------
 
+// The value of the lane whose number differs in bit `k`, word by word.
+template <class T>
+INLINE T from_lane(T value, int k) {
+    static_assert(sizeof(T) % sizeof(unsigned) == 0, "whole words");
+    unsigned words[sizeof(T) / sizeof(unsigned)];
+    memcpy(words, &value, sizeof(T));
+#pragma unroll
+    for (unsigned& word : words) word = __shfl_xor_sync(~0u, word, k);
+    memcpy(&value, words, sizeof(T));
+    return value;
+}
+
+// Over each warp, then over the warps by the first of them: all threads get the result. There are
+// 2, 4, 8, 16 or 32 warps.
 template <class T, class Join>
 __device__ T over_block(T value, Join join) {
     __shared__ T parts[FAULT(narrow_parts) ? 2 : 32];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = ceil_div(blockDim.x, 32);
-    for (int k = 16; k; k /= 2) value = join(value, __shfl_xor_sync(~0u, value, k));
+    const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
+    for (int k = 16; k; k /= 2) value = join(value, from_lane(value, k));
     __syncthreads();  // the result of an earlier reduction has been read
-    if (lane == 0) parts[warp] = value;
+    if (lane == 0) parts[threadIdx.x / 32] = value;
     __syncthreads();
-    value = parts[0];
-    for (int k = 1; k < warps; ++k) value = join(value, parts[k]);
-    return value;
+    if (threadIdx.x < 32) {
+        value = parts[lane % warps];
+        for (int k = warps / 2; k; k /= 2) value = join(value, from_lane(value, k));
+        if (lane == 0) parts[0] = value;
+    }
+    __syncthreads();
+    return parts[0];
 }
-struct Lower {
-    __device__ float operator()(float a, float b) const { return fminf(a, b); }
-};
 struct Higher {
     __device__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };
@@ -114,6 +129,16 @@ struct Sum {
         return a + b;
     }
 };
+// The lowest and the highest of some values.
+struct Range {
+    float low, high;
+};
+struct Wider {
+    __device__ Range operator()(Range a, Range b) const {
+        return {fminf(a.low, b.low), fmaxf(a.high, b.high)};
+    }
+};
+INLINE Range no_values() { return {3.0e38f, -3.0e38f}; }
 
 // Whether this is the last of `blocks` to get here. What the others wrote before is then to be read
 // by __ldcg, past this multiprocessor's own cache.

@@ -1,5 +1,6 @@
-// The operator N, of one map by one block. `maxnorm` and `none` are affine, scale x + offset, so
-// that only two numbers are kept; `iterative` writes a new map.
+// The operator N. `maxnorm` and `none` are affine, scale x + offset, so that only two numbers are
+// kept; `iterative` writes a new map. What N has to know of a map is its range and its peaks, whose
+// sums are of integers, so that blocks can share them and get the same bits.
 
 enum { PARTS = 36 };  // a plateau's samples count as 36ths: 1 / ((1 + a) (1 + b)), a, b <= 2
 const float FIXED = 65536.0f * 65536.0f;  // peaks of 0 to 1 as integers: summed in any order
@@ -9,49 +10,58 @@ struct Affine {
     float scale, offset;
 };
 
-// A walk over a map's samples by all threads of a block, row and column known without division.
+// A walk over a map's samples by all threads of a block, or of some, row and column known without
+// division.
 struct Walk {
-    int i, y, x, columns, size, rows_on, columns_on;
-    __device__ Walk(int height, int width) : i(threadIdx.x), columns(width), size(height * width) {
+    int i, y, x, columns, size, stride, rows_on, columns_on;
+    __device__ Walk(int height, int width, int first, int stride_)
+        : i(first), columns(width), size(height * width), stride(stride_) {
         y = i / width;
         x = i - y * width;
-        rows_on = blockDim.x / width;
-        columns_on = blockDim.x - rows_on * width;
+        rows_on = stride / width;
+        columns_on = stride - rows_on * width;
     }
+    __device__ Walk(int height, int width) : Walk(height, width, threadIdx.x, blockDim.x) {}
     __device__ bool more() const { return i < size; }
     __device__ void next() {
-        i += blockDim.x;
+        i += stride;
         y += rows_on;
         x += columns_on;
         if (x >= columns) x -= columns, ++y;
     }
 };
 
-struct Range {
-    float low, high;
-};
 // A thread looks at the samples that it writes, if it has just made the map by the same stride: so
 // nobody need have waited before, and all have after.
 __device__ Range range_of(const float* map, int size) {
-    float low = 3.0e38f, high = -3.0e38f;
-    for (int i = threadIdx.x; i < size; i += blockDim.x) {
-        low = fminf(low, map[i]);
-        high = fmaxf(high, map[i]);
-    }
-    return {over_block(low, Lower()), over_block(high, Higher())};
+    Range range = no_values();
+    for (int i = threadIdx.x; i < size; i += blockDim.x) range = Wider()(range, {map[i], map[i]});
+    return over_block(range, Wider());
 }
 
-// (M - mean local maximum)^2; without the global maximum, or with it (iNVT). `range` is what
-// becomes [0, top], `own` the map's: they differ in the lesser half of a split map. Interior
-// samples that are at least THRESHOLD of the range and not below any of four neighbours are local
-// maxima.
-__device__ float maxnorm_factor(const float* map, int height, int width, Range range, Range own,
-                                float top) {
-    const float near = PEAK_MEAN_ALL ? 0.0f : PLATEAU * (own.high - own.low);
+// --- maxnorm -------------------------------------------------------------------------------------
+
+// Local maxima: how many, how many of them are the highest, in 36ths, and the sum of their heights,
+// those of the range being [0, FIXED].
+struct Peaks {
+    unsigned long long total;
+    unsigned count, at_top;
+    INLINE Peaks operator+(const Peaks& other) const {
+        return {total + other.total, count + other.count, at_top + other.at_top};
+    }
+};
+// How far below its neighbours a local maximum may lie: it is on a plateau.
+INLINE float plateau(Range own) { return PEAK_MEAN_ALL ? 0.0f : PLATEAU * (own.high - own.low); }
+
+// Those of the samples of a walk: inside of the border, at least THRESHOLD of the range, and not
+// below any of four neighbours. `range` is what becomes [0, top], `own` the map's: they differ in
+// the lesser half of a split map.
+__device__ Peaks peaks_of(const float* map, int height, Walk at, Range range, Range own) {
+    const int width = at.columns;
     const float spread = range.high - range.low, threshold = range.low + spread * THRESHOLD;
-    unsigned long long total = 0;
-    unsigned count = 0, at_top = 0;
-    for (Walk at(height, width); at.more(); at.next()) {
+    const float near = plateau(own);
+    Peaks peaks{};
+    for (; at.more(); at.next()) {
         if (at.y < 1 || at.y >= height - 1 || at.x < 1 || at.x >= width - 1) continue;
         const float* here = map + at.i;
         const float value = here[0], left = here[-1], right = here[1], up = here[-width],
@@ -63,27 +73,53 @@ __device__ float maxnorm_factor(const float* map, int height, int width, Range r
             const float tied = value - near;
             parts /= (1 + (left >= tied) + (right >= tied)) * (1 + (up >= tied) + (down >= tied));
         }
-        total += __float2ull_rn((value - range.low) / spread * FIXED) * parts;
-        count += parts;
-        if (value >= own.high - near) at_top += parts;
+        peaks.total += __float2ull_rn((value - range.low) / spread * FIXED) * parts;
+        peaks.count += parts;
+        if (value >= own.high - near) peaks.at_top += parts;
     }
-    total = over_block(total, Sum());
-    count = over_block(count, Sum());
-    at_top = over_block(at_top, Sum());
-    const float highest = (own.high - range.low) / spread * top;
+    return over_block(peaks, Sum());
+}
+
+// (M - mean local maximum)^2; without the global maximum, or with it (iNVT). In double: by one
+// thread, since many GPUs have two lanes for that in a multiprocessor.
+__device__ float maxnorm_factor(const Peaks& peaks, Range range, Range own, float top) {
+    const float highest = (own.high - range.low) / (range.high - range.low) * top;
     const double most = double(highest);
-    double sum = double(total) / (double(FIXED) * PARTS) * double(top),
-           peaks = double(count) / PARTS;
+    double sum = double(peaks.total) / (double(FIXED) * PARTS) * double(top),
+           count = double(peaks.count) / PARTS;
     if (PEAK_MEAN_ALL) {
-        if (count == 0) return 1.0f;
-        if (count == PARTS) return highest * highest;
+        if (peaks.count == 0) return 1.0f;
+        if (peaks.count == PARTS) return highest * highest;
     } else {
-        const double global = fmin(double(at_top) / PARTS, 1.0);
+        const double global = fmin(double(peaks.at_top) / PARTS, 1.0);
         sum -= global * most;
-        peaks -= global;
+        count -= global;
     }
-    const double mean = peaks > double(HALF_A_PEAK) ? fmin(fmax(sum / peaks, 0.0), most) : 0.0;
+    const double mean = count > double(HALF_A_PEAK) ? fmin(fmax(sum / count, 0.0), most) : 0.0;
     return float((most - mean) * (most - mean));
+}
+
+// --- N -------------------------------------------------------------------------------------------
+
+// Whether a map is flat; `signal` is the largest contrast that could be.
+INLINE bool is_flat(Range range, float signal) {
+    return range.high - range.low <= FLAT * fmaxf(signal, DARK);
+}
+// Onto [0, top], or to zero if it is flat.
+INLINE Affine onto(Range range, float top, bool flat) {
+    const float scale = flat ? 0.0f : top / (range.high - range.low);
+    return {scale, flat ? 0.0f : -range.low * scale};
+}
+// Scale and offset that N gives a map, times `weight`. By one thread.
+INLINE Affine affine_of(Range range, Range own, const Peaks& peaks, float signal, float top,
+                        float weight) {
+    const bool flat = is_flat(range, signal);
+    Affine affine = onto(range, NORMALISATION_NONE ? 1.0f : top, flat);
+    if (NORMALISATION_MAXNORM && !flat) {
+        affine.scale *= maxnorm_factor(peaks, range, own, top);
+        affine.offset = -range.low * affine.scale;
+    }
+    return {affine.scale * weight, affine.offset * weight};
 }
 
 // --- iterated difference of Gaussians (IK00) -----------------------------------------------------
@@ -110,7 +146,7 @@ __device__ void smooth_map(const float* in, float* middle, float* out, int heigh
     __syncthreads();
 }
 
-// X <- max(0, x + excitation - inhibition - INHIBITION max x), in place.
+// X <- max(0, x + excitation - inhibition - INHIBITION max x), in place; scaled first.
 __device__ void iterate(const Geometry& g, const float* tables, float* map, float* scratch,
                         Affine first) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL], size = height * width;
@@ -125,36 +161,5 @@ __device__ void iterate(const Geometry& g, const float* tables, float* map, floa
         for (int i = threadIdx.x; i < size; i += blockDim.x)
             map[i] = fmaxf(0.0f, map[i] + excitation[i] - inhibition[i] - constant);
         __syncthreads();
-    }
-}
-
-// --- N -------------------------------------------------------------------------------------------
-
-// N of `halves` maps that lie one after the other and share a range, onto [0, top]; each half's
-// scale and offset, times `weight`, go to `affine`. `signal` is the largest contrast that could be,
-// for the flat test. With `iterative` the maps are rewritten, and scaled to [0, top] first if
-// `rescale`.
-__device__ void norm(const Geometry& g, const float* tables, float* map, int halves, float signal,
-                     float top, bool rescale, float weight, Affine* affine, float* scratch) {
-    const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL], size = height * width;
-    const Range all = range_of(map, halves * size);
-    const bool flat = all.high - all.low <= FLAT * fmaxf(signal, DARK);
-    for (int half = 0; half < halves; ++half, map += size) {
-        Affine result{0.0f, 0.0f};
-        if (NORMALISATION_ITERATIVE && !rescale) {
-            result.scale = 1.0f;
-        } else if (!flat) {
-            result.scale = (NORMALISATION_NONE ? 1.0f : top) / (all.high - all.low);
-            if (NORMALISATION_MAXNORM) {
-                const Range own = halves == 1 ? all : range_of(map, size);
-                result.scale *= maxnorm_factor(map, height, width, all, own, top);
-            }
-            result.offset = -all.low * result.scale;
-        }
-        if (NORMALISATION_ITERATIVE) {
-            iterate(g, tables, map, scratch, result);
-            result = {1.0f, 0.0f};
-        }
-        if (threadIdx.x == 0) affine[half] = {result.scale * weight, result.offset * weight};
     }
 }

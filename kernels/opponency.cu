@@ -194,15 +194,13 @@ struct Extent {
         sum = fmaxf(sum, total);
     }
 };
-// The lower of two, or NaN if one of them is.
-struct LowerOrNan {
-    __device__ float operator()(float a, float b) const { return a != a || a < b ? a : b; }
+// Of both; the lowest is NaN if one of them is.
+struct Joined {
+    __device__ Extent operator()(const Extent& a, const Extent& b) const {
+        const float low = a.low != a.low || a.low < b.low ? a.low : b.low;
+        return {fmaxf(a.sum, b.sum), low, fmaxf(a.high, b.high), 0.0f};
+    }
 };
-// Of all threads of a block.
-INLINE Extent over_block(const Extent& of) {
-    const float sum = over_block(of.sum, Higher()), low = over_block(of.low, LowerOrNan());
-    return {sum, low, over_block(of.high, Higher()), 0.0f};
-}
 
 // Commits the state that the last frame left.
 INLINE void commit_state(const Geometry& g, float* arena, int thread, int threads) {
@@ -268,7 +266,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const float huge = 3.0e38f;  // infinities poison too, but are named by themselves
     if (extent.poison != extent.poison && extent.low >= -huge && extent.high <= huge)
         extent.low = extent.poison;
-    extent = over_block(extent);
+    extent = over_block(extent, Joined());
     Extent* partials = reinterpret_cast<Extent*>(arena + g.partials);
     if (threadIdx.x == 0) partials[blockIdx.x] = extent;
     if (!last_of(counters_in(g, arena).scanned, gridDim.x)) return;
@@ -277,7 +275,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         const Extent* part = partials + threadIdx.x;
         extent = {__ldcg(&part->sum), __ldcg(&part->low), __ldcg(&part->high), 0.0f};
     }
-    extent = over_block(extent);
+    extent = over_block(extent, Joined());
     if (threadIdx.x == 0) {
         const bool walther = OPPONENCY_WALTHER && PLANE_RED_GREEN >= 0;
         const float whole = walther ? g.full : g.full * PIXEL_CHANNELS;
@@ -300,6 +298,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             found.flicker_decay = flicker_decay;
             found.statistics_factor = found.past != 0.0f ? statistics_factor : 1.0f;
         }
+        found.peak = 0.0f;
         found.lowest = extent.low;
         found.highest = extent.high;
         const float hue_threshold =

@@ -1,41 +1,13 @@
-// The planes' coarser levels. A tile is downsampled twice in shared memory; then the last block of
-// a plane goes on alone to the coarsest level, since what is left is too small to share.
+// The planes' coarser levels: by tiles, which are downsampled twice in shared memory; and the
+// coarsest, where a plane is small, by one block per plane.
 
 #include "common.cuh"
 #include "downsample.cuh"
 
-// All of a plane from `level` to the next, by one block.
-template <int TAPS>
-__device__ void downsample_plane(const Geometry& g, const float* tables, float* arena, int kind,
-                                 int plane, int level) {
-    const float* in = arena + plane_at(g, plane, level);
-    float* out = arena + plane_at(g, plane, level + 1);
-    const int height = g.height[level], width = g.width[level];
-    const int rows = g.height[level + 1], columns = g.width[level + 1];
-    const float *down = tables + g.steps[kind][level][0],
-                *across = tables + g.steps[kind][level][1];
-    for (int i = threadIdx.x; i < rows * columns; i += COLUMNS) {
-        const int y = i / columns, x = i - y * columns;
-        float value = 0;
-        for (int k = 0; k <= TAPS; ++k) {
-            const float* row = in + clamp(2 * y - TAPS / 2 + k, height) * width;
-            float sum = 0;
-#pragma unroll
-            for (int j = 0; j <= TAPS; ++j)
-                sum = fmaf(__ldg(across + x * (TAPS + 1) + j),
-                           __ldcg(row + clamp(2 * x - TAPS / 2 + j, width)), sum);
-            value = fmaf(__ldg(down + y * (TAPS + 1) + k), sum, value);
-        }
-        out[i] = value;
-    }
-    __threadfence_block();
-    __syncthreads();
-}
-
-// Two steps from `level` by tiles; with `finish` all that follow, by each plane's last block.
+// Two steps from `level` by tiles.
 template <int TAPS>
 INLINE void downsample_levels(const Geometry& g, const float* tables, float* arena, int kind,
-                              int first_plane, int level, int finish, int rows) {
+                              int first_plane, int level, int rows) {
     typedef Shape<TAPS, 2> S;
     enum { BETWEEN_ROWS = 2 * MAX_ROWS + TAPS - 1 };
     __shared__ Tile<TAPS, 1, 2> tile;
@@ -67,21 +39,62 @@ INLINE void downsample_levels(const Geometry& g, const float* tables, float* are
     };
     const auto weight = steps.across.weights<TAPS, false>(0);
     downsample_lines(between + S::REACH, 2 * rows, S::X1, 2 * x - S::REACH, weight, write_between);
-    int& counter = counters_in(g, arena).downsampled[blockIdx.y];
-    if (!finish || !last_of(counter, gridDim.x)) return;
-    for (int l = last; l < g.top_level; ++l)
-        downsample_plane<TAPS>(g, tables, arena, kind, plane, l);
+}
+
+// All levels from `level` on, of one plane by each block: the first from memory, then in shared
+// memory.
+template <int TAPS>
+__device__ void downsample_plane(const Geometry& g, const float* tables, float* arena, int kind,
+                                 int first_plane, int level) {
+    __shared__ float halfway[ALONE], samples[ALONE / 2];
+    arena += size_t(blockIdx.z) * g.frame;
+    const int plane = first_plane + blockIdx.x;
+    const float* in = arena + plane_at(g, plane, level);
+    for (; level < g.top_level; ++level) {
+        const int height = g.height[level], width = g.width[level];
+        const int rows = g.height[level + 1], columns = g.width[level + 1];
+        float* out = arena + plane_at(g, plane, level + 1);
+        const Weights<TAPS, false> across{tables + g.steps[kind][level][1], columns},
+            down{tables + g.steps[kind][level][0], rows};
+        for (int i = threadIdx.x; i < height * columns; i += blockDim.x) {
+            const int y = i / columns, x = i - y * columns;
+            float sum = 0;
+#pragma unroll
+            for (int k = 0; k <= TAPS; ++k)
+                sum = fmaf(across(x, k), in[y * width + clamp(2 * x - TAPS / 2 + k, width)], sum);
+            halfway[i] = sum;
+        }
+        __syncthreads();
+        for (int i = threadIdx.x; i < rows * columns; i += blockDim.x) {
+            const int y = i / columns, x = i - y * columns;
+            float sum = 0;
+#pragma unroll
+            for (int k = 0; k <= TAPS; ++k)
+                sum = fmaf(down(y, k), halfway[clamp(2 * y - TAPS / 2 + k, height) * columns + x],
+                           sum);
+            out[i] = samples[i] = sum;
+        }
+        __syncthreads();
+        in = samples;
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    pyramid(MODEL, int first_plane, int level, int finish, int rows) {
-    downsample_levels<5>(g, tables, arena, PYRAMID_STEP, first_plane, level, finish, rows);
+    pyramid(MODEL, int first_plane, int level, int rows) {
+    downsample_levels<5>(g, tables, arena, PYRAMID_STEP, first_plane, level, rows);
+}
+extern "C" __global__ void __launch_bounds__(1024)
+    coarsest_levels(MODEL, int first_plane, int level) {
+    downsample_plane<5>(g, tables, arena, PYRAMID_STEP, first_plane, level);
 }
 
 #if HAS_ORIENTATION_PYRAMID
 extern "C" __global__ void __launch_bounds__(COLUMNS)
-    pyramid_orientation(MODEL, int first_plane, int level, int finish, int rows) {
-    downsample_levels<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level, finish,
-                         rows);
+    pyramid_orientation(MODEL, int first_plane, int level, int rows) {
+    downsample_levels<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level, rows);
+}
+extern "C" __global__ void __launch_bounds__(1024)
+    coarsest_levels_orientation(MODEL, int first_plane, int level) {
+    downsample_plane<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level);
 }
 #endif

@@ -59,44 +59,75 @@ __device__ void find_whitener(const double* statistics, const float (&signals)[C
     }
 }
 
+// A number as the sum of two floats (Dekker 1971): nearly as exact as a double, for which many GPUs
+// have two lanes in a multiprocessor.
+struct Pair {
+    float high, low;
+    INLINE Pair operator+(const Pair& other) const {
+        const float sum = high + other.high, part = sum - high;
+        const float error = (high - (sum - part)) + (other.high - part) + (low + other.low);
+        const float rounded = sum + error;
+        return {rounded, error - (rounded - sum)};
+    }
+};
+INLINE Pair product(float x, float y) { return {x * y, fmaf(x, y, -(x * y))}; }
+
+// Sums of COUNT maps and of their products.
+template <int COUNT>
+struct Sums {
+    enum { TAKEN = COUNT + COUNT * (COUNT + 1) / 2 };
+    Pair of[TAKEN];
+    INLINE Sums operator+(const Sums& other) const {
+        Sums sums;
+#pragma unroll
+        for (int k = 0; k < TAKEN; ++k) sums.of[k] = of[k] + other.of[k];
+        return sums;
+    }
+};
+
 // Mean and covariance of COUNT maps, by several blocks; the last goes on to their whitener. Sums
 // are taken in a fixed order.
 template <int COUNT>
 __device__ void measure(const Geometry& g, float* arena, const float* const (&maps)[COUNT],
                         int number, const float (&signals)[COUNT]) {
-    enum { SUMS_TAKEN = COUNT + COUNT * (COUNT + 1) / 2 };
+    enum { TAKEN = Sums<COUNT>::TAKEN };
     const int size = map_size(g);
-    double sums[SUMS_TAKEN] = {};
+    Sums<COUNT> part{};
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-        double x[COUNT];
+        float x[COUNT];
         int at = COUNT;
 #pragma unroll
         for (int k = 0; k < COUNT; ++k) {
-            x[k] = double(maps[k][i]);
-            sums[k] += x[k];
+            x[k] = maps[k][i];
+            part.of[k] = part.of[k] + Pair{x[k], 0.0f};
 #pragma unroll
-            for (int j = 0; j <= k; ++j) sums[at++] += x[k] * x[j];
+            for (int j = 0; j <= k; ++j, ++at) part.of[at] = part.of[at] + product(x[k], x[j]);
         }
     }
+    part = over_block(part, Sum());
     enum { ALL = STATISTICS * STATISTIC_SIZE };
     double* const all = reinterpret_cast<double*>(arena + g.statistics);
     double* current = all + number * STATISTIC_SIZE;
     const double* running = current + ALL;
     double* parts = all + 2 * ALL + number * (MEASURE_BLOCKS * STATISTIC_SIZE);
+    __shared__ double sums[TAKEN];
+    const int own = threadIdx.x;
+    if (own == 0) {
 #pragma unroll
-    for (int k = 0; k < SUMS_TAKEN; ++k) {
-        const double sum = over_block(sums[k], Sum());
-        if (threadIdx.x == 0) parts[blockIdx.x * STATISTIC_SIZE + k] = sum;
+        for (int k = 0; k < TAKEN; ++k)
+            parts[blockIdx.x * STATISTIC_SIZE + k] =
+                double(part.of[k].high) + double(part.of[k].low);
     }
-    if (!last_of(counters_in(g, arena).measured[number], gridDim.x) || threadIdx.x != 0) return;
-    int at = COUNT;
-#pragma unroll
-    for (int k = 0; k < SUMS_TAKEN; ++k) {
-        sums[k] = 0.0;
+    if (!last_of(counters_in(g, arena).measured[number], gridDim.x)) return;
+    if (own < TAKEN) {
+        double sum = 0.0;
         for (int block = 0; block < int(gridDim.x); ++block)
-            sums[k] += __ldcg(parts + block * STATISTIC_SIZE + k);
-        sums[k] /= double(size);
+            sum += __ldcg(parts + block * STATISTIC_SIZE + own);
+        sums[own] = sum / double(size);
     }
+    __syncthreads();
+    if (own != 0) return;
+    int at = COUNT;
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
         current[i * (COUNT + 1)] = sums[i];

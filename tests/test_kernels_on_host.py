@@ -128,6 +128,20 @@ def test_markers_too_large_for_shared_memory_are_the_same():
             np.testing.assert_array_equal(got[key], wanted[key])
 
 
+@pytest.mark.parametrize("reading", [name for name in READINGS if name != "iterative"])
+def test_sums_that_several_blocks_share_are_the_same(monkeypatch, reading):
+    """As of frames of more than 2 megapixels: each step of `combine` is a launch of its own."""
+    shape, config = (150, 470), replace(READINGS[reading], normalise_saliency=reading == "invt")
+    frame, wanted = photo_like(shape), make(shape, config).trace(photo_like(shape))
+    monkeypatch.setattr("ittisal.cuda.schedule.ADDED_PER_BLOCK", 64)
+    for order in host_kernels.ORDERS:
+        backend = make(shape, config, order=order, seed=5)
+        got = backend.trace(frame)
+        assert backend.device.launched.count("combine") == (7 if reading == "invt" else 5)
+        for key, value in got.items():
+            np.testing.assert_array_equal(value, wanted[key], err_msg=f"{key}, {order}")
+
+
 def test_formats_take_turns():
     backend = make()
     frames = [photo_like(SHAPE, dtype, n) for dtype in ("uint8", "float32") for n in (3, 1)]
@@ -565,8 +579,8 @@ def noticed(readings, **device):
 
 @pytest.mark.parametrize("barrier", list(barriers()), ids="{0[0]}:{0[1]}".format)
 def test_a_barrier_taken_out_is_noticed(tall, barrier):
-    iterates = barrier[0].startswith("normalise")
-    readings = ["iterative"] if iterates else ["itti1998", "invt", "iterative"]
+    ones = {"normalise.cuh": ["iterative"], "whiten.cu": ["gaze"]}
+    readings = ones.get(barrier[0], ["itti1998", "invt", "iterative", "split"])
     assert noticed(readings, without_barrier=barrier)
 
 

@@ -29,6 +29,8 @@ STATISTIC_SIZE = SCALES * (1 + SCALES)  # doubles of one set: a mean and a row o
 WHITENER_SIZE = SCALES + SCALES * (SCALES + 1) // 2  # floats of a mean and a whitening matrix
 MEASURE_BLOCKS = 16  # at most, that measure maps
 SCAN_BLOCKS = 256  # of `scan`, at most
+ALONE = 8192  # samples of a plane that one block takes on to the coarsest level
+SUM_BLOCKS = 32  # that share a sum of maps, at most
 TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
 SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
@@ -132,6 +134,8 @@ def _place_maps(plan: Plan, geometry: Any, arena: Allocator) -> None:
         "sums": sums * size * (1 + plan.rewrites_maps),
         "affines": 2 * plan.map_count,
         "sum_affines": 2 * sums,
+        "sum_ranges": 2 * SUM_BLOCKS * sums,
+        "sum_peaks": 4 * SUM_BLOCKS * sums,
         "figure_maps": FIGURE_MAPS * size * config.figure,
         "found": FOUND.itemsize // 4,
         "counters": COUNTERS.itemsize // 4,

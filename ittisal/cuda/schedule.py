@@ -16,15 +16,15 @@ from ..config import Channel
 from ..features import FEATURES, ORIENTATIONS
 from ..pipeline import FrameFormat
 from ..plan import SCALES, SLOTS
-from .layout import CORNERS, MEASURE_BLOCKS, SCAN_BLOCKS, Layout, rows
+from .layout import ALONE, CORNERS, MEASURE_BLOCKS, SCAN_BLOCKS, SUM_BLOCKS, Layout, rows
+from .structs import Step
 from .variant import COLUMNS, MAX_ROWS, THREADS
 
 ROWS = (16, 8, 4)  # of outputs that a block makes: fewer if there would be few blocks
 ENOUGH = 512  # blocks: some four per multiprocessor of a large GPU
-ADDED_PER_BLOCK = 8192  # samples of a map
+ADDED_PER_BLOCK = 8192  # samples of a sum of maps, at least
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 MOST_DOWN = 65535  # blocks along y, of any grid
-ALONE = 16384  # a plane of so many samples is left to one block
 
 
 class Launch(NamedTuple):
@@ -62,7 +62,7 @@ class Schedule:
         self.pixel_planes = len(self.plan.pixel_planes(colour=format_.colour))
         self.whitened_planes = len(self.plan.whitened_planes(colour=format_.colour))
         self.size = math.prod(self.plan.map_shape)
-        self.parts = _ceil(self.size, ADDED_PER_BLOCK)
+        self.parts = min(_ceil(self.size, ADDED_PER_BLOCK), SUM_BLOCKS)
         self.all_tiles = int(layout.geometry["first_tile"][-1])
 
     def opponency(self) -> Iterator[Launch]:
@@ -72,32 +72,29 @@ class Schedule:
         timing = ("flicker_decay", "smoothing_factor", "statistics_factor", "mode")
         yield self._launch("opponency", "scan", blocks, THREADS, "frames", "maps", "call", *timing)
         finest = self.plan.finest_level
-        for kernel, taps in self._pyramids("opponency"):
+        for kernel, taps, first, _ in self._pyramids("opponency"):
             width = _outputs(taps, finest)
             high, down, across = _tiles(self.plan.level_shape(finest), width, self.frames)
-            given: tuple[str | int, ...] = ("background", high)
-            if taps == 9:
-                given = high, self._plane("orientation_pyramid")
+            given = ("background", high) if taps == 5 else (high, first)
             yield self._launch("opponency", kernel, (across, down), COLUMNS, "call", *given)
 
     def pyramid(self) -> Iterator[Launch]:
-        """The coarser levels, by two steps of tiles, or alone where little is left."""
-        plan, level, finish = self.plan, self.plan.finest_level, False
-        while not finish:
-            rest = plan.level_shape(level + 2)
-            finish = level + 2 >= plan.top_level or rest[0] * rest[1] <= ALONE
+        """The coarser levels: two at a time by tiles, the rest of a small plane by a block."""
+        plan, level = self.plan, self.plan.finest_level
+        while level < plan.top_level and math.prod(plan.level_shape(level)) > ALONE:
             # Tiles of two steps have to cover the level between them too, to its last odd row.
             height, width = plan.level_shape(level + 1)
             halved = _ceil(height, 2), _ceil(width, 2)
-            for kernel, taps in self._pyramids("pyramid"):
-                count, first = self.pixel_planes, 0
-                if taps == 9:
-                    count, first = 1, self._plane("orientation_pyramid")
-                copies, width = count * self.frames, _outputs(taps, 2)
-                high, down, across = _tiles(halved, width, copies, most=MAX_ROWS)
-                grid, numbers = (down * across, count), (first, level, finish, high)
+            for kernel, taps, first, count in self._pyramids("pyramid"):
+                copies, across = count * self.frames, _outputs(taps, 2)
+                high, down, across = _tiles(halved, across, copies, most=MAX_ROWS)
+                grid, numbers = (down * across, count), (first, level, high)
                 yield self._launch("pyramid", kernel, grid, COLUMNS, *numbers)
             level += 2
+        if level < plan.top_level:
+            block = threads_per_map(math.prod(plan.level_shape(level)))
+            for kernel, _, first, count in self._pyramids("coarsest_levels"):
+                yield self._launch("pyramid", kernel, count, block, first, level)
 
     def orientation(self) -> Iterator[Launch]:
         """Oriented energies of every level."""
@@ -149,9 +146,19 @@ class Schedule:
         yield self._launch("normalise", "normalise", grid, threads_per_map(self.size))
 
     def combine(self) -> Iterator[Launch]:
-        """A few blocks per feature."""
-        grid = self.parts, len(self.rows)
-        yield self._launch("combine", "combine", grid, threads_per_map(self.size), "call")
+        """All steps at once, by a block per feature; of large maps one after the other, by more."""
+        features, channels, end = len(self.rows), len(Channel), Step.WRITE_MAP
+        steps = {Step.ADD_MAPS: (end, features)}
+        parts = 1 if self.plan.rewrites_maps else self.parts
+        if parts > 1:
+            steps = {step: (step, features) for step in (Step.ADD_MAPS, Step.FEATURE_PEAKS)}
+            steps |= {step: (step, channels) for step in (Step.ADD_FEATURES, Step.CHANNEL_PEAKS)}
+            steps |= {Step.ADD_CHANNELS: (end, 1)}
+        if parts > 1 and self.config.normalise_saliency:
+            steps |= {step: (step, 1) for step in (Step.ADD_CHANNELS, Step.SALIENCY_PEAKS, end)}
+        block = threads_per_map(self.size)
+        for first, (last, count) in steps.items():
+            yield self._launch("combine", "combine", (parts, count), block, "call", first, last)
 
     def upsample(self) -> Launch:
         """The map at the frame's size: no stage, since few want it."""
@@ -159,10 +166,11 @@ class Schedule:
         grid = _ceil(width, THREADS), min(height, MOST_DOWN)
         return self._launch("upsample", "upsample", grid, THREADS, "maps", "out")
 
-    def _pyramids(self, kernel: str) -> list[tuple[str, int]]:
-        """A kernel's names for the pyramids that there are, and their taps."""
-        both = [(kernel, 5), (f"{kernel}_orientation", 9)]
-        return both[: 1 + self.config.has_orientation_pyramid]
+    def _pyramids(self, kernel: str) -> Iterator[tuple[str, int, int, int]]:
+        """Of the pyramids that there are: a kernel's name, taps, first plane and planes."""
+        yield kernel, 5, 0, self.pixel_planes
+        if self.config.has_orientation_pyramid:
+            yield f"{kernel}_orientation", 9, self._plane("orientation_pyramid"), 1
 
     def _plane(self, name: str) -> int:
         return self.plan.planes.index(name)

@@ -36,6 +36,18 @@ class Mode(IntEnum):
     AGAIN = 2  # it is the last frame, run again
 
 
+class Step(IntEnum):
+    """Of `combine`."""
+
+    ADD_MAPS = 0
+    FEATURE_PEAKS = 1
+    ADD_FEATURES = 2
+    CHANNEL_PEAKS = 3
+    ADD_CHANNELS = 4
+    SALIENCY_PEAKS = 5
+    WRITE_MAP = 6
+
+
 _TABLES: dict[str, dict[str, str]] = {
     # Numbers of one model. Offsets count floats, from the start of a frame's part of the arena or,
     # where the comment says so, of the tables of weights.
@@ -80,6 +92,8 @@ _TABLES: dict[str, dict[str, str]] = {
         "int sums": "maps: of `Plan.sums`; where N rewrites maps, once more as it leaves them",
         "int affines": "scale and offset that N gave each map",
         "int sum_affines": "scale and offset that N gave each sum",
+        "int sum_ranges": "what each part of a sum holds: struct Range",
+        "int sum_peaks": "the same: struct Peaks",
         "int scratch": "maps: three per pair of a feature, for `iterative`",
         "int sum_scratch": "maps: three per sum",
         "int smoothed": "two maps: smoothed over time, up to the last frame and up to this one",
@@ -120,8 +134,6 @@ _TABLES: dict[str, dict[str, str]] = {
     # Blocks that are done. The last block sets a counter back to 0.
     "Counters": {
         "int scanned": "parts of the frame",
-        "int downsampled[FEATURES]": "tiles of a plane, by its number in the launch",
-        "int added[FEATURES]": "parts of a feature's sum",
         "int summed[CHANNELS]": "features of a channel",
         "int joined": "channels",
         "int measured[STATISTICS]": "parts of a set of maps",
@@ -147,6 +159,7 @@ def text() -> str:
     """The structs, and the enumerations that go with them, in C."""
     enums = {
         "Mode": [mode.name for mode in Mode],
+        "Step": [step.name for step in Step],
         "Signal": [f"SIGNAL_{signal.name}" for signal in Signal],
         "StepKind": [f"{kind.upper()}_STEP" for kind in STEP_KINDS],
     }
