@@ -19,7 +19,17 @@ from . import machine as machines
 from . import report
 from .settings import SIZES, Settings, shape_of
 
-SUITES = ("saliency", "start", "memory", "accuracy", "peers", "video", "attention", "levels")
+SUITES = (
+    "saliency",
+    "start",
+    "memory",
+    "accuracy",
+    "peers",
+    "video",
+    "attention",
+    "levels",
+    "host",
+)
 BUSY = 0.7  # running processes beyond which figures deserve a warning
 
 

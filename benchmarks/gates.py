@@ -79,6 +79,14 @@ def _attention(params: dict, machine: dict) -> Gate | None:
     return Gate(0.3, 0.05) if params["size"] == "1920x1080" else None
 
 
+def _host_time(params: dict, machine: dict) -> Gate | None:
+    return Gate(15, 8) if params["preset"] == "itti1998" else None
+
+
+def _from_host(params: dict, machine: dict) -> Gate | None:
+    return Gate(25, 15) if params["preset"] == "itti1998" else None
+
+
 _RULES = {
     ("Frame", "in pyrDowns"): _pyrdowns,
     ("AgainstHandwritten", "times faster"): _handwritten,
@@ -92,6 +100,8 @@ _RULES = {
     ("Regions", "in pyrDowns"): _attention,
     ("Scanpath", "in pyrDowns"): _attention,
     ("Network", "times_real_time"): _network,
+    ("HostTime", "device frame"): _host_time,
+    ("HostTime", "host frame"): _from_host,
     ("Import", "more_than_numpy"): lambda params, machine: Gate(0.15, 0.05),
     ("Model", "buffers"): _buffers,
     ("Model", "growth"): _buffers,

@@ -19,7 +19,7 @@ _addresses = itertools.count(1 << 32, 1 << 32)
 CONTIGUOUS = SimpleNamespace(c_contiguous=True)
 
 
-def nothing(*arguments: Any, **options: Any) -> None:
+def _nothing(*arguments: Any, **options: Any) -> None:
     """Any of CuPy's functions."""
 
 
@@ -47,11 +47,16 @@ class Array:
         return Array((stop - start, *self.shape[1:]), self.dtype, pointer)
 
 
+def like(array: np.ndarray) -> Array:
+    """An array on the device, of the same shape and type."""
+    return Array(array.shape, array.dtype)
+
+
 class Stream:
     """A stream, or an event."""
 
     ptr = 0
-    record = synchronize = wait_event = staticmethod(nothing)
+    record = synchronize = wait_event = staticmethod(_nothing)
 
 
 class StubDevice(Device):
@@ -63,7 +68,7 @@ class StubDevice(Device):
         self._device = self._here = nullcontext()
         runtime = SimpleNamespace(
             getDevice=lambda: 0,
-            memcpyAsync=nothing,
+            memcpyAsync=_nothing,
             memcpyDefault=4,
             CUDARuntimeError=RuntimeError,
         )
@@ -88,17 +93,17 @@ class StubDevice(Device):
 
     def compile(self, units: Any) -> dict[str, Callable[..., None]]:
         """Kernels that do nothing."""
-        return {name: nothing for unit, _ in units for name in unit.kernels}
+        return {name: _nothing for unit, _ in units for name in unit.kernels}
 
     def record(self, run: Callable[[Any], None]) -> Callable[[Any], None]:
         """A graph of nothing."""
         run(Stream())
-        return nothing
+        return _nothing
 
 
 @contextmanager
 def model(shape: tuple[int, int], preset: str) -> Iterator[ittisal.Saliency]:
-    """A model of the CUDA backend on such a device."""
+    """A model whose frames and maps may be `like` arrays; made with `StubDevice`."""
     with (
         mock.patch("ittisal.cuda.probe", lambda: (True, "nothing")),
         mock.patch("ittisal.cuda.backend.Device", StubDevice),

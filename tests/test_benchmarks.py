@@ -115,6 +115,7 @@ def test_runner_from_end_to_end(tmp_path):
         "Staleness",
         "WhatItCosts",
         "Crop",
+        "HostTime",
         "Levels",
         "Network",
         "Regions",
