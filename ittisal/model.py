@@ -117,7 +117,7 @@ class Saliency:
         count = _thread_count(threads, self._plan.shape)
         _, module = backends.choose(backend, config)
         self._backend: Backend = module.make(self._plan, self._channel_order, count)
-        self._alone = _Alone(self._backend)
+        self._exclusive = _Exclusive(self._backend)
         self._levels = as_levels(levels)
         self._stretched: dict[FrameFormat, np.ndarray] = {}  # buffers of frames
         levels_remember = self._levels is not None and self._levels.remembers
@@ -220,7 +220,7 @@ class Saliency:
         else:
             _check_out(out, shape)
         format_, count = format_of(frames, several), len(frames) if several else None
-        with self._alone as backend, self._past.follow(format_, time, count) as timings:
+        with self._exclusive as backend, self._past.follow(format_, time, count) as timings:
             if several:
                 backend.run_batch(self._stretch(frames, timings), out, timings)
             else:
@@ -288,7 +288,7 @@ class Saliency:
                 with self._past.follow(format_of(frame), now) as timings:
                     yield self._stretch(frame[None], timings)[0], timings[0]
 
-        with self._alone as backend:
+        with self._exclusive as backend:
             try:
                 yield from backend.stream(timed())
             except BaseException:  # at which frame differs from backend to backend
@@ -340,7 +340,7 @@ class Saliency:
             raise ValueError(f"frames={frames!r} must be a whole number above 0")
         leading = () if frames is None else (frames,)
         shape = (*leading, *self.shape, *((3,) if channels == 3 else ()))
-        with self._alone as backend:
+        with self._exclusive as backend:
             return backend.pinned_frame(shape, dtype)
 
     def trace(self, frame: Any, *, time: Any = None) -> dict[str, np.ndarray]:
@@ -352,7 +352,7 @@ class Saliency:
         memory.
         """
         frame = self._one(frame)
-        with self._alone as backend, self._past.follow(format_of(frame), time) as timings:
+        with self._exclusive as backend, self._past.follow(format_of(frame), time) as timings:
             return backend.trace(self._stretch(frame[None], timings)[0], timings[0])
 
     def retrace(self, frame: Any) -> dict[str, np.ndarray]:
@@ -365,7 +365,7 @@ class Saliency:
             that came since was refused.
         """
         frame = self._one(frame)
-        with self._alone as backend:
+        with self._exclusive as backend:
             self._past.check(format_of(frame))
             return backend.trace(self._stretch(frame[None], [None])[0], None)
 
@@ -397,7 +397,7 @@ class Saliency:
         >>> bool(np.allclose(sum(added.values()), saliency, rtol=1e-4))
         True
         """
-        with self._alone as backend:
+        with self._exclusive as backend:
             self._past.check(self._past.format)
             return backend.contributions()
 
@@ -408,13 +408,13 @@ class Saliency:
         forgotten, as by `reset()`.
         """
         frame = self._one(frame)
-        with self._alone as backend:
+        with self._exclusive as backend:
             self.reset()
             return backend.timings(self._stretch(frame[None], [FIRST_FRAME])[0])
 
     def close(self) -> None:
         """Stop worker threads; the object then refuses frames. Closing twice does no harm."""
-        self._alone.closed = True
+        self._exclusive.closed = True
         self._backend.close()
 
     def __enter__(self) -> Saliency:
@@ -458,7 +458,7 @@ class Saliency:
     def _on_gpu(self, frame: Any, out: Any, time: Any) -> Any:
         """Maps of frames on the GPU, which stay there; see `__call__`."""
         self._refuse_levels()
-        with self._alone as backend:
+        with self._exclusive as backend:
             gpu = _gpu_backend(backend)
             frames, several = check_frames(gpu.adopt(frame), self._plan.shape)
             shape = (len(frames), *self._plan.map_shape) if several else self._plan.map_shape
@@ -476,7 +476,7 @@ class Saliency:
     def _upsampled_on_gpu(self, image: Any) -> Any:
         """The [0, 1] map of an image on the GPU at its own size; see `saliency_map`."""
         self._refuse_levels()
-        with self._alone as backend:
+        with self._exclusive as backend:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
             raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
@@ -492,8 +492,8 @@ class Saliency:
             )
 
 
-class _Alone:
-    """A backend, for one caller at a time."""
+class _Exclusive:
+    """Access to a backend, for one caller at a time."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend, self.closed = backend, False
@@ -516,7 +516,7 @@ class _Alone:
 class _Past:
     """What a model knows of its last frame.
 
-    A context manager of the next one's timings, which forgets that one again if it fails.
+    As a context manager it gives the next one's timings; if that fails, the last one stays the last.
     """
 
     def __init__(self, config: Config, remembers: bool) -> None:
@@ -542,7 +542,7 @@ class _Past:
             raise RuntimeError("the last frame was refused; give another first")
 
     def follow(self, format_: FrameFormat, time: Any, count: int | None = None) -> _Past:
-        """For one frame that comes now, or for `count` of one format."""
+        """One frame that comes now, or `count` of one format."""
         self._timings, last = self._timings_of(format_, time, count)
         self._before: tuple[Any, Any, Any] = None, None, None  # others' past is in the buffers
         if count is None and format_ == self.format:

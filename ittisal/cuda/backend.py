@@ -1,4 +1,4 @@
-"""The CUDA backend: a plan's buffers on a GPU, one recorded graph per format of frames."""
+"""The CUDA backend: a plan's buffers on a GPU, and what is launched on them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .structs import CALL, FOUND, Mode
 
 BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
 DEPTH = 2  # parts of a batch or stream in progress: one is copied in, one worked on
-ALL, FIRST, OTHERS = slice(None), slice(1), slice(1, None)  # of a frame's launches
 PARTS = 4  # of a batch from the host, at least, so that there is something to overlap
+ALL, FIRST, OTHERS = slice(None), slice(1), slice(1, None)  # of a frame's launches
 
 
 @dataclass(eq=False)
