@@ -516,7 +516,7 @@ class _Exclusive:
 class _Past:
     """What a model knows of its last frame.
 
-    As a context manager it gives the next one's timings; if that fails, the last one stays the last.
+    As a context manager it gives the next one's timings, and forgets that one if it fails.
     """
 
     def __init__(self, config: Config, remembers: bool) -> None:
