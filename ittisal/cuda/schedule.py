@@ -21,11 +21,11 @@ from .structs import Step
 from .variant import COLUMNS, MAX_ROWS, THREADS
 
 ROWS = (16, 8, 4)  # of outputs that a block makes: fewer if there would be few blocks
-ENOUGH = 512  # blocks: some four per multiprocessor of a large GPU
+ENOUGH = 256  # blocks: some two per multiprocessor of a large GPU
 # Samples of a map that one block takes, at most, and of a block's part of a larger one, at least. A
 # launch more costs as much as some thousand samples; there are six times as many maps as sums.
 MAP_THREADS = 512  # of a block, at most: three fit where 1536 threads do
-SHARED = {"normalise": (8192, 2048), "combine": (2048, 512), "figure": (8192, 8192)}
+SHARED = {"normalise": (8192, 2048), "combine": (2048, 256), "figure": (8192, 8192)}
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 MOST_DOWN = 65535  # blocks along y, of any grid
 
