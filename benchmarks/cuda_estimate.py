@@ -2,16 +2,17 @@
 
 Nothing here has been measured on a GPU. Launches, grids and bytes are the schedule's own.
 Instructions are those of NVRTC's PTX for sm_90, per sample or row of the loops that run, counted by
-hand. A kernel takes the longer of two: the sequence of its slowest thread, in as many waves of
-blocks as there are, and its bytes over the bandwidth; after the gap that every launch of a graph
-costs. A measurement on a GPU replaces the constants of `GPUS` first, then those of `WORK`.
+hand, of which ptxas makes some nine tenths. A kernel takes the longer of two: the sequence of its
+slowest thread, in as many waves of blocks as there are, and its bytes over the bandwidth; after the
+gap that every launch of a graph costs. A measurement on a GPU replaces the constants of `GPUS`
+first, then those of `WORK`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ittisal
 from ittisal.cuda.layout import Layout, make_layout
@@ -27,6 +28,7 @@ SIZES = ("640x480", "1920x1080", "3840x2160")
 PRESETS = ("itti1998", "invt", "video", "whitened", "gaze")
 SCHEDULERS = 4  # of a multiprocessor, each issues an instruction of 32 threads a cycle
 REGISTERS = 65536  # of a multiprocessor
+MACHINE = 0.9  # instructions for one of PTX, by the size of the cubins' code
 DEPENDENT = 2.5  # cycles between instructions of a thread: half of them wait for the one before
 BARRIER = 40.0  # cycles
 REDUCTION = 500.0  # of a block of 1024 threads, with its barriers
@@ -49,7 +51,7 @@ class Gpu(NamedTuple):
 
 
 GPUS = {
-    "H200": Gpu(132, 2048, 1.83, 4800, 50, 5500, 270, 650, 20, 1.0),
+    "H200": Gpu(132, 2048, 1.83, 4800, 50, 5500, 270, 650, 20, 1.3),
     "RTX 4060 laptop": Gpu(24, 1536, 2.2, 256, 32, 1500, 280, 600, 60, 1.2),
     "AGX Orin": Gpu(16, 1536, 1.3, 205, 4, 500, 260, 700, 60, 2.0),
     "Orin Nano": Gpu(8, 1536, 1.0, 102, 2, 250, 260, 700, 60, 2.5),
@@ -70,6 +72,7 @@ class Work(NamedTuple):
     nbytes: float = 0.0  # of the arena
     frame_bytes: float = 0.0
     registers: int = 32  # of a thread
+    share: float = 1.0  # of its instructions that others have, on average
 
 
 class Frame(NamedTuple):
@@ -80,10 +83,12 @@ class Frame(NamedTuple):
 
     @property
     def plan(self) -> Plan:
+        """The geometry."""
         return self.layout.plan
 
     @property
     def pixels(self) -> int:
+        """Of the frame."""
         return math.prod(self.plan.shape)
 
     @property
@@ -155,7 +160,7 @@ def _pyramid(launch: Launch, frame: Frame) -> Work:
     _, level, rows = _numbers(launch)
     across = _across(rows, 62, 94) + _across(rows, 29, 52) + _across(2 * rows, 62, 137)
     return Work(
-        (rows + 3) * 133 + across + 150,
+        (rows + 3) * 85 + across + 150,
         reads=3,
         barriers=3,
         nbytes=4 * launch.grid[1] * frame.samples(level, level + 2),
@@ -168,12 +173,13 @@ def _coarsest_levels(launch: Launch, frame: Frame) -> Work:
     total = barriers = 0.0
     for above in range(level, frame.plan.top_level):
         (height, _), (rows, columns) = (frame.plan.level_shape(k) for k in (above, above + 1))
-        total += (
-            _ceil(height * columns, launch.block) * 78 + _ceil(rows * columns, launch.block) * 87
-        )
+        lanes = min(max(32, 2 ** math.ceil(math.log2(columns))), launch.block)
+        at_once = launch.block // lanes
+        total += _ceil(columns, lanes) * (_ceil(height, at_once) * 15 + 40)
+        total += _ceil(rows, launch.block // 32) * (_ceil(columns, 32) * 16 + 40)
         barriers += 2
     nbytes = 4 * launch.grid[0] * frame.samples(level)
-    return Work(total + 50, reads=2, barriers=barriers, nbytes=nbytes)
+    return Work(total + 50, reads=4, barriers=barriers, nbytes=nbytes)
 
 
 def _orientation(launch: Launch, frame: Frame) -> Work:
@@ -190,58 +196,56 @@ def _motion(launch: Launch, frame: Frame) -> Work:
 def _centre_surround(launch: Launch, frame: Frame) -> Work:
     rows, halves = _numbers(launch)[0], frame.plan.halves
     lines = 2 * halves * rows
+    row = 130 + 70 * halves  # an output's, of two steps; of one step half, and then little
     # Surrounds: a row for every 8 of the centre, and one for every 16, read when they are needed.
     reads = 2 + (4 * rows + 12) * (1 / 8 + 1 / 16)
     maps = launch.grid[1] * len(frame.plan.pairs) * halves * frame.size
     planes = launch.grid[1] * frame.samples(frame.plan.finest_level)
     return Work(
-        (rows + 3) * (180 + 70 * halves) + _across(lines, 62, 107) + _across(lines, 29, 53) + 250,
+        (rows + 3) * row + _across(lines, 62, 107) + _across(lines, 29, 53) + 250,
         reads=reads,
+        share=0.8,  # tiles of one step are twice as wide, those of none four times
         barriers=3 * _ceil(rows, 8),
         nbytes=4 * (maps + planes),
         registers=128,
     )
 
 
-def _normalise(launch: Launch, frame: Frame) -> Work:
-    halves = frame.plan.halves
-    each = _ceil(frame.size, launch.block)
-    maps = launch.grid[1] * len(frame.plan.pairs) * halves * frame.size
-    iterations = frame.plan.config.iterations * frame.plan.rewrites_maps
-    return Work(
-        each * halves * (10 + 60) + 100 + iterations * each * 800,
-        reads=halves * (2 + each / 4) + iterations * 6,
-        reductions=(1 + halves) + iterations,
-        barriers=6 * iterations,
-        doubles=40 * halves * (not iterations),
-        nbytes=4 * maps * (2 + 4 * iterations),
-    )
-
-
-def _combine(launch: Launch, frame: Frame) -> Work:
-    step, last = _numbers(launch)
-    plan, parts = frame.plan, launch.grid[0]
-    each = _ceil(frame.size, launch.block * parts)
+def _steps(launch: Launch, frame: Frame) -> Work:
+    """Of `normalise` and `combine`."""
+    first, last = _numbers(launch)
+    plan, parts, config = frame.plan, launch.grid[0], frame.plan.config
+    each = _ceil(frame.size, launch.block * parts)  # samples of a thread
     size, maps = 4 * frame.size, len(plan.pairs) * plan.halves
     features = sum(name.startswith("feature/") for name in plan.sums)
-    channels = len(plan.config.channel_weights(colour=frame.format.colour, past=True))
-    peaks = Work(each * 60 + 50, reads=2 + each / 4, reductions=1, nbytes=size)
+    channels = len(config.channel_weights(colour=frame.format.colour, past=True))
+    halves, all_maps = plan.halves, size * maps * features
+    peaks = Work(each * 60 + 90, 2 + each / 4, 0, 1)
+    if plan.rewrites_maps:
+        peaks = Work(config.iterations * each * 800, 6 * config.iterations, 6 * config.iterations)
     work = {
-        Step.ADD_MAPS: Work(
-            each * (10 + 6 * maps) + 60, 1 + each, 0, 1, nbytes=size * features * (maps + 1)
+        Step.FIND_RANGES: Work(halves * (each * 10 + 60), 1 + each / 4, 0, halves, nbytes=all_maps),
+        Step.FIND_PEAKS: peaks._replace(
+            instructions=halves * peaks.instructions,
+            reads=halves * peaks.reads + 1,
+            lasts=float(parts > 1),
+            doubles=20 * (not plan.rewrites_maps),
+            nbytes=all_maps,
         ),
+        Step.ADD_MAPS: Work(each * (10 + 6 * maps) + 100, 2 + each, 0, 1, nbytes=all_maps),
         Step.FEATURE_PEAKS: peaks._replace(nbytes=size * features),
         Step.ADD_FEATURES: Work(
-            each * 43 + 60, 2 + each, 1, 1, doubles=40, nbytes=size * (features + channels)
+            each * 43 + 150, 2 + each, 1, 1, doubles=20, nbytes=size * (features + channels)
         ),
         Step.CHANNEL_PEAKS: peaks._replace(nbytes=size * channels),
-        Step.ADD_CHANNELS: Work(each * 48 + 60, 2 + each, 1, 0, doubles=40, nbytes=size * channels),
-        Step.SALIENCY_PEAKS: peaks if plan.config.normalise_saliency else Work(0, 0),
-        Step.WRITE_MAP: Work(each * 30 + 40, 1 + each / 2, 1, 1, nbytes=2 * size),
+        Step.ADD_CHANNELS: Work(each * 48 + 150, 2 + each, doubles=20, nbytes=size * channels),
+        Step.SALIENCY_PEAKS: peaks if config.normalise_saliency else Work(0, 0),
+        Step.WRITE_MAP: Work(each * 30 + 90, 1 + each / 2, 0, 1, nbytes=2 * size),
     }
-    chosen = [work[one] for one in Step if step <= one <= last]
+    chosen = [work[step] for step in Step if first <= step <= last]
     total = Work(*(sum(values) for values in zip(*chosen, strict=True)))
-    return total._replace(lasts=2 * (len(chosen) == len(Step)), registers=64)
+    alone = first == Step.ADD_MAPS and last == Step.WRITE_MAP
+    return total._replace(lasts=2.0 if alone else total.lasts, registers=40, share=1.0)
 
 
 def _plane_statistics(launch: Launch, frame: Frame) -> Work:
@@ -305,8 +309,8 @@ WORK: dict[str, Callable[[Launch, Frame], Work]] = {
     "resample_figure": _resample,
     "corners": _corners,
     "centre_surround": _centre_surround,
-    "normalise": _normalise,
-    "combine": _combine,
+    "normalise": _steps,
+    "combine": _steps,
 }
 
 
@@ -317,7 +321,7 @@ def launch_us(work: Work, launch: Launch, gpu: Gpu) -> float:
     waves = blocks / (gpu.multiprocessors * max(fit, 1))
     at_once = min(_ceil(blocks, gpu.multiprocessors), max(fit, 1)) * warps / SCHEDULERS
     cycles = (
-        work.instructions * max(DEPENDENT, at_once)
+        work.instructions * MACHINE * max(DEPENDENT, at_once * work.share)
         + work.reads * gpu.cache_cycles
         + (gpu.memory_cycles if work.frame_bytes else 0)
         + work.barriers * BARRIER

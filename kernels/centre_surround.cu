@@ -63,7 +63,10 @@ struct ContrastColumn {
     SurroundColumn<FAR> far;
     bool rectified;
 
-    INLINE float fetch(int y) const { return __ldg(column + clamp(y, height) * pitch); }
+    template <bool INSIDE>
+    INLINE float fetch(int y) const {
+        return __ldg(column + clamp(y, height) * pitch);
+    }
     INLINE void values(float even, float odd, int y, float (&a)[CONTRASTS], float (&b)[CONTRASTS]) {
         float above, below;
         near.at(y, above, below);
@@ -124,7 +127,7 @@ INLINE void fade_tile(const Geometry& g, const float* tables, const float* arena
     const float *fade = tables + g.map_fade[0], across = __ldg(tables + g.map_fade[1] + x);
     for (const int last = min(y + rows, maps.height); y < last; y += 2) {
         float even[CONTRASTS], odd[CONTRASTS];
-        source.values(source.fetch(y), source.fetch(y + 1), y, even, odd);
+        source.values(source.fetch<false>(y), source.fetch<false>(y + 1), y, even, odd);
         for (int c = 0; c < CONTRASTS; ++c) {
             maps.write(c, y, x, even[c] * (__ldg(fade + y) * across));
             maps.write(c, y + 1, x, odd[c] * (__ldg(fade + min(y + 1, maps.height - 1)) * across));

@@ -2,9 +2,9 @@
 // 5-8), smoothed over time if asked.
 //
 // The steps follow one another. Of small maps one launch takes all: a block has a feature, the last
-// one of a channel goes on to its conspicuity map, and the last of all to the saliency map. Of large
-// ones several blocks share each sum, and each step is a launch. N's range and peaks of a sum are
-// found by each block for its part, and joined by those that need them.
+// one of a channel goes on to its conspicuity map, and the last of all to the saliency map. Of
+// large ones several blocks share each sum, and each step is a launch. N's range and peaks of a sum
+// are found by each block for its part, and joined by those that need them.
 
 #include "common.cuh"
 #include "normalise.cuh"
@@ -15,46 +15,32 @@ INLINE float* sum_at(const Geometry& g, float* arena, int index, bool normalised
     return arena + g.sums + (index + copies) * map_size(g);
 }
 INLINE Range* ranges_at(const Geometry& g, float* arena, int index) {
-    return reinterpret_cast<Range*>(arena + g.sum_ranges) + index * SUM_BLOCKS;
+    return reinterpret_cast<Range*>(arena + g.sum_ranges) + index * MAP_BLOCKS;
 }
 INLINE Peaks* peaks_at(const Geometry& g, float* arena, int index) {
-    return reinterpret_cast<Peaks*>(arena + g.sum_peaks) + index * SUM_BLOCKS;
+    return reinterpret_cast<Peaks*>(arena + g.sum_peaks) + index * MAP_BLOCKS;
 }
 INLINE int first_sample() { return blockIdx.x * blockDim.x + threadIdx.x; }
 INLINE int samples_on() { return gridDim.x * blockDim.x; }
+INLINE int warp() { return threadIdx.x / 32; }
+INLINE int warps() { return blockDim.x / 32; }
 
-// What a block found in its part of a sum, and what all have.
 __device__ void leave_range(const Geometry& g, float* arena, int index, Range range) {
     range = over_block(range, Wider());
     if (threadIdx.x == 0) ranges_at(g, arena, index)[blockIdx.x] = range;
 }
-__device__ Range range_of_sum(const Geometry& g, float* arena, int index) {
-    const Range* parts = ranges_at(g, arena, index);
-    Range range = no_values();
-    for (int k = 0; k < int(gridDim.x); ++k)
-        range = Wider()(range, {__ldcg(&parts[k].low), __ldcg(&parts[k].high)});
-    return range;
-}
-__device__ Peaks peaks_of_sum(const Geometry& g, float* arena, int index) {
-    const Peaks* parts = peaks_at(g, arena, index);
-    Peaks peaks{};
-    for (int k = 0; k < int(gridDim.x); ++k)
-        peaks = peaks + Peaks{__ldcg(&parts[k].total), __ldcg(&parts[k].count),
-                              __ldcg(&parts[k].at_top)};
-    return peaks;
-}
 
-// Scale and offset that N gives a sum, if it is `normalised`, times `weight`. By one thread; also
-// for the trace.
-__device__ Affine affine_of_sum(const Geometry& g, float* arena, int index, bool normalised,
-                                float top, float weight) {
-    Affine affine{weight, 0.0f};
-    if (normalised && !NORMALISATION_ITERATIVE) {
-        const Range range = range_of_sum(g, arena, index);
-        affine = affine_of(range, range, peaks_of_sum(g, arena, index), 1.0f, top, weight);
-    }
-    if (blockIdx.x == 0) reinterpret_cast<Affine*>(arena + g.sum_affines)[index] = affine;
-    return affine;
+// Scale and offset that N gives a sum, if it is `normalised`, times `weight`; by a warp. The trace
+// reads them too.
+__device__ void find_affine(const Geometry& g, float* arena, int index, bool normalised, float top,
+                            float weight, Affine& out) {
+    const Peaks part = of_part(peaks_at(g, arena, index), Peaks{});
+    const Range range = whole_range(ranges_at(g, arena, index));
+    const Peaks peaks = over_warp(part, Sum());
+    if (threadIdx.x % 32 > 0) return;
+    out = normalised && !NORMALISATION_ITERATIVE ? affine_of(range, range, peaks, 1.0f, top, weight)
+                                                 : Affine{weight, 0.0f};
+    if (blockIdx.x == 0) reinterpret_cast<Affine*>(arena + g.sum_affines)[index] = out;
 }
 
 // What N has to know of a sum besides its range; `iterative` writes the new map.
@@ -62,7 +48,7 @@ __device__ void find_peaks(const Geometry& g, const float* tables, float* arena,
                            bool normalised, float top) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL], size = height * width;
     const float* raw = sum_at(g, arena, index, false);
-    const Range range = range_of_sum(g, arena, index);
+    const Range range = whole_range(ranges_at(g, arena, index));
     const bool flat = is_flat(range, 1.0f);
     if (NORMALISATION_ITERATIVE) {
         float* map = sum_at(g, arena, index, true);
@@ -71,9 +57,8 @@ __device__ void find_peaks(const Geometry& g, const float* tables, float* arena,
         const Affine first = top == RANGE ? Affine{1.0f, 0.0f} : onto(range, top, flat);
         iterate(g, tables, map, arena + g.sum_scratch + index * 3 * size, first);
     } else if (NORMALISATION_MAXNORM && normalised) {
-        const Walk walk(height, width, first_sample(), samples_on());
         Peaks peaks{};
-        if (!flat) peaks = peaks_of(raw, height, walk, range, range);
+        if (!flat) peaks = peaks_of(raw, height, width, range, range);
         if (threadIdx.x == 0) peaks_at(g, arena, index)[blockIdx.x] = peaks;
     }
 }
@@ -109,10 +94,10 @@ __device__ void add_features(const Geometry& g, float* arena, int channel) {
     __shared__ Affine affines[MOST_FEATURES];
     const int size = map_size(g), first = g.first_row[channel], own = g.conspicuity + channel;
     const int count = g.feature[first] < 0 ? 0 : g.row_count[channel];
-    if (int(threadIdx.x) < count) {
-        const int row = first + threadIdx.x;
-        affines[threadIdx.x] = affine_of_sum(g, arena, g.feature[row], g.normalised_again[row],
-                                             RANGE, g.feature_weight[row]);
+    for (int k = warp(); k < count; k += warps()) {
+        const int row = first + k;
+        find_affine(g, arena, g.feature[row], g.normalised_again[row], RANGE,
+                    g.feature_weight[row], affines[k]);
     }
     __syncthreads();
     const float* from[MOST_FEATURES];
@@ -138,9 +123,10 @@ __device__ void add_features(const Geometry& g, float* arena, int channel) {
 // The weighted sum of the channels.
 __device__ void add_channels(const Geometry& g, float* arena) {
     __shared__ Affine affines[CHANNELS];
-    const int size = map_size(g), own = threadIdx.x;
-    if (own < CHANNELS && g.row_count[own] > 0)
-        affines[own] = affine_of_sum(g, arena, g.conspicuity + own, true, RANGE, g.weight[own]);
+    const int size = map_size(g);
+    for (int k = warp(); k < CHANNELS; k += warps())
+        if (g.row_count[k] > 0)
+            find_affine(g, arena, g.conspicuity + k, true, RANGE, g.weight[k], affines[k]);
     __syncthreads();
     float* to = sum_at(g, arena, g.saliency, false);
     Range range = no_values();
@@ -160,8 +146,8 @@ __device__ void add_channels(const Geometry& g, float* arena) {
 // The caller's map.
 __device__ void write_map(const Geometry& g, float* arena, const Call* call) {
     __shared__ Affine affine;
-    if (threadIdx.x == 0)
-        affine = affine_of_sum(g, arena, g.saliency, NORMALISE_SALIENCY, SALIENCY_RANGE, 1.0f);
+    if (warp() == 0)
+        find_affine(g, arena, g.saliency, NORMALISE_SALIENCY, SALIENCY_RANGE, 1.0f, affine);
     __syncthreads();
     Found& found = found_in(g, arena);
     const bool valid = found.valid != 0.0f, follows = found.past != 0.0f;
@@ -196,7 +182,7 @@ __device__ void write_map(const Geometry& g, float* arena, const Call* call) {
 }
 
 // Steps `step` to `last`.
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(1024, 1)
     combine(MODEL, const Call* call, int step, int last) {
     arena += size_t(blockIdx.z) * g.frame;
     Counters& counters = counters_in(g, arena);
@@ -221,8 +207,9 @@ extern "C" __global__ void __launch_bounds__(1024)
             const int index = step == FEATURE_PEAKS   ? g.feature[row]
                               : step == CHANNEL_PEAKS ? g.conspicuity + channel
                                                       : g.saliency;
-            const bool normalised = step == FEATURE_PEAKS ? g.normalised_again[row]
-                                                          : step == CHANNEL_PEAKS || NORMALISE_SALIENCY;
+            const bool normalised = step == FEATURE_PEAKS   ? g.normalised_again[row]
+                                    : step == CHANNEL_PEAKS ? true
+                                                            : NORMALISE_SALIENCY;
             const float top = step == SALIENCY_PEAKS ? SALIENCY_RANGE : RANGE;
             if (index >= 0) find_peaks(g, tables, arena, index, normalised, top);
         }

@@ -102,13 +102,32 @@ INLINE T from_lane(T value, int k) {
     return value;
 }
 
+// What another block has written, past this multiprocessor's own cache; word by word.
+template <class T>
+INLINE T from_block(const T* at) {
+    unsigned words[sizeof(T) / sizeof(unsigned)];
+#pragma unroll
+    for (int i = 0; i < int(sizeof(T) / sizeof(unsigned)); ++i)
+        words[i] = __ldcg(reinterpret_cast<const unsigned*>(at) + i);
+    T value;
+    memcpy(&value, words, sizeof(T));
+    return value;
+}
+
+// Over a warp.
+template <class T, class Join>
+INLINE T over_warp(T value, Join join) {
+#pragma unroll
+    for (int k = 16; k; k /= 2) value = join(value, from_lane(value, k));
+    return value;
+}
 // Over each warp, then over the warps by the first of them: all threads get the result. There are
 // 2, 4, 8, 16 or 32 warps.
 template <class T, class Join>
 __device__ T over_block(T value, Join join) {
     __shared__ T parts[FAULT(narrow_parts) ? 2 : 32];
     const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
-    for (int k = 16; k; k /= 2) value = join(value, from_lane(value, k));
+    value = over_warp(value, join);
     __syncthreads();  // the result of an earlier reduction has been read
     if (lane == 0) parts[threadIdx.x / 32] = value;
     __syncthreads();

@@ -4,7 +4,10 @@
 // memory: the two commute. Each thread of a block has one column of samples, and reads it from top
 // to bottom.
 
-enum { RUN = 4 };  // outputs that a thread makes at a time along a row
+enum {
+    RUN = 4,   // outputs that a thread makes at a time along a row
+    AHEAD = 4  // rows that it fetches before they are needed
+};
 
 // The weights of samples 2 i - TAPS / 2 + k in output i of n: those of the interior, or from the
 // table that knows the borders, where samples that lie outside have weight 0. Outputs that do not
@@ -15,7 +18,8 @@ struct Weights {
     int n;
     INLINE float operator()(int i, int k) const {
         if (FAULT(wrong_weight)) k = k / 2 * 2;
-        if (INTERIOR) return TAPS == 5 ? INTERIOR_5(k) : INTERIOR_9(k);
+        if (INTERIOR || FAULT(borders_as_interior))
+            return TAPS == 5 ? INTERIOR_5(k) : INTERIOR_9(k);
         return __ldg(table + clamp(i, n) * (TAPS + 1) + k);
     }
 };
@@ -77,8 +81,8 @@ struct ColumnStep {
 };
 
 // A thread's column of a source, through one step or two, a few rows at a time.
-// A source gives `fetch(y)`, of rows outside too, and the values of two rows, of which the first is
-// even, in order: `values(fetched, fetched, y, values, values)`.
+// A source gives `fetch<INSIDE>(y)`, of rows outside too unless INSIDE, and the values of two rows,
+// of which the first is even, in order: `values(fetched, fetched, y, values, values)`.
 template <int TAPS, int COUNT, int STEPS_TAKEN, class Source>
 struct ColumnStream {
     typedef typename Source::Fetched Fetched;
@@ -93,15 +97,15 @@ struct ColumnStream {
         y1 = STEPS_TAKEN == 2 ? 2 * y - REACH + FAULT(missed_halo_row) : y;
         y0 = 2 * y1 - REACH;
 #pragma unroll
-        for (int i = 0; i < 4; ++i) ahead[i / 2][i % 2] = source.fetch(y0 + i);
+        for (int i = 0; i < 4; ++i) ahead[i / 2][i % 2] = source.template fetch<false>(y0 + i);
     }
     // The first step, by pairs that alternate between the two fetched ahead.
     template <int PAIR, bool INTERIOR>
     INLINE void step(const Weights<TAPS, INTERIOR>& weight, float (&out)[COUNT]) {
         const Fetched even = ahead[PAIR][0], odd = ahead[PAIR][1];
         const int at = y0 + 2 * pairs;
-        ahead[PAIR][0] = source.fetch(at + 4);
-        ahead[PAIR][1] = source.fetch(at + 5);
+        ahead[PAIR][0] = source.template fetch<INTERIOR>(at + 4);
+        ahead[PAIR][1] = source.template fetch<INTERIOR>(at + 5);
         float a[COUNT], b[COUNT];
         source.values(even, odd, at, a, b);
         one.add(pairs++, y1, a, b, weight, out);
@@ -150,7 +154,10 @@ struct LevelColumn : OneValue {
     int height, pitch;
     INLINE LevelColumn(const float* from, int height_, int pitch_)
         : column(from), height(height_), pitch(pitch_) {}
-    INLINE float fetch(int y) const { return column[clamp(y, height) * pitch]; }
+    template <bool INSIDE>
+    INLINE float fetch(int y) const {
+        return column[(INSIDE ? y : clamp(y, height)) * pitch];
+    }
 };
 
 // One step along x of lines of samples, RUN outputs at a time, the first being output `first`:
@@ -216,15 +223,16 @@ struct Steps {
 INLINE void ignore(int, const float*) {}
 
 // A whole tile, whose first output is (y, x) and has `rows` rows: down, then across, MAX_ROWS rows
-// at a time. Tiles that keep off the borders, and `faded` samples more, have interior weights.
+// at a time. Tiles that keep off the borders, and `margin` samples more, have interior weights, and
+// their source is only asked for rows inside if it is at least AHEAD.
 template <int TAPS, int COUNT, int STEPS_TAKEN, class T, class Source, class Between, class Store>
 INLINE void downsample_tile(T& tile, const Source& source, const Steps& steps, int y, int x,
-                            int rows, int height, int width, int faded, const Between& between,
+                            int rows, int height, int width, int margin, const Between& between,
                             const Store& store) {
     typedef Shape<TAPS, STEPS_TAKEN> S;
-    const int y0 = S::first(y), x0 = S::first(x), least = FAULT(borders_as_interior) ? -99 : faded;
-    const bool interior_down = y0 >= least && y0 + S::samples(rows) + faded <= height;
-    const bool interior_across = x0 >= faded && x0 + COLUMNS + faded <= width;
+    const int y0 = S::first(y), x0 = S::first(x);
+    const bool interior_down = y0 >= margin && y0 + S::samples(rows) + margin <= height;
+    const bool interior_across = x0 >= margin && x0 + COLUMNS + margin <= width;
     ColumnStream<TAPS, COUNT, STEPS_TAKEN, Source> column(source, y);
     for (const int last = y + rows; y < last; y += MAX_ROWS) {
         const int here = min(last - y, int(MAX_ROWS)), lines = COUNT * here;

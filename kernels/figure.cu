@@ -110,8 +110,9 @@ extern "C" __global__ void __launch_bounds__(1024, 1) reconstruct(MODEL) {
 // A column of the sum over planes, by a root that does not enlarge the smallest values.
 struct RootsColumn : LevelColumn {
     using LevelColumn::LevelColumn;
+    template <bool INSIDE>
     INLINE float fetch(int y) const {
-        const float* at = column + clamp(y, height) * pitch;
+        const float* at = column + (INSIDE ? y : clamp(y, height)) * pitch;
         const float least = root(SOFT);
         float sum = 0.0f;
 #pragma unroll

@@ -10,18 +10,20 @@ struct Affine {
     float scale, offset;
 };
 
-// A walk over a map's samples by all threads of a block, or of some, row and column known without
-// division.
+// A walk over the samples of a map, or of the part that this block has of it: row and column are
+// known without division.
 struct Walk {
     int i, y, x, columns, size, stride, rows_on, columns_on;
-    __device__ Walk(int height, int width, int first, int stride_)
-        : i(first), columns(width), size(height * width), stride(stride_) {
+    __device__ Walk(int height, int width)
+        : i(blockIdx.x * blockDim.x + threadIdx.x),
+          columns(width),
+          size(height * width),
+          stride(gridDim.x * blockDim.x) {
         y = i / width;
         x = i - y * width;
         rows_on = stride / width;
         columns_on = stride - rows_on * width;
     }
-    __device__ Walk(int height, int width) : Walk(height, width, threadIdx.x, blockDim.x) {}
     __device__ bool more() const { return i < size; }
     __device__ void next() {
         i += stride;
@@ -31,11 +33,22 @@ struct Walk {
     }
 };
 
+// What a block has found in its part of a map: the part of each thread of a warp, to be joined.
+template <class T>
+INLINE T of_part(const T* parts, T none) {
+    const int part = threadIdx.x % 32;
+    return part < int(gridDim.x) ? from_block(parts + part) : none;
+}
+INLINE Range whole_range(const Range* parts) {
+    return over_warp(of_part(parts, no_values()), Wider());
+}
+
 // A thread looks at the samples that it writes, if it has just made the map by the same stride: so
 // nobody need have waited before, and all have after.
 __device__ Range range_of(const float* map, int size) {
     Range range = no_values();
-    for (int i = threadIdx.x; i < size; i += blockDim.x) range = Wider()(range, {map[i], map[i]});
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x)
+        range = Wider()(range, {map[i], map[i]});
     return over_block(range, Wider());
 }
 
@@ -53,15 +66,14 @@ struct Peaks {
 // How far below its neighbours a local maximum may lie: it is on a plateau.
 INLINE float plateau(Range own) { return PEAK_MEAN_ALL ? 0.0f : PLATEAU * (own.high - own.low); }
 
-// Those of the samples of a walk: inside of the border, at least THRESHOLD of the range, and not
+// Those of this block's part: inside of the border, at least THRESHOLD of the range, and not
 // below any of four neighbours. `range` is what becomes [0, top], `own` the map's: they differ in
 // the lesser half of a split map.
-__device__ Peaks peaks_of(const float* map, int height, Walk at, Range range, Range own) {
-    const int width = at.columns;
+__device__ Peaks peaks_of(const float* map, int height, int width, Range range, Range own) {
     const float spread = range.high - range.low, threshold = range.low + spread * THRESHOLD;
     const float near = plateau(own);
     Peaks peaks{};
-    for (; at.more(); at.next()) {
+    for (Walk at(height, width); at.more(); at.next()) {
         if (at.y < 1 || at.y >= height - 1 || at.x < 1 || at.x >= width - 1) continue;
         const float* here = map + at.i;
         const float value = here[0], left = here[-1], right = here[1], up = here[-width],
@@ -84,18 +96,14 @@ __device__ Peaks peaks_of(const float* map, int height, Walk at, Range range, Ra
 // thread, since many GPUs have two lanes for that in a multiprocessor.
 __device__ float maxnorm_factor(const Peaks& peaks, Range range, Range own, float top) {
     const float highest = (own.high - range.low) / (range.high - range.low) * top;
+    if (PEAK_MEAN_ALL && peaks.count == 0) return 1.0f;
+    if (PEAK_MEAN_ALL && peaks.count == PARTS) return highest * highest;
     const double most = double(highest);
-    double sum = double(peaks.total) / (double(FIXED) * PARTS) * double(top),
-           count = double(peaks.count) / PARTS;
-    if (PEAK_MEAN_ALL) {
-        if (peaks.count == 0) return 1.0f;
-        if (peaks.count == PARTS) return highest * highest;
-    } else {
-        const double global = fmin(double(peaks.at_top) / PARTS, 1.0);
-        sum -= global * most;
-        count -= global;
-    }
-    const double mean = count > double(HALF_A_PEAK) ? fmin(fmax(sum / count, 0.0), most) : 0.0;
+    const unsigned global = PEAK_MEAN_ALL ? 0 : min(peaks.at_top, unsigned(PARTS));
+    const unsigned others = peaks.count - global;  // and their sum, both in 36ths
+    const double sum = double(peaks.total) * (double(top) / double(FIXED)) - double(global) * most;
+    const bool any = double(others) > double(HALF_A_PEAK) * PARTS;
+    const double mean = any ? fmin(fmax(sum / double(others), 0.0), most) : 0.0;
     return float((most - mean) * (most - mean));
 }
 

@@ -94,7 +94,10 @@ struct BackgroundColumn {
                 width};
     }
     typedef Background Fetched;
-    INLINE Background fetch(int y) const { return __ldg(was + size_t(clamp(y, height)) * pitch); }
+    template <bool INSIDE>
+    INLINE Background fetch(int y) const {
+        return __ldg(was + size_t(INSIDE ? y : clamp(y, height)) * pitch);
+    }
     // |I - P| of row y; leaves P moved towards I. In fixed point what remains of a difference is
     // rounded towards 0, so that a still picture comes to rest at exactly 0. Samples that several
     // tiles see get the same from each.
@@ -121,7 +124,10 @@ template <>
 struct BackgroundColumn<false> {
     static INLINE BackgroundColumn at(Background*, int, const Call&, int, int) { return {}; }
     struct Fetched {};
-    INLINE Fetched fetch(int) const { return {}; }
+    template <bool INSIDE>
+    INLINE Fetched fetch(int) const {
+        return {};
+    }
 };
 
 // A column of a frame as its first COUNT planes: a source.
@@ -139,12 +145,13 @@ struct PixelColumn {
         Pixel element[PIXEL_CHANNELS];
         typename BackgroundColumn<FLICKERS>::Fetched before;
     };
+    template <bool INSIDE>
     INLINE Fetched fetch(int y) const {
-        const Pixel* from = column + size_t(clamp(y, height)) * pitch;
+        const Pixel* from = column + size_t(INSIDE ? y : clamp(y, height)) * pitch;
         Fetched pixel;
 #pragma unroll
         for (int c = 0; c < PIXEL_CHANNELS; ++c) pixel.element[c] = __ldg(from + c);
-        pixel.before = background.fetch(y);
+        pixel.before = background.template fetch<INSIDE>(y);
         return pixel;
     }
     INLINE void values(const Fetched& even, const Fetched& odd, int y, float (&a)[COUNT],
@@ -330,7 +337,7 @@ INLINE void downsample_frame(const Geometry& g, const float* tables, float* aren
     const float colour = OPPONENCY_LINEAR ? 1.0f / g.full : COLOUR_SCALE;
     const int level_height = g.height[FINEST_LEVEL], level_width = g.width[FINEST_LEVEL];
     downsample_tile<TAPS, COUNT, FINEST_LEVEL>(
-        tile, source, Steps(g, tables, kind, kind, 0), y, x, rows, height, width, 0, ignore,
+        tile, source, Steps(g, tables, kind, kind, 0), y, x, rows, height, width, AHEAD, ignore,
         [&](int c, int to_y, int to_x, float value) {
             const float fractions = FAULT(another_planes_scale) ? 1 : FRACTIONS;
             if (to_y < level_height && to_x < level_width + FAULT(one_column_too_many))

@@ -26,7 +26,7 @@ INLINE void downsample_levels(const Geometry& g, const float* tables, float* are
             arena[plane_at(g, plane, level + step) + to_y * g.width[level + step] + to_x] = value;
     };
     downsample_tile<TAPS, 1, 2>(
-        tile, source, steps, y, x, rows, height, width, 0,
+        tile, source, steps, y, x, rows, height, width, AHEAD,
         [&](int row, const float (&value)[1]) { between[row][threadIdx.x] = value[0]; },
         [&](int, int to_y, int to_x, float value) { write(2, to_y, to_x, value); });
     // Of the level between, the part that no other tile has.
@@ -42,7 +42,7 @@ INLINE void downsample_levels(const Geometry& g, const float* tables, float* are
 }
 
 // All levels from `level` on, of one plane by each block: the first from memory, then in shared
-// memory.
+// memory. Across, a thread has a column of outputs, or every so many rows of it; down, a warp a row.
 template <int TAPS>
 __device__ void downsample_plane(const Geometry& g, const float* tables, float* arena, int kind,
                                  int first_plane, int level) {
@@ -56,44 +56,60 @@ __device__ void downsample_plane(const Geometry& g, const float* tables, float* 
         float* out = arena + plane_at(g, plane, level + 1);
         const Weights<TAPS, false> across{tables + g.steps[kind][level][1], columns},
             down{tables + g.steps[kind][level][0], rows};
-        for (int i = threadIdx.x; i < height * columns; i += blockDim.x) {
-            const int y = i / columns, x = i - y * columns;
-            float sum = 0;
+        int lanes = 32;  // threads of a row
+        while (lanes < columns && lanes < int(blockDim.x)) lanes *= 2;
+        const int rows_on = blockDim.x / lanes;
+        for (int x = threadIdx.x % lanes; x < columns; x += lanes) {
+            float weights[TAPS + 1];
+            int at[TAPS + 1];
 #pragma unroll
-            for (int k = 0; k <= TAPS; ++k)
-                sum = fmaf(across(x, k), in[y * width + clamp(2 * x - TAPS / 2 + k, width)], sum);
-            halfway[i] = sum;
+            for (int k = 0; k <= TAPS; ++k) {
+                weights[k] = across(x, k);
+                at[k] = clamp(2 * x - TAPS / 2 + k, width);
+            }
+            for (int y = threadIdx.x / lanes; y < height; y += rows_on) {
+                float sum = 0;
+#pragma unroll
+                for (int k = 0; k <= TAPS; ++k) sum = fmaf(weights[k], in[y * width + at[k]], sum);
+                halfway[y * columns + x] = sum;
+            }
         }
         __syncthreads();
-        for (int i = threadIdx.x; i < rows * columns; i += blockDim.x) {
-            const int y = i / columns, x = i - y * columns;
-            float sum = 0;
+        for (int y = threadIdx.x / 32; y < rows; y += blockDim.x / 32) {
+            float weights[TAPS + 1];
+            const float* row[TAPS + 1];
 #pragma unroll
-            for (int k = 0; k <= TAPS; ++k)
-                sum = fmaf(down(y, k), halfway[clamp(2 * y - TAPS / 2 + k, height) * columns + x],
-                           sum);
-            out[i] = samples[i] = sum;
+            for (int k = 0; k <= TAPS; ++k) {
+                weights[k] = down(y, k);
+                row[k] = halfway + clamp(2 * y - TAPS / 2 + k, height) * columns;
+            }
+            for (int x = threadIdx.x % 32; x < columns; x += 32) {
+                float sum = 0;
+#pragma unroll
+                for (int k = 0; k <= TAPS; ++k) sum = fmaf(weights[k], row[k][x], sum);
+                out[y * columns + x] = samples[y * columns + x] = sum;
+            }
         }
         __syncthreads();
         in = samples;
     }
 }
 
-extern "C" __global__ void __launch_bounds__(COLUMNS)
+extern "C" __global__ void __launch_bounds__(COLUMNS, 8)
     pyramid(MODEL, int first_plane, int level, int rows) {
     downsample_levels<5>(g, tables, arena, PYRAMID_STEP, first_plane, level, rows);
 }
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(1024, 1)
     coarsest_levels(MODEL, int first_plane, int level) {
     downsample_plane<5>(g, tables, arena, PYRAMID_STEP, first_plane, level);
 }
 
 #if HAS_ORIENTATION_PYRAMID
-extern "C" __global__ void __launch_bounds__(COLUMNS)
+extern "C" __global__ void __launch_bounds__(COLUMNS, 6)
     pyramid_orientation(MODEL, int first_plane, int level, int rows) {
     downsample_levels<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level, rows);
 }
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(1024, 1)
     coarsest_levels_orientation(MODEL, int first_plane, int level) {
     downsample_plane<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level);
 }

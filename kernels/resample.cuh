@@ -42,7 +42,7 @@ INLINE void downsample_to_map(const Geometry& g, const float* tables, const Leve
                         from.height, from.width};
     downsample_tile<REDUCTION_TAPS, 1, STEPS_TAKEN>(
         tile, source, Steps(g, tables, MAP_STEP, MAP_STEP, MAP_LEVEL - STEPS_TAKEN), y, x, rows,
-        from.height, from.width, 0, ignore, [&](int, int to_y, int to_x, float value) {
+        from.height, from.width, AHEAD, ignore, [&](int, int to_y, int to_x, float value) {
             if (to_y < height && to_x < width) to[to_y * width + to_x] = value;
         });
 }
@@ -69,9 +69,9 @@ INLINE void resample_tile(const Geometry& g, const float* tables, const Level& f
                            from.width};
         for (int row = y; row < min(y + rows, height); ++row) {
             const Interpolation down = interpolation(row, delta);
-            const float a = left.fetch(down.low), b = left.fetch(down.low + 1);
-            const float above = fmaf(right.fetch(down.low) - a, along.t, a);
-            const float below = fmaf(right.fetch(down.low + 1) - b, along.t, b);
+            const float a = left.template fetch<false>(down.low), b = left.template fetch<false>(down.low + 1);
+            const float above = fmaf(right.template fetch<false>(down.low) - a, along.t, a);
+            const float below = fmaf(right.template fetch<false>(down.low + 1) - b, along.t, b);
             to[row * width + at] = fmaf(below - above, down.t, above);
         }
     }

@@ -130,14 +130,17 @@ def test_markers_too_large_for_shared_memory_are_the_same():
 
 @pytest.mark.parametrize("reading", [name for name in READINGS if name != "iterative"])
 def test_sums_that_several_blocks_share_are_the_same(monkeypatch, reading):
-    """As of frames of more than 2 megapixels: each step of `combine` is a launch of its own."""
+    """As of large frames: each step of `normalise` and `combine` is a launch of its own."""
     shape, config = (150, 470), replace(READINGS[reading], normalise_saliency=reading == "invt")
     frame, wanted = photo_like(shape), make(shape, config).trace(photo_like(shape))
-    monkeypatch.setattr("ittisal.cuda.schedule.ADDED_PER_BLOCK", 64)
+    shared = dict.fromkeys(("normalise", "combine", "figure"), (64, 64))
+    monkeypatch.setattr("ittisal.cuda.schedule.SHARED", shared)
     for order in host_kernels.ORDERS:
         backend = make(shape, config, order=order, seed=5)
         got = backend.trace(frame)
-        assert backend.device.launched.count("combine") == (7 if reading == "invt" else 5)
+        launched = backend.device.launched
+        assert launched.count("normalise") == 2
+        assert launched.count("combine") == (7 if reading == "invt" else 5)
         for key, value in got.items():
             np.testing.assert_array_equal(value, wanted[key], err_msg=f"{key}, {order}")
 

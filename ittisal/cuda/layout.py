@@ -30,7 +30,7 @@ WHITENER_SIZE = SCALES + SCALES * (SCALES + 1) // 2  # floats of a mean and a wh
 MEASURE_BLOCKS = 16  # at most, that measure maps
 SCAN_BLOCKS = 256  # of `scan`, at most
 ALONE = 8192  # samples of a plane that one block takes on to the coarsest level
-SUM_BLOCKS = 32  # that share a sum of maps, at most
+MAP_BLOCKS = 32  # that share a map, at most: as many as a warp has threads
 TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
 SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
@@ -134,8 +134,10 @@ def _place_maps(plan: Plan, geometry: Any, arena: Allocator) -> None:
         "sums": sums * size * (1 + plan.rewrites_maps),
         "affines": 2 * plan.map_count,
         "sum_affines": 2 * sums,
-        "sum_ranges": 2 * SUM_BLOCKS * sums,
-        "sum_peaks": 4 * SUM_BLOCKS * sums,
+        "ranges": 2 * MAP_BLOCKS * plan.map_count,
+        "peaks": 4 * MAP_BLOCKS * plan.map_count,
+        "sum_ranges": 2 * MAP_BLOCKS * sums,
+        "sum_peaks": 4 * MAP_BLOCKS * sums,
         "figure_maps": FIGURE_MAPS * size * config.figure,
         "found": FOUND.itemsize // 4,
         "counters": COUNTERS.itemsize // 4,

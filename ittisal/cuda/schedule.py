@@ -16,13 +16,16 @@ from ..config import Channel
 from ..features import FEATURES, ORIENTATIONS
 from ..pipeline import FrameFormat
 from ..plan import SCALES, SLOTS
-from .layout import ALONE, CORNERS, MEASURE_BLOCKS, SCAN_BLOCKS, SUM_BLOCKS, Layout, rows
+from .layout import ALONE, CORNERS, MAP_BLOCKS, MEASURE_BLOCKS, SCAN_BLOCKS, Layout, rows
 from .structs import Step
 from .variant import COLUMNS, MAX_ROWS, THREADS
 
 ROWS = (16, 8, 4)  # of outputs that a block makes: fewer if there would be few blocks
-ENOUGH = 512  # blocks: some four per multiprocessor of a large GPU
-ADDED_PER_BLOCK = 8192  # samples of a sum of maps, at least
+ENOUGH = 256  # blocks: some two per multiprocessor of a large GPU
+# Samples of a map that one block takes, at most, and of a block's part of a larger one, at least. A
+# launch more costs as much as some thousand samples; there are six times as many maps as sums.
+MAP_THREADS = 512  # of a block, at most: three fit where 1536 threads do
+SHARED = {"normalise": (8192, 2048), "combine": (2048, 256), "figure": (8192, 8192)}
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 MOST_DOWN = 65535  # blocks along y, of any grid
 
@@ -62,7 +65,6 @@ class Schedule:
         self.pixel_planes = len(self.plan.pixel_planes(colour=format_.colour))
         self.whitened_planes = len(self.plan.whitened_planes(colour=format_.colour))
         self.size = math.prod(self.plan.map_shape)
-        self.parts = min(_ceil(self.size, ADDED_PER_BLOCK), SUM_BLOCKS)
         self.all_tiles = int(layout.geometry["first_tile"][-1])
 
     def opponency(self) -> Iterator[Launch]:
@@ -92,7 +94,7 @@ class Schedule:
                 yield self._launch("pyramid", kernel, grid, COLUMNS, *numbers)
             level += 2
         if level < plan.top_level:
-            block = threads_per_map(math.prod(plan.level_shape(level)))
+            block = min(threads_per_map(math.prod(plan.level_shape(level))), MAP_THREADS)
             for kernel, _, first, count in self._pyramids("coarsest_levels"):
                 yield self._launch("pyramid", kernel, count, block, first, level)
 
@@ -129,7 +131,8 @@ class Schedule:
         block = threads_per_map(math.prod(self.plan.level_shape(level + 1)))
         yield self._launch("figure", "reconstruct", 2 * self.whitened_planes, block)
         yield self._resample("figure", "resample_figure", level, CORNERS, oriented)
-        yield self._launch("figure", "corners", self.parts, threads_per_map(self.size))
+        parts, block = self._parts("figure")
+        yield self._launch("figure", "corners", parts, block)
 
     def centre_surround(self) -> Iterator[Launch]:
         """Tiles of the maps of all features and centre levels."""
@@ -141,24 +144,38 @@ class Schedule:
         yield self._launch("centre_surround", "centre_surround", grid, COLUMNS, high)
 
     def normalise(self) -> Iterator[Launch]:
-        """One block per map."""
-        grid = SLOTS, self.features
-        yield self._launch("normalise", "normalise", grid, threads_per_map(self.size))
+        """A scale and an offset, or a new map, for each."""
+        steps = [[Step.FIND_RANGES], [Step.FIND_PEAKS]]
+        yield from self._steps("normalise", steps, 2 * [SLOTS * self.features])
 
     def combine(self) -> Iterator[Launch]:
-        """All steps at once, by a block per feature; of large maps one after the other, by more."""
-        features, channels, end = len(self.rows), len(Channel), Step.WRITE_MAP
-        steps = {Step.ADD_MAPS: (end, features)}
-        parts = 1 if self.plan.rewrites_maps else self.parts
-        if parts > 1:
-            steps = {step: (step, features) for step in (Step.ADD_MAPS, Step.FEATURE_PEAKS)}
-            steps |= {step: (step, channels) for step in (Step.ADD_FEATURES, Step.CHANNEL_PEAKS)}
-            steps |= {Step.ADD_CHANNELS: (end, 1)}
-        if parts > 1 and self.config.normalise_saliency:
-            steps |= {step: (step, 1) for step in (Step.ADD_CHANNELS, Step.SALIENCY_PEAKS, end)}
-        block = threads_per_map(self.size)
-        for first, (last, count) in steps.items():
-            yield self._launch("combine", "combine", (parts, count), block, "call", first, last)
+        """Sums of maps, of features and of channels."""
+        features, channels = len(self.rows), len(Channel)
+        steps = [[Step.ADD_MAPS], [Step.FEATURE_PEAKS], [Step.ADD_FEATURES], [Step.CHANNEL_PEAKS]]
+        if self.config.normalise_saliency:
+            steps += [[Step.ADD_CHANNELS], [Step.SALIENCY_PEAKS], [Step.WRITE_MAP]]
+        else:
+            steps += [[Step.ADD_CHANNELS, Step.WRITE_MAP]]  # of the thread's own samples
+        maps = [features, features, channels, channels, 1, 1, 1]
+        yield from self._steps("combine", steps, maps, "call")
+
+    def _steps(
+        self, kernel: str, steps: list[list[Step]], maps: list[int], *given: str
+    ) -> Iterator[Launch]:
+        """Steps that so many maps take: of small maps all at once, of large ones one by one."""
+        parts, block = self._parts(kernel)
+        if parts == 1:
+            steps, maps = [[steps[0][0], steps[-1][-1]]], maps[:1]
+        for its, count in zip(steps, maps, strict=False):
+            numbers = its[0], its[-1]
+            yield self._launch(kernel, kernel, (parts, count), block, *given, *numbers)
+
+    def _parts(self, stage: str) -> tuple[int, int]:
+        """How many blocks share a map, and threads of each."""
+        alone, part = SHARED[stage]
+        alone = self.size <= alone or self.plan.rewrites_maps
+        parts = 1 if alone else min(_ceil(self.size, part), MAP_BLOCKS)
+        return parts, min(threads_per_map(_ceil(self.size, parts)), MAP_THREADS)
 
     def upsample(self) -> Launch:
         """The map at the frame's size: no stage, since few want it."""

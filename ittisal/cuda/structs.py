@@ -12,6 +12,7 @@ import numpy as np
 
 from ..config import TOP_LEVEL
 from ..features import FEATURES, ORIENTATIONS, Channel, Signal
+from ..plan import SLOTS
 
 GENERATED = "structs.cuh"  # what kernels include
 LEVELS = TOP_LEVEL + 1
@@ -23,6 +24,7 @@ SIZES = {
     "FEATURES": len(FEATURES),
     "CHANNELS": len(Channel),
     "ROWS": len(FEATURES) + len(Channel),
+    "PAIRS": len(FEATURES) * SLOTS,
     "STATISTICS": 1 + ENERGIES,  # of the planes, and of each energy over the scales
     "STEPS": len(STEP_KINDS),
 }
@@ -37,15 +39,17 @@ class Mode(IntEnum):
 
 
 class Step(IntEnum):
-    """Of `combine`."""
+    """Of `normalise` and `combine`: each needs what all blocks have done in the one before."""
 
-    ADD_MAPS = 0
-    FEATURE_PEAKS = 1
-    ADD_FEATURES = 2
-    CHANNEL_PEAKS = 3
-    ADD_CHANNELS = 4
-    SALIENCY_PEAKS = 5
-    WRITE_MAP = 6
+    FIND_RANGES = 0
+    FIND_PEAKS = 1
+    ADD_MAPS = 2
+    FEATURE_PEAKS = 3
+    ADD_FEATURES = 4
+    CHANNEL_PEAKS = 5
+    ADD_CHANNELS = 6
+    SALIENCY_PEAKS = 7
+    WRITE_MAP = 8
 
 
 _TABLES: dict[str, dict[str, str]] = {
@@ -92,8 +96,10 @@ _TABLES: dict[str, dict[str, str]] = {
         "int sums": "maps: of `Plan.sums`; where N rewrites maps, once more as it leaves them",
         "int affines": "scale and offset that N gave each map",
         "int sum_affines": "scale and offset that N gave each sum",
-        "int sum_ranges": "what each part of a sum holds: struct Range",
-        "int sum_peaks": "the same: struct Peaks",
+        "int ranges": "struct Range of each part of a map",
+        "int peaks": "struct Peaks of each part of a map",
+        "int sum_ranges": "the same of sums",
+        "int sum_peaks": "the same of sums",
         "int scratch": "maps: three per pair of a feature, for `iterative`",
         "int sum_scratch": "maps: three per sum",
         "int smoothed": "two maps: smoothed over time, up to the last frame and up to this one",
@@ -134,6 +140,7 @@ _TABLES: dict[str, dict[str, str]] = {
     # Blocks that are done. The last block sets a counter back to 0.
     "Counters": {
         "int scanned": "parts of the frame",
+        "int normalised[PAIRS]": "parts of a feature's maps of one pair",
         "int summed[CHANNELS]": "features of a channel",
         "int joined": "channels",
         "int measured[STATISTICS]": "parts of a set of maps",
