@@ -70,7 +70,6 @@ class StubDevice(Device):
             getDevice=lambda: 0,
             memcpyAsync=_nothing,
             memcpyDefault=4,
-            CUDARuntimeError=RuntimeError,
         )
         cuda = SimpleNamespace(runtime=runtime, get_current_stream=lambda: current)
         self.cupy = SimpleNamespace(ndarray=Array, cuda=cuda)

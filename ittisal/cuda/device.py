@@ -165,7 +165,7 @@ class Device:
                 try:
                     run(stream)
                 except BaseException:  # not to be hidden by what it made of the recording
-                    with suppress(self.cupy.cuda.runtime.CUDARuntimeError):
+                    with suppress(RuntimeError):
                         stream.end_capture()
                     raise
                 graph = stream.end_capture()
