@@ -51,14 +51,19 @@ LAYERS = {
     "plan": ("config features", "numpy"),
     "readout": ("evaluation", ""),
     "reference": ("config features", "numpy"),
+    # The CPU's import time: nothing that compiles.
+    "store": ("files", ""),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
     "trace": ("features pipeline plan", "numpy"),
     "cpu": (
-        "_version allocator config cpu features files frames pipeline plan trace",
+        "_version allocator config cpu features frames pipeline plan store trace",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
-    "cuda": ("allocator config cuda features frames pipeline plan trace", "numpy cupy cupyx"),
+    "cuda": (
+        "allocator config cuda features frames pipeline plan store trace",
+        "numpy cupy cupyx",
+    ),
     # OpenCV and PyAV inside functions only.
     "video": (
         "attention config drawing files frames imagefiles levels maps model pipeline video",

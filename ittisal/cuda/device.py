@@ -19,7 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import store
 from ..pipeline import BackendError
+from . import compiler
+from .compiler import PACKAGE, Job
 from .sources import Unit
 
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2  # cudaMemcpyKind
@@ -37,6 +40,7 @@ class Device:
         self._device = cupy.cuda.Device()
         self.id = int(self._device.id)
         self.name = device_name(self.id)
+        self.capability = int(self._device.compute_capability)
         with self._device:
             # For frames that come from the host. Non-blocking: not held up by the default stream.
             self.stream = cupy.cuda.Stream(non_blocking=True)
@@ -146,16 +150,20 @@ class Device:
     def compile(
         self, units: Sequence[tuple[Unit, tuple[str, ...]]]
     ) -> dict[str, Callable[..., None]]:
-        """Kernels by name, of units with their options; from CuPy's cache on disk if they were
-        compiled before. Units are compiled at the same time, each by a thread.
+        """Kernels by name, of units with their options; from the store if they were compiled
+        before. Units are compiled at the same time, each by a thread.
         """
+        architecture = compiler.architecture(self.capability)
 
-        def compiled(given: tuple[Unit, tuple[str, ...]]) -> dict[str, Callable[..., None]]:
+        def loaded(unit: Unit, options: tuple[str, ...]) -> dict[str, Callable[..., None]]:
             with self.cupy.cuda.Device(self.id):
-                return _compiled(self.id, *given)
+                module = _loaded(self.id, Job(unit.name, unit.text, options, architecture))
+                return {name: module.get_function(name) for name in unit.kernels}
 
         with ThreadPoolExecutor(len(units)) as pool:
-            found = list(pool.map(compiled, units))
+            found = list(pool.map(loaded, *zip(*units, strict=True)))
+        store.tidy()
+        store.warn_once()
         return {name: kernel for unit in found for name, kernel in unit.items()}
 
     def record(self, run: Callable[[], None]) -> Callable[[Any], None]:
@@ -243,16 +251,19 @@ class Device:
 
 
 @lru_cache(maxsize=256)
-def _compiled(device: int, unit: Unit, options: tuple[str, ...]) -> dict[str, Callable[..., None]]:
-    import cupy
+def _loaded(device: int, job: Job) -> Any:
+    """A job's module on the current device, which has this number."""
+    from cupy.cuda import Module, driver
 
-    try:
-        module = cupy.RawModule(code=unit.text, options=options, backend="nvrtc")
-        return {name: module.get_function(name) for name in unit.kernels}
-    except cupy.cuda.compiler.CompileException as error:
-        raise BackendError(
-            f"the CUDA kernels do not compile for {device_name(device)}: {error}"
-        ) from error
+    module, stored = Module(), compiler.read(job)
+    if stored is not None:
+        try:
+            module.load(stored)
+            return module
+        except driver.CUDADriverError:  # compiled again, once
+            module = Module()
+    module.load(compiler.compile_and_keep(job))
+    return module
 
 
 @lru_cache(maxsize=16)
@@ -264,7 +275,7 @@ def device_name(device: int) -> str:
 
 
 def describe() -> dict[str, str]:
-    """The current GPU, CUDA and CuPy's cache of compiled kernels, by name."""
+    """The current GPU and CUDA, by name."""
     import cupy
 
     runtime = cupy.cuda.runtime
@@ -278,7 +289,6 @@ def describe() -> dict[str, str]:
         "second-level cache": f"{found['l2CacheSize'] / 2**20:.1f} MiB",
         "cuda": f"runtime {runtime.runtimeGetVersion()}, driver {runtime.driverGetVersion()}",
         "cupy": cupy.__version__,
-        "cache directory": cupy.cuda.compiler.get_cache_dir(),
     }
 
 
@@ -292,9 +302,6 @@ def _has_driver() -> bool:
             continue
         return True
     return False
-
-
-PACKAGE = "pip install 'ittisal[cuda]' (drivers for CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
 
 
 def probe() -> tuple[bool, str]:

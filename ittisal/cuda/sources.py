@@ -1,7 +1,7 @@
 """The text of the CUDA kernels: where it is found, and what is compiled together.
 
-Each `kernels/*.cu` is compiled by itself. What it includes is joined to it here, because CuPy's
-cache of compiled kernels does not see what an `#include` brings in.
+Each `kernels/*.cu` is compiled by itself. What it includes is joined to it here, so that a
+compiled kernel depends on its text and its options alone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _INCLUDE = re.compile(r'#include "(.+)"')
 class Unit(NamedTuple):
     """What is compiled at once."""
 
+    name: str  # of the file
     text: str
     kernels: tuple[str, ...]  # those that are wanted of it
 
@@ -87,5 +88,5 @@ def units(kernels: Iterable[str], files: dict[str, str] | None = None) -> list[U
     for name, text in (files or read()).items():
         its_own = tuple(kernel for kernel in _KERNEL.findall(text) if kernel in wanted)
         if its_own:
-            found.append(Unit(joined(name, files), its_own))
+            found.append(Unit(name, joined(name, files), its_own))
     return found
