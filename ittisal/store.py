@@ -11,11 +11,11 @@ import hashlib
 import os
 import sys
 import time
-import warnings
 from functools import cache
 from pathlib import Path
 
 from .files import write_whole
+from .warning import warn_once
 
 MAGIC = b"ittisal object 1\n"  # then a SHA-256, then the object
 CAPACITY = 64 << 20  # bytes of all objects; the least recently used are removed first
@@ -69,32 +69,17 @@ def _base() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ittisal"
 
 
-_unkept: list[str] = []  # why kernels could not be kept
-_warned: list[str] = []
+_unkept: list[str] = []  # why objects could not be kept
 
 
-def warn_once() -> None:
-    """Warn, the first time only, if kernels could not be kept."""
-    for why in _unkept[: 1 - len(_warned)]:
-        _warned.append(why)
-        warnings.warn(
-            f"compiled kernels cannot be kept, so every process compiles them anew: {why}; set "
-            "ITTISAL_CACHE_DIR to a folder of your own on a disk that is not full",
-            RuntimeWarning,
-            stacklevel=_levels_to_caller(),
+def warn_if_unkept() -> None:
+    """Warn, the first time only, if objects could not be kept."""
+    if _unkept:
+        warn_once(
+            "store",
+            f"compiled kernels cannot be kept, so every process compiles them anew: {_unkept[0]}; "
+            "set ITTISAL_CACHE_DIR to a folder of your own on a disk that is not full",
         )
-
-
-def _levels_to_caller() -> int:
-    """`stacklevel`, for the function that calls this, of the first call from outside the package.
-
-    `skip_file_prefixes` needs Python 3.12.
-    """
-    package = __name__.partition(".")[0]
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 # --- objects -------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ LAYERS = {
     "allocator": ("", "numpy"),
     # OpenCV inside functions only.
     "attention": ("attention config drawing features frames maps model pipeline", "numpy cv2"),
-    "backends": ("config pipeline", ""),
+    "backends": ("config pipeline plan warning", ""),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
@@ -52,7 +52,7 @@ LAYERS = {
     "readout": ("evaluation", ""),
     "reference": ("config features", "numpy"),
     # The CPU's import time: nothing that compiles.
-    "store": ("files", ""),
+    "store": ("files warning", ""),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
     "trace": ("features pipeline plan", "numpy"),
     "cpu": (
@@ -64,6 +64,7 @@ LAYERS = {
         "allocator config cuda features frames pipeline plan store trace",
         "numpy cupy cupyx",
     ),
+    "warning": ("", ""),
     # OpenCV and PyAV inside functions only.
     "video": (
         "attention config drawing files frames imagefiles levels maps model pipeline video",

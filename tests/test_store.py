@@ -16,6 +16,7 @@ import llvmlite
 import pytest
 
 from ittisal import store as files
+from ittisal import warning
 from ittisal.cpu import builder, describe, library, store, target
 from ittisal.cpu.context import ContextRecord
 from ittisal.cpu.kernel import Kernel
@@ -76,7 +77,7 @@ def forget() -> None:
     library._addresses.clear()
     store.compiled.clear()
     files._unkept.clear()
-    files._warned.clear()
+    warning._given.clear()
     for cached in (store.symbol, store._sources, store._source, store._file, files.folder):
         cached.cache_clear()
     store._environment.cache_clear()

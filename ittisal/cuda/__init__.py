@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def probe() -> tuple[bool, str]:
     """Whether there is a GPU that can be used, and what is missing if not."""
-    from .device import probe
+    from .installation import probe
 
     return probe()
 
@@ -29,10 +29,10 @@ def supports(config: Config) -> tuple[bool, str]:
 def describe() -> dict[str, str]:
     """What the kernels run on, and where they and their machine code are kept, by name."""
     from .. import store
-    from . import compiler, device, sources
+    from . import compiler, installation, sources
 
     return {
-        **device.describe(),
+        **installation.describe(),
         "kernels": str(sources.directory()),
         "cache directory": store.place(),
         "compiled": f"{compiler.count()} in the cache directory",
@@ -40,10 +40,18 @@ def describe() -> dict[str, str]:
 
 
 def make(plan: Plan, channel_order: str, threads: int) -> CudaBackend:
-    """A backend for this plan on the current GPU. Kernels are compiled, or loaded from the store."""
-    from .backend import CudaBackend
+    """A backend for this plan on the current GPU.
 
-    return CudaBackend(plan, channel_order)
+    Raises
+    ------
+    DeviceError, MemoryError
+        CUDA, the compiler or the GPU fails; says why and what to do.
+    """
+    from .backend import CudaBackend
+    from .installation import explained
+
+    with explained("the GPU cannot be used"):
+        return CudaBackend(plan, channel_order)
 
 
 def jobs(

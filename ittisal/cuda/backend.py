@@ -397,10 +397,10 @@ class CudaBackend(Traced):
         wanted = max(1, min(frames, BATCH_BYTES // (4 * floats)))
         if wanted > self.frames_at_once:
             arena = self.device.zeros(wanted * floats, np.float32)
-            for state in self.states.values():
-                state.graphs.clear()  # they hold the old one's address
             if self.arena is not None:
                 self.device.wait(self.finished)
+            for state in self.states.values():
+                state.graphs.clear()  # they hold the old one's address
             self.arena, self.frames_at_once = arena, wanted
         return wanted
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import store
-from ..pipeline import BackendError
+from ..pipeline import DeviceError
 
 PACKAGE = "pip install 'ittisal[cuda]' (drivers for CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
 # Compute capabilities times ten of the GPUs that are served, where NVRTC knows them.
@@ -61,10 +61,8 @@ def architectures() -> list[str]:
 def capabilities() -> tuple[int, ...]:
     """The compute capabilities (times ten) that NVRTC knows; without it, those served."""
     try:
-        from cupy.cuda import nvrtc
-
-        return tuple(nvrtc.getSupportedArchs())
-    except (ImportError, RuntimeError, OSError):
+        return tuple(nvrtc().getSupportedArchs())
+    except DeviceError:
         return CAPABILITIES
 
 
@@ -73,7 +71,7 @@ def build(job: Job) -> bytes:
 
     Raises
     ------
-    BackendError
+    DeviceError
         It does not compile, or NVRTC cannot be loaded.
     """
     found = read(job)
@@ -113,26 +111,39 @@ def compile_text(text: str, options: tuple[str, ...], architecture: str) -> tupl
 
     Raises
     ------
-    BackendError
+    DeviceError
         It does not compile, or NVRTC cannot be loaded.
+    """
+    compiler = nvrtc()
+    program = compiler.createProgram(text, "ittisal.cu", (), ())
+    try:
+        compiler.compileProgram(program, (f"-arch={architecture}", *OPTIONS, *options))
+        machine_code = architecture.startswith("sm_")
+        code = compiler.getCUBIN(program) if machine_code else compiler.getPTX(program)
+        return code, compiler.getProgramLog(program)
+    except compiler.NVRTCError as error:
+        log = compiler.getProgramLog(program)
+        raise DeviceError(
+            f"the CUDA kernels do not compile for {architecture}: {log or error}"
+        ) from error
+    finally:
+        compiler.destroyProgram(program)
+
+
+def nvrtc() -> Any:
+    """CuPy's module of NVRTC.
+
+    Raises
+    ------
+    DeviceError
+        It cannot be loaded.
     """
     try:
         from cupy.cuda import nvrtc
 
         nvrtc.getVersion()
     except (ImportError, RuntimeError, OSError) as error:
-        raise BackendError(
+        raise DeviceError(
             f"NVRTC, which compiles the kernels, cannot be loaded ({error}); {PACKAGE}"
         ) from error
-    program = nvrtc.createProgram(text, "ittisal.cu", (), ())
-    try:
-        nvrtc.compileProgram(program, (f"-arch={architecture}", *OPTIONS, *options))
-        read = nvrtc.getCUBIN if architecture.startswith("sm_") else nvrtc.getPTX
-        return read(program), nvrtc.getProgramLog(program)
-    except nvrtc.NVRTCError as error:
-        log = nvrtc.getProgramLog(program)
-        raise BackendError(
-            f"the CUDA kernels do not compile for {architecture}: {log or error}"
-        ) from error
-    finally:
-        nvrtc.destroyProgram(program)
+    return nvrtc

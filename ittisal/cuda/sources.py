@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..pipeline import BackendError
+from ..pipeline import DeviceError
 from . import structs
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def directory() -> Traversable:
 
     Raises
     ------
-    BackendError
+    DeviceError
         Neither is there; names both.
     """
     installed = resources.files("ittisal") / "kernels"
@@ -49,7 +49,7 @@ def directory() -> Traversable:
     root = Path(__file__).resolve().parents[2]
     if (root / "kernels" / HEADER).is_file() and (root / "pyproject.toml").is_file():
         return root / "kernels"
-    raise BackendError(
+    raise DeviceError(
         f"the CUDA kernels are neither in {installed} nor in {root / 'kernels'}; "
         "install ittisal again"
     )
