@@ -85,7 +85,7 @@ def read(job: Job) -> bytes | None:
 
 def compile_and_keep(job: Job) -> bytes:
     """Compile a job, whatever the store has, and keep the result there."""
-    code, _ = compile_text(job.text, job.options, job.architecture)
+    code = compile_text(job.text, job.options, job.architecture).code
     store.write(*_file(job), code)
     return code
 
@@ -106,8 +106,16 @@ def _file(job: Job) -> tuple[str, str]:
     return f"{job.name}.{job.architecture}", key
 
 
-def compile_text(text: str, options: tuple[str, ...], architecture: str) -> tuple[bytes, str]:
-    """Machine code, or PTX for `compute_...`, and the compiler's log.
+class Compiled(NamedTuple):
+    """What the compiler makes of a text."""
+
+    code: bytes  # machine code; of `compute_...` the PTX
+    ptx: bytes
+    log: str
+
+
+def compile_text(text: str, options: tuple[str, ...], architecture: str) -> Compiled:
+    """Compile a text for an architecture.
 
     Raises
     ------
@@ -118,9 +126,9 @@ def compile_text(text: str, options: tuple[str, ...], architecture: str) -> tupl
     program = compiler.createProgram(text, "ittisal.cu", (), ())
     try:
         compiler.compileProgram(program, (f"-arch={architecture}", *OPTIONS, *options))
-        machine_code = architecture.startswith("sm_")
-        code = compiler.getCUBIN(program) if machine_code else compiler.getPTX(program)
-        return code, compiler.getProgramLog(program)
+        ptx = compiler.getPTX(program)
+        code = compiler.getCUBIN(program) if architecture.startswith("sm_") else ptx
+        return Compiled(code, ptx, compiler.getProgramLog(program))
     except compiler.NVRTCError as error:
         log = compiler.getProgramLog(program)
         raise DeviceError(

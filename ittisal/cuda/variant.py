@@ -61,7 +61,7 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
         # The frame.
         "PIXEL_BITS": BITS[format_.dtype],  # integers, or 32: float
         "PIXEL_CHANNELS": format_.channels,
-        "BGR": int(order == "bgr"),
+        "BGR": int(order == "bgr" and colour),
         "FIXED_POINT": int(fixed_point(plan, format_)),
         # Planes made from pixels: how many, and their numbers, or -1.
         "PIXEL_PLANES": len(planes),
