@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_LINES = 60  # kept of what a process prints: its end
@@ -81,11 +81,12 @@ def send(pieces: Iterable[tuple[str, Any]]) -> None:
             print(json.dumps(piece), file=output, flush=True)
 
 
-def _read(pipe: Iterable[str], use: Callable[[str], None]) -> None:
+def _read(pipe: TextIO, use: Callable[[str], None]) -> None:
     """Hand on whole lines, and "" at the end."""
-    for line in pipe:
-        if line.endswith("\n"):
-            use(line)
+    with pipe:
+        for line in pipe:
+            if line.endswith("\n"):
+                use(line)
     use("")
 
 

@@ -137,7 +137,7 @@ def presets(sizes: Sequence[str], seconds: float) -> Iterator[tuple[str, Any]]:
             pinned = [model.pinned_frame() for _ in range(4)]
             for k, frame in enumerate(pinned):
                 frame[:] = frames[k]
-            fps = stream_fps(model, pinned, max(int(300 * seconds), 10))
+            fps = stream_fps(model, pinned, max(int(300 * seconds), 5))
             yield f"{name} {size} pinned_stream_fps", fps
 
 
