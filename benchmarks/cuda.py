@@ -9,18 +9,20 @@ comparison with the CPU; nothing else.
 from __future__ import annotations
 
 import datetime
-import importlib
+import math
 import re
 import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ittisal
 from ittisal import backends
 
-from . import apart, report
+from . import apart, cuda_estimate, report
 from . import machine as machines
 from .cuda_parts import PARTS, SIZES
 from .settings import shape_of
@@ -91,57 +93,57 @@ def _figure(found: Found, part: str, *names: str) -> float | None:
     return max((v["p50"] if isinstance(v, dict) else v for v in got), default=None)
 
 
-def figures(found: Found) -> dict[str, list[float | None]]:
-    """What the goals are set for, by size."""
+def figures(found: Found, size: str) -> dict[str, float | None]:
+    """What the goals are set for."""
     names = {
         "batch_fps": [f"batch_{n}_fps" for n in (8, 32, 128)],
         "pinned_fps": ["pinned_stream_fps", "pinned_batch_fps"],
     }
-    return {
-        goal: [_figure(found, f"speed, {size}", *names.get(goal, [goal])) for size in SIZES]
-        for goal in GOALS
-    }
+    return {goal: _figure(found, f"speed, {size}", *names.get(goal, [goal])) for goal in GOALS}
 
 
-def nearness(found: Found) -> dict[str, list[float | None]]:
-    """The same figures beside what was estimated, the floors and the rivals, by size."""
+def nearness(found: Found, size: str) -> dict[str, float | None]:
+    """The same figures beside the floors and the rivals."""
 
     def over(a: float | None, b: float | None) -> float | None:
         return a / b if a and b else None
 
-    measured, rows = figures(found), {}
-    for number, size in enumerate(SIZES):
-        height, width = shape_of(size)
-        device, python, _, pinned = (measured[name][number] for name in GOALS)
-        reading = over(3e-3 * height * width, _figure(found, "floors", "copy_gb_s"))
-        upload = over(_figure(found, "floors", "upload_gb_s"), 3e-9 * height * width)
-        estimate = estimated(found, size)
-        for name, value in {
-            "estimate, device_us": estimate,
-            "device_us over its estimate": over(device, estimate),
-            "floor: frame read once, us": reading,
-            "floor: graph of seven empty kernels, us": _figure(found, "floors", "graph_device_us"),
-            "device_us over its reading floor": over(device, reading),
-            "floor: uploads, fps": upload,
-            "pinned_fps of its floor": over(pinned, upload),
-            **{
-                f"times faster than {rival} (python_us)": over(
-                    _figure(found, "rivals", f"{rival}, {size}"), python
-                )
-                for rival in RIVALS
-            },
-        }.items():
-            rows.setdefault(name, []).append(value)
-    return rows
+    pixels, measured = math.prod(shape_of(size)), figures(found, size)
+    reading = over(3e-3 * pixels, _figure(found, "floors", "copy_gb_s"))
+    upload = over(_figure(found, "floors", "upload_gb_s"), 3e-9 * pixels)
+    rivals = {name: _figure(found, "rivals", f"{name}, {size}") for name in RIVALS}
+    return {
+        "floor: frame read once, us": reading,
+        "floor: graph of seven empty kernels, us": _figure(found, "floors", "graph_device_us"),
+        "device_us over its reading floor": over(measured["device_us"], reading),
+        "floor: uploads, fps": upload,
+        "pinned_fps of its floor": over(measured["pinned_fps"], upload),
+        **{
+            f"times faster than {rival} (python_us)": over(taken, measured["python_us"])
+            for rival, taken in rivals.items()
+        },
+    }
 
 
-def estimated(found: Found, size: str) -> float | None:
-    """Microseconds that `itti1998` should take on this GPU, if there is an estimate."""
-    try:
-        module = importlib.import_module(".cuda_estimate", __package__)
-        return module.estimate("itti1998", size, found["gpu"]["found"]["gpu"])
-    except (ImportError, KeyError):  # of no such GPU
-        return None
+def estimates(found: Found, size: str) -> dict[str, str]:
+    """Microseconds of each stage of `itti1998`, as measured and as estimated for this GPU."""
+    estimated = _estimated(found["gpu"]["found"].get("gpu", ""), size)
+    cells = {}
+    for stage, value in estimated.items():
+        measured = _figure(found, f"speed, {size}", f"stage {stage}, us")
+        cells[f"{stage}, us (estimate)"] = f"{report.number(measured)} ({report.number(value)})"
+    return cells
+
+
+@cache
+def _estimated(name: str, size: str) -> dict[str, float]:
+    """By stage, and in total; nothing for a GPU whose numbers are not known."""
+    gpu = next((gpu for known, gpu in cuda_estimate.GPUS.items() if known in name), None)
+    spent: dict[str, float] = {}
+    for launch, work in cuda_estimate.counted(ittisal.ITTI_1998, size) if gpu else ():
+        taken = cuda_estimate.launch_us(work, launch, gpu)
+        spent[launch.stage] = spent.get(launch.stage, 0.0) + taken
+    return spent | {"total": sum(spent.values())} if spent else {}
 
 
 def verdict(name: str, value: float | None, goal: float) -> str:
@@ -159,12 +161,17 @@ def markdown(document: dict[str, Any]) -> str:
     lines += [f"{len(checks(found))} answers checked."]
     for title, texts in (("WRONG", wrong(found)), ("For lack of time", unfinished(found))):
         lines += ["", f"{title}:", "", *(f"- {text}" for text in texts)] if texts else []
-    lines += ["", "| figure (goal) | " + " | ".join(SIZES) + " |", "|---|---|---|---|"]
-    for name, values in figures(found).items():
-        cells = [verdict(name, v, goal) for v, goal in zip(values, GOALS[name], strict=True)]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    for name, values in nearness(found).items():
-        lines.append(f"| {name} | " + " | ".join(map(report.number, values)) + " |")
+    cells = {
+        size: {
+            **{name: verdict(name, v, GOALS[name][k]) for name, v in figures(found, size).items()},
+            **{name: report.number(v) for name, v in nearness(found, size).items()},
+            **estimates(found, size),
+        }
+        for k, size in enumerate(SIZES)
+    }
+    names = cells[SIZES[0]]
+    rows = [{"figure (goal)": name, **{s: cells[s][name] for s in SIZES}} for name in names]
+    lines += ["", report.grid(rows)]
     first = _figure(found, "first call", "empty_cache_s")
     if first is not None:
         text = verdict("first_s", first, FIRST_CALL_S)
@@ -178,14 +185,13 @@ def markdown(document: dict[str, Any]) -> str:
 
 def _table(found: dict[str, Any]) -> list[str]:
     """What one part found: what has several values as rows, the rest line by line."""
-    rows = {name: value for name, value in found.items() if isinstance(value, dict)}
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    lines = ["| | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)] if rows else []
-    for name, row in rows.items():
-        cells = (_shown(row.get(column, "")) for column in columns)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    others = [f"- {k}: {_shown(v)}" for k, v in found.items() if k not in rows]
-    return [*lines, *[""] * bool(lines and others), *others]
+    rows = [
+        {"": name, **{key: _shown(each) for key, each in value.items()}}
+        for name, value in found.items()
+        if isinstance(value, dict)
+    ]
+    others = [f"- {k}: {_shown(v)}" for k, v in found.items() if not isinstance(v, dict)]
+    return [*([report.grid(rows), ""] if rows else []), *others]
 
 
 def _shown(value: Any) -> str:

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import ittisal
-from ittisal import cuda
+from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, cuda
 from ittisal.cuda import compiler
 
 from .agreement import agreement
@@ -27,38 +28,39 @@ from .apart import ROOT
 from .scenes import scene
 
 MIN_CORRELATION = 0.9999
-OPTIONS: dict[str, dict[str, Any]] = {
-    "itti1998": {},
-    "invt": {},
-    "split_cs": {"split_cs": True},
-    "walther": {"opponency": "walther", "split_cs": True},
-    "iterative": {"normalisation": "iterative"},
-    "none": {"normalisation": "none", "normalise_saliency": True, "normalise_opponents": True},
-    "even": {"phase": "even", "border_attenuation": False},
-    "replicate": {"upsampling": "replicate", "orientation_contrast": "rectified"},
-    "nine_taps": {"reduction_taps": 9, "orientation_pyramid": "laplacian"},
-    "linear": {"linear": True},
-    "video": {},
-    "leaky": {"smoothing": "leaky", "split_cs": True},
-    "whitened": {},
-    "gaze": {},
-    "gaze_video": {
-        "weights": dict.fromkeys(dict(ittisal.VIDEO.weights), 1),  # every channel
-        "whitening_seconds": 0.1,
-        "smoothing": "leaky",
-    },
+CONFIGS = {
+    "itti1998": ITTI_1998,
+    "invt": INVT,
+    "video": VIDEO,
+    "whitened": WHITENED,
+    "gaze": GAZE,
+    "split_cs": replace(ITTI_1998, split_cs=True),
+    "walther": replace(ITTI_1998, opponency="walther", split_cs=True),
+    "iterative": replace(ITTI_1998, normalisation="iterative"),
+    "none": replace(
+        ITTI_1998, normalisation="none", normalise_saliency=True, normalise_opponents=True
+    ),
+    "even": replace(ITTI_1998, phase="even", border_attenuation=False),
+    "replicate": replace(ITTI_1998, upsampling="replicate", orientation_contrast="rectified"),
+    "nine_taps": replace(ITTI_1998, reduction_taps=9, orientation_pyramid="laplacian"),
+    "linear": replace(ITTI_1998, linear=True),
+    "leaky": replace(VIDEO, smoothing="leaky", split_cs=True),
+    "gaze_video": replace(
+        GAZE,
+        weights=dict.fromkeys(dict(VIDEO.weights), 1),  # every channel
+        whitening_seconds=0.1,
+        smoothing="leaky",
+    ),
 }
+PRESETS = tuple(CONFIGS)[:5]
 MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
 INTERFACES = (257, 403), 9  # shape and number of the frames
-TYPICAL = ((480, 640), (485, 643), (1080, 1920))
-REPLAYED = (480, 640), (300, 401)
-PRESETS = ("itti1998", "invt", "video", "whitened", "gaze")
+REPLAYED = ("itti1998", (480, 640)), ("gaze", (300, 401))
 PRESET_SHAPES = ((301, 467), (1080, 1920))
-# How far the results of stages may be off: by so much of the largest wanted value, and so much in
-# their own unit. By name in the trace (a regular expression), in the order of the model. Before N
-# they are what rounding does to float32, with room for reciprocals and roots that differ from one
-# GPU to the next.
+# How far a stage's results may be off: by so much of the largest wanted value, and so much in their
+# own unit. By how names in the trace begin, in the order of the model. Before N it is what rounding
+# does to float32, with room for reciprocals and roots that differ between GPUs.
 LIMITS = {
     "pyramid/flicker": (1e-5, 1e-4),  # in fixed point its background is rounded down
     "pyramid/": (1e-5, 1e-6),
@@ -91,20 +93,6 @@ class Case(NamedTuple):
     order: str = "bgr"
 
 
-def config_of(reading: str) -> ittisal.Config:
-    """The config that a reading's name stands for."""
-    bases = {
-        "invt": ittisal.INVT,
-        "video": ittisal.VIDEO,
-        "leaky": ittisal.VIDEO,
-        "whitened": ittisal.WHITENED,
-        "gaze": ittisal.GAZE,
-        "gaze_video": ittisal.GAZE,
-    }
-    base = bases.get(reading, ittisal.ITTI_1998)
-    return replace(base, **OPTIONS[reading])
-
-
 def presets() -> list[Case]:
     """A map of each preset of a small frame, and of one of 1080p."""
     return [Case(reading, shape) for shape in PRESET_SHAPES for reading in PRESETS]
@@ -112,7 +100,7 @@ def presets() -> list[Case]:
 
 def small() -> list[Case]:
     """Every option and every frame format once; odd, thin and tiny sizes for the presets."""
-    found = [Case(reading, (129, 203)) for reading in OPTIONS]
+    found = [Case(reading, (129, 203)) for reading in CONFIGS]
     found += [
         Case(reading, (131, 197), dtype, channels, order)
         for reading in ("itti1998", "video", "gaze")
@@ -123,11 +111,9 @@ def small() -> list[Case]:
 
 
 def large() -> list[Case]:
-    """The sizes of cameras, for the presets; one of them for every option."""
-    found = [Case("itti1998", (2160, 3840))]  # first: its reference takes longest
-    found += [Case(reading, shape) for reading in ("itti1998", "invt") for shape in TYPICAL[::-1]]
-    found += [Case(reading, (1080, 1920)) for reading in ("whitened", "gaze")]
-    return found + [Case(reading, (480, 640)) for reading in list(OPTIONS)[2:]]
+    """The sizes of cameras; one of them for every option."""
+    found = [Case("itti1998", shape) for shape in ((2160, 3840), (1080, 1920), (485, 643))]
+    return found + [Case(reading, (480, 640)) for reading in CONFIGS]
 
 
 def compiled(cases: list[Case]) -> Iterator[tuple[str, Any]]:
@@ -135,7 +121,7 @@ def compiled(cases: list[Case]) -> Iterator[tuple[str, Any]]:
     import cupy
 
     architecture = compiler.architecture(int(cupy.cuda.Device().compute_capability))
-    wanted = [(config_of(c.reading), (c.dtype, c.channels), c.order) for c in cases]
+    wanted = [(CONFIGS[c.reading], (c.dtype, c.channels), c.order) for c in cases]
     jobs = dict.fromkeys(
         job
         for config, format_, order in wanted
@@ -149,8 +135,7 @@ def compiled(cases: list[Case]) -> Iterator[tuple[str, Any]]:
         for number, future in enumerate(as_completed(under_way), 1):
             if future.exception():
                 job = under_way[future]
-                why = f"{job.name} {' '.join(job.options)}: {future.exception()}"
-                yield f"program {number}", {"good": False, "failed": why}
+                yield f"{job.name} {number}", {"good": False, "failed": str(future.exception())}
             yield "done", number
             yield "seconds", round(time.perf_counter() - start, 2)
 
@@ -177,7 +162,7 @@ def compare(backend: str, case: Case) -> dict[str, Any]:
     traces, maps = [], []
     for each, turns in ((backend, 2), ("reference", 1)):
         with ittisal.Saliency(
-            case.shape, config_of(case.reading), backend=each, channel_order=case.order
+            case.shape, CONFIGS[case.reading], backend=each, channel_order=case.order
         ) as model:
             for _ in range(turns):  # launched one by one, then as a graph
                 model.reset()
@@ -200,14 +185,14 @@ def compare(backend: str, case: Case) -> dict[str, Any]:
 def first_difference(got: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, str]:
     """The first stage whose results differ by more than its limit, and where; "" if none does."""
     stages = list(LIMITS)
-    number = {
-        key: next((k for k, stage in enumerate(stages) if key.startswith(stage)), None)
-        for key in wanted
-        if key in got
-    }
-    known = [key for key in number if number[key] is not None]
-    for key in sorted(known, key=number.__getitem__):
-        stage = stages[number[key]]
+
+    def number(key: str) -> int:
+        return next((k for k, stage in enumerate(stages) if key.startswith(stage)), len(stages))
+
+    for key in sorted(got.keys() & wanted.keys(), key=lambda key: (number(key), key)):
+        if number(key) == len(stages):
+            break
+        stage = stages[number(key)]
         relative, absolute = LIMITS[stage]
         a, b = np.float64(got[key]), np.float64(wanted[key])
         allowed = relative * np.abs(b).max(initial=0) + absolute
@@ -332,41 +317,33 @@ def nan_gives_nan(cupy: Any, model: ittisal.Saliency) -> bool:
 
 
 def replays(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Ten frames in turn, `count` times, each map the same each time, while another model works.
-
-    Each model has a stream of its own.
-    """
+    """Two models, each on a stream of its own: ten frames in turn, the same maps each time."""
     import cupy
 
-    shape, other_shape = REPLAYED
-    frames = cupy.asarray(np.stack([scene(shape, seed=seed) for seed in range(10)]))
-    other_frame = cupy.asarray(scene(other_shape))
-    streams = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
-    different = {"itti1998": 0, "gaze": 0}
-    with (
-        ittisal.Saliency(shape, backend="cuda", channel_order="bgr") as model,
-        ittisal.Saliency(other_shape, ittisal.GAZE, backend="cuda") as other,
-    ):
-        wanted = np.stack([cupy.asnumpy(model(frame)) for frame in frames])
-        elsewhere = cupy.asnumpy(other(other_frame))
-        out = cupy.empty((10, *model.map_shape), np.float32)
-        other_out = cupy.empty(other.map_shape, np.float32)
-        cupy.cuda.Device().synchronize()
+    with ExitStack() as stack:
+        rows = []
+        for reading, shape in REPLAYED:
+            model = ittisal.Saliency(shape, CONFIGS[reading], backend="cuda")
+            stack.enter_context(model)
+            frames = cupy.asarray(np.stack([scene(shape, seed=seed) for seed in range(10)]))
+            wanted = np.stack([cupy.asnumpy(model(frame)) for frame in frames])
+            out = cupy.empty(wanted.shape, np.float32)
+            rows.append((model, frames, out, wanted, cupy.cuda.Stream(non_blocking=True)))
+        different = [0] * len(rows)
         for _ in range(count // 10):
-            for k in range(10):
-                with streams[0]:
-                    model(frames[k], out=out[k])
-                with streams[1]:
-                    other(other_frame, out=other_out)
-            for stream in streams:
-                stream.synchronize()
-            different["itti1998"] += not np.array_equal(cupy.asnumpy(out), wanted)
-            different["gaze"] += not np.array_equal(cupy.asnumpy(other_out), elsewhere)
-            out.fill(-1)
-            other_out.fill(-1)
+            for model, _, out, *_ in rows:
+                model.reset()
+                out.fill(-1)
             cupy.cuda.Device().synchronize()
-    for name, turns in different.items():
-        yield name, {"good": turns == 0, "replays": count, "turns that differ": turns}
+            for k in range(10):
+                for model, frames, out, _, stream in rows:
+                    with stream:
+                        model(frames[k], out=out[k])
+            for number, (_, _, out, wanted, stream) in enumerate(rows):
+                stream.synchronize()
+                different[number] += not np.array_equal(cupy.asnumpy(out), wanted)
+    for (reading, _), turns in zip(REPLAYED, different, strict=True):
+        yield reading, {"good": turns == 0, "frames": count, "turns that differ": turns}
 
 
 SANITIZED = """
@@ -384,8 +361,8 @@ for config in (ittisal.ITTI_1998, ittisal.INVT, ittisal.VIDEO, ittisal.WHITENED,
 FAULTS = 9  # exit status where the tool found some
 TOOLS = {  # options, and the frame: racecheck is the slowest
     "memcheck": (("--report-api-errors", "no"), (97, 131)),  # CuPy asks what it knows may fail
-    "racecheck": ((), (32, 32)),
     "synccheck": ((), (97, 131)),
+    "racecheck": ((), (32, 32)),
 }
 
 
@@ -402,15 +379,9 @@ def sanitizer() -> Iterator[tuple[str, Any]]:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=ROOT)
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         summary = [line for line in lines if "SUMMARY" in line] or lines[-1:] or ["silent"]
-        yield (
-            check,
-            {
-                "good": done.returncode != FAULTS,
-                "exit status": done.returncode,
-                "says": summary[-1].strip("= "),
-                "seconds": round(time.perf_counter() - start, 1),
-            },
-        )
+        ran = {"good": done.returncode == 0} if done.returncode in (0, FAULTS) else {}
+        spent = round(time.perf_counter() - start, 1)
+        yield check, {**ran, "says": summary[-1].strip("= "), "seconds": spent}
         if done.returncode:
             yield f"{check} says", "\n".join(lines[:40] + lines[40:][-20:])
 

@@ -25,6 +25,7 @@ from .scenes import scene
 from .settings import shape_of
 
 BATCHES = (8, 32, 128)  # frames that lie on the GPU
+SEQUENCES = ("video", "gaze")  # presets
 HOST_BATCHES = (64, 16)  # of frames from the host: small ones, large ones
 
 
@@ -118,7 +119,7 @@ def stream_fps(model: ittisal.Saliency, frames: list[np.ndarray], count: int) ->
 def presets(sizes: Sequence[str], seconds: float) -> Iterator[tuple[str, Any]]:
     """Successive frames with all five channels (`video`), and `gaze`: on the GPU, and streamed."""
     gpu, rounds = Gpu(), max(int(100 * seconds), 20)
-    for size, name in itertools.product(sizes, ("video", "gaze")):
+    for size, name in itertools.product(sizes, SEQUENCES):
         shape, config = shape_of(size), ittisal.preset(name)
         frames = [np.roll(scene(shape), 5 * k, 1) for k in range(4)]
         with ittisal.Saliency(shape, config, backend="cuda", channel_order="bgr") as model:
@@ -212,7 +213,6 @@ def first_call(times: int) -> Iterator[tuple[str, Any]]:
                     cwd=ROOT,
                     capture_output=True,
                     text=True,
-                    timeout=60,
                 )
                 if done.returncode:
                     raise RuntimeError(done.stderr[-3000:])

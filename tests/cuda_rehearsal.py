@@ -15,7 +15,7 @@ import numpy as np
 TESTS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-import scipy.ndimage  # noqa: E402
+import scipy  # noqa: E402
 from host_device import HostDevice, Nothing  # noqa: E402
 
 import ittisal.cuda.backend  # noqa: E402
@@ -86,18 +86,26 @@ def stand_in():
 
 
 def make_small():
-    """Few variants, small frames."""
+    """Few variants, small frames, and as much time as it takes."""
     case, small = cuda_checks.Case, (65, 83)
-    cuda_checks.presets = lambda: [case("itti1998", small), case("video", small)]
-    cuda_checks.small = lambda: [case("itti1998", small, "float32", 1, "rgb")]
-    cuda_checks.INTERFACES, cuda_checks.REPLAYED = (small, 5), (small, (48, 64))
+    cuda_checks.presets = lambda: [case("itti1998", small)]
+    cuda_checks.small = lambda: [case("itti1998", small, "float32", 1)]
+    cuda_checks.INTERFACES = small, 3
+    cuda_checks.REPLAYED = ("itti1998", small), ("video", small)
+    replays = cuda_checks.replays
+    cuda_checks.replays = lambda count: replays(10)
     cuda_checks.nan_gives_nan = lambda *_: True  # the host raises instead
     cuda_checks.find_sanitizer = lambda: None
-    replays = cuda_checks.replays
-    cuda_checks.replays = lambda count: replays(count // 10)
-    shapes = {"1920x1080": (256, 272)}  # what plain CuPy needs
-    cuda_timings.shape_of = lambda size: shapes.get(size, small)
-    cuda_timings.BATCHES, cuda_timings.HOST_BATCHES = (8,), (3, 2)
+    cuda_timings.SEQUENCES = ("video",)
+    cuda_timings.shape_of = lambda size: small
+    rivals = cuda_timings.rivals
+
+    def large_enough(*arguments):  # for plain CuPy
+        cuda_timings.shape_of = lambda size: (256, 272)
+        return rivals(*arguments)
+
+    cuda_timings.rivals = large_enough
+    cuda_timings.BATCHES, cuda_timings.HOST_BATCHES = (8,), (2, 2)
     cuda_timings.Gpu = gpu.Gpu = FakeGpu
     here = f"import sys; sys.path.insert(0, {str(TESTS)!r}); import cuda_rehearsal\n"
     cuda_timings.FIRST = here + "cuda_rehearsal.stand_in()\n" + cuda_timings.FIRST
@@ -110,4 +118,7 @@ if __name__ == "__main__":
         cuda_parts.main(*sys.argv[1:])
     else:
         cuda.COMMAND = [sys.executable, __file__]
+        cuda.BUDGET["quick"] = 3600.0
+        for name, part in cuda.PARTS.items():
+            cuda.PARTS[name] = part._replace(quick=600.0 if part.quick else 0)
         sys.exit(cuda.main(Path(sys.argv[1]), 0.01, quick=True))
