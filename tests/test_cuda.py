@@ -13,6 +13,7 @@ import types
 import numpy as np
 import pytest
 from test_stages import photo_like
+from tolerances import correlation, within
 
 import ittisal
 from ittisal import INVT, ITTI_1998, VIDEO, BackendError, Saliency, backends, saliency_map
@@ -152,7 +153,8 @@ def test_units_keep_files_and_lines_and_hold_what_is_launched():
                 assert texts[here].splitlines()[number - 1] == line
             number += 1
     plain = set(kernels_of(ITTI_1998))
-    assert set(kernels_of(INVT)) - plain == {"opponency_orientation", "pyramid_orientation"}
+    orientation = {"opponency_orientation", "coarsest_levels_orientation"}
+    assert set(kernels_of(INVT)) - plain == orientation
     assert set(kernels_of(VIDEO)) - plain == {"motion"}
 
 
@@ -421,22 +423,23 @@ def test_torch_in_torch_out(model):
 
 
 @needs_gpu
-def test_the_gpu_and_the_host_agree_bit_for_bit_or_nearly():
+def test_the_gpu_and_the_host_agree():
+    """Up to N, which is discontinuous: there roots and powers that round otherwise may count."""
     from host_device import HostDevice
     from host_kernels import HAS_COMPILER, NO_COMPILER
 
     from ittisal.cuda.backend import CudaBackend
-    from ittisal.plan import Plan
 
     if not HAS_COMPILER:
         pytest.skip(NO_COMPILER)
-    frame = photo_like((301, 467))
-    on_host = CudaBackend(Plan((301, 467), ittisal.ITTI_1998), "rgb", HostDevice())
-    wanted = np.empty(on_host.plan.map_shape, np.float32)
-    on_host.run(frame, wanted)
-    with Saliency((301, 467), backend="cuda") as model:
-        got = model(frame)
-    assert np.abs(got - wanted).max() <= 1e-6 * wanted.max()
+    frame = photo_like(SHAPE)
+    wanted = CudaBackend(Plan(SHAPE, ITTI_1998), "rgb", HostDevice()).trace(frame)
+    with Saliency(SHAPE, backend="cuda") as model:
+        got = model.trace(frame)
+    for key in got:
+        if key.startswith(("pyramid/", "orientation/", "centre_surround/")):
+            within("same_maths", got[key], wanted[key])
+    assert correlation(got["saliency"], wanted["saliency"]) >= 0.9999
 
 
 @needs_gpu
