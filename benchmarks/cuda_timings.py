@@ -63,7 +63,7 @@ def on_gpu(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
         yield "python_us", gpu.wall_us(call, 5 * rounds)
         yield "buffers_mib", model.nbytes / 2**20
         for count in BATCHES:
-            frames = cupy.repeat(frame[None], count, axis=0)
+            frames = gpu.repeat(frame, count)
             maps = cupy.empty((count, *model.map_shape), np.float32)
 
             def batch(frames: Any = frames, maps: Any = maps) -> None:

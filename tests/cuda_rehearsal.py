@@ -61,6 +61,9 @@ class FakeGpu:
         call()
         return 1000.0 * each
 
+    def repeat(self, frame, count):
+        return np.repeat(frame[None], count, axis=0)
+
     def floors(self):
         yield from {"graph_device_us": 9.0, "copy_gb_s": 3000.0, "upload_gb_s": 25.0}.items()
 

@@ -244,7 +244,6 @@ def test_the_first_stage_that_differs_is_named(changed, stage):
     found, where = cuda_checks.first_difference(got, wanted)
     assert found == stage
     assert where.startswith(changed[-1] + " at (") if changed else not where
-    assert list(cuda_checks.LIMITS)[-len(cuda_checks.AFTER_N) :] == list(cuda_checks.AFTER_N)
 
 
 def test_a_rehearsal(tmp_path):
