@@ -209,7 +209,7 @@ def test_the_reference_equals_itself():
     small = cuda_checks.small()
     assert {case.shape for case in small} > set(cuda_checks.ODD)
     assert {case.reading for case in small} == set(cuda_checks.CONFIGS)
-    cases = list(dict.fromkeys(case._replace(shape=(33, 37)) for case in small))
+    cases = {case.reading: case._replace(shape=(33, 37)) for case in small}.values()
     rows = dict(cuda_checks.compared("reference", cases))
     assert len(rows) == len(cases) and all(row["good"] for row in rows.values())
 
