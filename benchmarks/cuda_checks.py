@@ -53,6 +53,7 @@ CONFIGS = {
     ),
 }
 PRESETS = tuple(CONFIGS)[:5]
+TURNS = 4  # of the same frames: launched one by one, then as recorded graphs
 MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
 INTERFACES = (257, 403), 9  # shape and number of the frames
@@ -157,18 +158,19 @@ def compare(backend: str, case: Case) -> dict[str, Any]:
     first = scene(case.shape, case.dtype, case.channels)
     frames = [first, np.roll(first, MOVED, (0, 1))]
     traces, maps = [], []
-    for each, turns in ((backend, 2), ("reference", 1)):
+    for each, turns in ((backend, TURNS), ("reference", 1)):
         with ittisal.Saliency(
             case.shape, CONFIGS[case.reading], backend=each, channel_order=case.order
         ) as model:
-            for _ in range(turns):  # launched one by one, then as a graph
+            for _ in range(turns):
                 model.reset()
                 maps.append([model(frame) for frame in frames][-1])
             traces.append(model.retrace(frames[-1]))
     got, wanted = traces
     near = agreement(maps[0], maps[-1])
     stage, where = first_difference(got, wanted)
-    again = {"as a graph": maps[1], "stage by stage": np.float32(got["saliency"])}
+    again = {f"turn {turn}": maps[turn] for turn in range(1, TURNS)}
+    again["stage by stage"] = np.float32(got["saliency"])
     others = [name for name, each in again.items() if not np.array_equal(maps[0], each)]
     return {
         "good": bool(not others and near.r >= MIN_CORRELATION and stage not in BEFORE_N),
@@ -324,18 +326,20 @@ def replays(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
             stack.enter_context(model)
             frames = cupy.asarray(np.stack([scene(shape, seed=seed) for seed in range(10)]))
             wanted = np.stack([cupy.asnumpy(model(frame)) for frame in frames])
-            rows.append((model, frames, wanted, cupy.cuda.Stream(non_blocking=True)))
+            out, blank = (cupy.zeros(wanted.shape, np.float32) for _ in range(2))
+            stream = cupy.cuda.Stream(non_blocking=True)
+            rows.append((model, frames, wanted, out, blank, stream))
         different = [0] * len(rows)
         for _ in range(count // 10):
-            outs = [cupy.zeros(wanted.shape, np.float32) for _, _, wanted, _ in rows]
-            cupy.cuda.Device().synchronize()
-            for model, *_ in rows:
+            for model, _, _, out, blank, _ in rows:
                 model.reset()
+                cupy.copyto(out, blank)
+            cupy.cuda.Device().synchronize()
             for k in range(10):
-                for (model, frames, _, stream), out in zip(rows, outs, strict=True):
+                for model, frames, _, out, _, stream in rows:
                     with stream:
                         model(frames[k], out=out[k])
-            for number, ((_, _, wanted, stream), out) in enumerate(zip(rows, outs, strict=True)):
+            for number, (_, _, wanted, out, _, stream) in enumerate(rows):
                 stream.synchronize()
                 different[number] += not np.array_equal(cupy.asnumpy(out), wanted)
     for (reading, _), turns in zip(REPLAYED, different, strict=True):

@@ -130,7 +130,7 @@ def presets(sizes: Sequence[str], seconds: float) -> Iterator[tuple[str, Any]]:
                 def call(model: Any = model, turn: Any = turn, out: Any = out) -> None:
                     model(next(turn), out=out)
 
-                for _ in range(2):  # without a past, and with one
+                for _ in range(4 * len(frames)):  # graphs of frames that come round again
                     call()
                 yield f"{name} {size} device_us", gpu.device_us(call, rounds)
                 yield f"{name} {size} python_us", gpu.wall_us(call, 5 * rounds)
