@@ -101,9 +101,9 @@ def small() -> list[Case]:
     found = [Case(reading, (129, 203)) for reading in CONFIGS]
     found += [
         Case(reading, (131, 197), dtype, channels, order)
-        for reading in ("itti1998", "video", "gaze")
+        for reading in PRESETS
         for dtype in ("uint8", "uint16", "float32")
-        for channels, order in ((3, "rgb"), (3, "bgr"), (1, "rgb"))
+        for channels, order in ((3, "rgb"), (3, "bgr"), (1, "bgr"))
     ]
     return found + [Case(reading, shape) for reading in PRESETS for shape in ODD]
 
@@ -353,7 +353,7 @@ import ittisal
 from benchmarks.scenes import scene
 shape = (int(sys.argv[1]), int(sys.argv[2]))
 for config in (ittisal.ITTI_1998, ittisal.INVT, ittisal.VIDEO, ittisal.WHITENED, ittisal.GAZE):
-    with ittisal.Saliency(shape, config, backend="cuda") as model:
+    with ittisal.Saliency(shape, config, backend="cuda", channel_order="bgr") as model:
         model(scene(shape))
         model(scene(shape, seed=1))
         model(np.stack([scene(shape, "float32", 1)] * 3))
