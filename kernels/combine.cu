@@ -2,9 +2,9 @@
 // 5-8), smoothed over time if asked.
 //
 // The steps follow one another. Of small maps one launch takes all: a block has a feature, the last
-// one of a channel goes on to its conspicuity map, and the last of all to the saliency map. Of large
-// ones several blocks share each sum, and each step is a launch. N's range and peaks of a sum are
-// found by each block for its part, and joined by those that need them.
+// one of a channel goes on to its conspicuity map, and the last of all to the saliency map. Of
+// large ones several blocks share each sum, and each step is a launch. N's range and peaks of a sum
+// are found by each block for its part, and joined by those that need them.
 
 #include "common.cuh"
 #include "normalise.cuh"
@@ -30,8 +30,8 @@ __device__ void leave_range(const Geometry& g, float* arena, int index, Range ra
     if (threadIdx.x == 0) ranges_at(g, arena, index)[blockIdx.x] = range;
 }
 
-// Scale and offset that N gives a sum, if it is `normalised`, times `weight`; by a warp. Kept for the
-// trace.
+// Scale and offset that N gives a sum, if it is `normalised`, times `weight`; by a warp. The trace
+// reads them too.
 __device__ void find_affine(const Geometry& g, float* arena, int index, bool normalised, float top,
                             float weight, Affine& out) {
     const Peaks part = of_part(peaks_at(g, arena, index), Peaks{});
@@ -207,8 +207,9 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
             const int index = step == FEATURE_PEAKS   ? g.feature[row]
                               : step == CHANNEL_PEAKS ? g.conspicuity + channel
                                                       : g.saliency;
-            const bool normalised = step == FEATURE_PEAKS ? g.normalised_again[row]
-                                                          : step == CHANNEL_PEAKS || NORMALISE_SALIENCY;
+            const bool normalised = step == FEATURE_PEAKS   ? g.normalised_again[row]
+                                    : step == CHANNEL_PEAKS ? true
+                                                            : NORMALISE_SALIENCY;
             const float top = step == SALIENCY_PEAKS ? SALIENCY_RANGE : RANGE;
             if (index >= 0) find_peaks(g, tables, arena, index, normalised, top);
         }
