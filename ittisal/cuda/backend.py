@@ -15,9 +15,10 @@ from ..frames import check_values
 from ..pipeline import FIRST_FRAME, STAGES, FrameFormat, FrameTiming, format_of
 from ..plan import Plan
 from ..trace import Traced
-from . import sources, variant
+from . import variant
 from .device import Device
 from .layout import FrameBuffers, geometry_for, make_layout
+from .programs import common_programs, programs
 from .schedule import Launch, Schedule, schedule
 from .structs import CALL, FOUND, Mode
 
@@ -79,7 +80,8 @@ class CudaBackend(Traced):
         self.finished = self.device.event()
         self.handed_out: list[weakref.ref[np.ndarray]] = []  # pinned buffers
         self._reserve(1)
-        self.state(FrameFormat("uint8", 3))  # so that what cannot be compiled is known now
+        # What cannot be compiled or loaded is known now.
+        self.device.compile(common_programs(self.layout, self.order))
         self._set_last(FrameFormat("uint8", 3), FIRST_FRAME)
 
     # --- what there is
@@ -96,13 +98,8 @@ class CudaBackend(Traced):
     def state(self, format_: FrameFormat) -> FormatState:
         """What frames of this format need; compiled when first asked for."""
         if format_ not in self.states:
-            device, frame = self.device, Schedule(self.layout, format_, 1, past=True)
-            launches = [frame.upsample()]
-            for past in (False, True):
-                launches += schedule(self.layout, format_, 1, past)
-            units = sources.units(launch.kernel for launch in launches)
-            defined = variant.definitions(self.plan, self.order, format_)
-            kernels = device.compile([(unit, variant.options(unit, defined)) for unit in units])
+            device = self.device
+            kernels = device.compile(programs(self.layout, self.order, format_))
             geometries = [geometry_for(self.layout, format_, past) for past in (False, True)]
             size = 2 * math.prod(self.plan.shape) if "flicker" in self.plan.planes else 1
             fixed = variant.fixed_point(self.plan, format_)
@@ -400,10 +397,10 @@ class CudaBackend(Traced):
         wanted = max(1, min(frames, BATCH_BYTES // (4 * floats)))
         if wanted > self.frames_at_once:
             arena = self.device.zeros(wanted * floats, np.float32)
-            for state in self.states.values():
-                state.graphs.clear()  # they hold the old one's address
             if self.arena is not None:
                 self.device.wait(self.finished)
+            for state in self.states.values():
+                state.graphs.clear()  # they hold the old one's address
             self.arena, self.frames_at_once = arena, wanted
         return wanted
 
