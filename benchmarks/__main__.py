@@ -46,7 +46,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--clips", metavar="DIR", help="with .mp4 files, for video's whole loops")
     parser.add_argument("--against", metavar="DIR", help="another version's checkout, for start")
-    parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
+    parser.add_argument(
+        "--quick", action="store_true", help="a smoke test; of cuda what four minutes can tell"
+    )
+    parser.add_argument("--estimate", action="store_true", help="of cuda, by counting: no GPU")
     parser.add_argument("--cpu", metavar="NAME", help="compile for this CPU, such as haswell")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/<time>-<host>.json")
@@ -82,8 +85,10 @@ def main(arguments: list[str]) -> int:
     """Run what the command line names; 0 unless something failed."""
     options = parse(arguments)
     if options.what == ["cuda"]:
-        from . import cuda
+        from . import cuda, cuda_estimate
 
+        if options.estimate:
+            return cuda_estimate.main()
         seconds = options.seconds or (0.1 if options.quick else 2.0)
         return cuda.main(options.out, seconds, quick=options.quick)
     if options.cpu and os.environ.get("NUMBA_CPU_NAME") != options.cpu:

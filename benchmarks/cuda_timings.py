@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,25 @@ from .scenes import scene
 from .settings import shape_of
 
 BATCHES = (8, 32, 128)  # frames that lie on the GPU
+SEQUENCES = ("video", "gaze")  # presets
 HOST_BATCHES = (64, 16)  # of frames from the host: small ones, large ones
 
 
 def make(size: str, backend: str = "cuda", threads: int | None = None) -> ittisal.Saliency:
     """A model for BGR frames of a size."""
     return ittisal.Saliency(shape_of(size), backend=backend, channel_order="bgr", threads=threads)
+
+
+def speed(size: str, seconds: float) -> Iterator[tuple[str, Any]]:
+    """`itti1998`: frames on the GPU, frames from the host, and where the time goes."""
+    yield from on_gpu(Gpu(), size, seconds)
+    yield from from_host(size, seconds)
+    with make(size) as model:
+        samples = [model.timings(scene(shape_of(size))) for _ in range(5)]
+    yield from (
+        (f"stage {name}, us", float(np.median([sample[name] for sample in samples]) * 1e3))
+        for name in samples[0]
+    )
 
 
 def on_gpu(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
@@ -50,54 +63,13 @@ def on_gpu(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
         yield "python_us", gpu.wall_us(call, 5 * rounds)
         yield "buffers_mib", model.nbytes / 2**20
         for count in BATCHES:
-            frames = cupy.repeat(frame[None], count, axis=0)
+            frames = gpu.repeat(frame, count)
             maps = cupy.empty((count, *model.map_shape), np.float32)
 
             def batch(frames: Any = frames, maps: Any = maps) -> None:
                 model(frames, out=maps)
 
             yield f"batch_{count}_fps", gpu.per_second(batch, count, seconds)
-
-
-def in_time(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
-    """Successive frames with all five channels (preset `video`), on the GPU and from the host."""
-    cupy, rounds = gpu.cupy, max(int(100 * seconds), 20)
-    shape = shape_of(size)
-    with (
-        ittisal.Saliency(shape, ittisal.VIDEO, backend="cuda", channel_order="bgr") as model,
-        gpu.stream,
-    ):
-        frames = [cupy.asarray(np.roll(scene(shape), 5 * k, 1)) for k in range(4)]
-        out = cupy.empty(model.map_shape, np.float32)
-        turn = itertools.cycle(frames)
-        model(next(turn), out=out)
-
-        def call() -> None:
-            model(next(turn), out=out)
-
-        call()
-        yield "device_us", gpu.device_us(call, rounds)
-        yield "python_us", gpu.wall_us(call, 5 * rounds)
-        yield "buffers_mib", model.nbytes / 2**20
-    with ittisal.Saliency(shape, ittisal.VIDEO, backend="cuda", channel_order="bgr") as model:
-        pinned = [model.pinned_frame() for _ in range(4)]
-        for k, frame in enumerate(pinned):
-            frame[:] = np.roll(scene(shape), 5 * k, 1)
-        count = max(int(300 * seconds), 10)
-        for _ in model.stream(pinned):
-            pass
-        start = time.perf_counter()
-        for _ in model.stream(pinned[k % 4] for k in range(count)):
-            pass
-        yield "pinned_stream_fps", count / (time.perf_counter() - start)
-
-
-def stages(gpu: Gpu, size: str) -> dict[str, float]:
-    """Microseconds per stage, by the GPU's clock."""
-    with make(size) as model:
-        frame = scene(shape_of(size))
-        samples = [model.timings(frame) for _ in range(5)]
-    return {name: float(np.median([s[name] for s in samples]) * 1e3) for name in samples[0]}
 
 
 def from_host(size: str, seconds: float) -> Iterator[tuple[str, Any]]:
@@ -110,58 +82,90 @@ def from_host(size: str, seconds: float) -> Iterator[tuple[str, Any]]:
             each[:] = frame
         out = np.empty(model.map_shape, np.float32)
         maps = np.empty((len(batch), *model.map_shape), np.float32)
-        typical = {}  # microseconds
-        for name, source in (("pinned", pinned[0]), ("pageable", frame)):
-            taken, end = [], time.perf_counter() + seconds
-            while time.perf_counter() < end:
-                start = time.perf_counter()
-                model(source, out=out)
-                taken.append((time.perf_counter() - start) * 1e6)
-            found = percentiles(taken)
-            typical[name] = found["p50"]
+        sources = {"pinned": (pinned, batch), "pageable": ([frame] * 3, np.array(batch))}
+        for name, (frames, together) in sources.items():
+            found = wall_us(lambda frames=frames: model(frames[0], out=out), seconds)
             yield f"{name}_call_us", found
-        for name, sources in (("pinned", pinned), ("pageable", [frame] * 3)):
-            count = max(int(seconds * 1e6 / typical[name]), 10)
-            start = time.perf_counter()
-            for _ in model.stream(sources[k % 3] for k in range(count)):
-                pass
-            yield f"{name}_stream_fps", count / (time.perf_counter() - start)
-        pageable = np.array(batch)
-        for name, frames in (("pinned", batch), ("pageable", pageable)):
-            model(frames, out=maps)
+            count = max(int(seconds * 1e6 / found["p50"]), 10)
+            yield f"{name}_stream_fps", stream_fps(model, frames, count)
+            model(together, out=maps)
             start, done = time.perf_counter(), 0
             while time.perf_counter() - start < seconds:
-                model(frames, out=maps)
-                done += len(frames)
+                model(together, out=maps)
+                done += len(together)
             yield f"{name}_batch_fps", done / (time.perf_counter() - start)
 
 
-def rivals(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
-    """The CPU path of this machine and plain CuPy, their answers checked first."""
-    frame = scene(shape_of(size))
-    usable, reason = backends.available()["cpu"]
-    with make(size) as model:
-        truth = model(frame)
-    for name, threads in cpu_threads().items():
-        if not usable:
-            yield name, {"missing": reason}
-            continue
-        with make(size, "cpu", threads) as model:
-            out = np.empty(model.map_shape, np.float32)
-            near, taken = agreement(model(frame, out=out), truth), []
-            end = time.perf_counter() + seconds
-            while time.perf_counter() < end or len(taken) < 5:
-                start = time.perf_counter()
-                model(frame, out=out)
-                taken.append((time.perf_counter() - start) * 1e6)
-            yield name, {**percentiles(taken), "threads": model.threads, "r": near.r}
-    from cupyx.scipy import ndimage
+def wall_us(call: Callable[[], Any], seconds: float) -> dict[str, float]:
+    """Microseconds of a call that waits for its result."""
+    taken, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(taken) < 5:
+        start = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - start) * 1e6)
+    return percentiles(taken)
 
-    with gpu.stream:
-        plain, source = PlainCupy(gpu.cupy, ndimage), gpu.cupy.asarray(frame)
-        near = agreement(gpu.cupy.asnumpy(plain(source)), truth)
-    wall = gpu.wall_us(lambda: plain(source), max(int(20 * seconds), 5))
-    yield "plain_cupy", {**wall, "r": near.r, "difference": near.difference}
+
+def stream_fps(model: ittisal.Saliency, frames: list[np.ndarray], count: int) -> float:
+    """Frames a second of a stream of so many, of these in turn."""
+    for _ in model.stream(frames):
+        pass
+    start = time.perf_counter()
+    for _ in model.stream(itertools.islice(itertools.cycle(frames), count)):
+        pass
+    return count / (time.perf_counter() - start)
+
+
+def presets(sizes: Sequence[str], seconds: float) -> Iterator[tuple[str, Any]]:
+    """Successive frames with all five channels (`video`), and `gaze`: on the GPU, and streamed."""
+    gpu, rounds = Gpu(), max(int(100 * seconds), 20)
+    for size, name in itertools.product(sizes, SEQUENCES):
+        shape, config = shape_of(size), ittisal.preset(name)
+        frames = [np.roll(scene(shape), 5 * k, 1) for k in range(4)]
+        with ittisal.Saliency(shape, config, backend="cuda", channel_order="bgr") as model:
+            with gpu.stream:
+                turn = itertools.cycle([gpu.cupy.asarray(frame) for frame in frames])
+                out = gpu.cupy.empty(model.map_shape, np.float32)
+
+                def call(model: Any = model, turn: Any = turn, out: Any = out) -> None:
+                    model(next(turn), out=out)
+
+                for _ in range(4 * len(frames)):  # graphs of frames that come round again
+                    call()
+                yield f"{name} {size} device_us", gpu.device_us(call, rounds)
+                yield f"{name} {size} python_us", gpu.wall_us(call, 5 * rounds)
+            yield f"{name} {size} buffers_mib", model.nbytes / 2**20
+            pinned = [model.pinned_frame() for _ in range(4)]
+            for k, frame in enumerate(pinned):
+                frame[:] = frames[k]
+            fps = stream_fps(model, pinned, max(int(300 * seconds), 5))
+            yield f"{name} {size} pinned_stream_fps", fps
+
+
+def rivals(sizes: Sequence[str], seconds: float) -> Iterator[tuple[str, Any]]:
+    """The CPU path of this machine and plain CuPy, their answers checked first."""
+    gpu = Gpu()
+    usable, reason = backends.available()["cpu"]
+    if not usable:
+        yield "cpu", f"missing: {reason}"
+    for size in sizes:
+        frame = scene(shape_of(size))
+        with make(size) as model:
+            truth = model(frame)
+        for name, threads in cpu_threads().items() if usable else ():
+            with make(size, "cpu", threads) as model:
+                out = np.empty(model.map_shape, np.float32)
+                near = agreement(model(frame, out=out), truth)
+                taken = wall_us(lambda m=model, f=frame, out=out: m(f, out=out), seconds)
+                yield f"{name}, {size}", {**taken, "threads": model.threads, "r": near.r}
+        from cupyx.scipy import ndimage
+
+        with gpu.stream:
+            plain, source = PlainCupy(gpu.cupy, ndimage), gpu.cupy.asarray(frame)
+            near = agreement(gpu.cupy.asnumpy(plain(source)), truth)
+        rounds = max(int(20 * seconds), 5)
+        taken = gpu.wall_us(lambda plain=plain, source=source: plain(source), rounds)
+        yield f"plain_cupy, {size}", {**taken, "r": near.r, "difference": near.difference}
 
 
 def cpu_threads() -> dict[str, int | None]:
@@ -205,11 +209,10 @@ def first_call(times: int) -> Iterator[tuple[str, Any]]:
                 cache = os.path.join(folder, str(turn) if name == "empty_cache" else "0")
                 done = subprocess.run(
                     [sys.executable, "-c", FIRST],
-                    env={**os.environ, "CUPY_CACHE_DIR": cache},
+                    env={**os.environ, "CUPY_CACHE_DIR": cache, "ITTISAL_CACHE_DIR": cache},
                     cwd=ROOT,
                     capture_output=True,
                     text=True,
-                    timeout=60,
                 )
                 if done.returncode:
                     raise RuntimeError(done.stderr[-3000:])

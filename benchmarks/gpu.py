@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+from ittisal import cuda
+from ittisal.cuda import compiler
 
 SPIN = r"""
 extern "C" __global__ void spin(long long nanoseconds) {
@@ -19,6 +22,7 @@ extern "C" __global__ void spin(long long nanoseconds) {
 extern "C" __global__ void nothing() {}
 """
 HOLD = 400_000  # nanoseconds that the GPU is kept busy, so that all launches are queued behind
+LONGEST_HOLD = 20_000_000
 FLUSH = 3  # times the second-level cache that are written to empty it
 
 
@@ -48,6 +52,24 @@ def clocks() -> str:
     return ", ".join(f"{name.split(' ')[0]} {value}" for name, value in pairs)
 
 
+def facts() -> Iterator[tuple[str, Any]]:
+    """What there is to measure on, or what is missing."""
+    usable, reason = cuda.probe()
+    if not usable:
+        yield "missing", reason
+        return
+    import cupy
+    from cupy.cuda import nvrtc
+
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    yield "gpu", properties["name"].decode()
+    yield "usable", reason
+    yield "compute capability", f"{properties['major']}.{properties['minor']}"
+    yield "nvrtc", ".".join(map(str, nvrtc.getVersion()))
+    yield "clocks", clocks()
+    yield from cuda.describe().items()
+
+
 class Gpu:
     """The current GPU and a stream of its own."""
 
@@ -56,29 +78,13 @@ class Gpu:
 
         self.cupy = cupy
         self.stream = cupy.cuda.Stream(non_blocking=True)
-        module = cupy.RawModule(code=SPIN)
-        self._spin, self.nothing = module.get_function("spin"), module.get_function("nothing")
-        properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
-        self.properties = properties
-        self._flush = cupy.zeros(FLUSH * max(properties["l2CacheSize"], 1 << 20), cupy.uint8)
-
-    def facts(self) -> dict[str, Any]:
-        """What the figures were measured on."""
-        runtime, found = self.cupy.cuda.runtime, self.properties
-        from cupy.cuda import nvrtc
-
-        return {
-            "gpu": found["name"].decode(),
-            "compute_capability": f"{found['major']}.{found['minor']}",
-            "multiprocessors": found["multiProcessorCount"],
-            "l2_mib": found["l2CacheSize"] / 2**20,
-            "memory_mib": found["totalGlobalMem"] / 2**20,
-            "driver": runtime.driverGetVersion(),
-            "runtime": runtime.runtimeGetVersion(),
-            "nvrtc": ".".join(map(str, nvrtc.getVersion())),
-            "cupy": self.cupy.__version__,
-            "clocks": clocks(),
-        }
+        device = cupy.cuda.Device()
+        architecture = compiler.architecture(int(device.compute_capability))
+        self._module = cupy.cuda.Module()
+        self._module.load(compiler.compile_text(SPIN, (), architecture)[0])
+        self._spin, self.nothing = map(self._module.get_function, ("spin", "nothing"))
+        cache = cupy.cuda.runtime.getDeviceProperties(device.id)["l2CacheSize"]
+        self._flush = cupy.zeros(FLUSH * max(cache, 1 << 20), cupy.uint8)
 
     def device_us(
         self, call: Callable[[], Any], rounds: int, *, cold: bool = False
@@ -86,29 +92,31 @@ class Gpu:
         """Microseconds that the GPU takes for what `call` launches on this stream.
 
         Each is queued behind a kernel that spins, so that the time Python takes to launch does not
-        count: rounds in which Python took longer than that are left out. `cold` writes over the
-        second-level cache before.
+        count: rounds in which Python took longer than that are left out, and the next spins for
+        longer. `cold` writes over the second-level cache before.
         """
-        cupy, taken = self.cupy, []
+        cupy, taken, hold = self.cupy, [], HOLD
         with self.stream:
             for turn in range(3 * rounds + 3):
                 if cold:
-                    self._flush.fill(1)
+                    self._flush.data.memset_async(1, self._flush.nbytes)
                 start, end = cupy.cuda.Event(), cupy.cuda.Event()
                 self.stream.synchronize()
                 begun = time.perf_counter_ns()
-                self._spin((1,), (1,), (np.int64(HOLD),))
+                self._spin((1,), (1,), (np.int64(hold),))
                 start.record()
                 call()
                 end.record()
-                in_time = time.perf_counter_ns() - begun < HOLD
+                in_time = time.perf_counter_ns() - begun < hold
                 end.synchronize()
-                if in_time and turn >= 3:
+                if not in_time:
+                    hold = min(2 * hold, LONGEST_HOLD)
+                elif turn >= 3:
                     taken.append(cupy.cuda.get_elapsed_time(start, end) * 1e3)
                 if len(taken) == rounds:
                     break
         if not taken:
-            raise RuntimeError(f"Python never launched within {HOLD / 1000:.0f} us")
+            raise RuntimeError(f"Python never launched within {hold / 1000:.0f} us")
         return percentiles(taken)
 
     def wall_us(self, call: Callable[[], Any], rounds: int) -> dict[str, float]:
@@ -125,7 +133,8 @@ class Gpu:
     def per_second(self, call: Callable[[], Any], each: int, seconds: float) -> float:
         """How many a second, if one call makes `each`: calls queue up, the last is waited for."""
         with self.stream:
-            call()
+            for _ in range(4):
+                call()
             self.stream.synchronize()
             start, done = time.perf_counter(), 0
             while time.perf_counter() - start < seconds:
@@ -135,50 +144,51 @@ class Gpu:
                 self.stream.synchronize()
             return done / (time.perf_counter() - start)
 
-    def copy_bandwidth(self) -> float:
-        """Bytes per second read and written by a copy within the GPU's memory."""
-        source = self.cupy.zeros(1 << 28, self.cupy.uint8)
-        target = self.cupy.empty_like(source)
+    def repeat(self, frame: Any, count: int) -> Any:
+        """A batch of one frame, by copies: no kernel of CuPy's, which would need CUDA headers."""
+        frames = self.cupy.empty((count, *frame.shape), frame.dtype)
+        for each in range(count):
+            frames[each].data.copy_from_device_async(frame.data, frame.nbytes, self.stream)
+        return frames
 
-        def copy() -> None:
-            self.cupy.cuda.runtime.memcpyAsync(
-                target.data.ptr, source.data.ptr, source.nbytes, 3, self.stream.ptr
-            )
-
-        return 2 * source.nbytes / (self.device_us(copy, 20)["p50"] * 1e-6)
-
-    def upload_bandwidth(self) -> float:
-        """Bytes per second from page-locked host memory."""
+    def floors(self) -> Iterator[tuple[str, float]]:
+        """What no program beats: launches that do nothing, copies on the GPU and to it."""
         import cupyx
 
+        yield from self.launch_us()
+        source = self.cupy.zeros(1 << 28, self.cupy.uint8)
+        yield "copy_gb_s", 2 * self._copied(source, source.data.ptr, kind=3)
         source = cupyx.zeros_pinned(1 << 27, np.uint8)
+        yield "upload_gb_s", self._copied(source, source.ctypes.data, kind=1)
+
+    def _copied(self, source: Any, address: int, kind: int) -> float:
+        """GB per second that are copied to the GPU's memory; `kind` is a cudaMemcpyKind."""
         target = self.cupy.empty(source.shape, np.uint8)
 
         def copy() -> None:
             self.cupy.cuda.runtime.memcpyAsync(
-                target.data.ptr, source.ctypes.data, source.nbytes, 1, self.stream.ptr
+                target.data.ptr, address, source.nbytes, kind, self.stream.ptr
             )
 
-        return source.nbytes / (self.device_us(copy, 20)["p50"] * 1e-6)
+        return source.nbytes / (self.device_us(copy, 20)["p50"] * 1e3)
 
-    def launch_us(self) -> dict[str, float]:
-        """Floors: an empty kernel and an empty graph of seven kernels, on the wall and within."""
-        with self.stream:
-            self.nothing((1,), (1,), ())
-            self.stream.synchronize()
-            self.stream.begin_capture()
-            for _ in range(7):
-                self.nothing((1,), (1,), ())
-            graph = self.stream.end_capture()
+    def launch_us(self) -> Iterator[tuple[str, float]]:
+        """Microseconds of an empty kernel, and of a graph of seven, on the wall and within."""
 
         def kernel() -> None:
             self.nothing((1,), (1,), ())
 
+        with self.stream:
+            kernel()
+            self.stream.synchronize()
+            self.stream.begin_capture()
+            for _ in range(7):
+                kernel()
+            graph = self.stream.end_capture()
+
         def launch() -> None:
             graph.launch(self.stream)
 
-        return {
-            "kernel_wall": self.wall_us(kernel, 300)["p50"],
-            "graph_wall": self.wall_us(launch, 300)["p50"],
-            "graph_device": self.device_us(launch, 100)["p50"],
-        }
+        yield "kernel_wall_us", self.wall_us(kernel, 300)["p50"]
+        yield "graph_wall_us", self.wall_us(launch, 300)["p50"]
+        yield "graph_device_us", self.device_us(launch, 100)["p50"]

@@ -69,7 +69,8 @@ class Saliency:
     backend : {"auto", "cuda", "cpu", "reference"}
         "auto" takes the first of these that can run here, or what the environment variable
         ITTISAL_BACKEND names; `backend` then says which. A named backend never falls back to
-        another. "cuda" takes the GPU that is current in CuPy.
+        another. "cuda" takes the GPU that is current in CuPy; where one is there but does not work,
+        "auto" warns once and goes on.
     channel_order : {"rgb", "bgr"}
         Of colour frames. OpenCV's are "bgr".
     threads : int, optional
@@ -115,8 +116,7 @@ class Saliency:
         self._plan = Plan(check_shape(shape), config)
         self._channel_order = check_channel_order(channel_order)
         count = _thread_count(threads, self._plan.shape)
-        _, module = backends.choose(backend, config)
-        self._backend: Backend = module.make(self._plan, self._channel_order, count)
+        self._backend: Backend = backends.make(backend, self._plan, self._channel_order, count)
         self._exclusive = _Exclusive(self._backend)
         self._levels = as_levels(levels)
         self._stretched: dict[FrameFormat, np.ndarray] = {}  # buffers of frames

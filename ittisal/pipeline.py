@@ -35,6 +35,13 @@ class BackendError(RuntimeError):
     """
 
 
+class DeviceError(BackendError):
+    """A device is there, but what it needs does not work; says what and what to do.
+
+    `backend="auto"` takes the next one then, and warns.
+    """
+
+
 def makes_no_whole_maps(config: Config) -> tuple[bool, str]:
     """Whether a config can be had of a backend that reduces maps as it makes them, or why not."""
     if config.normalise_before_reduction:

@@ -348,13 +348,21 @@ INLINE void downsample_frame(const Geometry& g, const float* tables, float* aren
         });
 }
 
-extern "C" __global__ void __launch_bounds__(COLUMNS)
+// Blocks that have to fit a multiprocessor: so few that no incomplete sum leaves the registers.
+// Without a number the compiler aims at more, and spills; Turing's needs the most.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+enum { RESIDENT = PIXEL_PLANES == 4 ? 3 : 4 };
+#else
+enum { RESIDENT = 4 };
+#endif
+
+extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
     opponency(MODEL, const Call* call, Background* background, int rows) {
     downsample_frame<5, PIXEL_PLANES>(g, tables, arena, call, background, rows, PYRAMID_STEP, 0);
 }
 
 #if HAS_ORIENTATION_PYRAMID
-extern "C" __global__ void __launch_bounds__(COLUMNS)
+extern "C" __global__ void __launch_bounds__(COLUMNS, 3)
     opponency_orientation(MODEL, const Call* call, int rows, int plane) {
     downsample_frame<9, 1>(g, tables, arena, call, nullptr, rows, ORIENTATION_PYRAMID_STEP, plane);
 }

@@ -42,7 +42,8 @@ INLINE void downsample_levels(const Geometry& g, const float* tables, float* are
 }
 
 // All levels from `level` on, of one plane by each block: the first from memory, then in shared
-// memory. Across, a thread has a column of outputs, or every so many rows of it; down, a warp a row.
+// memory. Across, a thread has a column of outputs, or every so many rows of it; down, a warp has a
+// row.
 template <int TAPS>
 __device__ void downsample_plane(const Geometry& g, const float* tables, float* arena, int kind,
                                  int first_plane, int level) {

@@ -17,7 +17,7 @@ INLINE Interpolation interpolation(int p, int delta) {
 
 // Blocks that have to fit a multiprocessor: as few as leave registers enough for every sum that is
 // incomplete.
-enum { RESIDENT = (REDUCTION_TAPS == 5 ? 4 : 3) - SPLIT_CS };
+enum { RESIDENT = (REDUCTION_TAPS == 5 ? 4 : PHASE_EVEN ? 3 : 2) - SPLIT_CS };
 
 // Width of a tile of maps at their level, of samples of another one.
 INLINE int map_tile_width(int level) {
@@ -69,9 +69,11 @@ INLINE void resample_tile(const Geometry& g, const float* tables, const Level& f
                            from.width};
         for (int row = y; row < min(y + rows, height); ++row) {
             const Interpolation down = interpolation(row, delta);
-            const float a = left.template fetch<false>(down.low), b = left.template fetch<false>(down.low + 1);
-            const float above = fmaf(right.template fetch<false>(down.low) - a, along.t, a);
-            const float below = fmaf(right.template fetch<false>(down.low + 1) - b, along.t, b);
+            const auto at_row = [&](int y) {
+                const float a = left.template fetch<false>(y);
+                return fmaf(right.template fetch<false>(y) - a, along.t, a);
+            };
+            const float above = at_row(down.low), below = at_row(down.low + 1);
             to[row * width + at] = fmaf(below - above, down.t, above);
         }
     }

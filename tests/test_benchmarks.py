@@ -5,13 +5,17 @@ Nothing here asserts a time.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 import cv2
+import host_kernels
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -22,13 +26,11 @@ sys.path.insert(0, str(ROOT))
 
 import ittisal  # noqa: E402
 from benchmarks import (  # noqa: E402
-    apart,
     attention,
     contact_sheet,
     cuda,
     cuda_checks,
     cuda_parts,
-    cuda_timings,
     fixations,
     guided_search,
 )
@@ -204,172 +206,165 @@ def test_percentiles():
     assert found == {"min": 1, "p50": 50.5, "p95": 95.05, "p99": 99.01, "count": 100}
 
 
-def test_parity_finds_the_reference_equal_to_itself():
+def test_the_reference_equals_itself():
     small = cuda_checks.small()
     assert {case.shape for case in small} > set(cuda_checks.ODD)
-    cases = list(dict.fromkeys(case._replace(shape=(33, 37)) for case in small))
-    rows = list(cuda_checks.parity("reference", 1, cases))
-    assert len(rows) == len(cases) and all(row["good"] for row in rows)
-    assert {row["reading"] for row in rows} == set(cuda_checks.OPTIONS)
-    json.dumps(rows)
+    assert {case.reading for case in small} == set(cuda_checks.CONFIGS)
+    cases = {case.reading: case._replace(shape=(33, 37)) for case in small}.values()
+    rows = dict(cuda_checks.compared("reference", cases))
+    assert len(rows) == len(cases) and all(row["good"] for row in rows.values())
 
 
 def test_a_case_that_fails_leaves_the_others():
     cases = [cuda_checks.Case("itti1998", shape) for shape in ((20, 20), (40, 50))]
-    broken, good = cuda_checks.parity("reference", 1, cases)
+    rows = dict(cuda_checks.compared("reference", cases))
+    broken, good = rows.values()
     assert not broken["good"] and "at least 32" in broken["failed"]
     assert good["good"]
-    assert "at least 32" in cuda.wrong({"parity, small": {"found": [broken, good]}})[0]
-
-
-class NumpyAsCupy:
-    """NumPy under CuPy's name."""
-
-    asnumpy = staticmethod(np.asarray)
-
-    def __getattr__(self, name):
-        return getattr(np, name)
-
-
-class FakeGpu:
-    """Of `benchmarks.gpu.Gpu` what runs without a device: everything is on the host."""
-
-    class Stream:
-        """Everything is done at once."""
-
-        def __init__(self, non_blocking=False):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *exception):
-            pass
-
-        def synchronize(self):
-            pass
-
-    cupy = NumpyAsCupy()
-    stream = Stream()
-
-    def device_us(self, call, rounds, *, cold=False):
-        call()
-        return percentiles([1.0, 2.0])
-
-    def wall_us(self, call, rounds):
-        return self.device_us(call, rounds)
-
-    def per_second(self, call, each, seconds):
-        call()
-        return 1000.0 * each
-
-
-FakeGpu.cupy.cuda = FakeGpu
-
-
-@pytest.fixture
-def gpu(gpu_on_host, monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupyx.scipy.ndimage", scipy.ndimage)
-    monkeypatch.setitem(sys.modules, "cupyx.scipy", scipy)
-    monkeypatch.setitem(sys.modules, "cupyx", scipy)
-    return FakeGpu()
-
-
-def test_the_gpus_parts_run_and_make_a_document(gpu, monkeypatch, tmp_path):
-    """On the host, with a frame too small to need all six pairs' worth of patience."""
-    size = "640x480"
-    monkeypatch.setattr(cuda_timings, "shape_of", lambda size: (256, 272))
-    monkeypatch.setattr(cuda_timings, "BATCHES", (8,))
-    monkeypatch.setattr(cuda_timings, "HOST_BATCHES", (3, 2))
-    monkeypatch.setattr(cuda_checks, "nan_gives_nan", lambda *_: True)  # the host raises instead
-    monkeypatch.setattr(cuda_checks, "INTERFACES", ((65, 83), 5))
-    interfaces = dict(cuda_checks.interfaces(gpu.cupy))
-    # A tensor on the host is no array that the model takes.
-    interfaces.pop("torch", None)
-    assert all(same is True for same in interfaces.values()), interfaces
-    steps = [
-        ("gpu", lambda: {"gpu": "none"}),
-        ("interfaces", lambda: interfaces),
-        ("replays", lambda: cuda_checks.replays(gpu.cupy, 20)),
-        (f"on the GPU, {size}", lambda: dict(cuda_timings.on_gpu(gpu, size, 0.01))),
-        (f"stages, {size}", lambda: cuda_timings.stages(gpu, size)),
-        (f"from the host, {size}", lambda: dict(cuda_timings.from_host(size, 0.01))),
-        (f"in time, {size}", lambda: dict(cuda_timings.in_time(gpu, size, 0.01))),
-        (f"rivals, {size}", lambda: dict(cuda_timings.rivals(gpu, size, 0.01))),
-        ("parity, small", lambda: list(cuda_checks.parity("cuda", 1, cuda_checks.small()[:1]))),
-        ("floors", lambda: {"copy_gb_s": 3000.0, "launch_us": {"graph_device": 9.0}}),
-        ("broken", lambda: 1 / 0),
-        ("sanitizer", lambda: {"missing": "not here"}),
-    ]
-    saved = []
-    found = cuda.run(iter(steps), lambda found: saved.append(json.dumps(found)))
-    assert len(saved) == len(steps)
-    failed = {name: part["failed"] for name, part in found.items() if "failed" in part}
-    assert list(failed) == ["broken"], failed
-    assert "ZeroDivisionError" in failed["broken"]
-    assert cuda.wrong(found) == ["broken"]
-    assert found[f"rivals, {size}"]["found"]["plain_cupy"]["difference"] < 1e-4
-    document = {"title": "a GPU", "machine": {"cpu": "some"}, "parts": found}
-    text = cuda.markdown(document)
-    assert "WRONG:" in text and "device_us" in text and "1.5 (30: met)" in text
-
-
-def test_parts_too_late_are_left_out_and_a_save_that_fails_stops_nothing(capsys):
-    def save(found):
-        raise OSError("disk full")
-
-    found = cuda.run(iter([("interfaces", lambda: 1), ("floors", lambda: 1)]), save, deadline=0)
-    assert [part["left_out"] for part in found.values()] == ["no time was left"] * 2
-    # Unchecked answers are not right ones.
-    assert cuda.wrong(found) == ["interfaces: no time was left"]
-    assert "disk full" in capsys.readouterr().err
-
-
-CHILD = """
-import os, sys, time
-from pathlib import Path
-from benchmarks.apart import keep
-def pieces():
-    yield "first", 1.5
-    {}
-    yield "second", 2.5
-print("about to")
-keep(pieces(), Path(sys.argv[1]))
-"""
+    (wrong,) = cuda.wrong({"variants": {"state": "done", "found": rows}})
+    assert "at least 32" in wrong
 
 
 @pytest.mark.parametrize(
-    ("harm", "limit", "told"),
+    ("changed", "stage"),
     [
-        ("raise ValueError('bad')", 20, "ValueError: bad"),
-        ("os.abort()", 20, "exit status -6\nabout to"),
-        ("sys.stdout.flush(); time.sleep(60)", 2, "took over 2 s and was stopped\nabout to"),
+        (("centre_surround/red_green/2-5", "orientation/45/3"), "orientation"),
+        (("saliency", "centre_surround/red_green/2-5"), "centre_surround/"),
+        (("saliency", "normalised/red_green/2-5"), "normalised/"),
+        (("pyramid/intensity/2",), "pyramid/"),
+        ((), ""),
     ],
 )
-def test_a_part_that_ends_badly_leaves_what_it_found(harm, limit, told):
-    child = CHILD.replace('print("about to")', 'print("about to", flush=True)').format(harm)
-    steps = [
-        ("bad", lambda: apart.call([sys.executable, "-c", child], limit)),
-        ("good", lambda: apart.call([sys.executable, "-c", CHILD.format("")], 20)),
-    ]
-    found = cuda.run(iter(steps), lambda found: None)
-    assert told in found["bad"]["failed"]
-    assert found["bad"]["found"] == {"first": 1.5}
-    assert found["good"]["found"] == {"first": 1.5, "second": 2.5}
-    text = cuda.markdown({"title": "a GPU", "machine": {}, "parts": found})
-    assert "- first: 1.5" in text and told.splitlines()[0] in text
+def test_the_first_stage_that_differs_is_named(changed, stage):
+    wanted = reference.trace(scene((64, 80)), ittisal.ITTI_1998)
+    got = {key: plane.astype(np.float32) for key, plane in wanted.items()}
+    for key in changed:
+        got[key][1, 2] += 0.02 * np.abs(wanted[key]).max()
+    got["pyramid/intensity/2"][0, 0] = np.nan if "pyramid/intensity/2" in changed else 0.5
+    wanted["pyramid/intensity/2"][0, 0] = 0.5
+    found, where = cuda_checks.first_difference(got, wanted)
+    assert found == stage
+    assert where.startswith(changed[-1] + " at (") if changed else not where
 
 
-def test_parts_have_names_and_run_by_them(monkeypatch, tmp_path):
-    names = cuda_parts.names(quick=False)
-    assert set(cuda_parts.names(quick=True)) < set(names)
-    assert [name for name, _ in cuda.parts(1.0, 0.0, quick=False)] == names
-    for part, size in ((p, s) for p in ("on the GPU", "from the host") for s in cuda.SIZES):
-        assert f"{part}, {size}" in names  # as `figures` looks for them
-    assert {n.split(",")[0] for n in names} >= {*cuda.CHECKS, "floors", "rivals", "first call"}
+def test_a_rehearsal(tmp_path):
+    """All parts, in processes of their own, on the host."""
+    if importlib.util.find_spec("cupy") is None:
+        pytest.skip("CuPy, which compiles, is not here")
+    if not host_kernels.HAS_COMPILER:
+        pytest.skip(host_kernels.NO_COMPILER)
+    command = [sys.executable, ROOT / "tests" / "cuda_rehearsal.py", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text, document = sorted(tmp_path.iterdir(), key=lambda path: path.suffix, reverse=True)
+    assert text.name.endswith("-cuda-no-gpu-quick.md")
+    assert done.stdout.strip() == text.read_text().strip()
+    parts = json.loads(document.read_text())["parts"]
+    assert list(parts) == [name for name, part in cuda_parts.PARTS.items() if part.quick]
+    assert {part["state"] for part in parts.values()} == {"done"}
+    assert len(cuda.checks(parts)) >= 15 and not cuda.wrong(parts)
+    for size in cuda.SIZES:
+        figures = cuda.figures(parts, size)
+        assert figures["device_us"] == 1.5 and None not in figures.values()
+    assert parts["compiled"]["found"]["done"] == parts["compiled"]["found"]["programs"] > 0
+    assert parts["rivals"]["found"]["plain_cupy, 1920x1080"]["difference"] < 1e-4
+    assert "1.5 (30: met)" in done.stdout and "WRONG" not in done.stdout
+
+
+PART = """
+import os, subprocess, sys, time
+from benchmarks.apart import send
+def pieces(name):
+    if name == "gpu":
+        yield "gpu", "No GPU"
+        return
+    yield "first", {"good": name != "wrong"}
+    print("about to", flush=True)
+    if name == "broken":
+        raise ValueError("bad")
+    if name == "crash":
+        os.abort()
+    if name.startswith("hang"):
+        yield "pid", subprocess.Popen(["sleep", "60"]).pid
+        time.sleep(60)
+    yield "second", 2.5
+send(pieces(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def some_parts(monkeypatch, tmp_path):
+    """Gives a run of the named parts: (status, document or None, its Markdown)."""
+    program = tmp_path / "part.py"
+    program.write_text(PART)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(cuda, "COMMAND", [sys.executable, str(program)])
+    monkeypatch.setattr(cuda.signal, "signal", lambda *_: None)
+
+    def run(*names, out="out", limit=20):
+        limits = {name: 2 if name == "hang" else limit for name in ("gpu", *names)}
+        parts = {name: cuda_parts.Part(each, each, None) for name, each in limits.items()}
+        monkeypatch.setattr(cuda, "PARTS", parts)
+        status = cuda.main(tmp_path / out, 0.1, quick=True)
+        found = sorted((tmp_path / out).glob("*")) if (tmp_path / out).is_dir() else []
+        return status, *(path.read_text() for path in found)
+
+    monkeypatch.setattr(cuda, "LEAST", 1.0)
+    return run
+
+
+def test_parts_that_end_badly_leave_what_they_found_and_the_others(some_parts):
+    status, document, text = some_parts("broken", "crash", "hang", "good")
+    assert status == cuda.WRONG
+    parts = json.loads(document)["parts"]
+    states = {name: part["state"] for name, part in parts.items()}
+    failed = dict.fromkeys(("broken", "crash"), "failed")
+    assert states == {"gpu": "done", **failed, "hang": "stopped", "good": "done"}
+    assert all(parts[name]["found"]["first"] == {"good": True} for name in states if name != "gpu")
+    assert parts["good"]["found"]["second"] == 2.5
+    logs = {name: part.get("log", "") for name, part in parts.items()}
+    assert logs["broken"].startswith("exit status 1\nabout to\n")
+    assert logs["broken"].endswith("ValueError: bad\n")
+    assert "exit status -6\nabout to\nFatal Python error: Aborted" in logs["crash"]
+    assert "stopped after 2 s\nabout to\n" in logs["hang"] and "in pieces" in logs["hang"]
+    assert "WRONG:\n\n- broken: failed\n- crash: failed\n\nFor lack of time" in text
+    assert "- hang: stopped\n" in text and logs["broken"].strip() in text
+    child = Path(f"/proc/{parts['hang']['found']['pid']}/stat")
+    assert not child.exists() or ") Z " in child.read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "status"),
+    [(["good"], 0), (["good", "hang"], cuda.UNFINISHED), (["wrong"], cuda.WRONG)],
+)
+def test_wrong_answers_are_told_from_parts_that_were_stopped(some_parts, names, status):
+    assert some_parts(*names)[0] == status
+
+
+def test_a_run_ends_in_time(some_parts, monkeypatch):
+    """Whatever its parts do, and those that were not begun are left out."""
+    monkeypatch.setitem(cuda.BUDGET, "quick", 6.0)
+    start = time.monotonic()
+    status, document, _ = some_parts("hang", "hang longer", "good")
+    assert time.monotonic() - start < 6 + 5
+    parts = json.loads(document)["parts"]
+    assert [part["state"] for part in parts.values()] == ["done", "stopped", "stopped", "left out"]
+    assert status == cuda.UNFINISHED
+
+
+def test_results_that_cannot_be_written_are_printed(some_parts, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert some_parts("good", out="file/out") == (cuda.UNFINISHED,)
+    printed = capsys.readouterr()
+    assert printed.err.count("results cannot be written") == 1 and "- second: 2.5" in printed.out
+
+
+def test_parts_are_whole(monkeypatch):
+    """Those that figures are taken from have the names that `figures` looks for."""
+    names = list(cuda_parts.PARTS)
+    assert set(names) > {"floors", "rivals", "first call", *(f"speed, {s}" for s in cuda.SIZES)}
     monkeypatch.setattr(cuda_checks, "find_sanitizer", lambda: None)
-    cuda_parts.main("sanitizer", "0.1", "quick", str(tmp_path / "found.json"))
-    assert "missing" in json.loads((tmp_path / "found.json").read_text())
+    assert dict(cuda_parts.PARTS["sanitizer"].run(0.1, True)).keys() == {"missing"}
 
 
 def test_the_sanitizers_program_is_run_and_its_summary_kept(monkeypatch, tmp_path):
@@ -378,10 +373,16 @@ def test_the_sanitizers_program_is_run_and_its_summary_kept(monkeypatch, tmp_pat
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found = dict(cuda_checks.sanitizer())
-    assert found["memcheck"].startswith("exit 9: ERROR SUMMARY: 2 errors")
-    assert len(cuda.wrong({"sanitizer": {"found": found}})) == len(cuda_checks.TOOLS)
-    compile(cuda_checks.SANITIZED, "sanitized", "exec")
-    compile(cuda_timings.FIRST, "first", "exec")
+    assert found["memcheck"]["says"] == "ERROR SUMMARY: 2 errors"
+    wrong = cuda.wrong({"sanitizer": {"state": "done", "found": found}})
+    assert len(wrong) == len(cuda_checks.TOOLS)
+
+
+def test_torch_without_a_gpu_counts_as_absent(monkeypatch):
+    torch = types.SimpleNamespace(cuda=types.SimpleNamespace(is_available=lambda: False))
+    for module in (torch, None):
+        monkeypatch.setitem(sys.modules, "torch", module)
+        assert not cuda_checks.torch_has_gpu()
 
 
 def test_clocks_are_not_known_without_the_tool(monkeypatch):
@@ -410,7 +411,7 @@ def test_no_gpu_is_said_in_a_line(tmp_path):
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == cuda.NO_GPU
-    assert len(done.stderr.splitlines()) == 1 and "no GPU" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "no GPU: " in done.stderr
     assert not list(tmp_path.iterdir())
 
 

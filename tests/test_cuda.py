@@ -13,10 +13,11 @@ import types
 import numpy as np
 import pytest
 from test_stages import photo_like
+from tolerances import correlation, within
 
 import ittisal
 from ittisal import INVT, ITTI_1998, VIDEO, BackendError, Saliency, backends, saliency_map
-from ittisal.cuda import describe, device, sources
+from ittisal.cuda import describe, installation, sources
 from ittisal.cuda.layout import geometry_for, make_layout
 from ittisal.cuda.schedule import schedule
 from ittisal.features import FEATURES, Channel, Feature, Signal
@@ -31,29 +32,18 @@ needs_gpu = pytest.mark.skipif(not USABLE, reason=REASON)
 # --- without a GPU -----------------------------------------------------------------------------
 
 
-class FakeDriverError(Exception):
-    """cupy.cuda.runtime.CUDARuntimeError."""
-
-
-def fake_cupy(*, devices=1, capability="90", nvrtc=True, hip=False, driver=True):
+def fake_cupy(*, devices=1, capability="90", hip=False):
     """What `probe` asks of CuPy."""
-
-    def device_count():
-        if not driver:
-            raise FakeDriverError("cudaErrorInsufficientDriver: too old")
-        return devices
-
     runtime = types.SimpleNamespace(
         is_hip=hip,
-        CUDARuntimeError=FakeDriverError,
-        getDeviceCount=device_count,
+        CUDARuntimeError=RuntimeError,
+        getDeviceCount=lambda: devices,
         getDeviceProperties=lambda index: {"name": b"NVIDIA Thing"},
     )
     cuda = types.ModuleType("cupy.cuda")
     cuda.runtime = runtime
     cuda.Device = lambda: types.SimpleNamespace(id=0, compute_capability=capability)
-    if nvrtc:
-        cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))
+    cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))
     cupy = types.ModuleType("cupy")
     cupy.__spec__ = importlib.util.spec_from_loader("cupy", None)
     cupy.__version__, cupy.cuda = "14.2.0", cuda
@@ -68,19 +58,17 @@ def fake_cupy(*, devices=1, capability="90", nvrtc=True, hip=False, driver=True)
         ({"capability": "120"}, True, ["12.0"]),
         ({"capability": "70"}, False, ["7.0", "7.5 is the least"]),
         ({"devices": 0}, False, ["no NVIDIA GPU"]),
-        ({"driver": False}, False, ["no NVIDIA driver", "too old", "install"]),
-        ({"nvrtc": False}, False, ["NVRTC", "pip install 'ittisal[cuda]'", "ittisal[cuda13]"]),
         ({"hip": True}, False, ["AMD"]),
     ],
     ids=str,
 )
 def test_probe_says_what_there_is_or_what_is_missing(monkeypatch, fake, usable, says):
-    device.device_name.cache_clear()
-    monkeypatch.setattr(device, "_has_driver", lambda: True)
+    installation.device_name.cache_clear()
+    monkeypatch.setattr(installation, "_has_driver", lambda: True)
     for name, module in fake_cupy(**fake).items():
         monkeypatch.setitem(sys.modules, name, module)
-    found, reason = device.probe()
-    device.device_name.cache_clear()
+    found, reason = installation.probe()
+    installation.device_name.cache_clear()
     assert found is usable
     for words in says:
         assert words in reason
@@ -96,9 +84,9 @@ def test_no_cupy_is_said_with_what_to_install(monkeypatch):
 
 
 def test_no_driver_is_said_before_cupy_is_loaded(monkeypatch):
-    monkeypatch.setattr(device, "_has_driver", lambda: False)
+    monkeypatch.setattr(installation, "_has_driver", lambda: False)
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy()["cupy"])
-    assert device.probe() == (
+    assert installation.probe() == (
         False,
         "there is no NVIDIA driver here; install one, or use another backend",
     )
@@ -165,7 +153,8 @@ def test_units_keep_files_and_lines_and_hold_what_is_launched():
                 assert texts[here].splitlines()[number - 1] == line
             number += 1
     plain = set(kernels_of(ITTI_1998))
-    assert set(kernels_of(INVT)) - plain == {"opponency_orientation", "pyramid_orientation"}
+    orientation = {"opponency_orientation", "coarsest_levels_orientation"}
+    assert set(kernels_of(INVT)) - plain == orientation
     assert set(kernels_of(VIDEO)) - plain == {"motion"}
 
 
@@ -434,22 +423,23 @@ def test_torch_in_torch_out(model):
 
 
 @needs_gpu
-def test_the_gpu_and_the_host_agree_bit_for_bit_or_nearly():
+def test_the_gpu_and_the_host_agree():
+    """Up to N, which is discontinuous: there roots and powers that round otherwise may count."""
     from host_device import HostDevice
     from host_kernels import HAS_COMPILER, NO_COMPILER
 
     from ittisal.cuda.backend import CudaBackend
-    from ittisal.plan import Plan
 
     if not HAS_COMPILER:
         pytest.skip(NO_COMPILER)
-    frame = photo_like((301, 467))
-    on_host = CudaBackend(Plan((301, 467), ittisal.ITTI_1998), "rgb", HostDevice())
-    wanted = np.empty(on_host.plan.map_shape, np.float32)
-    on_host.run(frame, wanted)
-    with Saliency((301, 467), backend="cuda") as model:
-        got = model(frame)
-    assert np.abs(got - wanted).max() <= 1e-6 * wanted.max()
+    frame = photo_like(SHAPE)
+    wanted = CudaBackend(Plan(SHAPE, ITTI_1998), "rgb", HostDevice()).trace(frame)
+    with Saliency(SHAPE, backend="cuda") as model:
+        got = model.trace(frame)
+    for key in got:
+        if key.startswith(("pyramid/", "orientation/", "centre_surround/")):
+            within("same_maths", got[key], wanted[key])
+    assert correlation(got["saliency"], wanted["saliency"]) >= 0.9999
 
 
 @needs_gpu

@@ -27,7 +27,7 @@ LAYERS = {
     "allocator": ("", "numpy"),
     # OpenCV inside functions only.
     "attention": ("attention config drawing features frames maps model pipeline", "numpy cv2"),
-    "backends": ("config pipeline", ""),
+    "backends": ("config pipeline plan warning", ""),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
@@ -51,14 +51,20 @@ LAYERS = {
     "plan": ("config features", "numpy"),
     "readout": ("evaluation", ""),
     "reference": ("config features", "numpy"),
+    # The CPU's import time: nothing that compiles.
+    "store": ("files warning", ""),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
     "trace": ("features pipeline plan", "numpy"),
     "cpu": (
-        "_version allocator config cpu features files frames pipeline plan trace",
+        "_version allocator config cpu features frames pipeline plan store trace",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
-    "cuda": ("allocator config cuda features frames pipeline plan trace", "numpy cupy cupyx"),
+    "cuda": (
+        "allocator config cuda features frames pipeline plan store trace",
+        "numpy cupy cupyx",
+    ),
+    "warning": ("", ""),
     # OpenCV and PyAV inside functions only.
     "video": (
         "attention config drawing files frames imagefiles levels maps model pipeline video",

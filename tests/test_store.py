@@ -15,6 +15,8 @@ from pathlib import Path
 import llvmlite
 import pytest
 
+from ittisal import store as files
+from ittisal import warning
 from ittisal.cpu import builder, describe, library, store, target
 from ittisal.cpu.context import ContextRecord
 from ittisal.cpu.kernel import Kernel
@@ -74,9 +76,9 @@ def forget() -> None:
     """As in a new process."""
     library._addresses.clear()
     store.compiled.clear()
-    store._unkept.clear()
-    store._warned.clear()
-    for cached in (store.symbol, store._sources, store._source, store._file, store.folder):
+    files._unkept.clear()
+    warning._given.clear()
+    for cached in (store.symbol, store._sources, store._source, store._file, files.folder):
         cached.cache_clear()
     store._environment.cache_clear()
 
@@ -398,12 +400,12 @@ def test_names_depend_on_target_and_versions(toys, monkeypatch, tmp_path):
     [
         lambda whole: b"",
         lambda whole: whole[:10],
-        lambda whole: whole[: len(store.MAGIC) + 32],
+        lambda whole: whole[: len(files.MAGIC) + 32],
         lambda whole: whole[:-1],
         lambda whole: whole + b"\0",
         lambda whole: bytes(len(whole)),
         lambda whole: whole[:200] + bytes(100) + whole[300:],
-        lambda whole: whole.replace(store.MAGIC, b"ittisal object 0\n"),
+        lambda whole: whole.replace(files.MAGIC, b"ittisal object 0\n"),
     ],
     ids=["empty", "no digest", "no object", "cut", "longer", "zeros", "zeros inside", "old format"],
 )
@@ -417,7 +419,7 @@ def test_a_damaged_object_is_compiled_again_and_replaced(toys, cache, monkeypatc
     assert call(library.addresses([toys.add()])[toys.add()], 1, 2) == 1004
     assert compiled == [toys.add()]
     assert store.read(toys.add()) is not None
-    assert path.read_bytes()[: len(store.MAGIC)] == store.MAGIC
+    assert path.read_bytes()[: len(files.MAGIC)] == files.MAGIC
 
 
 def test_no_object_passes_for_another(toys, cache, monkeypatch):
@@ -485,7 +487,7 @@ def test_no_folder_can_be_made(toys, tmp_path, monkeypatch):
     with pytest.warns(RuntimeWarning) as caught:
         two_kernels(toys)
     once(caught, str(tmp_path / "file"))
-    assert store.directory() is None and describe()["cache directory"].startswith("none")
+    assert files.directory() is None and describe()["cache directory"].startswith("none")
 
 
 def test_no_home(toys, monkeypatch):
@@ -544,7 +546,7 @@ def test_where_the_store_is(tmp_path, monkeypatch, cache):
         for name, value in environment.items():
             monkeypatch.setenv(name, str(tmp_path / value))
         forget()
-        return str(store.directory().relative_to(tmp_path))
+        return str(files.directory().relative_to(tmp_path))
 
     assert place(ITTISAL_CACHE_DIR="a", NUMBA_CACHE_DIR="b", HOME="c") == "a/kernels"
     assert place(NUMBA_CACHE_DIR="b", HOME="c") == "b/ittisal/kernels"
@@ -604,13 +606,13 @@ def test_what_was_used_least_recently_is_removed(toys, cache, monkeypatch):
     compile_here(monkeypatch)
     kernels = [toys.add(n) for n in range(4)]
     library.addresses(kernels[:3])
-    size = store._path(kernels[0]).stat().st_size
+    size = store.path(kernels[0]).stat().st_size
     for age, kernel in zip((3, 5, 4), kernels, strict=False):
-        old = time.time() - age * store.DAY
-        os.utime(store._path(kernel), (old, old))
+        old = time.time() - age * files.DAY
+        os.utime(store.path(kernel), (old, old))
     forget()
     library.addresses(kernels[1:2])  # which makes it the newest
-    monkeypatch.setattr(store, "CAPACITY", 3 * size + 50)
+    monkeypatch.setattr(files, "CAPACITY", 3 * size + 50)
     library.addresses(kernels[3:])
     kept = [store.read(kernel) is not None for kernel in kernels]
     assert kept == [True, True, False, True]

@@ -43,17 +43,17 @@ def describe() -> dict[str, str]:
     """What the kernels are compiled for, and where they are kept, by name."""
     from importlib import metadata
 
-    from . import store
+    from .. import store
     from .target import target
 
-    found, (directory, why) = target(), store.folder()
+    found = target()
     return {
         "numba": metadata.version("numba"),
         "target": found.triple,
         "cpu": found.cpu,
         "lanes": f"{found.lanes} float32 ({32 * found.lanes} bits)",
         "byte permutes": "yes" if found.permutes_bytes else "no",
-        "cache directory": str(directory or f"none: {why}"),
+        "cache directory": store.place(),
     }
 
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..store import tidy
 from . import store
 from .kernel import Kernel
 
@@ -73,7 +74,7 @@ def build(kernels: Sequence[Kernel]) -> dict[Kernel, bytes]:
         with store.exclusive(take_compiled):
             if not take_compiled():
                 _compile([kernel for kernel in kernels if kernel not in objects], add, show)
-                store.tidy()
+                tidy()
     finally:
         if shown:
             print(file=sys.stderr, flush=True)

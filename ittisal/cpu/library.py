@@ -12,6 +12,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from ..store import warn_if_unkept
 from . import store
 from .kernel import Kernel
 from .target import machine, target
@@ -40,7 +41,7 @@ def addresses(kernels: Iterable[Kernel]) -> dict[Kernel, int]:
             objects |= build(missing)
         if objects:
             _load(objects)
-    store.warn_once()
+    warn_if_unkept()
     return {kernel: _addresses[kernel] for kernel in wanted}
 
 

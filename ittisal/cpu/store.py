@@ -1,8 +1,4 @@
-"""A store of compiled kernels: one file per object, named by all that the object depends on.
-
-Nothing fails for want of a store: what cannot be read counts as missing, and what cannot be kept
-is said once.
-"""
+"""The CPU's kernels in the store: what each depends on, and who compiles what is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ import os
 import re
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -21,14 +16,11 @@ from typing import BinaryIO
 
 import llvmlite
 
+from .. import store
 from .._version import __version__
-from ..files import write_whole
 from .kernel import Kernel
 from .target import target
 
-MAGIC = b"ittisal object 1\n"  # then a SHA-256, then the object
-CAPACITY = 64 << 20  # bytes of all objects; the least recently used are removed first
-DAY = 24 * 3600
 PATIENCE = 60  # seconds without a new object after which nobody waits for another process
 
 
@@ -113,144 +105,30 @@ def _file(module: str) -> Path | None:
     return next((Path(file) for file in files if os.path.isfile(file)), None)
 
 
-# --- the folder ----------------------------------------------------------------------------------
-
-
-def directory() -> Path | None:
-    """Where compiled kernels are kept, or None where they cannot be."""
-    return folder()[0]
-
-
-@cache
-def folder() -> tuple[Path | None, str]:
-    """The folder, or None and why.
-
-    In ITTISAL_CACHE_DIR, else in NUMBA_CACHE_DIR, else in the user's cache folder. One that others
-    may write to is not used: what lies in it is executed.
-    """
-    try:
-        found = _base().expanduser() / "kernels"
-        found.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name == "posix":
-            state = found.stat()
-            if state.st_uid not in (0, os.geteuid()):
-                return None, f"{found} belongs to another user"
-            if state.st_mode & 0o022:
-                return None, f"other users may write to {found} (chmod go-w makes it usable)"
-    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
-        return None, str(error)
-    return found, ""
-
-
-def _base() -> Path:
-    if chosen := os.environ.get("ITTISAL_CACHE_DIR"):
-        return Path(chosen)
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(chosen) / "ittisal"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "ittisal" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "ittisal"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ittisal"
-
-
-compiled: list[Kernel] = []  # by this process, rather than read
-_unkept: list[str] = []  # why kernels could not be kept
-_warned: list[str] = []
-
-
-def warn_once() -> None:
-    """Warn, the first time only, if kernels could not be kept."""
-    for why in _unkept[: 1 - len(_warned)]:
-        _warned.append(why)
-        warnings.warn(
-            f"compiled kernels cannot be kept, so every process compiles them anew: {why}; set "
-            "ITTISAL_CACHE_DIR to a folder of your own on a disk that is not full",
-            RuntimeWarning,
-            stacklevel=_levels_to_caller(),
-        )
-
-
-def _levels_to_caller() -> int:
-    """`stacklevel`, for the function that calls this, of the first call from outside the package.
-
-    `skip_file_prefixes` needs Python 3.12.
-    """
-    package = __name__.partition(".")[0]
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame, level = frame.f_back, level + 1
-    return level
-
-
 # --- objects -------------------------------------------------------------------------------------
 
 
-def _path(kernel: Kernel) -> Path | None:
-    folder = directory()
-    name = f"{kernel.module}.{kernel.function}-{symbol(kernel)}.o"
-    return None if folder is None else folder / name
+compiled: list[Kernel] = []  # by this process, rather than read
 
 
-def _digest(kernel: Kernel, data: bytes) -> bytes:
-    """Of the object and of its name, so that no object passes for another."""
-    return hashlib.sha256(symbol(kernel).encode() + data).digest()
+def path(kernel: Kernel) -> Path | None:
+    """The file of a kernel's object, whether it is there or not; None if there is no store."""
+    return store.path(_name(kernel), symbol(kernel))
 
 
 def read(kernel: Kernel) -> bytes | None:
-    """A kernel's object; None if there is none, or a damaged one.
-
-    LLVM crashes on a truncated object, so nothing reaches it unchecked.
-    """
-    path = _path(kernel)
-    if path is None:
-        return None
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    data = content[len(MAGIC) + 32 :]
-    if content[: len(MAGIC) + 32] != MAGIC + _digest(kernel, data):
-        return None
-    with contextlib.suppress(OSError):  # a store that is only read
-        if time.time() - path.stat().st_mtime > DAY:
-            os.utime(path)
-    return data
+    """A kernel's object; None if there is none, or a damaged one, on which LLVM would crash."""
+    return store.read(_name(kernel), symbol(kernel))
 
 
 def write(kernel: Kernel, data: bytes) -> None:
     """Keep the object of a kernel that was compiled, if it can be kept."""
     compiled.append(kernel)
-    path = _path(kernel)
-    try:
-        if path is None:
-            raise OSError(folder()[1])
-        write_whole(path, MAGIC + _digest(kernel, data) + data)
-    except OSError as error:
-        _unkept.append(str(error))
+    store.write(_name(kernel), symbol(kernel), data)
 
 
-def tidy() -> None:
-    """Remove the least recently used objects beyond the capacity, and what dead processes left."""
-    folder = directory()
-    if folder is None:
-        return
-    found = []
-    for path in folder.glob("[!.]*.o"):
-        with contextlib.suppress(OSError):
-            state = path.stat()
-            found.append((state.st_mtime, state.st_size, path))
-    excess = sum(size for _, size, _ in found) - CAPACITY
-    for _, size, path in sorted(found):
-        if excess <= 0:
-            break
-        with contextlib.suppress(OSError):
-            path.unlink()
-            excess -= size
-    for path in folder.glob(".*.tmp*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > DAY:
-                path.unlink()
+def _name(kernel: Kernel) -> str:
+    return f"{kernel.module}.{kernel.function}"
 
 
 @contextlib.contextmanager
@@ -260,7 +138,7 @@ def exclusive(found: Callable[[], bool]) -> Iterator[None]:
     The lock dies with the process that holds it. One that adds nothing for a minute is not waited
     for.
     """
-    folder = directory()
+    folder = store.directory()
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # there is no folder, or it takes no locks
             if folder is not None:

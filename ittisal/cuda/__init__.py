@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..config import Config
@@ -10,11 +11,12 @@ from ..plan import Plan
 
 if TYPE_CHECKING:
     from .backend import CudaBackend
+    from .compiler import Job
 
 
 def probe() -> tuple[bool, str]:
     """Whether there is a GPU that can be used, and what is missing if not."""
-    from .device import probe
+    from .installation import probe
 
     return probe()
 
@@ -25,14 +27,71 @@ def supports(config: Config) -> tuple[bool, str]:
 
 
 def describe() -> dict[str, str]:
-    """What the kernels would run on, and where they and their binaries are kept, by name."""
-    from . import device, sources
+    """What the kernels run on, and where they and their machine code are kept, by name."""
+    from .. import store
+    from . import compiler, installation, sources
 
-    return {**device.describe(), "kernels": str(sources.directory())}
+    return {
+        **installation.describe(),
+        "kernels": str(sources.directory()),
+        "cache directory": store.place(),
+        "compiled": f"{compiler.count()} in the cache directory",
+    }
 
 
 def make(plan: Plan, channel_order: str, threads: int) -> CudaBackend:
-    """A backend for this plan on the current GPU. Compiles, or loads from CuPy's cache."""
-    from .backend import CudaBackend
+    """A backend for this plan on the current GPU.
 
-    return CudaBackend(plan, channel_order)
+    Raises
+    ------
+    DeviceError, MemoryError
+        CUDA, the compiler or the GPU fails; says why and what to do.
+    """
+    from .backend import CudaBackend
+    from .installation import explained
+
+    with explained("the GPU cannot be used"):
+        return CudaBackend(plan, channel_order)
+
+
+def jobs(
+    configs: Iterable[Config],
+    formats: Sequence[tuple[str, int]] = (("uint8", 3),),
+    orders: Sequence[str] = ("rgb",),
+    architectures: Sequence[str] | None = None,
+) -> list[Job]:
+    """What to compile in advance, with no GPU there, each job once. Nothing is compiled here.
+
+    Parameters
+    ----------
+    configs
+        Of the models.
+    formats
+        Of their frames: (dtype, channels), as in ("float32", 1).
+    orders
+        Of channels, "rgb" or "bgr".
+    architectures
+        Such as "sm_90", or "compute_120" for PTX; by default machine code for all GPUs that are
+        served, as far as NVRTC knows them, and PTX of the newest for those to come.
+
+    Returns
+    -------
+    list of Job
+        Small, and can be pickled: `build(job)` may run in any process.
+    """
+    from .programs import jobs
+
+    return jobs(configs, formats, orders, architectures)
+
+
+def build(job: Job) -> bytes:
+    """Machine code or PTX of one of `jobs`: from the store, or compiled now and put there.
+
+    Raises
+    ------
+    BackendError
+        It does not compile, or NVRTC cannot be loaded.
+    """
+    from .compiler import build
+
+    return build(job)

@@ -16,10 +16,11 @@ from ..frames import check_values
 from ..pipeline import FIRST_FRAME, STAGES, FrameFormat, FrameTiming, format_of
 from ..plan import Plan
 from ..trace import Traced
-from . import sources, variant
+from . import variant
 from .device import Device
 from .graphs import Graphs
 from .layout import FrameBuffers, geometry_for, make_layout
+from .programs import common_programs, programs
 from .schedule import Launch, Schedule, schedule
 from .structs import CALL, FOUND, Mode
 
@@ -86,7 +87,8 @@ class CudaBackend(Traced):
         # Pinned buffers, with the addresses of their first byte and the one after the last.
         self.handed_out: list[tuple[weakref.ref[np.ndarray], int, int]] = []
         self._reserve(1)
-        self.state(FrameFormat("uint8", 3))  # so that what cannot be compiled is known now
+        # What cannot be compiled or loaded is known now.
+        self.device.compile(common_programs(self.layout, self.order))
         self._set_last(FrameFormat("uint8", 3), FIRST_FRAME)
 
     # --- what there is
@@ -103,13 +105,8 @@ class CudaBackend(Traced):
     def state(self, format_: FrameFormat) -> FormatState:
         """What frames of this format need; compiled when first asked for."""
         if format_ not in self.states:
-            device, frame = self.device, Schedule(self.layout, format_, 1, past=True)
-            launches = [frame.upsample()]
-            for past in (False, True):
-                launches += schedule(self.layout, format_, 1, past)
-            units = sources.units(launch.kernel for launch in launches)
-            defined = variant.definitions(self.plan, self.order, format_)
-            kernels = device.compile([(unit, variant.options(unit, defined)) for unit in units])
+            device = self.device
+            kernels = device.compile(programs(self.layout, self.order, format_))
             geometries = [geometry_for(self.layout, format_, past) for past in (False, True)]
             size = 2 * math.prod(self.plan.shape) if "flicker" in self.plan.planes else 1
             fixed = variant.fixed_point(self.plan, format_)

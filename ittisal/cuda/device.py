@@ -6,9 +6,7 @@ is imported when a device is opened, never before.
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from .. import store
 from ..frames import is_on_gpu
 from ..pipeline import BackendError
+from . import compiler
+from .compiler import Job
+from .installation import LESS_MEMORY, device_name, explained
 from .sources import Unit
 
 REPEATS = 20  # of what is timed
@@ -35,9 +37,11 @@ class Device:
 
         self.cupy = cupy
         self._device = cupy.cuda.Device()
+        self._device.synchronize()  # makes the context, or says why not
         self.id = int(self._device.id)
         self.name = device_name(self.id)
         self._here = nullcontext()
+        self.capability = int(self._device.compute_capability)
         with self._device:
             # For frames that come from the host. Non-blocking: not held up by the default stream.
             self.stream = cupy.cuda.Stream(non_blocking=True)
@@ -91,8 +95,7 @@ class Device:
             free, total = cuda.runtime.memGetInfo()
             raise MemoryError(
                 f"{nbytes / 2**20:.0f} MiB {kind} could not be had ({self.name} has "
-                f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free); close other models, use "
-                'smaller frames or batches, or backend="cpu"'
+                f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free); {LESS_MEMORY}"
             ) from error
 
     def by_value(self, struct: np.ndarray) -> np.ndarray:
@@ -138,16 +141,20 @@ class Device:
     def compile(
         self, units: Sequence[tuple[Unit, tuple[str, ...]]]
     ) -> dict[str, Callable[..., None]]:
-        """Kernels by name, of units with their options; from CuPy's cache on disk if they were
-        compiled before. Units are compiled at the same time, each by a thread.
+        """Kernels by name, of units with their options; from the store if they were compiled
+        before. Units are compiled at the same time, each by a thread.
         """
+        architecture = compiler.architecture(self.capability)
 
-        def compiled(given: tuple[Unit, tuple[str, ...]]) -> dict[str, Callable[..., None]]:
+        def loaded(unit: Unit, options: tuple[str, ...]) -> dict[str, Callable[..., None]]:
             with self.cupy.cuda.Device(self.id):
-                return _compiled(self.id, *given)
+                module = _loaded(self.id, Job(unit.name, unit.text, options, architecture))
+                return {name: module.get_function(name) for name in unit.kernels}
 
-        with ThreadPoolExecutor(len(units)) as pool:
-            found = list(pool.map(compiled, units))
+        with explained(f"{self.name} cannot load the kernels"), ThreadPoolExecutor() as pool:
+            found = list(pool.map(loaded, *zip(*units, strict=True)))
+        store.tidy()
+        store.warn_if_unkept()
         return {name: kernel for unit in found for name, kernel in unit.items()}
 
     def record(self, run: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -241,88 +248,16 @@ class Device:
 
 
 @lru_cache(maxsize=256)
-def _compiled(device: int, unit: Unit, options: tuple[str, ...]) -> dict[str, Callable[..., None]]:
-    import cupy
+def _loaded(device: int, job: Job) -> Any:
+    """A job's module on the current device, which has this number."""
+    from cupy.cuda import Module, driver
 
-    try:
-        module = cupy.RawModule(code=unit.text, options=options, backend="nvrtc")
-        return {name: module.get_function(name) for name in unit.kernels}
-    except cupy.cuda.compiler.CompileException as error:
-        raise BackendError(
-            f"the CUDA kernels do not compile for {device_name(device)}: {error}"
-        ) from error
-
-
-@lru_cache(maxsize=16)
-def device_name(device: int) -> str:
-    """What a GPU calls itself."""
-    import cupy
-
-    return cupy.cuda.runtime.getDeviceProperties(device)["name"].decode()
-
-
-def describe() -> dict[str, str]:
-    """The current GPU, CUDA and CuPy's cache of compiled kernels, by name."""
-    import cupy
-
-    runtime = cupy.cuda.runtime
-    device = cupy.cuda.Device()
-    found = runtime.getDeviceProperties(device.id)
-    free, total = runtime.memGetInfo()
-    return {
-        "device": f"{device.id}: {device_name(device.id)}, of {runtime.getDeviceCount()}",
-        "multiprocessors": str(found["multiProcessorCount"]),
-        "memory": f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free",
-        "second-level cache": f"{found['l2CacheSize'] / 2**20:.1f} MiB",
-        "cuda": f"runtime {runtime.runtimeGetVersion()}, driver {runtime.driverGetVersion()}",
-        "cupy": cupy.__version__,
-        "cache directory": cupy.cuda.compiler.get_cache_dir(),
-    }
-
-
-def _has_driver() -> bool:
-    """Whether NVIDIA's driver library can be loaded."""
-    names = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libcuda.so")
-    for name in names:
+    module, stored = Module(), compiler.read(job)
+    if stored is not None:
         try:
-            ctypes.CDLL(name)
-        except OSError:
-            continue
-        return True
-    return False
-
-
-PACKAGE = "pip install 'ittisal[cuda]' (drivers for CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
-
-
-def probe() -> tuple[bool, str]:
-    """Whether CuPy, a driver, a device and the compiler are there; why, or what to install."""
-    if importlib.util.find_spec("cupy") is None:
-        return False, f"CuPy is not installed; {PACKAGE}"
-    if not _has_driver():  # asked first, since CuPy takes a third of a second to load
-        return False, "there is no NVIDIA driver here; install one, or use another backend"
-    try:
-        import cupy
-    except ImportError as error:
-        return False, f"CuPy cannot be imported ({error}); {PACKAGE}"
-    runtime = cupy.cuda.runtime
-    if getattr(runtime, "is_hip", False):
-        return False, "this CuPy is for AMD GPUs; the kernels are CUDA C++"
-    try:
-        count = runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        return False, f"no NVIDIA driver answers ({error}); install one, or use another backend"
-    if count == 0:
-        return False, "there is no NVIDIA GPU"
-    try:
-        from cupy.cuda import nvrtc
-
-        version = nvrtc.getVersion()
-    except (ImportError, RuntimeError, OSError) as error:
-        return False, f"NVRTC, which compiles the kernels, cannot be loaded ({error}); {PACKAGE}"
-    device = cupy.cuda.Device()
-    major, minor = divmod(int(device.compute_capability), 10)
-    what = f"{device_name(device.id)}, compute capability {major}.{minor}"
-    if (major, minor) < (7, 5):
-        return False, f"{what}; 7.5 is the least"
-    return True, f"{what}, CuPy {cupy.__version__}, NVRTC {version[0]}.{version[1]}"
+            module.load(stored)
+            return module
+        except driver.CUDADriverError:  # compiled again, once
+            module = Module()
+    module.load(compiler.compile_and_keep(job))
+    return module

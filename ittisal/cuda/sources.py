@@ -1,7 +1,7 @@
 """The text of the CUDA kernels: where it is found, and what is compiled together.
 
-Each `kernels/*.cu` is compiled by itself. What it includes is joined to it here, because CuPy's
-cache of compiled kernels does not see what an `#include` brings in.
+Each `kernels/*.cu` is compiled by itself. What it includes is joined to it here, so that a
+compiled kernel depends on its text and its options alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..pipeline import BackendError
+from ..pipeline import DeviceError
 from . import structs
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _INCLUDE = re.compile(r'#include "(.+)"')
 class Unit(NamedTuple):
     """What is compiled at once."""
 
+    name: str  # of the file
     text: str
     kernels: tuple[str, ...]  # those that are wanted of it
 
@@ -39,7 +40,7 @@ def directory() -> Traversable:
 
     Raises
     ------
-    BackendError
+    DeviceError
         Neither is there; names both.
     """
     installed = resources.files("ittisal") / "kernels"
@@ -48,7 +49,7 @@ def directory() -> Traversable:
     root = Path(__file__).resolve().parents[2]
     if (root / "kernels" / HEADER).is_file() and (root / "pyproject.toml").is_file():
         return root / "kernels"
-    raise BackendError(
+    raise DeviceError(
         f"the CUDA kernels are neither in {installed} nor in {root / 'kernels'}; "
         "install ittisal again"
     )
@@ -87,5 +88,5 @@ def units(kernels: Iterable[str], files: dict[str, str] | None = None) -> list[U
     for name, text in (files or read()).items():
         its_own = tuple(kernel for kernel in _KERNEL.findall(text) if kernel in wanted)
         if its_own:
-            found.append(Unit(joined(name, files), its_own))
+            found.append(Unit(name, joined(name, files), its_own))
     return found

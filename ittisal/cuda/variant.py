@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,8 +23,6 @@ MAX_ROWS = 8  # that a tile of the pyramid has
 SHARED_SAMPLES = 11 << 10  # of a marker, where it fits in shared memory
 BITS = {"uint8": 8, "uint16": 16, "float32": 32}
 PIXEL_PLANES = ("intensity", "flicker", "red_green", "blue_yellow")
-# No product is fused with a sum but where the text says fmaf: the same bits everywhere.
-COMPILER = ("-std=c++17", "--fmad=false")  # spelt so that CuPy sees it, and adds no other
 
 
 def fixed_point(plan: Plan, format_: FrameFormat) -> bool:
@@ -62,7 +61,7 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
         # The frame.
         "PIXEL_BITS": BITS[format_.dtype],  # integers, or 32: float
         "PIXEL_CHANNELS": format_.channels,
-        "BGR": int(order == "bgr"),
+        "BGR": int(order == "bgr" and colour),
         "FIXED_POINT": int(fixed_point(plan, format_)),
         # Planes made from pixels: how many, and their numbers, or -1.
         "PIXEL_PLANES": len(planes),
@@ -82,13 +81,18 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
 
 
 def options(unit: Unit, defined: dict[str, int | str]) -> tuple[str, ...]:
-    """The compiler's options for a unit: of the definitions, those that its text mentions.
+    """`-D` options for a unit: of the definitions, those that its text mentions.
 
     So what does not depend on a frame's format, or on the config, is compiled once.
     """
-    words = set(re.findall(r"\w+", unit.text))
+    words = _words(unit.text)
     named = ((name, name.partition("(")[0]) for name in defined)
-    return (*COMPILER, *(f"-D{name}={defined[name]}" for name, word in named if word in words))
+    return tuple(f"-D{name}={defined[name]}" for name, word in named if word in words)
+
+
+@lru_cache(maxsize=64)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text))
 
 
 def _float(value: float) -> str:

@@ -1,0 +1,52 @@
+"""What is compiled for a plan: the files that hold its kernels, each with its options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..config import Config
+from ..pipeline import FrameFormat
+from ..plan import Plan
+from . import compiler, sources, variant
+from .compiler import Job
+from .layout import Layout, make_layout
+from .schedule import Schedule, schedule
+from .sources import Unit
+
+Program = tuple[Unit, tuple[str, ...]]
+EXAMPLE = (480, 640)  # what is compiled does not depend on the frame's size
+
+
+def programs(layout: Layout, order: str, format_: FrameFormat) -> list[Program]:
+    """What frames of a format need, the first and all later ones."""
+    launches = [Schedule(layout, format_, 1, past=True).upsample()]
+    for past in (False, True):
+        launches += schedule(layout, format_, 1, past)
+    units = sources.units(launch.kernel for launch in launches)
+    defined = variant.definitions(layout.plan, order, format_)
+    return [(unit, variant.options(unit, defined)) for unit in units]
+
+
+def common_programs(layout: Layout, order: str) -> list[Program]:
+    """What frames of every format need."""
+    different = FrameFormat("uint8", 3), FrameFormat("float32", 1)  # in all that formats differ in
+    first, second = (programs(layout, order, format_) for format_ in different)
+    there = {(unit.text, options) for unit, options in second}
+    return [(unit, options) for unit, options in first if (unit.text, options) in there]
+
+
+def jobs(
+    configs: Iterable[Config],
+    formats: Sequence[tuple[str, int]],
+    orders: Sequence[str],
+    architectures: Sequence[str] | None,
+) -> list[Job]:
+    """See `ittisal.cuda.jobs`."""
+    found: dict[Job, None] = {}
+    for layout in (make_layout(Plan(EXAMPLE, config)) for config in configs):
+        for order in orders:
+            for format_ in formats:
+                for unit, options in programs(layout, order, FrameFormat(*format_)):
+                    for architecture in architectures or compiler.architectures():
+                        found[Job(unit.name, unit.text, options, architecture)] = None
+    return list(found)

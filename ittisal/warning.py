@@ -1,0 +1,27 @@
+"""Warnings that are given once per process, at the caller's line."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+_given: set[str] = set()  # subjects
+
+
+def warn_once(subject: str, text: str) -> None:
+    """Warn, the first time only for a subject."""
+    if subject not in _given:
+        _given.add(subject)
+        warnings.warn(text, RuntimeWarning, stacklevel=_levels_to_caller())
+
+
+def _levels_to_caller() -> int:
+    """`stacklevel`, for the function that calls this, of the first call from outside the package.
+
+    `skip_file_prefixes` needs Python 3.12.
+    """
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
