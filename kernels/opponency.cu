@@ -349,12 +349,8 @@ INLINE void downsample_frame(const Geometry& g, const float* tables, float* aren
 }
 
 // Blocks that have to fit a multiprocessor: so few that no incomplete sum leaves the registers.
-// Without a number the compiler aims at more, and spills; Turing's needs the most.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+// Without a number the compiler aims at more, and spills.
 enum { RESIDENT = PIXEL_PLANES == 4 ? 3 : 4 };
-#else
-enum { RESIDENT = 4 };
-#endif
 
 extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
     opponency(MODEL, const Call* call, Background* background, int rows) {
