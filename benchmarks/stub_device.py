@@ -62,6 +62,8 @@ class Stream:
 class StubDevice(Device):
     """`Device` with a CuPy that does nothing."""
 
+    pinned = staticmethod(np.zeros)  # ordinary memory
+
     def __init__(self) -> None:
         self.id, self.name = 0, "nothing"
         self.stream, self.copies, current = Stream(), Stream(), Stream()
@@ -77,10 +79,6 @@ class StubDevice(Device):
     def zeros(self, size: int, dtype: Any) -> Any:
         """Of no use."""
         return Array((size,), dtype)
-
-    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Ordinary memory."""
-        return np.zeros(shape, dtype)
 
     def upload(self, array: np.ndarray) -> Any:
         """Goes nowhere."""
