@@ -415,3 +415,116 @@ def test_bad_arguments(rng):
     }.items():
         with pytest.raises(ValueError, match=match):
             call()
+
+
+# --- the map that a density asks for -----------------------------------------------------------
+
+
+def smooth_density(rng, shape, sigma):
+    """A density with a few blobs, and some of everything."""
+    x, y = (rng.uniform(0, side, 6) for side in shape[::-1])
+    return 0.9 * metrics.empirical_density(x, y, shape, sigma) + 0.1 / np.prod(shape)
+
+
+def drawn(rng, density, count):
+    """Fixations drawn from a density: x and y."""
+    at = rng.choice(density.size, count, p=density.ravel())
+    return at % density.shape[1], at // density.shape[1]
+
+
+def test_ranks_have_the_area_of_the_density(rng):
+    density = tied_map(rng) + 3.0
+    log_p = np.log(density / density.sum())
+    ranks = metrics.map_for(log_p, "auc")
+    x, y = fixations(rng, density.shape, 40)
+    for score in AREAS.values():
+        if score is not metrics.auc_borji:
+            assert score(ranks, x, y) == score(density, x, y)
+    assert ranks.dtype == np.float64 and 0 < ranks.min() and ranks.max() < 1
+    assert ranks.mean() == pytest.approx(0.5)
+    levels = np.unique(density)
+    wanted = [np.mean(density < v) + np.mean(density == v) / 2 for v in levels]
+    assert np.unique(ranks) == pytest.approx(wanted)
+    distinct = metrics.map_for(metrics.log_density(rng.random((8, 8))), "auc")
+    assert np.sort(distinct.ravel()) == pytest.approx((np.arange(64) + 0.5) / 64)
+
+
+@pytest.mark.parametrize("metric", metrics.MAPS)
+def test_the_map_of_a_metric_scores_at_least_as_well_as_the_density(rng, metric):
+    """On average, over fixations drawn from the density."""
+    shape, sigma, count = (48, 64), 5.0, 60
+    density = smooth_density(rng, shape, 4.0)
+    rows, columns = np.ogrid[:48, :64]
+    baseline = np.exp(-(((rows - 24) / 16) ** 2 + ((columns - 32) / 20) ** 2) / 2) + 0.02
+    baseline /= baseline.sum()
+    log_p, log_b = np.log(density), np.log(baseline)
+    made = metrics.map_for(log_p, metric, baseline_log_density=log_b, sigma_px=sigma)
+    maps = [metrics.prepare(each) for each in (made, density)]
+
+    def scores():
+        x, y = drawn(rng, density, count)
+        target = metrics.empirical_density(x, y, shape, sigma)
+        others = drawn(rng, baseline, count)
+        for each in maps:
+            if metric == "sauc":
+                yield metrics.shuffled_auc(each, x, y, *others)
+            elif metric in COMPARED:
+                yield COMPARED[metric](each, target)
+            else:
+                yield LOCATED[metric](each, x, y)
+
+    means = np.mean([list(scores()) for _ in range(40)], axis=0)
+    gain = (means[0] - means[1]) * (-1 if metric == "kl" else 1)
+    same = metric in ("auc", "nss")  # but for rounding: a logarithm can make two values one
+    assert gain == pytest.approx(0, abs=1e-5) if same else gain > 0.01, means
+
+
+def test_the_map_for_nss_is_the_density(rng):
+    density = smooth_density(rng, (12, 15), 2)
+    assert metrics.map_for(np.log(density), "nss") == pytest.approx(density, rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["cc", "kl", "sim"])
+def test_the_blur_is_that_of_the_fixations(rng, metric):
+    density = np.zeros((9, 13))
+    density[4, 7], density[0, 2] = 0.75, 0.25
+    with np.errstate(divide="ignore"):
+        made = metrics.map_for(np.log(density), metric, sigma_px=1.5)
+    wanted = metrics.empirical_density([7, 7, 7, 2], [4, 4, 4, 0], density.shape, 1.5)
+    assert made == pytest.approx(wanted, rel=1e-9) and made.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (3, 5)])
+@pytest.mark.parametrize("metric", metrics.MAPS)
+def test_maps_of_tiny_and_uniform_densities(metric, shape):
+    log_p = np.full(shape, -np.log(np.prod(shape)))
+    made = metrics.map_for(log_p, metric, baseline_log_density=log_p, sigma_px=50)
+    assert made.shape == shape and np.isfinite(made).all()
+    value = 0.5 if metric in ("auc", "sauc") else 1 / made.size
+    assert made == pytest.approx(np.full(shape, value), rel=0.01)
+
+
+BAD_MAPS = [
+    ({"metric": "ig"}, "no map is made for metric 'ig'; the metrics are auc, sauc"),
+    ({"log_density": np.zeros((3, 4))}, "has logsumexp 2.48491"),
+    ({"log_density": np.full((3, 4), np.nan)}, "has logsumexp nan"),
+    ({"log_density": np.zeros(4)}, r"shape \(4,\)"),
+    ({"metric": "sauc"}, "needs baseline_log_density"),
+    ({"metric": "sauc", "baseline_log_density": [[0.0]]}, r"of shape \(1, 1\)"),
+    ({"metric": "kl"}, "needs sigma_px"),
+    ({"metric": "cc", "sigma_px": 0}, "sigma_px=0 must be above 0"),
+    ({"metric": "cc", "sigma_px": np.nan}, "sigma_px=nan must be above 0"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), BAD_MAPS, ids=str)
+def test_densities_that_give_no_map(changed, message):
+    given = {"log_density": np.full((3, 4), -np.log(12)), "metric": "auc"} | changed
+    with pytest.raises(ValueError, match=message):
+        metrics.map_for(**given)
+
+
+def test_a_baseline_that_excludes_a_pixel():
+    uniform = np.full((1, 2), np.log(0.5))
+    with pytest.raises(ValueError, match="must be finite"):
+        metrics.map_for(uniform, "sauc", baseline_log_density=np.array([[0.0, -np.inf]]))

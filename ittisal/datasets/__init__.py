@@ -1,13 +1,14 @@
 """Where people looked: images with human fixations, in one small format.
 
-`load` reads a data set (see `ittisal.datasets.storage` for the format), `save` writes one, `check`
-finds what is wrong with one. `read_published` reads the files that the authors of `PUBLISHED` data
-sets offer, and `read_table` tables of other programs. Nothing is downloaded.
+`load` reads a data set (see `ittisal.datasets.storage` for the format), `load_images` also images
+without fixations; `save` writes one, `check` finds what is wrong with one. `read_published` reads
+the files that the authors of `PUBLISHED` data sets offer, and `read_table` tables of other
+programs. Nothing is downloaded.
 """
 
 from .dataset import UNKNOWN, DataSet, DataSetError, Fixations
 from .published import PUBLISHED, Published, read_published
-from .storage import load, save
+from .storage import load, load_images, save
 from .synthetic import generated
 from .tables import check, read_table
 
@@ -21,6 +22,7 @@ __all__ = [
     "check",
     "generated",
     "load",
+    "load_images",
     "read_published",
     "read_table",
     "save",

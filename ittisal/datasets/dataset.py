@@ -333,6 +333,18 @@ class Builder:
             x, y = (table[name].astype(np.float32) for name in "xy")
         positions = _Positions(self.name, x, y, sizes[table["image"]])
         remarks = positions.checked()
+        return self._data_set(
+            {name: column[positions.inside] for name, column in table.items()},
+            left_out=int((~positions.inside).sum()),
+            remarks=remarks,
+        )
+
+    def images_only(self) -> DataSet:
+        """The images that were added, without fixations."""
+        return self._data_set({name: np.empty(0, _KINDS[name]) for name in _PER_FIXATION})
+
+    def _data_set(self, fixations: dict[str, Any], **about: Any) -> DataSet:
+        sizes = np.array(self.sizes, np.int32)
         sigma = np.full(len(sizes), self.sigma_px) if self.sigma_px else DEGREE * sizes.max(axis=1)
         return DataSet(
             name=self.name,
@@ -340,9 +352,8 @@ class Builder:
             images=tuple(self.images),
             sizes=sizes,
             sigma_px=np.where(sigma > 0, sigma, 1),
-            left_out=int((~positions.inside).sum()),
-            remarks=remarks,
-            **{name: column[positions.inside] for name, column in table.items()},
+            **fixations,
+            **about,
             **self.about,
         )
 

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from ..files import atomic
+from ..imagefiles import SUFFIXES
 from .dataset import UNKNOWN, Builder, DataSet, DataSetError, check_name
 
 NPZ, CSV, JSON, IMAGES = "fixations.npz", "fixations.csv", "dataset.json", "images"
@@ -118,6 +119,45 @@ def load(path: str | os.PathLike[str]) -> DataSet:
         )
     columns = {name: [row[i] for row in rows.values()] for i, name in enumerate(headings)}
     return data_set(table, columns, rows)
+
+
+def load_images(path: str | os.PathLike[str]) -> DataSet:
+    """Read a data set, or a folder of images without a table, as the test sets of benchmarks are.
+
+    `load`, where there is a table. Else the data set has no fixations, and its images are the
+    picture files in the folder and below it, but hidden ones, in the order of their paths, with
+    pixels as stored (`upright` is false), as benchmarks read them; `sigma_px` is 3 % of the longer
+    side. Raises DataSetError as `load`, or if no picture is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ittisal import datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = datasets.generated(folder + "/tiny", images=2)
+    ...     data = datasets.load_images(folder + "/tiny/images")
+    ...     print(data.images, len(data.x))
+    ('bright-0.png', 'colour-1.png') 0
+    """
+    root = Path(path)
+    if not root.is_dir() or any((root / name).exists() for name in (NPZ, CSV)):
+        return load(path)
+    try:
+        found = sorted(
+            relative
+            for file in root.rglob("*")
+            if file.suffix.lower() in SUFFIXES and file.is_file()
+            for relative in [file.relative_to(root)]
+            if not any(part.startswith(".") for part in relative.parts)
+        )
+    except OSError as error:
+        raise DataSetError(f"{root} cannot be read: {error.strerror}") from error
+    if not found:
+        raise DataSetError(f"{root} holds neither {NPZ} nor {CSV} nor a picture")
+    builder = Builder(root.resolve().name or "data", root, upright=False)
+    for file in found:
+        builder.add_image(file.as_posix())
+    return builder.images_only()
 
 
 def find_table(path: Path, suffixes: Sequence[str]) -> Path:

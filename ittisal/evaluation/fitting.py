@@ -11,8 +11,7 @@ import numpy as np
 from ..config import ITTI_1998, MAP_LEVEL, Config, Phase
 from ..datasets import DataSet
 from ..maps import upsample
-from ..model import Saliency
-from .models import Model
+from .models import Model, raw_maps
 from .readout import Readout, log_evidence, positions
 from .scenes import Scene
 
@@ -78,21 +77,15 @@ def observe(
     image; `backend` is that of `Saliency`.
     """
     found = Observations(dataset, config, {}, {}, {})
-    model: Saliency | None = None
-    for i in sorted(range(len(dataset)), key=lambda i: (*dataset.sizes[i], i)):
-        shape = int(dataset.sizes[i][0]), int(dataset.sizes[i][1])
-        try:
-            image = dataset.load_image(i)
-            fixations = dataset.fixations(i)
-            if len(fixations) == 0:
-                raise ValueError("has no fixations")
-            if model is None or model.shape != shape:  # sorted, so once for each size
-                model = Saliency(shape, config, backend=backend)
-            model.reset()
-            found.maps[i] = np.array(model(image), np.float32)
-            found.counts[i] = _counts(fixations.x, fixations.y, found.maps[i].shape, config)
-        except ValueError as error:
-            found.skipped[i] = str(error)
+    for i, raw in raw_maps(dataset, config, backend=backend):
+        fixations = dataset.fixations(i)
+        if isinstance(raw, str):
+            found.skipped[i] = raw
+        elif len(fixations) == 0:
+            found.skipped[i] = "has no fixations"
+        else:
+            found.maps[i] = raw
+            found.counts[i] = _counts(fixations.x, fixations.y, raw.shape, config)
         if progress is not None:
             progress()
     return found

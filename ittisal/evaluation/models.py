@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..config import PRESETS, Config
+from ..datasets import DataSet
 from ..metrics import PreparedMap, prepare
-from ..model import saliency_map
+from ..model import Saliency, saliency_map
 from .baselines import BASELINES, centre_biased, humans_scores
 from .folders import MapFolder
 from .scenes import Scene
@@ -137,6 +138,28 @@ def model(spec: str, *, backend: str = "auto") -> Model:
     if kind == "cv2" and rest in OPENCV:
         return _opencv(spec, OPENCV[rest])
     raise ValueError(f"no model {spec!r}; give {SPECS}")
+
+
+def raw_maps(
+    dataset: DataSet, config: Config, *, backend: str = "auto"
+) -> Iterator[tuple[int, np.ndarray | str]]:
+    """Yield the index of each image and its raw map, as that of a first frame.
+
+    Images of one size follow each other. The map is float32 of shape (H//16, W//16); instead there
+    is a text if the image cannot be read or is too small for the model.
+    """
+    model: Saliency | None = None
+    for i in sorted(range(len(dataset)), key=lambda i: (*dataset.sizes[i], i)):
+        found: np.ndarray | str
+        try:
+            image = dataset.load_image(i)
+            if model is None or model.shape != image.shape[:2]:
+                model = Saliency(image.shape[:2], config, backend=backend)
+            model.reset()
+            found = np.array(model(image), np.float32)
+        except ValueError as error:
+            found = str(error)
+        yield i, found
 
 
 def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) -> list[Model]:

@@ -16,6 +16,8 @@ function               compares the map with                           better   
 `kl`                   a fixation density                              lower    nats, best 0
 =====================  ==============================================  =======  ================
 
+`map_for` makes of a density the map that scores best under one of them.
+
 All functions share these conventions.
 
 Maps
@@ -44,11 +46,13 @@ References, by the short names that functions use:
 """
 
 from .densities import empirical_density, fixation_map, log_density
+from .maps import MAPS, map_for
 from .prepared import PreparedMap, prepare
 from .roc import auc, auc_borji, auc_judd, shuffled_auc
 from .scores import cc, information_gain, kl, nss, sim
 
 __all__ = [
+    "MAPS",
     "PreparedMap",
     "auc",
     "auc_borji",
@@ -59,6 +63,7 @@ __all__ = [
     "information_gain",
     "kl",
     "log_density",
+    "map_for",
     "nss",
     "prepare",
     "shuffled_auc",

@@ -43,8 +43,7 @@ def fixation_map(
     >>> fixation_map([1.5, 1], [0.2, 0], (1, 3), sigma_px=1).round(2)
     array([[1.21, 2.  , 1.21]])
     """
-    if not 0 < sigma_px < math.inf:
-        raise ValueError(f"sigma_px={sigma_px} must be above 0 and finite")
+    _check_sigma(sigma_px)
     columns, rows = pixels_of(x, y, shape)
     # The Gaussian is separable, so rows and columns without a fixation need no work.
     columns, column = np.unique(columns, return_inverse=True)
@@ -55,6 +54,13 @@ def fixation_map(
     # which then wait for each other.
     across = np.einsum("rc,cx->rx", histogram, _gaussian(shape[1], columns, sigma_px))
     return np.einsum("ry,rx->yx", _gaussian(shape[0], rows, sigma_px), across)
+
+
+def blurred(values: np.ndarray, sigma_px: float) -> np.ndarray:
+    """A float64 map of shape (H, W) under the Gaussian of `fixation_map`, of height 1."""
+    _check_sigma(sigma_px)
+    down, across = (_gaussian(size, np.arange(size), sigma_px) for size in values.shape)
+    return down @ values @ across
 
 
 def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
@@ -78,6 +84,11 @@ def log_density(saliency: MapLike, *, uniform: float = 0.01) -> np.ndarray:
         raise ValueError(f"uniform={uniform} must be above 0 and at most 1")
     prepared = prepare(saliency)
     return np.log((1 - uniform) * prepared.distribution + uniform / prepared.values.size)
+
+
+def _check_sigma(sigma_px: float) -> None:
+    if not 0 < sigma_px < math.inf:
+        raise ValueError(f"sigma_px={sigma_px} must be above 0 and finite")
 
 
 def _gaussian(size: int, centres: np.ndarray, sigma: float) -> np.ndarray:
