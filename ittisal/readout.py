@@ -12,9 +12,10 @@ NAME` fits one, with cross-validated scores; `observe`, `fit` and `cross_validat
 """
 
 from .evaluation.fitting import CrossValidation, Observations, cross_validated, fit, observe
-from .evaluation.readout import Readout, load, names, updated
+from .evaluation.readout import SHIPPED, Readout, load, names, updated
 
 __all__ = [
+    "SHIPPED",
     "CrossValidation",
     "Observations",
     "Readout",

@@ -31,10 +31,10 @@ LAYERS = {
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
-    # OpenCV, SciPy and matplotlib inside functions only.
+    # OpenCV, SciPy, matplotlib, h5py and pysaliency inside functions only.
     "evaluation": (
-        "config datasets evaluation imagefiles maps metrics model",
-        "numpy cv2 scipy matplotlib",
+        "config datasets evaluation files imagefiles maps metrics model",
+        "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
     "features": ("", ""),
     "files": ("", ""),
@@ -75,7 +75,7 @@ LAYERS = {
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
         "__init__ _version attention backends cli config datasets drawing evaluation features "
-        "files frames imagefiles imageheaders levels maps model pipeline readout video",
+        "files frames imagefiles imageheaders levels maps metrics model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
     ),
 }
@@ -266,6 +266,7 @@ def test_importing_loads_nothing_heavy(tmp_path):
     loaded = set(fresh(code, tmp_path).split())
     assert "ittisal" in loaded
     heavy = {"numba", "llvmlite", "cv2", "av", "skimage", "cupy", "scipy", "tqdm", "matplotlib"}
+    heavy |= {"h5py", "pysaliency"}
     assert not loaded & heavy
 
 

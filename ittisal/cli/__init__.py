@@ -37,6 +37,7 @@ COMMANDS = {  # module -> what it does
     "dataset": "images with human fixations: list, convert, check, generate",
     "evaluate": "scores of models on human fixations",
     "readout": "fit a density of fixations to a preset's maps",
+    "submit": "maps of a data set as saliency benchmarks take them",
     "info": "this machine, backends, versions and caches",
     "bench": "latency on this machine",
     "warmup": "compile the kernels",
@@ -53,6 +54,7 @@ examples:
   ittisal video clip.mp4 --jsonl clip.jsonl -o clip.overlay.mp4
   ittisal evaluate osie --model invt     scores on human fixations (see `ittisal dataset`)
   ittisal readout osie                   a density of fixations, fitted to a preset's maps
+  ittisal submit MIT300 --model gaze -o gaze.h5   log densities for a benchmark
   ittisal bench --size 640x480           how fast it is on this machine
 
 exit status:

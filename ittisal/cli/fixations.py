@@ -70,10 +70,12 @@ def steps(
         yield step
 
 
-def load(args: argparse.Namespace) -> datasets.DataSet:
+def load(
+    args: argparse.Namespace, read: Callable[[Path], datasets.DataSet] = datasets.load
+) -> datasets.DataSet:
     """The data set that is named, or UsageError; what is suspicious is said, also if quiet."""
     try:
-        data = datasets.load(Path(args.dataset))
+        data = read(Path(args.dataset))
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
     say(args, (f"WARNING: {remark}" for remark in data.remarks))

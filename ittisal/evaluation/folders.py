@@ -34,7 +34,7 @@ class MapFolder:
         if not root.is_dir():
             raise NotADirectoryError(20, "is no folder of maps", str(root))
         self._files = _index(
-            (_plain(path.relative_to(root)).removesuffix(OURS), path)
+            (without_suffix(path.relative_to(root)).removesuffix(OURS), path)
             for path in sorted(root.rglob("*"))
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         )
@@ -47,11 +47,11 @@ class MapFolder:
 
         Raises ValueError if there is none, or two, or if it could be another image's.
         """
-        plain = _plain(name)
-        key = plain if plain in self._files else _anywhere(plain)
+        wanted = without_suffix(name)
+        key = wanted if wanted in self._files else _anywhere(wanted)
         found = self._files.get(key, [])
         if not found:
-            raise ValueError(f"no map called {PurePath(plain).name} in {self.root}")
+            raise ValueError(f"no map called {PurePath(wanted).name} in {self.root}")
         rivals = [other for other in _images(images).get(key, []) if other != name]
         if rivals:
             raise ValueError(
@@ -85,7 +85,7 @@ class MapFolder:
         return cv2.resize(saliency, (width, height), interpolation=how)
 
 
-def _plain(name: str | PurePath) -> str:
+def without_suffix(name: str | PurePath) -> str:
     """A path without its suffix, with accents composed, which macOS writes as letters apart."""
     return unicodedata.normalize("NFC", PurePath(name).with_suffix("").as_posix())
 
@@ -106,7 +106,7 @@ def _index(items: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
 
 @lru_cache(maxsize=2)
 def _images(names: tuple[str, ...]) -> dict[str, list[str]]:
-    return _index((_plain(name), name) for name in names)
+    return _index((without_suffix(name), name) for name in names)
 
 
 def read_map(path: Path) -> np.ndarray:
@@ -128,7 +128,12 @@ def read_map(path: Path) -> np.ndarray:
         saliency = saliency[..., :3].astype(np.float32).mean(axis=2)
     elif saliency.ndim == 3 and saliency.shape[2] == 1:
         saliency = saliency[..., 0]
+    return as_map(saliency, str(path))
+
+
+def as_map(saliency: np.ndarray, where: str) -> np.ndarray:
+    """An array as float32, or float64 if it is; ValueError, which says where, if it is no map."""
     if saliency.ndim != 2 or saliency.dtype.kind not in "buif" or not saliency.size:
-        raise ValueError(f"{path} is no map: {saliency.dtype} of shape {saliency.shape}")
+        raise ValueError(f"{where} is no map: {saliency.dtype} of shape {saliency.shape}")
     kind = np.float64 if saliency.dtype == np.float64 else np.float32
     return np.ascontiguousarray(saliency, kind)
