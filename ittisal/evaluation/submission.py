@@ -287,15 +287,20 @@ def _reading(path: Path) -> Iterator[list[tuple[str, str, Callable[[], np.ndarra
         return
     h5py = _h5py()
     path.stat()
+    names: list[str] = []
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            names.append(name)
+
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path} is no folder and no HDF5 file: {error}") from error
-    with file:
-        names: list[str] = []
-        file.visititems(
-            lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
-        )
+        with h5py.File(path, "r") as file:
+            file.visititems(note)
+    except Exception as error:  # damaged files make h5py raise many types
+        raise ValueError(
+            f"{path} is no folder and no HDF5 file that can be read: {error}"
+        ) from None
+    with h5py.File(path, "r") as file:
         yield [(f"{path}: {name}", name, partial(_read_dataset, file, name)) for name in names]
 
 
@@ -303,6 +308,6 @@ def _read_dataset(file: Any, name: str) -> np.ndarray:
     label = f"{file.filename}: {name}"
     try:
         saliency = np.asarray(file[name][()])
-    except Exception as error:  # damaged files make h5py raise many types
+    except Exception as error:
         raise ValueError(f"{label} cannot be read: {error}") from error
     return as_map(saliency, label)
