@@ -165,7 +165,9 @@ def _model(args: argparse.Namespace) -> tuple[Config, readout.Readout, str]:
                 f"--model {spec} has no read-out that makes a log density of its maps; give a "
                 f"preset or {KIND}FILE"
             )
-        name = args.readout or (Path(spec).stem if spec.startswith(KIND) else spec)
+        name = args.readout or (
+            Path(spec.removeprefix(KIND)).stem if spec.startswith(KIND) else spec
+        )
         table = args.table or readout.SHIPPED
         known = readout.names(table)
         if name not in known:
