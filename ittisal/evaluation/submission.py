@@ -285,8 +285,8 @@ def _reading(path: Path) -> Iterator[list[tuple[str, str, Callable[[], np.ndarra
             for file in files
         ]
         return
+    path.stat()  # a name that leads nowhere needs no h5py
     h5py = _h5py()
-    path.stat()
     names: list[str] = []
 
     def note(name: str, item: Any) -> None:
