@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from types import ModuleType
@@ -164,13 +165,31 @@ def test_what_cannot_begin(data, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps.h5", "there"]
 
 
-def test_a_full_disk(data, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+FULL = """
+import resource, signal, sys
+from ittisal import GAZE, datasets, evaluation, readout
 
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(ValueError, match=r"cannot write .*maps: No space left on device"):
-        submitted(data, tmp_path / "maps")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+data = datasets.load_images(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+evaluation.submit(data, GAZE, readout.load("gaze"), sys.argv[2], backend="reference")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit to the size of files")
+@pytest.mark.parametrize("size", [90, 6000, 20000])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_full_disk(data, tmp_path, form, size):
+    """In a process of its own, which HDF5 could end."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, data.root, form, str(size)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1 and f"ValueError: cannot write {form}: " in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -405,3 +424,21 @@ def test_bad_models_of_pysaliency(pysaliency, monkeypatch):
     monkeypatch.setitem(sys.modules, "pysaliency", None)
     with pytest.raises(ImportError, match=r"pip install pysaliency torch 'numpy<2.4'"):
         evaluation.as_pysaliency()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_real_pysaliency(data, tmp_path, form):
+    pysaliency = pytest.importorskip("pysaliency", exc_type=ImportError)
+    submitted(data, tmp_path / form)
+    stimuli = pysaliency.FileStimuli([str(data.path(i)) for i in range(len(data))])
+    read = pysaliency.HDF5Model if "." in form else pysaliency.ModelFromDirectory
+    theirs = read(stimuli, str(tmp_path / form))
+    ours = evaluation.as_pysaliency(GAZE, backend="reference")
+    assert isinstance(ours, pysaliency.SaliencyMapModel)
+    for i in range(len(data)):
+        wanted = log_density(data, i)
+        assert np.array_equal(theirs.log_density(stimuli[i]), wanted)
+        image = data.load_image(i)
+        assert np.exp(wanted) == pytest.approx(evaluation.from_pysaliency(theirs)(image))
+        wanted = ittisal.saliency_map(image, GAZE, backend="reference")
+        assert np.array_equal(ours.saliency_map(stimuli[i]), wanted)

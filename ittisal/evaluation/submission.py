@@ -12,6 +12,8 @@ improbable for impossible, which KL and information gain punish, and make ties.
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,8 +45,9 @@ class Submission:
     failed: dict[str, str]
 
 
-def check_submit(dataset: DataSet, path: Path, metric: str | None = None) -> None:
+def check_submit(dataset: DataSet, path: str | os.PathLike[str], metric: str | None = None) -> None:
     """Raise ValueError, saying what to do, if `submit` cannot begin with these."""
+    path = Path(path)
     if metric is not None and metric not in MAPS:
         raise ValueError(
             f"no map is made for metric {metric!r}; the metrics are {', '.join(MAPS)}, and log "
@@ -76,7 +79,7 @@ def submit(
     dataset: DataSet,
     config: Config,
     readout: Readout,
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     metric: str | None = None,
     sigma_px: float | None = None,
@@ -95,7 +98,7 @@ def submit(
     config : Config
     readout : Readout
         Of this config: `ittisal.readout.load("gaze")` for that of `ittisal.GAZE`.
-    path : Path
+    path : path
         A new folder, or a file that ends in .h5 or .hdf5 (needs h5py, the extra `hdf5`).
     metric : str, optional
         A key of `ittisal.metrics.MAPS`: write the maps of `ittisal.metrics.map_for` instead. For
@@ -114,18 +117,19 @@ def submit(
 
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import os, tempfile
     >>> from ittisal import GAZE, datasets, evaluation, readout
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     data = datasets.generated(folder + "/tiny", images=2)
-    ...     out = pathlib.Path(folder, "out")
+    ...     out = folder + "/out"
     ...     written = evaluation.submit(data, GAZE, readout.load("gaze"), out)
-    ...     print(sorted(file.name for file in out.iterdir()), written.failed)
+    ...     print(sorted(os.listdir(out)), written.failed)
     ...     print(evaluation.check_submission(out, data))
     ['bright-0.npy', 'colour-1.npy'] {}
     []
     """
     check_submit(dataset, path, metric)
+    path = Path(path)
     everyone = Everyone(dataset)
     images: list[str] = []
     failed: dict[str, str] = {}
@@ -170,7 +174,7 @@ def _map(
 
 
 def check_submission(
-    path: Path,
+    path: str | os.PathLike[str],
     dataset: DataSet | None = None,
     *,
     densities: bool = True,
@@ -185,6 +189,7 @@ def check_submission(
     `progress` is called without arguments after each map. Raises OSError if there is nothing at
     `path`, and ValueError if it cannot be read.
     """
+    path = Path(path)
     missing: dict[str, tuple[str, np.ndarray | None]] = {}
     if dataset is not None:
         key = without_suffix if path.is_dir() else str
@@ -232,9 +237,9 @@ def _problem(
 # --- files --------------------------------------------------------------------------------------
 
 
-def is_hdf5(path: Path) -> bool:
+def is_hdf5(path: str | os.PathLike[str]) -> bool:
     """Whether this is an HDF5 file by its name."""
-    return path.suffix.lower() in HDF5
+    return Path(path).suffix.lower() in HDF5
 
 
 def _h5py() -> Any:
@@ -257,16 +262,49 @@ def _writing(path: Path) -> Iterator[Callable[[str, np.ndarray], None]]:
     """What writes the map of an image by its name; the whole appears when all are written."""
     with atomic(path) as temporary:
         if is_hdf5(path):
-            with _h5py().File(temporary, "w") as file:
-                yield partial(_write_dataset, file)
+            with _File(temporary, "w+") as output:
+                with _h5py().File(output, "w") as file:
+                    yield partial(_write_dataset, file, output)
+                output.check()
         else:
             temporary.mkdir()
             yield partial(_write_file, temporary)
 
 
-def _write_dataset(file: Any, name: str, values: np.ndarray) -> None:
+class _File(io.FileIO):
+    """A file that raises its first error in `check`: HDF5 can crash where the disk is full."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set its size."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise the first error."""
+        if self.error is not None:
+            raise self.error
+
+
+def _write_dataset(file: Any, output: _File, name: str, values: np.ndarray) -> None:
     # Shuffled, a log density takes 2.2 bytes a pixel, else 3.2.
     file.create_dataset(name, data=values, compression="gzip", shuffle=True)
+    output.check()
 
 
 def _write_file(folder: Path, name: str, values: np.ndarray) -> None:
