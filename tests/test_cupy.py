@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("cupy", exc_type=ImportError)
+pytest.importorskip("cupy")
 
 import cupy_uses
 
