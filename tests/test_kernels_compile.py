@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,7 @@ import nvrtc
 import pytest
 from test_stages import EVERY
 
-from ittisal import GAZE, ITTI_1998, BackendError, Config
+from ittisal import GAZE, ITTI_1998, VIDEO, BackendError, Config
 from ittisal.config import PRESETS, Normalisation, Opponency
 from ittisal.cuda import sources, structs, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
@@ -38,7 +39,8 @@ DOUBLE = {
     "scan": "running statistics, a few hundred, where there are any",
 }
 FORMATS = [FrameFormat(dtype, channels) for dtype in variant.BITS for channels in (1, 3)]
-COLOUR, GREY = FrameFormat("uint8", 3), FrameFormat("float32", 1)
+COLOUR = FrameFormat("uint8", 3)
+COLOURS = COLOUR, FrameFormat("float32", 3)
 
 
 class Variant(NamedTuple):
@@ -53,24 +55,30 @@ class Variant(NamedTuple):
 
 
 MAIN = Variant(ITTI_1998)
-READINGS = [Variant(preset) for preset in PRESETS.values()]
-# The product of presets, opponencies and formats, that of presets and N, and every option once more
-# for two formats. Left out are products of the other options with each other.
-PRODUCTS = [
+READINGS = tuple(Variant(preset) for preset in PRESETS.values())
+# Pairs: presets and formats, presets and opponencies (which grey frames have none of), presets and
+# N. Every other option comes once, for colour; left out are the products of three.
+PRODUCTS = (
+    *itertools.starmap(Variant, product(PRESETS.values(), FORMATS)),
     *(
         Variant(replace(preset, opponency=opponency), format_)
-        for preset, opponency, format_ in product(PRESETS.values(), Opponency, FORMATS)
+        for preset, opponency, format_ in product(PRESETS.values(), Opponency, COLOURS)
     ),
     *(
         Variant(replace(preset, normalisation=normalisation))
-        for preset, normalisation in product(PRESETS.values(), Normalisation)
+        for preset, normalisation in product((ITTI_1998, VIDEO), Normalisation)
     ),
-    *(Variant(config, format_) for config, format_ in product(EVERY.values(), (COLOUR, GREY))),
-]
+    *map(Variant, EVERY.values()),
+)
 # All of it for one GPU, the presets for the oldest and the newest, whose compilers differ most.
-CASES = {capability: [MAIN] for capability in CAPABILITIES} | {75: READINGS, 120: READINGS}
+CASES = {capability: (MAIN,) for capability in CAPABILITIES} | {75: READINGS, 120: READINGS}
 CASES[90] = PRODUCTS
 FILES = sorted(name for name in sources.read() if name.endswith(".cu"))
+
+
+def parts(file, architecture):
+    """Into how many tests a file is divided, so that several cores share the longest."""
+    return {"opponency.cu": 8}.get(file, 2) if architecture == 90 else 1
 
 
 @cache
@@ -85,24 +93,27 @@ def threads_of(config, format_):
     return most
 
 
-def compilations(file, variants):
-    """What variants need of a file: (text, options) -> the most threads of each kernel."""
-    found = {}
+@cache
+def compilations(variants):
+    """What variants need, by file: (text, options) -> the most threads of each kernel."""
+    found = {file: {} for file in FILES}
     for each in variants:
         layout, threads = make_layout(Plan(EXAMPLE, each.config)), threads_of(*each)
         for unit, options in programs(layout, each.order, each.format):
-            if unit.name == file:
-                most = found.setdefault((unit.text, options), {})
-                for kernel in unit.kernels:
-                    most[kernel] = max(most.get(kernel, 0), threads.get(kernel, 0))
+            most = found[unit.name].setdefault((unit.text, options), {})
+            for kernel in unit.kernels:
+                most[kernel] = max(most.get(kernel, 0), threads.get(kernel, 0))
     return found
 
 
-@pytest.mark.parametrize("architecture", CASES)
-@pytest.mark.parametrize("file", FILES)
-def test_kernels_compile_within_their_means(file, architecture):
-    main = compilations(file, [MAIN])
-    for program, threads in compilations(file, CASES[architecture]).items():
+@pytest.mark.parametrize(
+    ("file", "architecture", "part"),
+    [(file, each, part) for file in FILES for each in CASES for part in range(parts(file, each))],
+)
+def test_kernels_compile_within_their_means(file, architecture, part):
+    main = compilations((MAIN,))[file]
+    wanted = list(compilations(CASES[architecture])[file].items())
+    for program, threads in wanted[part :: parts(file, architecture)]:
         text, options = program
         code, ptx, log = compile_text(text, (TELL, *options), f"sm_{architecture}")
         assert code[:4] == b"\x7fELF"
@@ -114,9 +125,11 @@ def test_kernels_compile_within_their_means(file, architecture):
             taken = -(-means.registers // 8) * 8 * threads[kernel]  # handed out by eights
             assert taken <= REGISTERS, f"{kernel} asks for {taken} registers: {options}"
             assert means.shared <= SHARED, f"{kernel} has {means.shared} bytes shared: {options}"
-            # At least four blocks of each of the kernels that read most: their latencies overlap.
+            # At least four blocks of each of the kernels that read most, for their latencies to
+            # overlap; three where the compiler takes more registers.
+            blocks = 3 if architecture >= 100 else 4
             if kernel in READ_MOST and program in main:
-                assert 4 * 128 * means.registers <= REGISTERS, kernel
+                assert blocks * 128 * means.registers <= REGISTERS, kernel
         double = DOUBLE.keys() - ({"scan"} if "-DAVERAGES=0" in options else set())
         assert nvrtc.use_double_precision(ptx.decode()) <= double, options
 
