@@ -14,22 +14,23 @@ from .settings import settings
 ARCHITECTURE = "sm_90"
 # As a model does: all at once, each in a thread. The first number is with an empty store.
 CODE = """
-import importlib, json, time
+import importlib, json, sys, time
 from concurrent.futures import ThreadPoolExecutor
 import cupy, ittisal
 from ittisal import backends
 
 cuda = importlib.import_module(backends.MODULES["cuda"])
-config = ittisal.preset({preset!r})
-jobs = cuda.jobs([config], [("uint8", 3)], ["rgb"], [{architecture!r}])[: 1 if {quick} else None]
-found, before = {{}}, time.process_time()
+preset, architecture, most = json.loads(sys.argv[1])
+config = ittisal.preset(preset)
+jobs = cuda.jobs([config], [("uint8", 3)], ["rgb"], [architecture])[:most]
+found, before = {}, time.process_time()
 for name in ("compiled", "stored"):
     start = time.perf_counter()
     with ThreadPoolExecutor() as pool:
         objects = list(pool.map(cuda.build, jobs))
     found[name] = time.perf_counter() - start
     found.setdefault("cpu", time.process_time() - before)
-print(json.dumps({{**found, "objects": len(objects), "kib": sum(map(len, objects)) / 1024}}))
+print(json.dumps({**found, "objects": len(objects), "kib": sum(map(len, objects)) / 1024}))
 """
 
 
@@ -48,10 +49,10 @@ class Compile:
 
     def track_compile(self, preset: str) -> dict[str, float]:
         """Seconds, and how many objects of how many KiB."""
-        code = CODE.format(preset=preset, architecture=ARCHITECTURE, quick=settings.quick)
+        given = json.dumps([preset, ARCHITECTURE, 1 if settings.quick else None])
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
-                [sys.executable, "-c", code],
+                [sys.executable, "-c", CODE, given],
                 env={**os.environ, "ITTISAL_CACHE_DIR": folder},
                 capture_output=True,
                 text=True,

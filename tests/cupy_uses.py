@@ -11,6 +11,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,7 +159,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         """Programs for other processes are texts."""
         if isinstance(node.value, str) and re.search(r"^\s*import cupy", node.value, re.M):
-            self.visit(ast.parse(inspect.cleandoc(node.value)))
+            with suppress(SyntaxError):  # a part of one
+                self.visit(ast.parse(inspect.cleandoc(node.value)))
 
 
 class _Returns(NamedTuple):
