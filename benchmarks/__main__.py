@@ -29,6 +29,7 @@ SUITES = (
     "attention",
     "levels",
     "host",
+    "compile",
 )
 BUSY = 0.7  # running processes beyond which figures deserve a warning
 

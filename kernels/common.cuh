@@ -24,6 +24,13 @@
 
 enum { HALVES = SPLIT_CS ? 2 : 1 };
 
+// The compiler takes more registers for Blackwell, so that fewer blocks fit a multiprocessor.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+enum { BLACKWELL = 1 };
+#else
+enum { BLACKWELL = 0 };
+#endif
+
 INLINE int clamp(int i, int n) { return min(max(i, 0), n - 1); }
 INLINE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -61,14 +68,6 @@ INLINE Found& found_in(const Geometry& g, float* arena) {
 }
 INLINE Counters& counters_in(const Geometry& g, float* arena) {
     return *reinterpret_cast<Counters*>(arena + g.counters);
-}
-// The highest value that a signal could have.
-INLINE float size_of(int signal, const Found& found) {
-    return signal == SIGNAL_ONE                 ? 1.0f
-           : signal == SIGNAL_HUE               ? (OPPONENCY_LINEAR ? found.brightest : 1.0f)
-           : signal == SIGNAL_BRIGHTEST_SQUARED ? found.brightest * found.brightest
-           : signal == SIGNAL_FLICKER           ? found.flicker_signal
-                                                : found.brightest;
 }
 // The level of a block's tile, in the list of all levels' tiles.
 INLINE int level_of(const Geometry& g, int block) {

@@ -3,6 +3,7 @@
 
 #include "common.cuh"
 #include "resample.cuh"
+#include "signal.cuh"
 #include "whitener.cuh"
 
 // --- morphological reconstruction ----------------------------------------------------------------
@@ -125,7 +126,7 @@ struct RootsColumn : LevelColumn {
 };
 
 // Energies of the planes from number `oriented` on, and surroundedness.
-extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT - 1)
+extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT > 1 ? RESIDENT - 1 : 1)
     resample_figure(MODEL, int rows, int oriented) {
     arena += size_t(blockIdx.z) * g.frame;
     const int map = blockIdx.y, level = g.corner_level + (map == SURROUNDEDNESS);

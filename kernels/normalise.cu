@@ -3,6 +3,7 @@
 
 #include "common.cuh"
 #include "normalise.cuh"
+#include "signal.cuh"
 
 extern "C" __global__ void __launch_bounds__(1024, 1) normalise(MODEL, int step, int last) {
     const int slot = blockIdx.y % SLOTS, row = blockIdx.y / SLOTS;

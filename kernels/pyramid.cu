@@ -96,7 +96,7 @@ __device__ void downsample_plane(const Geometry& g, const float* tables, float* 
     }
 }
 
-extern "C" __global__ void __launch_bounds__(COLUMNS, 8)
+extern "C" __global__ void __launch_bounds__(COLUMNS, BLACKWELL ? 4 : 8)
     pyramid(MODEL, int first_plane, int level, int rows) {
     downsample_levels<5>(g, tables, arena, PYRAMID_STEP, first_plane, level, rows);
 }
@@ -106,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
 }
 
 #if HAS_ORIENTATION_PYRAMID
-extern "C" __global__ void __launch_bounds__(COLUMNS, 6)
+extern "C" __global__ void __launch_bounds__(COLUMNS, BLACKWELL ? 3 : 6)
     pyramid_orientation(MODEL, int first_plane, int level, int rows) {
     downsample_levels<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level, rows);
 }

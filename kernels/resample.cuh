@@ -17,7 +17,7 @@ INLINE Interpolation interpolation(int p, int delta) {
 
 // Blocks that have to fit a multiprocessor: as few as leave registers enough for every sum that is
 // incomplete.
-enum { RESIDENT = (REDUCTION_TAPS == 5 ? 4 : PHASE_EVEN ? 3 : 2) - SPLIT_CS };
+enum { RESIDENT = 2 - SPLIT_CS + (REDUCTION_TAPS == 5 ? 2 - BLACKWELL : PHASE_EVEN && !BLACKWELL) };
 
 // Width of a tile of maps at their level, of samples of another one.
 INLINE int map_tile_width(int level) {

@@ -3,6 +3,7 @@
 
 #include "common.cuh"
 #include "resample.cuh"
+#include "signal.cuh"
 #include "whitener.cuh"
 
 // --- statistics ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What ptxas says of kernels."""
+"""What the compiler says of kernels."""
 
 from __future__ import annotations
 
@@ -33,3 +33,10 @@ def used(log: str) -> dict[str, Used]:
             int(shared[1]) if shared else 0,
         )
     return found
+
+
+def use_double_precision(ptx: str) -> set[str]:
+    """Kernels, and functions that were not made part of one, with instructions in double."""
+    parts = re.split(r"\.(?:entry|func)\b", ptx)[1:]
+    bodies = ((re.search(r"(\w+)\s*\(\n", part), part.partition("{")[2]) for part in parts)
+    return {name[1] for name, body in bodies if name and ".f64" in body}

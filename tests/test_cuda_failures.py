@@ -122,6 +122,7 @@ class Gpu:
                 compileProgram=lambda program, options: self.asked("compileProgram"),
                 getProgramLog=lambda program: "opponency.cu(10): error: oops",
                 getCUBIN=self.cubin,
+                getPTX=lambda program: b"",
             ),
         )
 

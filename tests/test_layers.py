@@ -83,8 +83,8 @@ LAYERS = {
 LAZY = ("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "imagefiles", "video")
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}
-# What counts the CUDA backend's work, and what stands for its device, look inside.
-INSIDE = {"cuda_estimate.py", "stub_device.py"}
+# What counts, compiles or checks the CUDA backend's work, or stands for its device, looks inside.
+INSIDE = {"cuda_checks.py", "cuda_estimate.py", "gpu.py", "stub_device.py"}
 OUTSIDE = sorted(
     path.relative_to(ROOT)
     for path in (ROOT / "benchmarks").rglob("*.py")

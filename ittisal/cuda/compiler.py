@@ -152,6 +152,6 @@ def nvrtc() -> Any:
         nvrtc.getVersion()
     except (ImportError, RuntimeError, OSError) as error:
         raise DeviceError(
-            f"NVRTC, which compiles the kernels, cannot be loaded ({error}); {PACKAGE}"
+            f"NVRTC, which compiles the kernels, cannot be loaded ({str(error).strip()}); {PACKAGE}"
         ) from error
     return nvrtc
