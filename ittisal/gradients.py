@@ -30,9 +30,9 @@ def class_saliency(
     Parameters
     ----------
     model : torch.nn.Module, or another callable
-        Takes float tensors of shape (N, C, H, W) and returns scores of shape (N, classes). Scripted,
-        traced and exported modules too. A module is evaluated in eval mode (no dropout, running
-        statistics of batch normalisation), a plain function in the mode of its networks.
+        Takes float tensors of shape (N, C, H, W) and returns scores of shape (N, classes). Scripted
+        and exported modules too. A module is evaluated in eval mode (no dropout, running statistics
+        of batch normalisation), a plain function in the mode that its networks are in.
     image : torch.Tensor of shape (C, H, W) or (N, C, H, W)
         Float, on the model's device, preprocessed (size, range, mean, order of channels) as the
         network was trained: nothing is changed here.
@@ -65,8 +65,9 @@ def class_saliency(
 
     Notes
     -----
-    The modes of all submodules, all `requires_grad` and `.grad`, the image and the gradient mode are
-    left as they were, also after errors. Works under `torch.no_grad()` and `torch.inference_mode()`.
+    The modes of all submodules, all `requires_grad` and `.grad`, the image and the gradient mode
+    are left as they were, also after errors. Works under `torch.no_grad()` and
+    `torch.inference_mode()`.
 
     K. Simonyan, A. Vedaldi, A. Zisserman, "Deep inside convolutional networks: visualising image
     classification models and saliency maps", ICLR workshop 2014, arXiv:1312.6034, section 3.
@@ -180,7 +181,7 @@ def _classes(target: Any, scores: Any) -> Any:
     for number in chosen:
         if isinstance(number, bool) or not isinstance(number, numbers.Integral):
             raise TypeError(f"target={target!r} must be a whole number, or one for each image")
-        if not 0 <= number < classes:
+        if not 0 <= int(number) < classes:
             raise ValueError(
                 f"target {number} is not a class: the model has {classes}, 0 to {classes - 1}"
             )
@@ -250,5 +251,5 @@ def _eval_mode(model: Any) -> Iterator[None]:
 
 
 def _check_whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 0:
         raise ValueError(f"{name}={value!r} must be a whole number of at least 0")
