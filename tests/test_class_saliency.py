@@ -8,7 +8,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from test_cli import run, run_here, save
+from test_cli import ROOT, run, run_here, save
 
 from ittisal import class_saliency
 
@@ -385,3 +385,33 @@ def test_errors_on_the_command_line(files, tmp_path, network, options, status, m
     assert ran.err.startswith("ittisal map: ") and ran.err.count("\n") == 1, ran.err
     assert re.search(message, ran.err), ran.err
     assert not list(tmp_path.iterdir())
+
+
+# --- the benchmark -----------------------------------------------------------------------------
+
+
+def test_the_benchmark(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import class_saliency as benchmark
+
+    def brightness(inputs):
+        """Two classes: the probability of the first rises with the sum."""
+        total = inputs.sum((1, 2, 3))
+        return torch.stack([total, -total], 1)
+
+    inputs = torch.zeros(1, 3, 64, 64)
+    inputs[0, :, :32] = 1 / 100
+    best, worst = (
+        benchmark.deletion(brightness, inputs, torch.tensor([0]), sign * inputs.numpy()[:, 0])
+        for sign in (1, -1)
+    )
+    assert best[0] == worst[0] > 0.99 and best[-1] == worst[-1] == 0.5
+    assert best[25] == 0.5 and worst[25] == worst[0]  # half of the pixels
+    assert 0.5 < benchmark.area(best) < 0.75 < benchmark.area(worst)
+    monkeypatch.setattr(benchmark, "TRAINING", 64)
+    assert benchmark.main([str(tmp_path / "a.png"), "--pictures", "8", "--epochs", "1"]) == 0
+    assert cv2.imread(str(tmp_path / "a.png")).shape[1] == 4 * 128 + 3 * 6
+    rows = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert {"| itti1998", "| class gradient", "| SmoothGrad", "| random order"} <= set(rows)
+    assert benchmark.main([str(tmp_path / "no" / "a.png"), "--pictures", "4", "--epochs", "1"]) == 1
