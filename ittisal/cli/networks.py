@@ -118,7 +118,7 @@ class Network:
     backend, levels = "torch", None
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._module, (channels, *size) = _load(args.class_model)
+        self._module, (channels, size) = _load(args.class_model)
         lengths = {len(values) for values in (args.class_mean, args.class_std) if values}
         self._channels = channels or min(lengths, default=3)
         if lengths - {self._channels}:
@@ -126,15 +126,13 @@ class Network:
                 f"--class-mean and --class-std must have {self._channels} numbers each, one for "
                 "each channel of the network's input"
             )
-        self._size = args.class_size
-        fixed = (size[0] or 0, size[1] or 0)
-        if all(fixed):
-            if self._size not in (None, fixed):
-                raise UsageError(
-                    f"--class-size {self._size[1]}x{self._size[0]}: {args.class_model} was "
-                    f"exported for {fixed[1]}x{fixed[0]}; leave --class-size out"
-                )
-            self._size = fixed
+        if size and args.class_size not in (None, size):
+            given, exported = ("{1}x{0}".format(*each) for each in (args.class_size, size))
+            raise UsageError(
+                f"--class-size {given}: {args.class_model} was exported for {exported}; leave "
+                "--class-size out"
+            )
+        self._size = size or args.class_size
         self._mean = np.float32(args.class_mean or 0)
         self._std = np.float32(args.class_std or 1)
         self._class: int | None = args.class_number
@@ -219,8 +217,8 @@ def peak_of(raw: np.ndarray, shape: tuple[int, int]) -> dict[str, int] | None:
 # --- files -------------------------------------------------------------------------------------
 
 
-def _load(path: str) -> tuple[Any, tuple[int | None, ...]]:
-    """The module, and channels, height and width of its input, None where they are not fixed."""
+def _load(path: str) -> tuple[Any, tuple[int | None, tuple[int, int] | None]]:
+    """The module, and its input's channels and (height, width), None where they are not known."""
     try:
         import torch
     except ImportError as error:
@@ -239,9 +237,9 @@ def _load(path: str) -> tuple[Any, tuple[int | None, ...]]:
             if suffix == ".pt2":
                 program = torch.export.load(path)
                 return program.module(), _input_shape(path, program)
-            return torch.jit.load(path, map_location="cpu").eval(), (None,) * 3
+            return torch.jit.load(path, map_location="cpu").eval(), (None, None)
     except OSError as error:
-        raise UsageError(f"--class-model {path}: {error.strerror}") from error
+        raise UsageError(f"--class-model {path}: {error.strerror or error}") from error
     except UsageError:
         raise
     except Exception as error:
@@ -251,8 +249,8 @@ def _load(path: str) -> tuple[Any, tuple[int | None, ...]]:
         ) from error
 
 
-def _input_shape(path: str, program: Any) -> tuple[int | None, ...]:
-    """Channels, height and width that an exported program takes; None where any."""
+def _input_shape(path: str, program: Any) -> tuple[int, tuple[int, int] | None]:
+    """Channels of an exported program's input, and its (height, width), None where any goes."""
     names = program.graph_signature.user_inputs
     shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in names]
     count, *rest = shapes[0] if len(shapes) == 1 else (0,)
@@ -263,7 +261,9 @@ def _input_shape(path: str, program: Any) -> tuple[int | None, ...]:
             f"--class-model {path}: takes {found}; export it for one picture, (1, C, H, W) with 1 "
             "or 3 channels"
         )
-    return tuple(n if isinstance(n, int) else None for n in rest)
+    channels, height, width = rest
+    fixed = isinstance(height, int) and isinstance(width, int)
+    return channels, (height, width) if fixed else None
 
 
 @contextmanager
