@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .attention.tiles import tiles
     from .attention.tracker import RegionTracker
     from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
+    from .gradients import class_saliency
     from .levels import Levels
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -51,6 +52,7 @@ __all__ = [
     "WinnerTakeAll",
     "__version__",
     "attention",
+    "class_saliency",
     "crop",
     "datasets",
     "draw_reasons",
@@ -89,6 +91,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
+    "gradients": "class_saliency",
     "levels": "Levels",
     "maps": "upsample",
     "metrics": "",

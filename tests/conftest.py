@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 from functools import lru_cache
+from importlib.util import find_spec
 
 import host_kernels
 import numpy as np
@@ -24,6 +25,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_collection_finish(session):
     """What is loaded by now stays: the garbage collector need not look at it again and again."""
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items):
+    """The example of `class_saliency` needs PyTorch."""
+    if find_spec("torch") is None:
+        for item in items:
+            if item.name == "ittisal.gradients.class_saliency":
+                item.add_marker(pytest.mark.skip(reason="PyTorch is not installed"))
 
 
 def pytest_sessionfinish(session):

@@ -18,8 +18,8 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends config datasets evaluation levels maps metrics model "
-        "pipeline readout video",
+        "_version attention backends config datasets evaluation gradients levels maps metrics "
+        "model pipeline readout video",
         "",
     ),
     "__main__": ("cli", ""),
@@ -41,6 +41,8 @@ LAYERS = {
     "frames": ("config", "numpy"),
     # OpenCV inside functions only.
     "imagefiles": ("frames imageheaders imagemetadata", "numpy cv2"),
+    # PyTorch inside functions only.
+    "gradients": ("", "torch"),
     "imageheaders": ("", ""),
     "imagemetadata": ("imageheaders", ""),
     "levels": ("", "numpy"),
@@ -75,12 +77,16 @@ LAYERS = {
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
         "__init__ _version attention backends cli config datasets drawing evaluation features "
-        "files frames imagefiles imageheaders levels maps metrics model pipeline readout video",
-        "numpy cv2 skimage tqdm llvmlite",  # all but NumPy inside functions only
+        "files frames gradients imagefiles imageheaders levels maps metrics model pipeline readout "
+        "video",
+        "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
-LAZY = ("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "imagefiles", "video")
+LAZY = (
+    *("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "gradients"),
+    *("imagefiles", "video"),
+)
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}
 # What counts, compiles or checks the CUDA backend's work, or stands for its device, looks inside.
@@ -266,7 +272,7 @@ def test_importing_loads_nothing_heavy(tmp_path):
     loaded = set(fresh(code, tmp_path).split())
     assert "ittisal" in loaded
     heavy = {"numba", "llvmlite", "cv2", "av", "skimage", "cupy", "scipy", "tqdm", "matplotlib"}
-    heavy |= {"h5py", "pysaliency"}
+    heavy |= {"h5py", "pysaliency", "torch"}
     assert not loaded & heavy
 
 

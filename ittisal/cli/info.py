@@ -23,7 +23,7 @@ from ..pipeline import BackendError
 from . import common
 
 NEEDED = ("numpy", "numba", "scikit-image")
-OPTIONAL = ("llvmlite", "tqdm", "av", "cupy-cuda12x", "cupy-cuda13x")
+OPTIONAL = ("llvmlite", "tqdm", "av", "cupy-cuda12x", "cupy-cuda13x", "torch")
 OPENCV = tuple(  # any of these
     f"opencv-{name}{kind}" for name in ("contrib-python", "python") for kind in ("", "-headless")
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import drawing, imagefiles
 from ..imagefiles import FORMATS, WRITTEN_SUFFIXES
-from . import common, models, pictures
+from . import common, models, networks, pictures
 from .common import UsageError
 from .pictures import Picture, Result
 
@@ -41,6 +41,7 @@ examples:
   curl -s URL | ittisal map - > map.png
   ittisal map photo.jpg --set weights.colour=0
   ittisal map thermal.tiff --levels 7000:7500 16 bits, of which the scene uses a part
+  ittisal map cat.jpg --class-model net.pt2 --class 281 --class-mean imagenet --class-std imagenet
 
 {json}
 exit status:
@@ -49,7 +50,7 @@ exit status:
 """.format(
     json=pictures.JSON.format(
         facts="peak (x, y) in pixels, or null; maximum of the raw map; with --channels "
-        "channel_maxima."
+        "channel_maxima;\n  with --class-model class and score."
     )
 )
 
@@ -65,7 +66,12 @@ def add_parser(commands: Any) -> None:
         choices=tuple(FORMATS),
         help="png: 8 bits (default); png16: 16 bits; tiff, npy: float32 in 0..1",
     )
-    add("--size", choices=("image", "map"), help="the image's (default), or a sixteenth of it")
+    add(
+        "--size",
+        choices=("image", "map"),
+        help="the image's (default), or the map's own: a sixteenth "
+        "of it, with --class-model the network's input",
+    )
     add("--raw", action="store_true", help="as computed, not scaled to 1: --format npy --size map")
     add("--overlay", action="store_true", help="also a heat map over the photograph, .overlay.png")
     add(
@@ -75,6 +81,7 @@ def add_parser(commands: Any) -> None:
         "presets .whitened, .figure, .corners, each scaled to its maximum",
     )
     common.add_model_options(parser, levels=True)
+    networks.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,7 +91,9 @@ def run(args: argparse.Namespace) -> int:
     plain = FORMATS[form][0]
     kinds = {"saliency": plain, **({"overlay": ".png"} if args.overlay else {})}
     kinds |= dict.fromkeys(models.parts_of(batch.config) if args.channels else (), plain)
-    return batch.run(lambda source: kinds, partial(_map, args, form))
+    network = networks.from_options(args)
+    work = partial(_class_map if network else _map, args, form)
+    return batch.run(lambda source: kinds, work, network)
 
 
 def _format(args: argparse.Namespace, file: str | None) -> str:
@@ -104,30 +113,50 @@ def _format(args: argparse.Namespace, file: str | None) -> str:
 
 
 def _map(args: argparse.Namespace, form: str, picture: Picture) -> Result:
-    """The maps of one image."""
+    """The maps of one image by a preset."""
     frame, model, shape, config = picture.frame, picture.model, picture.shape, picture.model.config
     maps = models.with_parts(model, frame) if args.channels else {"saliency": model(frame)}
-
-    def encode(raw: np.ndarray) -> bytes:
-        if not args.raw:
-            small = args.size == "map"
-            raw = models.unit(raw) if small else models.full_size(raw, shape, config)
-        return imagefiles.encode(raw, form)
-
-    def overlay() -> bytes:
-        full = models.full_size(maps["saliency"], shape, config)
-        return imagefiles.encode(drawing.heat_over(frame, full, model.levels), "png")
-
-    saliency = maps["saliency"]
-    facts: dict[str, Any] = {
-        "peak": models.peak_of(saliency, shape, config),
-        "maximum": float(saliency.max()),
-    }
+    facts: dict[str, Any] = {}
     if args.channels:
         facts["channel_maxima"] = {
             name: float(raw.max()) for name, raw in maps.items() if name != "saliency"
         }
+    peak = models.peak_of(maps["saliency"], shape, config)
+    full_size = partial(models.full_size, shape=shape, config=config)
+    return _result(args, form, picture, maps, full_size, peak, facts)
+
+
+def _class_map(args: argparse.Namespace, form: str, picture: Picture) -> Result:
+    """The map of one image by a network."""
+    raw, facts = picture.model.map(picture.frame)
+    peak = networks.peak_of(raw, picture.shape)
+    full_size = partial(networks.full_size, shape=picture.shape)
+    return _result(args, form, picture, {"saliency": raw}, full_size, peak, facts)
+
+
+def _result(
+    args: argparse.Namespace,
+    form: str,
+    picture: Picture,
+    maps: dict[str, np.ndarray],
+    full_size: Callable[[np.ndarray], np.ndarray],
+    peak: dict[str, int] | None,
+    facts: dict[str, Any],
+) -> Result:
+    """Raw maps as files, and what is said of them besides these facts."""
+
+    def encode(raw: np.ndarray) -> bytes:
+        if not args.raw:
+            raw = models.unit(raw) if args.size == "map" else full_size(raw)
+        return imagefiles.encode(raw, form)
+
+    def overlay() -> bytes:
+        full = full_size(maps["saliency"])
+        heat = drawing.heat_over(picture.frame, full, picture.model.levels)
+        return imagefiles.encode(heat, "png")
+
+    maximum = float(maps["saliency"].max())
     files: dict[str, Callable[[], bytes]] = {"overlay": overlay}
     files |= {kind: partial(encode, raw) for kind, raw in maps.items()}
-    note = "" if saliency.max() > 0 else "nothing stands out; its map is all zero"
-    return Result(facts, files, note=note)
+    note = "" if maximum > 0 else "nothing stands out; its map is all zero"
+    return Result({"peak": peak, "maximum": maximum, **facts}, files, note=note)

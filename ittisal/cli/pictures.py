@@ -49,7 +49,6 @@ import numpy as np
 from .. import imagefiles
 from ..files import is_special
 from ..imagefiles import CONTAINERS, SUFFIXES, WRITTEN_SUFFIXES, ImageError
-from ..model import Saliency
 from ..pipeline import BackendError
 from . import common, models
 from .common import STDIO, UsageError
@@ -77,12 +76,12 @@ class Picture(NamedTuple):
     data: bytes  # the file
     stored: np.ndarray  # its pixels, upright, of their type, with alpha
     frame: np.ndarray  # the same for the model: BGR or grey, opaque
-    model: Saliency  # for frames of this size
+    model: Any  # the `Saliency` for frames of this size, or what else maps
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) of the frame."""
-        return self.model.shape
+        return self.frame.shape[:2]
 
 
 class Result(NamedTuple):
@@ -157,6 +156,7 @@ class Batch:
         self,
         kinds: Callable[[Source], dict[str, str]],
         work: Callable[[Picture], Result],
+        by_size: Any = None,
     ) -> int:
         """Do every image: 1 if some failed.
 
@@ -166,6 +166,9 @@ class Batch:
             The files of a source: kind -> suffix, the first being what a single file after -o is.
         work : callable
             Of one `Picture`. What it raises is said of that image, and the rest go on.
+        by_size : optional
+            What maps instead of `models.Models`, with its `get` and `close`; its `get` returns what
+            has a `backend`.
         """
         args = self.args
         sources = find(args.images, recursive=args.recursive, output=self.directory)
@@ -182,7 +185,8 @@ class Batch:
             self.tables = {f: path for f, path in self.tables.items() if path not in self.existing}
 
         failed = 0
-        by_size = models.Models(self.config, args.backend, args.threads, args.levels)
+        if by_size is None:
+            by_size = models.Models(self.config, args.backend, args.threads, args.levels)
         with common.Progress(len(sources), wanted=not args.quiet) as progress:
             tables = [
                 _Table(form, path, self.columns, progress) for form, path in self.tables.items()
@@ -294,7 +298,7 @@ class Batch:
         self,
         source: Source,
         paths: dict[str, Path],
-        by_size: models.Models,
+        by_size: Any,
         work: Callable[[Picture], Result],
     ) -> Result:
         """Read one image, work on it and write its files."""
