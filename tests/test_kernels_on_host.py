@@ -582,7 +582,7 @@ def noticed(readings, **device):
 
 @pytest.mark.parametrize("barrier", list(barriers()), ids="{0[0]}:{0[1]}".format)
 def test_a_barrier_taken_out_is_noticed(tall, barrier):
-    ones = {"normalise.cuh": ["iterative"], "whiten.cu": ["gaze"]}
+    ones = {"normalise.cuh": ["iterative"], "normalise.cu": ["split"], "whiten.cu": ["gaze"]}
     readings = ones.get(barrier[0], ["itti1998", "invt", "iterative", "gaze"])
     assert noticed(readings, without_barrier=barrier)
 

@@ -29,7 +29,8 @@ def programs(layout: Layout, order: str, format_: FrameFormat) -> list[Program]:
 
 def common_programs(layout: Layout, order: str) -> list[Program]:
     """What frames of every format need."""
-    different = FrameFormat("uint8", 3), FrameFormat("float32", 1)  # in all that formats differ in
+    # In all that formats differ in; colour alone takes no grey frames.
+    different = FrameFormat("uint8", 3), FrameFormat("float32", 1 if layout.plan.takes_grey else 3)
     first, second = (programs(layout, order, format_) for format_ in different)
     there = {(unit.text, options) for unit, options in second}
     return [(unit, options) for unit, options in first if (unit.text, options) in there]
