@@ -258,6 +258,10 @@ class Config:
     whitening_seconds : float >= 0
         The statistics of whitening are each frame's own (0), or running ones: averages over about
         so many seconds of the frames before, so that no frame waits for its own.
+    centre_prior : float >= 0
+        Multiply the map by a Gaussian about the frame's middle, of this standard deviation as a
+        fraction of each side; 0: no prior. People look at the middle of photographs whatever they
+        show (Tatler 2007), so AUC and NSS gain by it, and shuffled AUC loses.
     smoothing, smoothing_rate, smoothing_seconds : Smoothing, float in (0, 1], float > 0
         Of the map over time. The rate is `ema`'s (iNVT: 0.1), the seconds are `leaky`'s (P98's
         saliency map: 0.5).
@@ -300,6 +304,7 @@ class Config:
     motion_threshold: float = 3 / 255**2
     figure: bool = False
     whitening_seconds: float = 0.0
+    centre_prior: float = 0.0
     smoothing: Smoothing = Smoothing.NONE
     smoothing_rate: float = 0.1
     smoothing_seconds: float = 0.5
@@ -441,6 +446,7 @@ _RANGES = {  # field -> (accepts, what the limit is)
     "iterations": (lambda v: 1 <= v <= 100, "1 to 100"),
     "motion_threshold": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "whitening_seconds": (lambda v: 0 <= v < math.inf, "at least 0 and finite"),
+    "centre_prior": (lambda v: 0 <= v < math.inf, "at least 0 and finite"),
     "smoothing_rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "smoothing_seconds": (lambda v: 0 < v < math.inf, "above 0 and finite"),
 }

@@ -237,6 +237,16 @@ class Plan:
         fades = always or self.config.border_attenuation
         return attenuation(shape, max(shape) // 20 if fades else 0)
 
+    def centre_prior(self) -> tuple[np.ndarray, np.ndarray]:
+        """The Gaussian about the frame's middle at the map's samples, by axis."""
+        step, deviation = 1 << self.map_level, self.config.centre_prior
+        offset = 0 if self.config.phase is Phase.EVEN else (step - 1) / 2
+        rows, columns = (
+            np.exp(-0.5 * (((step * np.arange(n) + offset + 0.5) / side - 0.5) / deviation) ** 2)
+            for n, side in zip(self.map_shape, self.shape, strict=True)
+        )
+        return rows, columns
+
     def orientation_filters(self, level: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         """For either axis, 1 / (taps inside the level), and the same times the border fade."""
         shape = self.level_shape(level)

@@ -188,6 +188,22 @@ def orientation(level: np.ndarray, config: Config) -> dict[int, np.ndarray]:
     }
 
 
+# --- place -------------------------------------------------------------------------------------
+
+
+def centre_prior(shape: tuple[int, int], map_shape: tuple[int, int], config: Config) -> np.ndarray:
+    """A Gaussian about the middle of a frame of `shape`, at the samples of its map.
+
+    Its standard deviation is a fraction of each side. Sample i lies at pixel 16 (i + 1/2) - 1/2,
+    or at 16 i with even sampling; pixel j is the middle of [j, j + 1] / side.
+    """
+    size = 2**MAP_LEVEL
+    offset = 0 if config.phase is Phase.EVEN else (size - 1) / 2
+    pixels = [size * np.arange(n) + offset for n in map_shape]
+    y, x = ((at + 0.5) / n - 0.5 for at, n in zip(pixels, shape, strict=True))
+    return np.exp(-(y[:, None] ** 2 + x**2) / (2 * config.centre_prior**2))
+
+
 # --- time --------------------------------------------------------------------------------------
 
 
@@ -623,6 +639,11 @@ class Stages:
                 out[f"contribution/{channel}"] = out[f"contribution/{channel}"] * figure / PROMOTION
             out["contribution/figure"] = figure
             saliency = figure * (1 + saliency / PROMOTION)
+        if self.config.centre_prior > 0:
+            prior = centre_prior(self.unit.shape[:2], saliency.shape, self.config)
+            saliency = saliency * prior
+            for name in [name for name in out if name.startswith("contribution/")]:
+                out[name] = out[name] * prior
         out["saliency"] = smoothed(saliency, self.past, self.elapsed, self.config)
 
     # What several stages need.

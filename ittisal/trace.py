@@ -133,6 +133,10 @@ class Traced(Backend):
             figure = surroundedness * corners
             added = {name: x * figure / np.float32(PROMOTION) for name, x in added.items()}
             added["figure"] = figure
+        if self.plan.config.centre_prior > 0:
+            rows, columns = self.plan.centre_prior()
+            prior = np.outer(rows, columns).astype(np.float32)
+            added = {name: x * prior for name, x in added.items()}
         return added
 
     def _present(self) -> tuple[Feature, ...]:

@@ -144,7 +144,7 @@ __device__ void add_channels(const Geometry& g, float* arena) {
 }
 
 // The caller's map.
-__device__ void write_map(const Geometry& g, float* arena, const Call* call) {
+__device__ void write_map(const Geometry& g, const float* tables, float* arena, const Call* call) {
     __shared__ Affine affine;
     if (warp() == 0)
         find_affine(g, arena, g.saliency, NORMALISE_SALIENCY, SALIENCY_RANGE, 1.0f, affine);
@@ -165,6 +165,10 @@ __device__ void write_map(const Geometry& g, float* arena, const Call* call) {
             const float* figure = arena + g.figure_maps;
             value = figure[SURROUNDEDNESS * size + i] * figure[CORNERS * size + i] *
                     fmaf(value, 1.0f / PROMOTION, 1.0f);
+        }
+        if (HAS_CENTRE_PRIOR) {
+            const int width = g.width[MAP_LEVEL], y = i / width, x = i - y * width;
+            value *= __ldg(tables + g.centre_prior[0] + y) * __ldg(tables + g.centre_prior[1] + x);
         }
         if (!SMOOTHING_NONE) {
             if (follows && factor < 1.0f) value = fmaf(value - before[i], factor, before[i]);
@@ -202,7 +206,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
         } else if (step == ADD_CHANNELS) {
             add_channels(g, arena);
         } else if (step == WRITE_MAP) {
-            write_map(g, arena, call);
+            write_map(g, tables, arena, call);
         } else {
             const int index = step == FEATURE_PEAKS   ? g.feature[row]
                               : step == CHANNEL_PEAKS ? g.conspicuity + channel

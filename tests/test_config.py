@@ -49,6 +49,7 @@ OTHER = {
     "motion_threshold": 0.125,
     "figure": True,
     "whitening_seconds": 1.5,
+    "centre_prior": 0.3,
     "smoothing": "leaky",
     "smoothing_rate": 0.25,
     "smoothing_seconds": 2.0,
@@ -68,6 +69,7 @@ RANGES = {  # field -> the limit in words, values within it, and values outside
     "iterations": ("1 to 100", [1, 100], [0, 101]),
     "motion_threshold": ("at least 0 and below 1", [0.0, 0.999], [-1e-9, 1.0, NAN]),
     "whitening_seconds": ("at least 0 and finite", [0.0, 1e6], [-1e-9, INF, NAN]),
+    "centre_prior": ("at least 0 and finite", [0.0, 0.28, 1e6], [-1e-9, INF, NAN]),
     "smoothing_rate": ("above 0 and at most 1", [1e-6, 1.0], [0.0, 1.001, NAN]),
     "smoothing_seconds": ("above 0 and finite", [1e-6, 1e6], [0.0, -1.0, INF, NAN]),
 }
@@ -355,6 +357,7 @@ def test_presets():
         "motion_threshold": 3 / 65025,
         "figure": False,
         "whitening_seconds": 0.0,
+        "centre_prior": 0.0,
         "smoothing": "none",
         "smoothing_rate": 0.1,
         "smoothing_seconds": 0.5,

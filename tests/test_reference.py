@@ -1048,3 +1048,22 @@ def test_an_object_half_way_between_samples_is_seen(raw_map):
         raw = raw_map(image)
         assert raw.max() > 500  # intensity in full, 333, and more than half of orientation
         assert np.hypot(*np.subtract(fixations(raw, shape, n=1)[0], middle)) <= 16
+
+
+# --- the prior of place ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["centred", "even"])
+def test_the_centre_prior_is_a_gaussian_of_each_side(photo, phase):
+    config = replace(ITTI_1998, phase=phase)
+    plain, with_prior, wide = (
+        reference.trace(photo, replace(config, centre_prior=deviation))["saliency"]
+        for deviation in (0, 0.28, 1e6)
+    )
+    height, width = photo.shape[:2]
+    for row, column in ((0, 0), (2, 5), (plain.shape[0] - 1, 1)):
+        first = 0 if phase == "even" else 7.5  # pixel of the first sample
+        y, x = ((16 * row + first + 0.5) / height), ((16 * column + first + 0.5) / width)
+        factor = np.exp(-((y - 0.5) ** 2 + (x - 0.5) ** 2) / (2 * 0.28**2))
+        assert with_prior[row, column] == pytest.approx(plain[row, column] * factor, rel=1e-12)
+    np.testing.assert_allclose(wide, plain, rtol=1e-9)

@@ -46,7 +46,7 @@ CONFIGS = {
     "itti1998": ITTI_1998,
     "invt": INVT,
     "split": replace(ITTI_1998, split_cs=True, opponency="walther"),
-    "even_bilinear": replace(ITTI_1998, phase="even", border_attenuation=False),
+    "even_bilinear": replace(ITTI_1998, phase="even", border_attenuation=False, centre_prior=0.28),
     "nine_taps": replace(ITTI_1998, reduction_taps=9, orientation_pyramid="laplacian"),
     "replicate": replace(
         ITTI_1998, upsampling="replicate", orientation_contrast="rectified", opponency="invt"
@@ -82,14 +82,14 @@ MOVING = {
     "video_invt": replace(INVT, weights=dict.fromkeys(Channel, 1), smoothing="leaky"),
     "flicker": Config(weights={"flicker": 1}),
     "motion": Config(weights={"motion": 1}, motion_threshold=1e-3),
-    "leaky": replace(ITTI_1998, smoothing="leaky"),
+    "leaky": replace(ITTI_1998, smoothing="leaky", centre_prior=0.2),
     "video_linear": replace(VIDEO, linear=True),
 }
 # By statistics of the frame.
 WHITENING = {
     "whitened": WHITENED,
     "gaze": GAZE,
-    "gaze_invt": replace(INVT, figure=True),
+    "gaze_invt": replace(INVT, figure=True, centre_prior=0.5),
 }
 # By those of the frames before.
 AVERAGING = {

@@ -90,6 +90,7 @@ FIELDS: dict[str, str] = {
     "surroundedness": "i8",  # at that level
     "reconstructions": "i8",
     # The saliency map.
+    "centre_prior": "i8",  # columns, then rows
     "saliency": "i8",
     "saliency_affine": "i8",
     "out": "*f4",

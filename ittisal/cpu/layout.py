@@ -103,6 +103,8 @@ class Layout:
         self.sums = self._take_maps(len(plan.sums) * (1 + plan.rewrites_maps), self.map_stride)
         self.affines = space.take(2 * (plan.map_count + len(plan.sums)))
         self.map_fade = self._put_fade(*plan.map_fade())
+        if plan.config.centre_prior > 0:
+            self.centre_prior = self._put_fade(*plan.centre_prior())
         self.weights = {(s.kind, s.level): self._put_weights(s) for s in plan.steps()}
         self.filters = {level: self._put_filters(level) for level in plan.levels}
         self.gaussians: list[tuple[int, int]] = []  # kernel, reach

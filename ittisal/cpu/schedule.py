@@ -261,7 +261,8 @@ class Schedule:
                 ]
             first += count
         smoothed = int(config.smoothing != "none")
-        write = kernel("combine", "write_map", figure=int(config.figure), smoothed=smoothed)
+        figure, prior = int(config.figure), int(config.centre_prior > 0)
+        write = kernel("combine", "write_map", figure=figure, prior=prior, smoothed=smoothed)
         return [*launches, Launch("combine", write, 1, Order.SERIAL)]
 
     @property

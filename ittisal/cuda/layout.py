@@ -72,6 +72,8 @@ def make_layout(plan: Plan) -> Layout:
             kind = STEP_KINDS.index(step.kind)
             geometry["steps"][kind, step.level, axis] = tables.put(weights * faded)
     geometry["map_fade"] = [tables.put(fade) for fade in plan.map_fade()]
+    if config.centre_prior > 0:
+        geometry["centre_prior"] = [tables.put(prior) for prior in plan.centre_prior()]
     if config.has(Channel.WHITENED):
         geometry["whitened_fade"] = [tables.put(fade) for fade in plan.map_fade(always=True)]
     if plan.rewrites_maps:

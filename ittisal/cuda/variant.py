@@ -73,6 +73,7 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
         "HAS_ORIENTATION_PYRAMID": int(config.has_orientation_pyramid),
         "HAS_WHITENED": int(config.has(Channel.WHITENED)),
         "AVERAGES": int(config.averages),
+        "HAS_CENTRE_PRIOR": int(config.centre_prior > 0),
         # Filters.
         "INTERIOR_5(k)": _interior(BINOMIAL_5, config.phase),
         "INTERIOR_9(k)": _interior(BINOMIAL_9, config.phase),

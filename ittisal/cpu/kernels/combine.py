@@ -43,8 +43,8 @@ def sum_block(arena, first, last, output, offset, x, count):
 
 
 def write_map(task, worker, context, facts):
-    """The normalised sum to the caller's array: as what promotes figures, and smoothed over time,
-    where the config asks.
+    """The normalised sum to the caller's array: as what promotes figures, times the prior of place,
+    and smoothed over time, where the config asks.
     """
     arena, out, affine = context.arena, context.out, context.saliency_affine
     scale, offset = arena[affine], arena[affine + 1]
@@ -52,6 +52,9 @@ def write_map(task, worker, context, facts):
     for y in simd.span(0, context.map_height, 1):
         row = arena.at(context.saliency + y * context.map_pitch)
         figures = arena.at(context.figures + y * context.map_pitch)
+        if facts.prior:
+            across = arena.at(context.centre_prior)
+            down = arena[context.centre_prior + context.map_pitch + y]
         for x in simd.span(0, width, 1):
             at = y * width + x
             # The lowest value times its scale may round to just under its offset.
@@ -59,6 +62,8 @@ def write_map(task, worker, context, facts):
             if facts.figure:
                 figure = figures[x] * figures[context.map_stride + x]
                 value = figure + figure * value * (1 / PROMOTION)
+            if facts.prior:
+                value = value * (across[x] * down)
             if facts.smoothed:
                 before = context.previous_map[at]
                 smooth = before + (value - before) * factor
