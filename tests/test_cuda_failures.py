@@ -232,6 +232,11 @@ def test_memory_that_is_all_taken(gpu, where, error):
     refused_and_passed_over(MemoryError, "smaller frames", 'backend="cpu"')
 
 
+def test_a_gpu_that_the_compiler_no_longer_knows(gpu):
+    gpu.cupy.cuda.nvrtc.getSupportedArchs = lambda: (100, 120)
+    refused_and_passed_over(BackendError, "10.0 and newer", "9.0", INSTALL)
+
+
 def test_no_gpu_and_no_cupy_are_passed_over_in_silence(gpu, monkeypatch):
     gpu.fails["getDeviceCount"] = CudaRuntimeError("cudaErrorNoDevice: no CUDA-capable device")
     with warnings.catch_warnings():
