@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from ittisal.cuda import compiler
 
 from .agreement import agreement
 from .apart import ROOT
+from .machine import usable_cores
 from .scenes import scene
 
 MIN_CORRELATION = 0.9999
@@ -128,7 +128,7 @@ def compiled(cases: list[Case]) -> Iterator[tuple[str, Any]]:
     start = time.perf_counter()
     yield "programs", len(jobs)
     context = multiprocessing.get_context("spawn")  # a GPU's context does not survive a fork
-    with ProcessPoolExecutor(max((os.cpu_count() or 2) - 1, 1), mp_context=context) as pool:
+    with ProcessPoolExecutor(usable_cores(), mp_context=context) as pool:
         under_way = {pool.submit(cuda.build, job): job for job in jobs}
         for number, future in enumerate(as_completed(under_way), 1):
             if future.exception():

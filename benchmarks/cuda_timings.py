@@ -20,6 +20,7 @@ from ittisal import backends
 from .agreement import agreement
 from .apart import ROOT
 from .gpu import Gpu, clocks, percentiles
+from .machine import usable_cores
 from .plain_cupy import PlainCupy
 from .scenes import scene
 from .settings import shape_of
@@ -173,8 +174,7 @@ def cpu_threads() -> dict[str, int | None]:
 
     Unasked a small frame gets one and a large one eight, so the quickest may be any of these.
     """
-    usable = len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
-    return {"cpu_default": None, "cpu_1_thread": 1, "cpu_all_threads": min(usable, 256)}
+    return {"cpu_default": None, "cpu_1_thread": 1, "cpu_all_threads": min(usable_cores(), 256)}
 
 
 FIRST = """

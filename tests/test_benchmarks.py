@@ -39,7 +39,7 @@ from benchmarks.bench_accuracy import maxima  # noqa: E402
 from benchmarks.bench_video import LongRun  # noqa: E402
 from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
 from benchmarks.gates import Gate  # noqa: E402
-from benchmarks.gpu import clocks, percentiles  # noqa: E402
+from benchmarks.gpu import clocks, facts, percentiles  # noqa: E402
 from benchmarks.handwritten import Handwritten, PlainHandwritten  # noqa: E402
 from benchmarks.plain_cupy import PlainCupy  # noqa: E402
 from benchmarks.report import number, table, warnings  # noqa: E402
@@ -47,6 +47,7 @@ from benchmarks.scenes import scene  # noqa: E402
 from benchmarks.settings import shape_of  # noqa: E402
 from benchmarks.timing import interleave  # noqa: E402
 from ittisal import reference  # noqa: E402
+from ittisal.cuda import compiler  # noqa: E402
 
 
 @pytest.mark.parametrize("contender", [Handwritten, PlainHandwritten])
@@ -377,6 +378,34 @@ def test_the_sanitizers_program_is_run_and_its_summary_kept(monkeypatch, tmp_pat
     assert found["memcheck"]["says"] == "ERROR SUMMARY: 2 errors"
     wrong = cuda.wrong({"sanitizer": {"state": "done", "found": found}})
     assert len(wrong) == len(cuda_checks.TOOLS)
+
+
+def test_a_gpu_that_does_not_work_is_missing(monkeypatch):
+    def probe():
+        raise ittisal.BackendError("all devices are busy")
+
+    monkeypatch.setattr("ittisal.cuda.probe", probe)
+    assert dict(facts()) == {"missing": "all devices are busy"}
+
+
+def test_no_more_processes_compile_than_there_are_cores_to_use(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 192)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    asked = []
+
+    def pool(count, **options):
+        asked.append(count)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cuda_checks, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(compiler, "architecture", lambda capability: "sm_90")
+    cupy = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(Device=lambda: types.SimpleNamespace(compute_capability="90"))
+    )
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(KeyboardInterrupt):
+        list(cuda_checks.compiled(cuda_checks.presets()[:1]))
+    assert asked == [3]
 
 
 def test_torch_without_a_gpu_counts_as_absent(monkeypatch):
