@@ -14,6 +14,7 @@ import time
 import types
 from pathlib import Path
 
+import cuda_rehearsal
 import cv2
 import host_kernels
 import numpy as np
@@ -31,6 +32,7 @@ from benchmarks import (  # noqa: E402
     cuda,
     cuda_checks,
     cuda_parts,
+    cuda_timings,
     fixations,
     guided_search,
 )
@@ -406,6 +408,36 @@ def test_no_more_processes_compile_than_there_are_cores_to_use(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         list(cuda_checks.compiled(cuda_checks.presets()[:1]))
     assert asked == [3]
+
+
+def test_what_a_gpu_cannot_hold_or_cupy_compile_fails_no_part(monkeypatch):
+    """Batches that do not fit, and plain CuPy without CUDA headers, are left out."""
+
+    def fails(error):
+        def call(*arguments):
+            raise error
+
+        return call
+
+    class SmallGpu(cuda_rehearsal.FakeGpu):
+        repeat = fails(MemoryError("out of memory"))
+
+        def __init__(self):
+            self.cupy, self.stream = cuda_rehearsal.NumpyAsCupy("cupy"), cuda_rehearsal.Stream()
+
+    monkeypatch.setattr(cuda_timings, "Gpu", SmallGpu)
+    monkeypatch.setattr(cuda_timings, "PlainCupy", fails(RuntimeError("no CUDA headers")))
+    monkeypatch.setattr(cuda_timings.backends, "available", lambda: {"cpu": (False, "")})
+    monkeypatch.setattr(
+        cuda_timings,
+        "make",
+        lambda size, backend="cuda": ittisal.Saliency((32, 32), backend="reference"),
+    )
+    monkeypatch.setattr(cuda_timings, "shape_of", lambda size: (32, 32))
+    found = dict(cuda_timings.on_gpu(SmallGpu(), "32x32", 0.01))
+    assert found["batch_8, left out"] == "out of memory" and "device_us" in found
+    found = dict(cuda_timings.rivals(["32x32"], 0.01))
+    assert found["plain_cupy, 32x32, missing"] == "no CUDA headers"
 
 
 def test_torch_without_a_gpu_counts_as_absent(monkeypatch):
