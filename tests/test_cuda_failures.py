@@ -246,6 +246,15 @@ def test_no_gpu_and_no_cupy_are_passed_over_in_silence(gpu, monkeypatch):
         assert auto() == "cpu"
 
 
+def test_a_toolkits_stub_is_no_driver(monkeypatch):
+    def load(name):
+        if name != "libcuda.so":
+            raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(installation.ctypes, "CDLL", load)
+    assert not installation._has_driver()
+
+
 def test_a_cupy_that_cannot_be_imported(gpu, monkeypatch, tmp_path):
     (tmp_path / "cupy.py").write_text("raise RuntimeError('built for another NumPy')")
     monkeypatch.syspath_prepend(tmp_path)
