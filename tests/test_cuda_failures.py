@@ -302,3 +302,15 @@ def test_what_spoils_a_recording_is_said(gpu):
 
     with pytest.raises(ValueError, match="the first error"):
         device.Device().record(run)
+
+
+def test_a_recording_that_fails_says_why(gpu, monkeypatch):
+    with pytest.raises(BackendError, match=r"NVIDIA Thing cannot record a graph .*Invalidated"):
+        device.Device().record(lambda stream: None)
+
+    def end_capture(stream):
+        raise CudaRuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    monkeypatch.setattr(Anything, "end_capture", end_capture)
+    with pytest.raises(MemoryError, match="smaller frames"):
+        device.Device().record(lambda stream: None)
