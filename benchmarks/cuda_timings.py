@@ -20,6 +20,7 @@ from ittisal import backends
 from .agreement import agreement
 from .apart import ROOT
 from .gpu import Gpu, clocks, percentiles
+from .machine import usable_cores
 from .plain_cupy import PlainCupy
 from .scenes import scene
 from .settings import shape_of
@@ -63,7 +64,11 @@ def on_gpu(gpu: Gpu, size: str, seconds: float) -> Iterator[tuple[str, Any]]:
         yield "python_us", gpu.wall_us(call, 5 * rounds)
         yield "buffers_mib", model.nbytes / 2**20
         for count in BATCHES:
-            frames = gpu.repeat(frame, count)
+            try:
+                frames = gpu.repeat(frame, count)
+            except MemoryError as error:  # larger ones do not fit either
+                yield f"batch_{count}, left out", str(error)
+                break
             maps = cupy.empty((count, *model.map_shape), np.float32)
 
             def batch(frames: Any = frames, maps: Any = maps) -> None:
@@ -158,11 +163,15 @@ def rivals(sizes: Sequence[str], seconds: float) -> Iterator[tuple[str, Any]]:
                 near = agreement(model(frame, out=out), truth)
                 taken = wall_us(lambda m=model, f=frame, out=out: m(f, out=out), seconds)
                 yield f"{name}, {size}", {**taken, "threads": model.threads, "r": near.r}
-        from cupyx.scipy import ndimage
+        try:
+            from cupyx.scipy import ndimage
 
-        with gpu.stream:
-            plain, source = PlainCupy(gpu.cupy, ndimage), gpu.cupy.asarray(frame)
-            near = agreement(gpu.cupy.asnumpy(plain(source)), truth)
+            with gpu.stream:
+                plain, source = PlainCupy(gpu.cupy, ndimage), gpu.cupy.asarray(frame)
+                near = agreement(gpu.cupy.asnumpy(plain(source)), truth)
+        except (RuntimeError, ImportError, MemoryError) as error:  # no CUDA headers, say
+            yield f"plain_cupy, {size}, missing", str(error)
+            continue
         rounds = max(int(20 * seconds), 5)
         taken = gpu.wall_us(lambda plain=plain, source=source: plain(source), rounds)
         yield f"plain_cupy, {size}", {**taken, "r": near.r, "difference": near.difference}
@@ -173,8 +182,7 @@ def cpu_threads() -> dict[str, int | None]:
 
     Unasked a small frame gets one and a large one eight, so the quickest may be any of these.
     """
-    usable = len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
-    return {"cpu_default": None, "cpu_1_thread": 1, "cpu_all_threads": min(usable, 256)}
+    return {"cpu_default": None, "cpu_1_thread": 1, "cpu_all_threads": min(usable_cores(), 256)}
 
 
 FIRST = """

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ittisal import cuda
+from ittisal import BackendError, cuda
 from ittisal.cuda import compiler
 
 SPIN = r"""
@@ -54,7 +54,10 @@ def clocks() -> str:
 
 def facts() -> Iterator[tuple[str, Any]]:
     """What there is to measure on, or what is missing."""
-    usable, reason = cuda.probe()
+    try:
+        usable, reason = cuda.probe()
+    except BackendError as error:  # one is there, but does not work
+        usable, reason = False, str(error)
     if not usable:
         yield "missing", reason
         return

@@ -30,7 +30,7 @@ def describe() -> dict[str, object]:
         "features": [name for name in FEATURES if name in flags],
         "compiled_for": _target(),
         "cores": os.cpu_count(),
-        "usable_cores": len(getattr(os, "sched_getaffinity", lambda _: [0])(0)),
+        "usable_cores": usable_cores(),
         "caches": _caches(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -38,6 +38,11 @@ def describe() -> dict[str, object]:
         "commit": _commit(),
         "load": load(),
     }
+
+
+def usable_cores() -> int:
+    """How many this process may use, which may be fewer than the machine has."""
+    return len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
 
 
 def load() -> float | None:

@@ -216,13 +216,17 @@ extern "C" __global__ void __launch_bounds__(THREADS) mahalanobis(MODEL, int sum
     arena += size_t(blockIdx.z) * g.frame;
     const int size = map_size(g), width = g.width[MAP_LEVEL];
     const int i = blockIdx.x * THREADS + threadIdx.x;
+    __shared__ int energies;
+    if (threadIdx.x == 0) {  // where the frame does not vary, all of it is equally far
+        float signals[WHITENED_PLANES];
+        plane_signals(g, arena, signals);
+        const double* planes = reinterpret_cast<const double*>(arena + g.statistics);
+        const bool any = any_varies<WHITENED_PLANES>(planes, signals);
+        energies = any ? ORIENTATIONS * WHITENED_PLANES : 0;
+    }
+    __syncthreads();
     if (i >= size) return;
-    float total = 0.0f, signals[WHITENED_PLANES];
-    plane_signals(g, arena, signals);
-    // Where the frame does not vary, all of it is equally far.
-    const double* planes = reinterpret_cast<const double*>(arena + g.statistics);
-    const bool any = any_varies<WHITENED_PLANES>(planes, signals);
-    const int energies = any ? ORIENTATIONS * WHITENED_PLANES : 0;
+    float total = 0.0f;
     for (int energy = 0; energy < energies; ++energy) {
         const float* maps = arena + g.scales + energy * SCALES * size + i;
         float z[SCALES];

@@ -14,6 +14,7 @@ import time
 import types
 from pathlib import Path
 
+import cuda_rehearsal
 import cv2
 import host_kernels
 import numpy as np
@@ -31,6 +32,7 @@ from benchmarks import (  # noqa: E402
     cuda,
     cuda_checks,
     cuda_parts,
+    cuda_timings,
     fixations,
     guided_search,
 )
@@ -39,7 +41,7 @@ from benchmarks.bench_accuracy import maxima  # noqa: E402
 from benchmarks.bench_video import LongRun  # noqa: E402
 from benchmarks.frames import PHOTOGRAPHS, photograph  # noqa: E402
 from benchmarks.gates import Gate  # noqa: E402
-from benchmarks.gpu import clocks, percentiles  # noqa: E402
+from benchmarks.gpu import clocks, facts, percentiles  # noqa: E402
 from benchmarks.handwritten import Handwritten, PlainHandwritten  # noqa: E402
 from benchmarks.plain_cupy import PlainCupy  # noqa: E402
 from benchmarks.report import number, table, warnings  # noqa: E402
@@ -47,6 +49,7 @@ from benchmarks.scenes import scene  # noqa: E402
 from benchmarks.settings import shape_of  # noqa: E402
 from benchmarks.timing import interleave  # noqa: E402
 from ittisal import reference  # noqa: E402
+from ittisal.cuda import compiler  # noqa: E402
 
 
 @pytest.mark.parametrize("contender", [Handwritten, PlainHandwritten])
@@ -377,6 +380,64 @@ def test_the_sanitizers_program_is_run_and_its_summary_kept(monkeypatch, tmp_pat
     assert found["memcheck"]["says"] == "ERROR SUMMARY: 2 errors"
     wrong = cuda.wrong({"sanitizer": {"state": "done", "found": found}})
     assert len(wrong) == len(cuda_checks.TOOLS)
+
+
+def test_a_gpu_that_does_not_work_is_missing(monkeypatch):
+    def probe():
+        raise ittisal.BackendError("all devices are busy")
+
+    monkeypatch.setattr("ittisal.cuda.probe", probe)
+    assert dict(facts()) == {"missing": "all devices are busy"}
+
+
+def test_no_more_processes_compile_than_there_are_cores_to_use(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 192)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    asked = []
+
+    def pool(count, **options):
+        asked.append(count)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cuda_checks, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(compiler, "architecture", lambda capability: "sm_90")
+    cupy = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(Device=lambda: types.SimpleNamespace(compute_capability="90"))
+    )
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(KeyboardInterrupt):
+        list(cuda_checks.compiled(cuda_checks.presets()[:1]))
+    assert asked == [3]
+
+
+def test_what_a_gpu_cannot_hold_or_cupy_compile_fails_no_part(monkeypatch):
+    """Batches that do not fit, and plain CuPy without CUDA headers, are left out."""
+
+    def fails(error):
+        def call(*arguments):
+            raise error
+
+        return call
+
+    class SmallGpu(cuda_rehearsal.FakeGpu):
+        repeat = fails(MemoryError("out of memory"))
+
+        def __init__(self):
+            self.cupy, self.stream = cuda_rehearsal.NumpyAsCupy("cupy"), cuda_rehearsal.Stream()
+
+    monkeypatch.setattr(cuda_timings, "Gpu", SmallGpu)
+    monkeypatch.setattr(cuda_timings, "PlainCupy", fails(RuntimeError("no CUDA headers")))
+    monkeypatch.setattr(cuda_timings.backends, "available", lambda: {"cpu": (False, "")})
+    monkeypatch.setattr(
+        cuda_timings,
+        "make",
+        lambda size, backend="cuda": ittisal.Saliency((32, 32), backend="reference"),
+    )
+    monkeypatch.setattr(cuda_timings, "shape_of", lambda size: (32, 32))
+    found = dict(cuda_timings.on_gpu(SmallGpu(), "32x32", 0.01))
+    assert found["batch_8, left out"] == "out of memory" and "device_us" in found
+    found = dict(cuda_timings.rivals(["32x32"], 0.01))
+    assert found["plain_cupy, 32x32, missing"] == "no CUDA headers"
 
 
 def test_torch_without_a_gpu_counts_as_absent(monkeypatch):

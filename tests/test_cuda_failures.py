@@ -232,6 +232,11 @@ def test_memory_that_is_all_taken(gpu, where, error):
     refused_and_passed_over(MemoryError, "smaller frames", 'backend="cpu"')
 
 
+def test_a_gpu_that_the_compiler_no_longer_knows(gpu):
+    gpu.cupy.cuda.nvrtc.getSupportedArchs = lambda: (100, 120)
+    refused_and_passed_over(BackendError, "10.0 and newer", "9.0", INSTALL)
+
+
 def test_no_gpu_and_no_cupy_are_passed_over_in_silence(gpu, monkeypatch):
     gpu.fails["getDeviceCount"] = CudaRuntimeError("cudaErrorNoDevice: no CUDA-capable device")
     with warnings.catch_warnings():
@@ -239,6 +244,15 @@ def test_no_gpu_and_no_cupy_are_passed_over_in_silence(gpu, monkeypatch):
         assert auto() == "cpu"
         monkeypatch.setitem(sys.modules, "cupy", None)
         assert auto() == "cpu"
+
+
+def test_a_toolkits_stub_is_no_driver(monkeypatch):
+    def load(name):
+        if name != "libcuda.so":
+            raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(installation.ctypes, "CDLL", load)
+    assert not installation._has_driver()
 
 
 def test_a_cupy_that_cannot_be_imported(gpu, monkeypatch, tmp_path):
@@ -288,3 +302,15 @@ def test_what_spoils_a_recording_is_said(gpu):
 
     with pytest.raises(ValueError, match="the first error"):
         device.Device().record(run)
+
+
+def test_a_recording_that_fails_says_why(gpu, monkeypatch):
+    with pytest.raises(BackendError, match=r"NVIDIA Thing cannot record a graph .*Invalidated"):
+        device.Device().record(lambda stream: None)
+
+    def end_capture(stream):
+        raise CudaRuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    monkeypatch.setattr(Anything, "end_capture", end_capture)
+    with pytest.raises(MemoryError, match="smaller frames"):
+        device.Device().record(lambda stream: None)

@@ -35,7 +35,7 @@ DOUBLE = {
     "combine": "the same of sums",
     "plane_statistics": "means and covariances, joined from sums of few samples in float",
     "energy_statistics": "the same",
-    "mahalanobis": "the whitening matrix",
+    "mahalanobis": "whether the planes vary, by one thread",
     "scan": "running statistics, a few hundred, where there are any",
 }
 FORMATS = [FrameFormat(dtype, channels) for dtype in variant.BITS for channels in (1, 3)]

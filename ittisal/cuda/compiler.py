@@ -43,12 +43,23 @@ def architecture(capability: int) -> str:
 
     Machine code for this GPU; if NVRTC does not know it, for the first of its generation, which it
     runs too, or PTX of the newest that is older.
+
+    Raises
+    ------
+    DeviceError
+        The GPU is older than all that NVRTC knows.
     """
     known = capabilities()
     for exact in (capability, capability // 10 * 10):
         if exact in known:
             return f"sm_{exact}"
-    return f"compute_{max(each for each in known if each <= capability)}"
+    older = [each for each in known if each <= capability]
+    if not older:
+        raise DeviceError(
+            f"NVRTC compiles for compute capability {min(known) / 10} and newer, the GPU has "
+            f"{capability / 10}; install CuPy for an older CUDA: {PACKAGE}"
+        )
+    return f"compute_{max(older)}"
 
 
 def architectures() -> list[str]:

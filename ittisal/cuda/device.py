@@ -163,7 +163,7 @@ class Device:
         `run` must have been run before, for lazy loading, and must not allocate. The collector is
         held off: a destructor that frees device memory would spoil the recording.
         """
-        with self._device, _recording:
+        with explained(f"{self.name} cannot record a graph"), self._device, _recording:
             stream = self.cupy.cuda.Stream(non_blocking=True)
             collecting = gc.isenabled()
             gc.disable()

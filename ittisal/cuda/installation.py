@@ -65,15 +65,12 @@ def probe() -> tuple[bool, str]:
 
 
 def _has_driver() -> bool:
-    """Whether NVIDIA's driver library can be loaded."""
-    names = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libcuda.so")
-    for name in names:
-        try:
-            ctypes.CDLL(name)
-        except OSError:
-            continue
-        return True
-    return False
+    """Whether NVIDIA's driver library can be loaded; `libcuda.so` may be a toolkit's stub."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def describe() -> dict[str, str]:
