@@ -518,6 +518,23 @@ def test_kernels_that_do_not_compile_are_an_error_when_the_model_is_made(gpu_on_
         Saliency(SHAPE, backend="cuda")
 
 
+def test_a_gpu_that_fails_is_a_backend_error(model, monkeypatch):
+    """Also for frames on the GPU, which nobody waits for."""
+    frame = photo_like(SHAPE)
+    wanted = model(frame)
+
+    def launch(self, *given):
+        raise RuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ittisal.cuda.graphs.Graphs.launch", launch)
+        with pytest.raises(BackendError, match="failed .cudaErrorIllegalAddress.* start this proc"):
+            model(frame)
+        with pytest.raises(BackendError, match="failed .cudaErrorIllegalAddress"):
+            model._backend.run_device(frame, np.empty_like(wanted))
+    np.testing.assert_array_equal(model(frame), wanted)
+
+
 def test_closing_lets_go(model):
     model(photo_like(SHAPE))
     assert model.nbytes > 0

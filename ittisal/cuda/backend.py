@@ -19,6 +19,7 @@ from ..trace import Traced
 from . import variant
 from .device import Device
 from .graphs import Graphs
+from .installation import explained
 from .layout import FrameBuffers, geometry_for, make_layout
 from .programs import common_programs, programs
 from .schedule import Launch, Schedule, schedule
@@ -396,8 +397,12 @@ class CudaBackend(Traced):
         key = kind, flicker, smoothing, statistics, self.address(frames), self.address(maps)
         try:
             self.graphs.launch(key, stream, run, run_in_two)
-        finally:  # whatever was queued before an error
             self.finished.record(stream)
+        except BaseException:
+            with suppress(Exception):  # the first error counts
+                self.finished.record(stream)  # whatever was queued before it
+            with explained(f"{self.device.name} failed"):
+                raise
 
     def _order(self, stream: Any) -> None:
         """What a stream does from now on comes after what another still does with our buffers."""
