@@ -528,7 +528,7 @@ def test_a_gpu_that_fails_is_a_backend_error(model, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("ittisal.cuda.graphs.Graphs.launch", launch)
-        with pytest.raises(BackendError, match=r"failed \(cudaErrorIllegalAddress.* start this proc"):
+        with pytest.raises(BackendError, match=r"failed \(cudaErrorIllegalAddress.* start this"):
             model(frame)
         with pytest.raises(BackendError, match=r"failed \(cudaErrorIllegalAddress"):
             model._backend.run_device(frame, np.empty_like(wanted))
