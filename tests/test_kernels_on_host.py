@@ -535,6 +535,22 @@ def test_a_gpu_that_fails_is_a_backend_error(model, monkeypatch):
     np.testing.assert_array_equal(model(frame), wanted)
 
 
+def test_a_strided_frame_without_cuda_headers(model, monkeypatch):
+    """CuPy compiles a kernel to copy it, with NVIDIA's headers."""
+
+    class Unwritable(np.ndarray):
+        def __setitem__(self, where, value):
+            raise RuntimeError("Failed to find CUDA headers. Please install them.")
+
+    def empty(self, shape, dtype=np.float32):
+        return np.empty(shape, dtype).view(Unwritable)
+
+    monkeypatch.setattr(HostDevice, "empty", empty)
+    model._backend.staging.clear()
+    with pytest.raises(BackendError, match="not C-contiguous.*headers.*give a C-contiguous frame"):
+        model._backend.contiguous(photo_like(SHAPE)[:, ::-1])
+
+
 def test_closing_lets_go(model):
     model(photo_like(SHAPE))
     assert model.nbytes > 0

@@ -265,7 +265,10 @@ class CudaBackend(Traced):
         if key not in self.staging or self.staging[key].shape != array.shape:
             self.device.wait(self.finished)
             self.staging[key] = self.device.empty(array.shape, array.dtype)
-        self.staging[key][...] = array
+        with explained(
+            "a frame that is not C-contiguous cannot be copied"
+        ):  # by a kernel of CuPy's
+            self.staging[key][...] = array
         return self.staging[key]
 
     def run_device(

@@ -24,6 +24,8 @@ ADVICE = {
     "unsupportedptxversion": NEWER_DRIVER,
     "unavailable": "end the process that has the GPU alone, or let others use it: nvidia-smi -c 0",
     "contextisdestroyed": "start this process again",
+    "cuda headers": f"give a C-contiguous frame, or install CUDA's headers: {PACKAGE}",
+    "systemnotready": "start NVIDIA's fabric manager, which GPUs joined by NVSwitch wait for",
 }
 OTHERWISE = 'start this process again, or use backend="cpu"'
 
