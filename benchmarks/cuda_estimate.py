@@ -220,7 +220,7 @@ def _steps(launch: Launch, frame: Frame) -> Work:
     features = sum(name.startswith("feature/") for name in plan.sums)
     channels = len(config.channel_weights(colour=frame.format.colour, past=True))
     halves, all_maps = plan.halves, size * maps * features
-    peaks = Work(each * 60 + 90, 2 + each / 4, 0, 1)
+    peaks = Work(each * 60 + 50 + 40 * (parts > 1), 1 + (parts > 1) + each / 4, 0, 1)
     if plan.rewrites_maps:
         peaks = Work(config.iterations * each * 800, 6 * config.iterations, 6 * config.iterations)
     work = {

@@ -25,9 +25,11 @@ INLINE int samples_on() { return gridDim.x * blockDim.x; }
 INLINE int warp() { return threadIdx.x / 32; }
 INLINE int warps() { return blockDim.x / 32; }
 
-__device__ void leave_range(const Geometry& g, float* arena, int index, Range range) {
+// The range of this block's part of a sum, left for the others.
+__device__ Range leave_range(const Geometry& g, float* arena, int index, Range range) {
     range = over_block(range, Wider());
     if (threadIdx.x == 0) ranges_at(g, arena, index)[blockIdx.x] = range;
+    return range;
 }
 
 // Scale and offset that N gives a sum, if it is `normalised`, times `weight`; by a warp. The trace
@@ -43,12 +45,13 @@ __device__ void find_affine(const Geometry& g, float* arena, int index, bool nor
     if (blockIdx.x == 0) reinterpret_cast<Affine*>(arena + g.sum_affines)[index] = out;
 }
 
-// What N has to know of a sum besides its range; `iterative` writes the new map.
+// What N has to know of a sum besides its range, which is that of the part if there is one alone;
+// `iterative` writes the new map.
 __device__ void find_peaks(const Geometry& g, const float* tables, float* arena, int index,
-                           bool normalised, float top) {
+                           bool normalised, float top, Range part) {
     const int height = g.height[MAP_LEVEL], width = g.width[MAP_LEVEL], size = height * width;
     const float* raw = sum_at(g, arena, index, false);
-    const Range range = whole_range(ranges_at(g, arena, index));
+    const Range range = gridDim.x > 1 ? whole_range(ranges_at(g, arena, index)) : part;
     const bool flat = is_flat(range, 1.0f);
     if (NORMALISATION_ITERATIVE) {
         float* map = sum_at(g, arena, index, true);
@@ -64,7 +67,7 @@ __device__ void find_peaks(const Geometry& g, const float* tables, float* arena,
 }
 
 // The sum of a feature's normalised maps.
-__device__ void add_maps(const Geometry& g, float* arena, int feature) {
+__device__ Range add_maps(const Geometry& g, float* arena, int feature) {
     const int size = map_size(g), number = map_number(feature, 0);
     const float* maps = arena + g.maps + number * size;
     const Affine* affines = reinterpret_cast<const Affine*>(arena + g.affines) + number;
@@ -85,12 +88,12 @@ __device__ void add_maps(const Geometry& g, float* arena, int feature) {
         to[i] = value;
         range = Wider()(range, {value, value});
     }
-    leave_range(g, arena, feature, range);
+    return leave_range(g, arena, feature, range);
 }
 
 // A channel's conspicuity map: the weighted sum of its features' normalised sums, or what the
 // channel's stage has made.
-__device__ void add_features(const Geometry& g, float* arena, int channel) {
+__device__ Range add_features(const Geometry& g, float* arena, int channel) {
     __shared__ Affine affines[MOST_FEATURES];
     const int size = map_size(g), first = g.first_row[channel], own = g.conspicuity + channel;
     const int count = g.feature[first] < 0 ? 0 : g.row_count[channel];
@@ -117,11 +120,11 @@ __device__ void add_features(const Geometry& g, float* arena, int channel) {
         to[i] = value;
         range = Wider()(range, {value, value});
     }
-    leave_range(g, arena, own, range);
+    return leave_range(g, arena, own, range);
 }
 
 // The weighted sum of the channels.
-__device__ void add_channels(const Geometry& g, float* arena) {
+__device__ Range add_channels(const Geometry& g, float* arena) {
     __shared__ Affine affines[CHANNELS];
     const int size = map_size(g);
     for (int k = warp(); k < CHANNELS; k += warps())
@@ -140,7 +143,7 @@ __device__ void add_channels(const Geometry& g, float* arena) {
         to[i] = value;
         range = Wider()(range, {value, value});
     }
-    if (NORMALISE_SALIENCY) leave_range(g, arena, g.saliency, range);
+    return NORMALISE_SALIENCY ? leave_range(g, arena, g.saliency, range) : range;
 }
 
 // The caller's map.
@@ -193,6 +196,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
     const int first = step, row = blockIdx.y;
     const int channel = first < ADD_FEATURES ? g.channel[row] : row;
     if (first < ADD_CHANNELS && g.row_count[channel] == 0) return;
+    Range range = no_values();
     for (; step <= last; ++step) {
         if (step == ADD_FEATURES && first < step &&
             !last_of(counters.summed[channel], g.row_count[channel]))
@@ -200,11 +204,11 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
         if (step == ADD_CHANNELS && first < step && !last_of(counters.joined, g.channel_count))
             return;
         if (step == ADD_MAPS) {
-            if (g.feature[row] >= 0) add_maps(g, arena, g.feature[row]);
+            if (g.feature[row] >= 0) range = add_maps(g, arena, g.feature[row]);
         } else if (step == ADD_FEATURES) {
-            add_features(g, arena, channel);
+            range = add_features(g, arena, channel);
         } else if (step == ADD_CHANNELS) {
-            add_channels(g, arena);
+            range = add_channels(g, arena);
         } else if (step == WRITE_MAP) {
             write_map(g, tables, arena, call);
         } else {
@@ -215,7 +219,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
                                     : step == CHANNEL_PEAKS ? true
                                                             : NORMALISE_SALIENCY;
             const float top = step == SALIENCY_PEAKS ? SALIENCY_RANGE : RANGE;
-            if (index >= 0) find_peaks(g, tables, arena, index, normalised, top);
+            if (index >= 0) find_peaks(g, tables, arena, index, normalised, top, range);
         }
         __syncthreads();
     }

@@ -14,16 +14,19 @@ extern "C" __global__ void __launch_bounds__(1024, 1) normalise(MODEL, int step,
     float* const maps = arena + g.maps + number * size;
     Range* const ranges = reinterpret_cast<Range*>(arena + g.ranges) + number * MAP_BLOCKS;
     Peaks* const found = reinterpret_cast<Peaks*>(arena + g.peaks) + number * MAP_BLOCKS;
+    Range range = no_values();  // the halves of a split map share it
     if (step == FIND_RANGES) {
         for (int half = 0; half < HALVES; ++half) {
             const Range part = range_of(maps + half * size, size);
             if (threadIdx.x == 0) ranges[half * MAP_BLOCKS + blockIdx.x] = part;
+            range = Wider()(range, part);
         }
         __syncthreads();
     }
     if (last == FIND_RANGES) return;
-    Range range = whole_range(ranges);  // the halves of a split map share it
-    if (HALVES > 1) range = Wider()(range, whole_range(ranges + MAP_BLOCKS));
+    const auto range_of_half = [&](int half) { return whole_range(ranges + half * MAP_BLOCKS); };
+    if (gridDim.x > 1)
+        for (int half = 0; half < HALVES; ++half) range = Wider()(range, range_of_half(half));
     const float signal = size_of(g.signal[row], found_in(g, arena));
     const bool flat = is_flat(range, signal);
     if (NORMALISATION_ITERATIVE)
@@ -32,7 +35,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1) normalise(MODEL, int step,
                     onto(range, RANGE, flat));
     if (NORMALISATION_MAXNORM && !flat)
         for (int half = 0; half < HALVES; ++half) {
-            const Range own = whole_range(ranges + half * MAP_BLOCKS);
+            const Range own = HALVES > 1 ? range_of_half(half) : range;
             const Peaks part = peaks_of(maps + half * size, height, width, range, own);
             if (threadIdx.x == 0) found[half * MAP_BLOCKS + blockIdx.x] = part;
         }
@@ -42,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1) normalise(MODEL, int step,
     const int half = threadIdx.x / 32;  // a warp has each
     if (half >= HALVES) return;
     const Peaks part = of_part(found + half * MAP_BLOCKS, Peaks{});
-    const Range own = whole_range(ranges + half * MAP_BLOCKS);
+    const Range own = HALVES > 1 ? range_of_half(half) : range;
     const Peaks peaks = over_warp(part, Sum());
     if (threadIdx.x % 32 == 0)
         reinterpret_cast<Affine*>(arena + g.affines)[number + half] =
