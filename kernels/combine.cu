@@ -188,7 +188,7 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
     if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(&found.peak), __float_as_int(peak));
 }
 
-// Steps `step` to `last`.
+// Steps `step` to `last`. Sums are complete when their range is known, which all threads wait for.
 extern "C" __global__ void __launch_bounds__(1024, 1)
     combine(MODEL, const Call* call, int step, int last) {
     arena += size_t(blockIdx.z) * g.frame;
@@ -221,6 +221,5 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
             const float top = step == SALIENCY_PEAKS ? SALIENCY_RANGE : RANGE;
             if (index >= 0) find_peaks(g, tables, arena, index, normalised, top, range);
         }
-        __syncthreads();
     }
 }

@@ -15,14 +15,12 @@ extern "C" __global__ void __launch_bounds__(1024, 1) normalise(MODEL, int step,
     Range* const ranges = reinterpret_cast<Range*>(arena + g.ranges) + number * MAP_BLOCKS;
     Peaks* const found = reinterpret_cast<Peaks*>(arena + g.peaks) + number * MAP_BLOCKS;
     Range range = no_values();  // the halves of a split map share it
-    if (step == FIND_RANGES) {
+    if (step == FIND_RANGES)
         for (int half = 0; half < HALVES; ++half) {
             const Range part = range_of(maps + half * size, size);
             if (threadIdx.x == 0) ranges[half * MAP_BLOCKS + blockIdx.x] = part;
             range = Wider()(range, part);
         }
-        __syncthreads();
-    }
     if (last == FIND_RANGES) return;
     const auto range_of_half = [&](int half) { return whole_range(ranges + half * MAP_BLOCKS); };
     if (gridDim.x > 1)
