@@ -20,8 +20,6 @@ INLINE Range* ranges_at(const Geometry& g, float* arena, int index) {
 INLINE Peaks* peaks_at(const Geometry& g, float* arena, int index) {
     return reinterpret_cast<Peaks*>(arena + g.sum_peaks) + index * MAP_BLOCKS;
 }
-INLINE int first_sample() { return blockIdx.x * blockDim.x + threadIdx.x; }
-INLINE int samples_on() { return gridDim.x * blockDim.x; }
 INLINE int warp() { return threadIdx.x / 32; }
 INLINE int warps() { return blockDim.x / 32; }
 

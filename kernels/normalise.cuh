@@ -10,15 +10,19 @@ struct Affine {
     float scale, offset;
 };
 
+// Samples of a map that a thread of this block has: its first one, and from one to the next.
+INLINE int first_sample() { return blockIdx.x * blockDim.x + threadIdx.x; }
+INLINE int samples_on() { return gridDim.x * blockDim.x; }
+
 // A walk over the samples of a map, or of the part that this block has of it: row and column are
 // known without division.
 struct Walk {
     int i, y, x, columns, size, stride, rows_on, columns_on;
     __device__ Walk(int height, int width)
-        : i(blockIdx.x * blockDim.x + threadIdx.x),
+        : i(first_sample()),
           columns(width),
           size(height * width),
-          stride(gridDim.x * blockDim.x) {
+          stride(samples_on()) {
         y = i / width;
         x = i - y * width;
         rows_on = stride / width;
@@ -47,7 +51,7 @@ INLINE Range whole_range(const Range* parts) {
 // nobody need have waited before, and all have after.
 __device__ Range range_of(const float* map, int size) {
     Range range = no_values();
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x)
+    for (int i = first_sample(); i < size; i += samples_on())
         range = Wider()(range, {map[i], map[i]});
     return over_block(range, Wider());
 }
