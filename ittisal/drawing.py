@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .config import MAP_LEVEL, VIDEO, Config, Phase
+from .config import VIDEO, Config
 from .frames import check_channel_order
 from .imagefiles import to_bgr8
 from .levels import Span, stretch
-from .maps import STEP
+from .sampling import Sampling, sampling
 
 DIMMED, OPACITY = 0.8, 0.75  # of the grey frame under the heat; of the heat where it is highest
 BAND = 48  # rows drawn at a time, so that they stay in the processor's cache
@@ -180,10 +180,11 @@ def overlay(
     if out is None:
         out = np.empty(frame.shape, np.uint8)
     shape = frame.shape[:2]
-    if saliency.shape != (shape[0] >> MAP_LEVEL, shape[1] >> MAP_LEVEL):
+    wanted = sampling(shape, config).map_shape
+    if saliency.shape != wanted:
         raise ValueError(
             f"map has shape {saliency.shape}, which is not that of a {shape[1]}x{shape[0]} frame, "
-            f"{(shape[0] >> MAP_LEVEL, shape[1] >> MAP_LEVEL)}"
+            f"{wanted}"
         )
     colours = Colours(check_channel_order(channel_order), shape[1])
     renderer = Renderer(shape, shape, config, colours)
@@ -246,8 +247,10 @@ class Renderer:
     ) -> None:
         self.key, self.colours = (target, working), colours
         self._target = target
-        self._scale = tuple(STEP * n / m for n, m in zip(target, working, strict=True))
-        self._matrix = None if config.phase is Phase.CENTRED else _even(target, working)
+        grid = sampling(working, config)
+        scale = zip(grid.step, target, working, strict=True)
+        self._scale = tuple(step * n / m for step, n, m in scale)
+        self._matrix = _even(target, grid) if grid.first == (0, 0) else None
         self._large: np.ndarray | None = None
 
     def levels(self, saliency: np.ndarray, peak: float) -> np.ndarray:
@@ -278,7 +281,8 @@ def _bands(height: int) -> list[slice]:
     return [slice(top, min(top + BAND, height)) for top in range(0, height, BAND)]
 
 
-def _even(target: tuple[int, int], working: tuple[int, int]) -> np.ndarray:
-    """From a picture's pixel to the map's sample, where sample i lies on the model's pixel 16 i."""
-    fy, fx = (m / n for n, m in zip(target, working, strict=True))
-    return np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]]) / STEP
+def _even(target: tuple[int, int], grid: Sampling) -> np.ndarray:
+    """From a picture's pixel to the map's sample, where the first lies on the first pixel."""
+    fy, fx = (m / n for n, m in zip(target, grid.shape, strict=True))
+    matrix = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]])
+    return matrix / np.array(grid.step)[::-1, None]

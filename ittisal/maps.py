@@ -1,4 +1,4 @@
-"""A small map and the frame, on the pyramid's own grid: upsampled, and where its samples lie."""
+"""A small map and its frame: upsampled, its peak, and where its samples lie."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .config import ITTI_1998, MAP_LEVEL, Config, Phase
+from .config import ITTI_1998, Config
+from .sampling import Sampling, sampling
 
-STEP = 1 << MAP_LEVEL  # pixels of the model's frame per sample of the map
 RISE, FALL = 0.1, 5.0  # time constants in seconds of a running peak, up and down
 
 
@@ -20,18 +20,18 @@ def upsample(
     config: Config = ITTI_1998,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Bilinear upsampling of a level-4 map.
+    """Bilinear upsampling of a raw map, on its own grid.
 
-    Map sample i lies at pixel (i + 1/2) 16 - 1/2 (at 16 i with `phase="even"`); beyond the
+    With `itti1998` map sample i lies at pixel (i + 1/2) 16 - 1/2, with `invt` at 16 i. Beyond the
     outer samples the map is constant.
 
     Parameters
     ----------
-    small : ndarray of shape (H//16, W//16)
+    small : ndarray of shape (H//16, W//16), or what the config's maps have
     shape : (int, int)
         (H, W) of the result.
     config : Config
-        Its `phase` says where the samples lie.
+        What made the map: it says where the samples lie.
     out : float32 ndarray of shape (H, W), optional
         Receives the result.
 
@@ -53,26 +53,22 @@ def upsample(
     """
     small = np.asarray(small, np.float32)
     height, width = shape
-    wanted = (max(height >> MAP_LEVEL, 1), max(width >> MAP_LEVEL, 1))
-    if small.shape != wanted:
+    grid = sampling((height, width), config)
+    if small.shape != grid.map_shape:
         raise ValueError(
-            f"map has shape {small.shape}; that of a {width}x{height} frame has {wanted}"
+            f"map has shape {small.shape}; that of a {width}x{height} frame has {grid.map_shape}"
         )
     if out is not None and (out.shape != (height, width) or out.dtype != np.float32):
         raise ValueError(
             f"out is {out.dtype} of shape {out.shape}; give float32 of {(height, width)}"
         )
-    offset = _offset(config)
-    rows, columns = (
-        _positions(n, size, offset) for n, size in zip(shape, small.shape, strict=True)
-    )
-    low, t = columns
+    low, t = _positions(grid, 1)
     high = np.minimum(low + 1, small.shape[1] - 1)
     wide = small[:, low]
     wide = wide + (small[:, high] - wide) * t
     if out is None:
         out = np.empty(shape, np.float32)
-    low, t = rows
+    low, t = _positions(grid, 0)
     for i in np.unique(low):  # one band of rows between two samples at a time: stays in cache
         first, last = np.searchsorted(low, [i, i + 1])
         rise = wide[min(i + 1, len(wide) - 1)] - wide[i]
@@ -89,15 +85,15 @@ def peak(
     *,
     seen: tuple[int, int] | None = None,
 ) -> tuple[int, int] | None:
-    """Where a level-4 map is highest, in pixels of the frame.
+    """Where a raw map is highest, in pixels of the frame.
 
     Parameters
     ----------
-    small : ndarray of shape (H//16, W//16)
+    small : ndarray of shape (H//16, W//16), or what the config's maps have
     shape : (int, int)
         (height, width) of the frame.
     config : Config
-        Its `phase` says where the samples lie.
+        What made the map: it says where the samples lie.
     seen : (int, int), optional
         (H, W) that the model saw, where the frame was shrunk for it.
 
@@ -127,7 +123,7 @@ def to_frame(
     *,
     seen: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Where samples of a level-4 map lie in the frame.
+    """Where samples of a raw map lie in the frame.
 
     Parameters
     ----------
@@ -146,7 +142,7 @@ def to_frame(
     >>> to_frame((2, 3), (96, 128))
     array([39.5, 55.5])
     """
-    pixels = np.asarray(samples, float) * STEP + _offset(config)
+    pixels = sampling(seen or shape, config).to_frame(samples)
     return (pixels + 0.5) * np.divide(shape, seen or shape) - 0.5
 
 
@@ -157,7 +153,7 @@ def to_map(
     *,
     seen: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Inverse of `to_frame`: where pixels of the frame lie in a level-4 map.
+    """Inverse of `to_frame`: where pixels of the frame lie in a raw map.
 
     Examples
     --------
@@ -165,17 +161,13 @@ def to_map(
     array([2., 3.])
     """
     inside = (np.asarray(pixels, float) + 0.5) * np.divide(seen or shape, shape) - 0.5
-    return (inside - _offset(config)) / STEP
+    return sampling(seen or shape, config).to_map(inside)
 
 
-def _offset(config: Config) -> float:
-    """The pixel on which the first sample lies."""
-    return (STEP - 1) / 2 if config.phase is Phase.CENTRED else 0.0
-
-
-def _positions(n: int, size: int, offset: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lower sample and fraction for each of `n` pixels."""
-    at = np.clip((np.arange(n) - offset) / STEP, 0, size - 1)
+def _positions(grid: Sampling, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lower sample and fraction for each pixel of an axis."""
+    at = (np.arange(grid.shape[axis]) - grid.first[axis]) / grid.step[axis]
+    at = at.clip(0, grid.map_shape[axis] - 1)
     low = at.astype(np.intp)
     return low, (at - low).astype(np.float32)
 

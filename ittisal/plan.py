@@ -20,6 +20,7 @@ from .config import (
     SmallFrames,
 )
 from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature
+from .sampling import sampling
 
 BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
 BINOMIAL_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
@@ -86,7 +87,7 @@ class Plan:
     @cached_property
     def map_shape(self) -> tuple[int, int]:
         """(height, width) of the saliency map."""
-        return self.level_shape(self.map_level)
+        return sampling(self.shape, self.config).map_shape
 
     @cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -239,11 +240,10 @@ class Plan:
 
     def centre_prior(self) -> tuple[np.ndarray, np.ndarray]:
         """The Gaussian about the frame's middle at the map's samples, by axis."""
-        step, deviation = 1 << self.map_level, self.config.centre_prior
-        offset = 0 if self.config.phase is Phase.EVEN else (step - 1) / 2
+        grid, deviation = sampling(self.shape, self.config), self.config.centre_prior
         rows, columns = (
-            np.exp(-0.5 * (((step * np.arange(n) + offset + 0.5) / side - 0.5) / deviation) ** 2)
-            for n, side in zip(self.map_shape, self.shape, strict=True)
+            np.exp(-0.5 * (((step * np.arange(n) + first + 0.5) / side - 0.5) / deviation) ** 2)
+            for side, n, step, first in zip(*grid, strict=True)
         )
         return rows, columns
 

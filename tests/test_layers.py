@@ -26,14 +26,17 @@ LAYERS = {
     "_version": ("", ""),
     "allocator": ("", "numpy"),
     # OpenCV inside functions only.
-    "attention": ("attention config drawing features frames maps model pipeline", "numpy cv2"),
+    "attention": (
+        "attention config drawing features frames maps model pipeline sampling",
+        "numpy cv2",
+    ),
     "backends": ("config pipeline plan warning", ""),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
     # OpenCV, SciPy, matplotlib, h5py and pysaliency inside functions only.
     "evaluation": (
-        "config datasets evaluation files imagefiles maps metrics model",
+        "config datasets evaluation files imagefiles maps metrics model sampling",
         "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
     "features": ("", ""),
@@ -46,13 +49,14 @@ LAYERS = {
     "imageheaders": ("", ""),
     "imagemetadata": ("imageheaders", ""),
     "levels": ("", "numpy"),
-    "maps": ("config", "numpy"),
+    "maps": ("config sampling", "numpy"),
     "metrics": ("metrics", "numpy"),
     "model": ("backends config frames levels maps pipeline plan", "numpy"),
     "pipeline": ("config features frames plan", "numpy"),
-    "plan": ("config features", "numpy"),
+    "plan": ("config features sampling", "numpy"),
     "readout": ("evaluation", ""),
     "reference": ("config features", "numpy"),
+    "sampling": ("config", "numpy"),
     # The CPU's import time: nothing that compiles.
     "store": ("files warning", ""),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
@@ -73,7 +77,7 @@ LAYERS = {
         "numpy cv2 av",
     ),
     # OpenCV inside functions only.
-    "drawing": ("config frames imagefiles levels maps", "numpy cv2"),
+    "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
         "__init__ _version attention backends cli config datasets drawing evaluation features "

@@ -19,6 +19,7 @@ from ittisal.config import PRESETS
 from ittisal.evaluation.fitting import _counts
 from ittisal.evaluation.readout import log_evidence, positions
 from ittisal.readout import Observations, Readout
+from ittisal.sampling import sampling
 
 SHAPES = [(32, 32), (33, 47), (120, 160), (201, 96), (480, 640)]
 PLAIN = Readout(blur_percent=3, power=1.5, centre_width=0.6, centre_height=-0.2)
@@ -193,7 +194,8 @@ def test_a_fixation_counts_at_the_nearest_sample(config):
         small = np.zeros((6, 10), np.float32)
         small[at] = 1
         rows, columns = np.nonzero(ittisal.upsample(small, shape, config) > 0.75)
-        counts = _counts(columns + 0.3, rows + 0.6, small.shape, config)
+        fixations = datasets.Fixations(columns + 0.3, rows + 0.6, *[rows * 0] * 3)
+        counts = _counts(fixations, sampling(shape, config))
         assert counts[at] == len(rows) == counts.sum()
 
 

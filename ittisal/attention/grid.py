@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..config import Config, Phase
-from ..maps import STEP
+from ..config import Config
 from .view import View, view
 
 THRESHOLD = 0.6  # of the map's maximum: the box of a lone square is then the square
@@ -22,25 +21,24 @@ BORDER = 2  # samples along the border whose filters see past the image; fewer i
 
 @dataclass(frozen=True)
 class Grid:
-    """A map with a sample per 16 pixels of what the model saw."""
+    """A raw map over its frame."""
 
     view: View
 
     @classmethod
     def of(cls, source: Any, shape: Any, config: Config | None) -> Grid:
-        """The map that `view` finds; one of the frame's own size as means over 16 x 16 pixels.
-
-        The last ones are over what is left as well. TypeError and ValueError as `view`.
+        """The map that `view` finds; one of the frame's own size as means over the pixels
+        nearest to each sample of the raw map. TypeError and ValueError as `view`.
         """
         seen = view(source, shape, config)
         if not seen.full_size:
             return cls(seen)
-        starts = [np.arange(max(side // STEP, 1)) * STEP for side in seen.shape]
+        grid = seen._replace(seen=seen.shape).sampling
+        starts = [np.searchsorted(grid.nearest(a), np.arange(grid.map_shape[a])) for a in (0, 1)]
         sums = np.add.reduceat(np.add.reduceat(seen.saliency, starts[1], 1), starts[0], 0)
         sizes = [np.diff(first, append=n) for first, n in zip(starts, seen.shape, strict=True)]
         means = sums / np.outer(*sizes)
-        centred = replace(seen.config, phase=Phase.CENTRED)
-        return cls(seen._replace(saliency=means, seen=seen.shape, config=centred))
+        return cls(seen._replace(saliency=means, seen=seen.shape))
 
     @property
     def saliency(self) -> np.ndarray:

@@ -16,8 +16,8 @@ import numpy as np
 from ..config import ITTI_1998, Config
 from ..features import CHANNELS, FEATURES
 from ..frames import check_frame
-from ..maps import STEP, to_map
 from ..model import Saliency
+from ..sampling import sampling
 
 FLOOR = 0.01  # of the highest response, added to both means: the ratio is at most 101
 
@@ -187,14 +187,11 @@ def _mask(target: Any, shape: tuple[int, int]) -> np.ndarray:
 
 def _samples(mask: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """How many pixels of the target, and how many others, belong to each sample of the map."""
-    parts = []
+    grid, parts = sampling((mask.shape[0], mask.shape[1]), config), []
     for part in (mask, ~mask):
         counts = part.astype(np.float64)
-        for axis, n in enumerate(mask.shape):
-            pixels = np.stack([np.arange(n)] * 2, axis=1)
-            samples = np.floor(to_map(pixels, mask.shape, config)[:, 0] + 0.5)
-            samples = np.clip(samples, 0, max(n // STEP, 1) - 1)
-            starts = np.unique(samples, return_index=True)[1]
+        for axis in (0, 1):
+            starts = np.searchsorted(grid.nearest(axis), np.arange(grid.map_shape[axis]))
             counts = np.add.reduceat(counts, starts, axis=axis)
         parts.append(counts)
     return parts[0], parts[1]

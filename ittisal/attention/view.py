@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import ITTI_1998, Config, Phase
+from ..config import ITTI_1998, MAP_LEVEL, Config, Phase
 from ..frames import as_shape
-from ..maps import STEP, to_frame, to_map
+from ..maps import to_frame, to_map
+from ..sampling import Sampling, sampling
 from . import checks
 
 
@@ -32,7 +33,12 @@ class View(NamedTuple):
         """(height, width) of a sample of the map, in pixels of the frame."""
         if self.full_size:
             return np.ones(2)
-        return STEP * np.divide(self.shape, self.seen)
+        return np.multiply(self.sampling.step, np.divide(self.shape, self.seen))
+
+    @property
+    def sampling(self) -> Sampling:
+        """Where the samples of a raw map lie over what the model saw."""
+        return sampling(self.seen, self.config)
 
     def intermediates(self) -> Mapping[str, np.ndarray]:
         """What made the map, by the names of `reference.trace`; ValueError where it is unknown."""
@@ -143,8 +149,8 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
     Parameters
     ----------
     source : array of shape (h, w), mapping, Result or View
-        A map as `Saliency` gives it, a sixteenth of the frame's size, or one of the frame's own
-        size; what `Saliency.trace` gives; or a result of `ittisal.stream`.
+        A map as `Saliency` gives it, or one of the frame's own size; what `Saliency.trace` gives;
+        or a result of `ittisal.stream`.
     shape : (int, int), optional
         (height, width) of the frame; a result knows its own. By default the map's, times 16.
     config : Config, optional
@@ -173,14 +179,13 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
     saliency = checks.saliency(source["saliency"] if traced else source)
     trace = (lambda: source) if traced else None
     if shape is None:
-        shape = tuple(STEP * n for n in saliency.shape)
+        shape = tuple(n << MAP_LEVEL for n in saliency.shape)
     height, width = shape = as_shape(shape)
-    if min(shape) < 1 or saliency.shape not in (
-        (height, width),
-        (max(height // STEP, 1), max(width // STEP, 1)),
-    ):
+    seen = View(saliency, shape, shape, ITTI_1998 if config is None else config, trace)
+    if min(shape) < 1 or saliency.shape not in (shape, seen.sampling.map_shape):
         raise ValueError(
             f"map has shape {saliency.shape}; one of a {width}x{height} frame has "
-            f"{(height // STEP, width // STEP)} or {(height, width)}. Give the frame's shape"
+            f"{seen.sampling.map_shape} or {shape}. Give the frame's shape, and the config that "
+            "made the map"
         )
-    return View(saliency, shape, shape, ITTI_1998 if config is None else config, trace)
+    return seen

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config import ITTI_1998, MAP_LEVEL, Config, Phase
-from ..datasets import DataSet
+from ..config import ITTI_1998, Config
+from ..datasets import DataSet, Fixations
 from ..maps import upsample
+from ..sampling import Sampling, sampling
 from .models import Model, raw_maps
 from .readout import Readout, log_evidence, positions
 from .scenes import Scene
@@ -77,7 +78,7 @@ def observe(
     image; `backend` is that of `Saliency`.
     """
     found = Observations(dataset, config, {}, {}, {})
-    for i, raw in raw_maps(dataset, config, backend=backend):
+    for i, shape, raw in raw_maps(dataset, config, backend=backend):
         fixations = dataset.fixations(i)
         if isinstance(raw, str):
             found.skipped[i] = raw
@@ -85,7 +86,7 @@ def observe(
             found.skipped[i] = "has no fixations"
         else:
             found.maps[i] = raw
-            found.counts[i] = _counts(fixations.x, fixations.y, raw.shape, config)
+            found.counts[i] = _counts(fixations, sampling(shape, config))
         if progress is not None:
             progress()
     return found
@@ -131,16 +132,11 @@ def fit(observations: Observations, images: Iterable[int] | None = None) -> Read
     )
 
 
-def _counts(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...], config: Config) -> np.ndarray:
-    """Fixations nearest to each sample: pixel (i + 1/2) 16 - 1/2, or 16 i by `phase="even"`."""
-    step = 1 << MAP_LEVEL
-    first = 0.0 if config.phase is Phase.EVEN else (step - 1) / 2
-    row, column = (
-        np.clip(np.floor((np.floor(at) - first) / step + 0.5).astype(np.intp), 0, size - 1)
-        for at, size in ((y, shape[0]), (x, shape[1]))
-    )
-    counts = np.zeros(shape)
-    np.add.at(counts, (row, column), 1)
+def _counts(fixations: Fixations, grid: Sampling) -> np.ndarray:
+    """Fixations nearest to each sample of a map."""
+    y, x = np.floor(fixations.y), np.floor(fixations.x)
+    counts = np.zeros(grid.map_shape)
+    np.add.at(counts, (grid.nearest(0, y), grid.nearest(1, x)), 1)
     return counts
 
 

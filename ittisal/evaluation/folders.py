@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..config import MAP_LEVEL
+from ..config import ITTI_1998
 from ..imagefiles import ImageError, decode_picture
 from ..maps import upsample
+from ..sampling import sampling
 from .scenes import Scene
 
 SUFFIXES = (".npy", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".webp", ".exr")
@@ -78,7 +79,7 @@ class MapFolder:
         height, width = scene.shape
         if saliency.min() == saliency.max():  # rounding would make it vary
             return np.full(scene.shape, saliency.flat[0])
-        if saliency.shape == (height >> MAP_LEVEL, width >> MAP_LEVEL):  # as `map --raw` writes
+        if saliency.shape == sampling(scene.shape, ITTI_1998).map_shape:  # as `map --raw` writes
             return upsample(saliency, scene.shape)
         smaller = height * width < saliency.size
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR

@@ -142,24 +142,26 @@ def model(spec: str, *, backend: str = "auto") -> Model:
 
 def raw_maps(
     dataset: DataSet, config: Config, *, backend: str = "auto"
-) -> Iterator[tuple[int, np.ndarray | str]]:
-    """Yield the index of each image and its raw map, as that of a first frame.
+) -> Iterator[tuple[int, tuple[int, int], np.ndarray | str]]:
+    """Yield the index of each image, its (height, width) and its raw map, as of a first frame.
 
-    Images of one size follow each other. The map is float32 of shape (H//16, W//16); instead there
-    is a text if the image cannot be read or is too small for the model.
+    Images of one size follow each other. Instead of a float32 map there is a text if the image
+    cannot be read or is too small for the model.
     """
     model: Saliency | None = None
     for i in sorted(range(len(dataset)), key=lambda i: (*dataset.sizes[i], i)):
         found: np.ndarray | str
+        shape = 0, 0
         try:
             image = dataset.load_image(i)
-            if model is None or model.shape != image.shape[:2]:
-                model = Saliency(image.shape[:2], config, backend=backend)
+            shape = image.shape[:2]
+            if model is None or model.shape != shape:
+                model = Saliency(shape, config, backend=backend)
             model.reset()
             found = np.array(model(image), np.float32)
         except ValueError as error:
             found = str(error)
-        yield i, found
+        yield i, shape, found
 
 
 def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) -> list[Model]:

@@ -136,7 +136,7 @@ def submit(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _writing(path) as write:
-            for i, raw in raw_maps(dataset, config, backend=backend):
+            for i, _, raw in raw_maps(dataset, config, backend=backend):
                 scene = Scene(dataset, i, everyone)
                 try:
                     if isinstance(raw, str):
