@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from .attention.search import guided_config
     from .attention.tiles import tiles
     from .attention.tracker import RegionTracker
-    from .config import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
+    from .config import (
+        GAZE,
+        GBVS,
+        INVT,
+        ITTI_1998,
+        TOOLBOX,
+        VIDEO,
+        VOCUS2,
+        WHITENED,
+        Config,
+        preset,
+    )
     from .gradients import class_saliency
     from .levels import Levels
     from .maps import upsample
@@ -34,9 +45,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GAZE",
+    "GBVS",
     "INVT",
     "ITTI_1998",
+    "TOOLBOX",
     "VIDEO",
+    "VOCUS2",
     "WHITENED",
     "BackendError",
     "Config",
@@ -88,7 +102,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "attention.tiles": "tiles",
     "attention.tracker": "RegionTracker",
     "backends": "",
-    "config": "GAZE INVT ITTI_1998 VIDEO WHITENED Config preset",
+    "config": "GAZE GBVS INVT ITTI_1998 TOOLBOX VIDEO VOCUS2 WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
     "gradients": "class_saliency",

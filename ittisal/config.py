@@ -17,7 +17,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from .features import CHANNELS, FEATURES, TEMPORAL, Channel, Choice, Feature
+from .features import (
+    CHANNELS,
+    FEATURES,
+    MODEL_CHANNELS,
+    TEMPORAL,
+    Channel,
+    Choice,
+    Feature,
+    Model,
+)
 
 CENTRE_LEVELS = (2, 3, 4)  # c, P98
 DELTAS = (3, 4)  # delta = s - c, P98
@@ -196,6 +205,9 @@ class Config:
 
     Parameters
     ----------
+    model : Model
+        `itti`, which the other fields describe, or a published program, `toolbox`, `vocus2` or
+        `gbvs`, of which only `weights` can be changed.
     weights : mapping of channel to number >= 0
         Relative weight of each conspicuity map in the sum: equal for the channels of P98 (eq. 8),
         0 for flicker, motion and whitened. They are divided by their sum over the channels that a
@@ -280,6 +292,7 @@ class Config:
     True
     """
 
+    model: Model = Model.ITTI
     weights: Mapping[Channel, float] = ChannelWeights({c: t.weight for c, t in CHANNELS.items()})
     feature_weights: Mapping[str, float] = FeatureWeights({})
     opponency: Opponency = Opponency.ITTI
@@ -313,11 +326,30 @@ class Config:
         for field in fields(self):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _checked(field.name, field.default, value))
+        if self.model is not Model.ITTI:
+            self._check_program()
         if self.figure and not self.has(Channel.ORIENTATION):
             raise ValueError(
                 "figure=True takes corners from the orientation channel, whose weight is 0; "
                 "give it a weight above 0"
             )
+
+    def _check_program(self) -> None:
+        """ValueError where a field or a channel is asked for that a published program lacks."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("model", "weights") and value != field.default:
+                raise ValueError(
+                    f"{field.name}={_plain(value)!r} does not apply to model={self.model.value!r}, "
+                    "a published program; leave it out, or use model='itti'"
+                )
+        has = MODEL_CHANNELS[self.model]
+        for channel in self.weights:
+            if self.has(channel) and channel not in has:
+                raise ValueError(
+                    f"weights: model={self.model.value!r} has no channel {channel.value!r}; it has "
+                    f"{', '.join(has)}"
+                )
 
     def channel_weights(self, *, colour: bool = True, past: bool = True) -> dict[Channel, float]:
         """Weights that sum to 1 over the channels computed.
@@ -523,19 +555,34 @@ GAZE = Config(opponency=Opponency.LINEAR, figure=True)
 """Where people look in photographs: corners on figures, those promoted that pop out. See
 `benchmarks/FIXATIONS.md`."""
 
+TOOLBOX = Config(
+    model=Model.TOOLBOX, weights=ChannelWeights({"intensity": 4, "colour": 2, "orientation": 1})
+)
+"""The SaliencyToolbox with its defaults (Walther & Koch 2006)."""
+
+VOCUS2 = Config(model=Model.VOCUS2, weights=ChannelWeights({"intensity": 1, "colour": 2}))
+"""VOCUS2 with its defaults (Frintrop, Werner & Martin Garcia 2015)."""
+
+GBVS = Config(model=Model.GBVS)
+"""Graph-based visual saliency with its defaults (Harel, Koch & Perona 2006)."""
+
 PRESETS: dict[str, Config] = {
     "itti1998": ITTI_1998,
     "invt": INVT,
     "video": VIDEO,
     "whitened": WHITENED,
     "gaze": GAZE,
+    "toolbox": TOOLBOX,
+    "vocus2": VOCUS2,
+    "gbvs": GBVS,
 }
 
 
 def preset(name: str) -> Config:
     """The named reading of the model; ValueError, which lists the names, if there is none.
 
-    `name` is `itti1998` (the default, but for video), `invt`, `video`, `whitened` or `gaze`.
+    `name` is `itti1998` (the default, but for video), `invt`, `video`, `whitened`, `gaze`, or a
+    published program, `toolbox`, `vocus2` or `gbvs`.
 
     Examples
     --------

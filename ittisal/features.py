@@ -22,6 +22,17 @@ class Choice(str, Enum):
         return self.value
 
 
+class Model(Choice):
+    """The program that a config describes.
+
+    `itti` reads every field of the config. The others are published programs with their defaults,
+    of which only the weights can be changed: `toolbox`, the SaliencyToolbox (Walther & Koch 2006);
+    `vocus2` (Frintrop et al. 2015); `gbvs` (Harel et al. 2006).
+    """
+
+    ITTI, TOOLBOX, VOCUS2, GBVS = "itti", "toolbox", "vocus2", "gbvs"
+
+
 class Channel(Choice):
     """What is made conspicuous, each ending in one conspicuity map (P98, eqs. 5-7; IDP03).
 
@@ -54,6 +65,11 @@ CHANNELS: dict[Channel, ChannelTraits] = {
     Channel.MOTION: ChannelTraits(needs_past=True),
     # It has no features: its stage makes the conspicuity map itself.
     Channel.WHITENED: ChannelTraits(),
+}
+MODEL_CHANNELS = {  # of the published programs
+    Model.TOOLBOX: (Channel.INTENSITY, Channel.COLOUR, Channel.ORIENTATION),
+    Model.VOCUS2: (Channel.INTENSITY, Channel.COLOUR),
+    Model.GBVS: (Channel.INTENSITY, Channel.COLOUR, Channel.ORIENTATION),
 }
 TEMPORAL = frozenset(channel for channel, traits in CHANNELS.items() if traits.needs_past)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .config import Config, Smoothing
-from .features import FEATURES
+from .features import FEATURES, Model
 from .frames import DTYPES
 from .plan import Plan
 
@@ -24,6 +24,29 @@ STAGES = (
     "normalise",  # one scale and offset, or one new map, per map
     "combine",  # maps -> features -> conspicuity maps -> saliency map
 )
+PROGRAM_STAGES = {  # of the published programs
+    Model.TOOLBOX: (
+        "opponency",
+        "pyramid",
+        "orientation",
+        "centre_surround",
+        "normalise",
+        "combine",
+    ),
+    Model.VOCUS2: (
+        "opponency",  # frame -> planes of intensity and colour opponency
+        "twin_pyramids",  # planes -> centre and surround -> their differences, split by sign
+        "combine",
+    ),
+    Model.GBVS: (
+        "opponency",
+        "pyramid",
+        "orientation",
+        "features",  # levels -> feature maps of 48 samples
+        "activation",  # feature maps -> equilibria of Markov chains
+        "combine",
+    ),
+}
 FLICKER_SECONDS = 0.03  # time in which flicker's background forgets the frames before (iNVT)
 FRAME_SECONDS = 1 / 30  # assumed between frames that come without times
 
@@ -50,6 +73,13 @@ def makes_no_whole_maps(config: Config) -> tuple[bool, str]:
             'use backend="reference"'
         )
     return True, "every option"
+
+
+def lacks_program(config: Config) -> tuple[bool, str]:
+    """What a backend says that does not have a published program."""
+    return False, (
+        f'model={config.model.value!r} is not among its programs; use backend="reference"'
+    )
 
 
 class FrameFormat(NamedTuple):
@@ -105,6 +135,8 @@ def frame_timing(config: Config, elapsed: float | None) -> FrameTiming:
 
 def stages(plan: Plan, *, colour: bool, past: bool) -> tuple[str, ...]:
     """The stages that a frame goes through, in order."""
+    if plan.config.model is not Model.ITTI:
+        return PROGRAM_STAGES[plan.config.model]
     features = plan.features_of(colour=colour, past=past)
     runs = dict.fromkeys(STAGES, True)
     runs |= {feature.stage: False for feature in FEATURES if feature.stage != "opponency"}

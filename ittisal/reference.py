@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import references
 from .config import (
     CENTRE_LEVELS,
     DELTAS,
@@ -30,7 +31,7 @@ from .config import (
     Smoothing,
     Upsampling,
 )
-from .features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Signal
+from .features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Model, Signal
 
 TAPS_5 = np.array([1, 4, 6, 4, 1]) / 16
 TAPS_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
@@ -723,7 +724,8 @@ def trace(
         `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`, energies at level 4;
         `feature/whitened_P_THETA`, their squared Mahalanobis distance. With `figure`:
         `surroundedness/P/on` and `/off`; `figure`, the sum of their roots; `corners`;
-        `contribution/figure`, the product. With `split_cs` the contrast and centre_surround names
+        `contribution/figure`, the product. The published programs have names of their own; see
+        `ittisal.references`. With `split_cs` the contrast and centre_surround names
         end in `/on` and `/off`; with `normalise_before_reduction` there is no centre_surround.
 
     Raises
@@ -737,6 +739,8 @@ def trace(
     (4, 6)
     """
     unit = to_unit(frame, config, channel_order)
+    if config.model is not Model.ITTI:
+        return references.trace(unit, config)
     if min(unit.shape[:2]) < MIN_SIDE:
         height, width = unit.shape[:2]
         raise ValueError(f"frame is {width}x{height}; both sides must be at least {MIN_SIDE}")

@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .config import MAP_LEVEL, Config, Phase
+from .features import Model
+
+VOCUS2_LEVEL = 1  # its maps have half the frame's size
+GBVS_SIDE = 48  # samples of a map's longer side
 
 
 class Sampling(NamedTuple):
@@ -35,7 +39,8 @@ class Sampling(NamedTuple):
 def sampling(shape: tuple[int, int], config: Config) -> Sampling:
     """The grid of the maps of frames of (height, width) under a config.
 
-    Samples lie between pixels, at (i + 1/2) 16 - 1/2, or on every 16th (`phase="even"`).
+    Samples lie between pixels, at (i + 1/2) 16 - 1/2, or on every 16th (`phase="even"`, and the
+    model `toolbox`). Those of `vocus2` are 2 x 2 pixels, those of `gbvs` a 48th of the longer side.
 
     Examples
     --------
@@ -44,7 +49,18 @@ def sampling(shape: tuple[int, int], config: Config) -> Sampling:
     Sampling(shape=(480, 640), map_shape=(30, 40), step=(16, 16), first=(7.5, 7.5))
     """
     height, width = shape
-    step = 1 << MAP_LEVEL
-    first = 0.0 if config.phase is Phase.EVEN else (step - 1) / 2
-    map_shape = max(height >> MAP_LEVEL, 1), max(width >> MAP_LEVEL, 1)
-    return Sampling(shape, map_shape, (step, step), (first, first))
+    if config.model is Model.GBVS:
+        longer = max(shape)
+        rows, columns = (max((2 * GBVS_SIDE * n + longer) // (2 * longer), 1) for n in shape)
+        steps = height / rows, width / columns
+        return Sampling(shape, (rows, columns), steps, _between(steps))
+    level = VOCUS2_LEVEL if config.model is Model.VOCUS2 else MAP_LEVEL
+    steps = 1 << level, 1 << level
+    even = config.phase is Phase.EVEN or config.model is Model.TOOLBOX
+    map_shape = max(height >> level, 1), max(width >> level, 1)
+    return Sampling(shape, map_shape, steps, (0.0, 0.0) if even else _between(steps))
+
+
+def _between(steps: tuple[float, float]) -> tuple[float, float]:
+    """Where the first sample lies that is the middle of its pixels."""
+    return (steps[0] - 1) / 2, (steps[1] - 1) / 2

@@ -55,8 +55,9 @@ LAYERS = {
     "pipeline": ("config features frames plan", "numpy"),
     "plan": ("config features sampling", "numpy"),
     "readout": ("evaluation", ""),
-    "reference": ("config features", "numpy"),
-    "sampling": ("config", "numpy"),
+    "reference": ("config features references", "numpy"),
+    "references": ("config features references", "numpy"),
+    "sampling": ("config features", "numpy"),
     # The CPU's import time: nothing that compiles.
     "store": ("files warning", ""),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),

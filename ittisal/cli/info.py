@@ -18,6 +18,7 @@ from typing import Any
 from .. import backends
 from .._version import __version__
 from ..config import ITTI_1998, PRESETS, Config
+from ..features import Model
 from ..model import Saliency
 from ..pipeline import BackendError
 from . import common
@@ -82,14 +83,12 @@ def _geometry(shape: tuple[int, int], config: Config, threads: int | None) -> di
     # The reference allocates and compiles nothing; the geometry is every backend's.
     with Saliency(shape, config, backend="reference", threads=threads) as model:
         plan = model.plan
-        return {
-            "map": "{1}x{0}".format(*plan.map_shape),
-            "levels": [
-                "{1}x{0}".format(*plan.level_shape(level)) for level in range(plan.top_level + 1)
-            ],
-            "pairs": [f"{c}-{s}" for c, s in plan.pairs],
-            "threads": model.threads,
-        }
+        found: dict[str, Any] = {"map": "{1}x{0}".format(*plan.map_shape)}
+        if config.model is Model.ITTI:
+            levels = range(plan.top_level + 1)
+            found["levels"] = ["{1}x{0}".format(*plan.level_shape(level)) for level in levels]
+            found["pairs"] = [f"{c}-{s}" for c, s in plan.pairs]
+        return {**found, "threads": model.threads}
 
 
 def facts() -> dict[str, dict[str, str]]:

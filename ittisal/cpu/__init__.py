@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..config import Config
+from ..features import Model
 from ..pipeline import BackendError, makes_no_whole_maps
 from ..plan import Plan
 
 if TYPE_CHECKING:
-    from .backend import CpuBackend
+    from .backend import KernelBackend
 
 
 def probe() -> tuple[bool, str]:
@@ -36,6 +37,10 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
+    if config.model is not Model.ITTI:
+        from . import program
+
+        return program.supports(config)
     return makes_no_whole_maps(config)
 
 
@@ -57,8 +62,12 @@ def describe() -> dict[str, str]:
     }
 
 
-def make(plan: Plan, channel_order: str, threads: int) -> CpuBackend:
+def make(plan: Plan, channel_order: str, threads: int) -> KernelBackend:
     """A backend for this plan. Kernels are compiled or loaded with a format's first frame."""
+    if plan.config.model is not Model.ITTI:
+        from .program import ProgramBackend
+
+        return ProgramBackend(plan, channel_order, threads)
     from .backend import CpuBackend
 
     return CpuBackend(plan, channel_order, threads)

@@ -14,6 +14,7 @@ from ..features import ORIENTATIONS, Channel, Signal
 from ..frames import check_values
 from ..pipeline import (
     FIRST_FRAME,
+    PROGRAM_STAGES,
     STAGES,
     FrameFormat,
     FrameTiming,
@@ -38,63 +39,41 @@ FRAME, OUT, BAD_VALUES = (INDEX[name] for name in ("frame", "out", "bad_values")
 
 
 class FormatState:
-    """What one format of frames needs: its context, launches, and state of its own."""
+    """What one format of frames needs: its context and launches."""
 
-    def __init__(self, backend: CpuBackend, format_: FrameFormat) -> None:
-        self.plan, self.layout, self.tables = backend.plan, backend.layout, backend.tables
-        self.format, self.order, self.threads = format_, backend.order, backend.threads
-        plan, layout, tables, config = self.plan, self.layout, self.tables, self.plan.config
-        (height, width), (dtype, channels) = plan.shape, format_
+    context: ContextRecord
+
+    def __init__(self, backend: KernelBackend, format_: FrameFormat) -> None:
+        self.plan, self.format = backend.plan, format_
+        self.order, self.threads = backend.order, backend.threads
+        (height, width), (dtype, channels) = self.plan.shape, format_
         row_size = width * channels
         edge_size = (width + 4 * PAD) * channels + 4 * PAD
         full = 1.0 if dtype == "float32" else np.iinfo(dtype).max
-        pitch = state_stride((width + 1) // 2)
-        background = (height * pitch + PAD) if config.has(Channel.FLICKER) else 1
-        background_dtype = BACKGROUNDS[fixed_point(format_)]
-        planes = len(plan.pixel_planes(colour=format_.colour))
-        self.edge_rows = np.zeros((backend.threads, 2, edge_size), dtype)
-        self.backgrounds = [np.zeros(background, background_dtype) for _ in range(2)]
+        self.edge_rows = np.zeros((self.threads, 2, edge_size), dtype)
         self.context = ContextRecord(
-            **backend.shared,
             frame_size=height * row_size,
             row_size=row_size,
             edge_rows=self.edge_rows,
             edge_size=edge_size,
             full=full,
             grey_scale=1 / (full * channels),
-            background=self.backgrounds[0],
-            next_background=self.backgrounds[1],
-            opponency=tables.opponency(
-                "pyramid", channels, height * row_size, planes, layout.planes
-            ),
-            pyramid=tables.pyramid("pyramid", planes, layout.planes),
         )
-        if config.has_orientation_pyramid:
-            plane = layout.plane_at("orientation_pyramid")
-            self.context.set(
-                orientation_opponency=tables.opponency(
-                    "orientation_pyramid", channels, height * row_size, 1, plane
-                ),
-                orientation_pyramid=tables.pyramid("orientation_pyramid", 1, plane),
-            )
-        if config.has(Channel.WHITENED):
-            decorrelated = len(plan.whitened_planes(colour=format_.colour))
-            self.context.set(
-                whitened_energies=tables.whitened_energies(decorrelated),
-                whitened_count=decorrelated * len(ORIENTATIONS),
-            )
-        self.scratch = aligned(tables.scratch_size * backend.threads)
-        self.context.set(
-            scratch=(self.scratch.ctypes.data - layout.arena.ctypes.data) // 4,
-            scratch_size=tables.scratch_size,
-        )
-        # All at once, so that what has to be compiled is compiled side by side.
-        pasts = (False, True) if config.remembers else (False,)
-        kernels = [launch.kernel for past in pasts for launch in self.schedule(past)]
-        self.addresses = addresses([*kernels, *backend.workers.kernels])
         self.launches: dict[tuple[bool, tuple[str, ...]], list[np.ndarray]] = {}
-        self.map_tables: dict[bool, dict[str, np.ndarray]] = {}
         self.past: bool | None = None  # whose tables the context has
+
+    def compile(self, workers: WorkerPool) -> None:
+        """Compile all kernels at once, so that it happens side by side."""
+        pasts = (False, True) if self.plan.config.remembers else (False,)
+        kernels = [launch.kernel for past in pasts for launch in self.schedule(past)]
+        self.addresses = addresses([*kernels, *workers.kernels])
+
+    def set_scratch(self, size: int, arena: np.ndarray) -> None:
+        """So many floats of scratch for each worker, placed relative to the arena."""
+        self.scratch = aligned(size * self.threads)
+        self.context.set(
+            scratch=(self.scratch.ctypes.data - arena.ctypes.data) // 4, scratch_size=size
+        )
 
     def launch_table(self, past: bool, chosen: tuple[str, ...]) -> np.ndarray:
         """The launches of some stages, and an empty row behind."""
@@ -104,6 +83,59 @@ class FormatState:
                 self.schedule(past), chosen, self.addresses, self.threads
             )
         return self.launches[key][0]
+
+    def schedule(self, past: bool) -> tuple[Launch, ...]:
+        """All launches of a frame, with one before it or not."""
+        raise NotImplementedError
+
+    def tables_of(self, past: bool) -> dict[str, np.ndarray]:
+        """The tables that differ between a frame with one before it and without."""
+        return {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its own buffers."""
+        return self.edge_rows.nbytes + self.scratch.nbytes
+
+
+class ModelState(FormatState):
+    """The model's: with flicker's background and the tables of features."""
+
+    def __init__(self, backend: CpuBackend, format_: FrameFormat) -> None:
+        super().__init__(backend, format_)
+        self.layout, self.tables = backend.layout, backend.tables
+        plan, layout, tables, config = self.plan, self.layout, self.tables, self.plan.config
+        (height, width), channels = plan.shape, format_.channels
+        frame_size = height * width * channels
+        pitch = state_stride((width + 1) // 2)
+        background = (height * pitch + PAD) if config.has(Channel.FLICKER) else 1
+        background_dtype = BACKGROUNDS[fixed_point(format_)]
+        planes = len(plan.pixel_planes(colour=format_.colour))
+        self.backgrounds = [np.zeros(background, background_dtype) for _ in range(2)]
+        self.context.set(
+            **backend.shared,
+            background=self.backgrounds[0],
+            next_background=self.backgrounds[1],
+            opponency=tables.opponency("pyramid", channels, frame_size, planes, layout.planes),
+            pyramid=tables.pyramid("pyramid", planes, layout.planes),
+        )
+        if config.has_orientation_pyramid:
+            plane = layout.plane_at("orientation_pyramid")
+            self.context.set(
+                orientation_opponency=tables.opponency(
+                    "orientation_pyramid", channels, frame_size, 1, plane
+                ),
+                orientation_pyramid=tables.pyramid("orientation_pyramid", 1, plane),
+            )
+        if config.has(Channel.WHITENED):
+            decorrelated = len(plan.whitened_planes(colour=format_.colour))
+            self.context.set(
+                whitened_energies=tables.whitened_energies(decorrelated),
+                whitened_count=decorrelated * len(ORIENTATIONS),
+            )
+        self.set_scratch(tables.scratch_size, layout.arena)
+        self.map_tables: dict[bool, dict[str, np.ndarray]] = {}
+        self.compile(backend.workers)
 
     def schedule(self, past: bool) -> tuple[Launch, ...]:
         """All launches of a frame, with one before it or not."""
@@ -126,7 +158,7 @@ class FormatState:
     @property
     def nbytes(self) -> int:
         """Bytes of its own buffers."""
-        return sum(a.nbytes for a in (self.edge_rows, self.scratch, *self.backgrounds))
+        return super().nbytes + sum(background.nbytes for background in self.backgrounds)
 
 
 def launch_tables(
@@ -184,14 +216,122 @@ def _launch_array(rows: Sequence[Sequence[int]]) -> np.ndarray:
     return array
 
 
-class CpuBackend(OneByOne, Traced):
-    """Compiled kernels over one arena. See `ittisal.pipeline.Backend`."""
+class KernelBackend(OneByOne):
+    """Compiled kernels that run as launches. See `ittisal.pipeline.Backend`."""
 
     name = "cpu"
 
     def __init__(self, plan: Plan, channel_order: str, threads: int) -> None:
-        config = plan.config
         self.plan, self.order, self.threads = plan, channel_order, threads
+        self.stages = PROGRAM_STAGES.get(plan.config.model, STAGES)  # in order, used or not
+        self.workers = WorkerPool(threads)
+        self.timing = FIRST_FRAME  # of the last frame
+        self.current: FormatState | None = None  # of the last frame
+        self.ran = False  # since the last frame's state was committed
+        self.formats: dict[FrameFormat, Any] = {}
+        self.staging: dict[FrameFormat, np.ndarray] = {}
+
+    @property
+    def colour(self) -> bool:
+        """Whether the last frame had three channels."""
+        return self.current is None or self.current.format.colour
+
+    # --- frames
+
+    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
+        """The raw map into `out`."""
+        self.run_stages(self.arrive(frame, timing), out, self.stages)
+
+    def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
+        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
+        state, past = self.format_state(frame), self.timing.past
+        context = state.context
+        if state.past is not past:
+            context.set(**state.tables_of(past))
+            state.past = past
+        table = state.launch_table(past, tuple(chosen))
+        integers = context.integers
+        integers[FRAME], integers[OUT] = frame.ctypes.data, out.ctypes.data
+        integers[BAD_VALUES] = 0
+        if len(table) > 1:
+            self.workers.run(table.ctypes.data, len(table) - 1, context.address)
+        if integers[BAD_VALUES]:
+            check_values(context.get("lowest"), context.get("highest"))
+        self.ran = True
+
+    def format_state(self, frame: np.ndarray) -> FormatState:
+        """What frames of this one's format need."""
+        format_ = format_of(frame)
+        if format_ not in self.formats:
+            self.formats[format_] = self.new_state(format_)
+        return self.formats[format_]
+
+    def new_state(self, format_: FrameFormat) -> FormatState:
+        """What frames of a format need."""
+        raise NotImplementedError
+
+    def staged(self, frame: np.ndarray) -> np.ndarray:
+        """The frame, or a copy: contiguous, linear if the config asks. Its buffer is made once."""
+        linear = self.plan.config.linear
+        if frame.flags.c_contiguous and not linear:
+            return frame
+        format_ = format_of(frame)
+        if format_ not in self.staging:
+            self.staging[format_] = np.empty(frame.shape, np.float32 if linear else frame.dtype)
+        copy = self.staging[format_]
+        if not linear:
+            np.copyto(copy, frame)
+        elif frame.dtype == np.float32:
+            check_values(frame.min(), frame.max())
+            copy[:] = linear_light(frame)
+        else:
+            np.take(linear_table(np.iinfo(frame.dtype).max), frame, out=copy, mode="clip")
+        return copy
+
+    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+        """A frame made ready for `run_stages`; without a timing, the last one again."""
+        ready = self.staged(frame)
+        if timing is not None:
+            self.advance(ready, timing)
+        return ready
+
+    def advance(self, frame: np.ndarray, timing: FrameTiming) -> None:
+        """Set a frame's timing."""
+        self.timing, self.current = timing, self.format_state(frame)
+
+    # --- stage by stage
+
+    def timings(self, frame: np.ndarray) -> dict[str, float]:
+        """Milliseconds per stage, each run by itself; `staging` if the frame has to be copied."""
+        out = np.empty(self.plan.map_shape, np.float32)
+        timing = FrameTiming(past=True)
+        self.run(frame, out, timing)
+        start = time.perf_counter()
+        ready = self.staged(frame)
+        spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
+        names = stages(self.plan, colour=self.colour, past=True)
+        for name in names:
+            self.format_state(ready).launch_table(True, (name,))
+        for name in names:
+            start = time.perf_counter()
+            if name == names[0]:
+                self.advance(ready, timing)
+            self.run_stages(ready, out, (name,))
+            spent[name] = (time.perf_counter() - start) * 1e3
+        spent["total"] = sum(spent.values())
+        return spent
+
+    def close(self) -> None:
+        """Release the worker threads."""
+        self.workers.close()
+
+
+class CpuBackend(KernelBackend, Traced):
+    """The model over one arena."""
+
+    def __init__(self, plan: Plan, channel_order: str, threads: int) -> None:
+        config = plan.config
+        super().__init__(plan, channel_order, threads)
         self.layout = layout = Layout(plan)
         self.tables = tables = Tables(layout, threads)
         smooths = config.smoothing is not Smoothing.NONE
@@ -240,12 +380,6 @@ class CpuBackend(OneByOne, Traced):
                 "figure_pitch": layout.pitch(level),
             }
         self.shared["arena"] = layout.allocate()
-        self.workers = WorkerPool(threads)
-        self.timing = FIRST_FRAME  # of the last frame
-        self.current: FormatState | None = None  # of the last frame
-        self.ran = False  # since the last frame's state was committed
-        self.formats: dict[FrameFormat, FormatState] = {}
-        self.staging: dict[FrameFormat, np.ndarray] = {}
 
     @property
     def nbytes(self) -> int:
@@ -257,65 +391,9 @@ class CpuBackend(OneByOne, Traced):
             self.layout.arena.nbytes + self.tables.nbytes + formats + sum(a.nbytes for a in arrays)
         )
 
-    @property
-    def colour(self) -> bool:
-        """Whether the last frame had three channels."""
-        return self.current is None or self.current.format.colour
-
-    # --- frames
-
-    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
-        """The raw map into `out`."""
-        self.run_stages(self.arrive(frame, timing), out, STAGES)
-
-    def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
-        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
-        state, past = self.format_state(frame), self.timing.past
-        context = state.context
-        if state.past is not past:
-            context.set(**state.tables_of(past))
-            state.past = past
-        table = state.launch_table(past, tuple(chosen))
-        integers = context.integers
-        integers[FRAME], integers[OUT] = frame.ctypes.data, out.ctypes.data
-        integers[BAD_VALUES] = 0
-        if len(table) > 1:
-            self.workers.run(table.ctypes.data, len(table) - 1, context.address)
-        if integers[BAD_VALUES]:
-            check_values(context.get("lowest"), context.get("highest"))
-        self.ran = True
-
-    def format_state(self, frame: np.ndarray) -> FormatState:
-        """What frames of this one's format need."""
-        format_ = format_of(frame)
-        if format_ not in self.formats:
-            self.formats[format_] = FormatState(self, format_)
-        return self.formats[format_]
-
-    def staged(self, frame: np.ndarray) -> np.ndarray:
-        """The frame, or a copy: contiguous, linear if the config asks. Its buffer is made once."""
-        linear = self.plan.config.linear
-        if frame.flags.c_contiguous and not linear:
-            return frame
-        format_ = format_of(frame)
-        if format_ not in self.staging:
-            self.staging[format_] = np.empty(frame.shape, np.float32 if linear else frame.dtype)
-        copy = self.staging[format_]
-        if not linear:
-            np.copyto(copy, frame)
-        elif frame.dtype == np.float32:
-            check_values(frame.min(), frame.max())
-            copy[:] = linear_light(frame)
-        else:
-            np.take(linear_table(np.iinfo(frame.dtype).max), frame, out=copy, mode="clip")
-        return copy
-
-    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
-        """A frame made ready for `run_stages`; without a timing, the last one again."""
-        ready = self.staged(frame)
-        if timing is not None:
-            self.advance(ready, timing)
-        return ready
+    def new_state(self, format_: FrameFormat) -> FormatState:
+        """What frames of a format need."""
+        return ModelState(self, format_)
 
     def advance(self, frame: np.ndarray, timing: FrameTiming) -> None:
         """Commit the state that the last frame left, and set this one's timing."""
@@ -349,35 +427,11 @@ class CpuBackend(OneByOne, Traced):
             brightness = now + decay * (context.get("background_brightness") - now)
             context.set(background_brightness=brightness)
 
-    # --- stage by stage
-
-    def timings(self, frame: np.ndarray) -> dict[str, float]:
-        """Milliseconds per stage, each run by itself; `staging` if the frame has to be copied."""
-        out = np.empty(self.plan.map_shape, np.float32)
-        timing = FrameTiming(past=True)
-        self.run(frame, out, timing)
-        start = time.perf_counter()
-        ready = self.staged(frame)
-        spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
-        names = stages(self.plan, colour=self.colour, past=True)
-        for name in names:
-            self.format_state(ready).launch_table(True, (name,))
-        for name in names:
-            start = time.perf_counter()
-            if name == names[0]:
-                self.advance(ready, timing)
-            self.run_stages(ready, out, (name,))
-            spent[name] = (time.perf_counter() - start) * 1e3
-        spent["total"] = sum(spent.values())
-        return spent
+    # --- what the buffers hold
 
     def buffers(self) -> Layout:
         """The arena, whose layout knows where all lies."""
         return self.layout
-
-    def close(self) -> None:
-        """Release the worker threads."""
-        self.workers.close()
 
 
 @lru_cache(maxsize=2)

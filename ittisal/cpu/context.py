@@ -89,6 +89,8 @@ FIELDS: dict[str, str] = {
     "figure_pitch": "i8",
     "surroundedness": "i8",  # at that level
     "reconstructions": "i8",
+    # A published program's own numbers; see `program.Program`.
+    "program": "*i8",
     # The saliency map.
     "centre_prior": "i8",  # columns, then rows
     "saliency": "i8",

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..config import Config
-from ..pipeline import makes_no_whole_maps
+from ..features import Model
+from ..pipeline import lacks_program, makes_no_whole_maps
 from ..plan import Plan
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
+    if config.model is not Model.ITTI:
+        return lacks_program(config)
     return makes_no_whole_maps(config)
 
 
