@@ -9,7 +9,18 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, preset
+from ittisal import (
+    GAZE,
+    GBVS,
+    INVT,
+    ITTI_1998,
+    TOOLBOX,
+    VIDEO,
+    VOCUS2,
+    WHITENED,
+    Config,
+    preset,
+)
 from ittisal.config import PRESETS
 from ittisal.features import CHANNELS, FEATURES, TEMPORAL, Channel, Choice
 
@@ -55,7 +66,7 @@ OTHER = {
     "smoothing_seconds": 2.0,
 }
 EVERY = Config(**OTHER)
-FIELDS = [field.name for field in fields(Config)]
+FIELDS = [field.name for field in fields(Config) if field.name != "model"]  # it goes with none
 ENUMS = [name for name in FIELDS if isinstance(getattr(ITTI_1998, name), Choice)]
 WEIGHTS = {"weights": "channel", "feature_weights": "feature"}
 FLAGS = [name for name in FIELDS if isinstance(getattr(ITTI_1998, name), bool)]
@@ -279,7 +290,7 @@ def test_files(tmp_path):
 
 def test_to_dict_holds_every_field_as_plain_values():
     plain = EVERY.to_dict()
-    assert list(plain) == FIELDS
+    assert list(plain) == ["model", *FIELDS]
     assert plain["weights"] == {channel.value: weight for channel, weight in OTHER["weights"]}
     assert plain["feature_weights"] == dict(OTHER["feature_weights"])
     flat = [v for v in plain.values() if not isinstance(v, dict)]
@@ -333,6 +344,7 @@ def test_presets():
     assert preset("invt") is INVT
     weights = dict(zip(map(str, Channel), (4.0, 2.0, 1.0, 0.0, 0.0, 0.0), strict=True))
     assert INVT.to_dict() == {
+        "model": "itti",
         "weights": weights,
         "feature_weights": {feature.name: 1.0 for feature in FEATURES},
         "opponency": "invt",
@@ -373,9 +385,35 @@ def test_presets():
         "video": VIDEO,
         "whitened": WHITENED,
         "gaze": GAZE,
+        "toolbox": TOOLBOX,
+        "vocus2": VOCUS2,
+        "gbvs": GBVS,
     }
+    assert Config(model="gbvs") == GBVS
+    assert Config(model="vocus2", weights={"intensity": 1, "colour": 2}) == VOCUS2
+    assert (
+        Config(model="toolbox", weights={"intensity": 4, "colour": 2, "orientation": 1}) == TOOLBOX
+    )
     with pytest.raises(ValueError, match="no preset 'itti'; the presets are: itti1998, invt, v"):
         preset("itti")
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if name != "weights"])
+@pytest.mark.parametrize("model", ["toolbox", "vocus2", "gbvs"])
+def test_published_programs_take_weights_alone(model, name):
+    with pytest.raises(ValueError, match=f"^{name}=.* does not apply to model='{model}'"):
+        replace(PRESETS[model], **{name: OTHER[name]})
+    half = replace(PRESETS[model], weights={"intensity": 1, "colour": 0.5})
+    assert half.channel_weights() == {"intensity": 2 / 3, "colour": 1 / 3}
+    with pytest.raises(ValueError, match=f"model='{model}' has no channel 'motion'; it has int"):
+        replace(PRESETS[model], weights={"motion": 1})
+
+
+def test_models_are_named():
+    with pytest.raises(ValueError, match="model='aim' is not one of 'itti', 'toolbox', 'vocus2', "):
+        Config(model="aim")
+    with pytest.raises(ValueError, match="model='vocus2' has no channel 'orientation'"):
+        Config(model="vocus2")
 
 
 THREE = ("intensity", "colour", "orientation")

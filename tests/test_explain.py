@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from readings import READINGS
 from tolerances import within
 
 import ittisal
@@ -13,7 +14,7 @@ from ittisal.attention.view import view
 
 SHAPE = (256, 320)
 CONFIGS = {
-    **ittisal.config.PRESETS,
+    **READINGS,
     "split": replace(ittisal.ITTI_1998, split_cs=True, normalise_opponents=True),
     "gains": replace(ittisal.ITTI_1998, feature_weights={"red_green": 3, "orientation_45": 0}),
 }

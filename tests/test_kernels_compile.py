@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import nvrtc
 import pytest
+from readings import READINGS
 from test_stages import EVERY
 
 from ittisal import GAZE, ITTI_1998, VIDEO, BackendError, Config
-from ittisal.config import PRESETS, Normalisation, Opponency
+from ittisal.config import Normalisation, Opponency
 from ittisal.cuda import sources, structs, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
 from ittisal.cuda.layout import make_layout
@@ -55,14 +56,14 @@ class Variant(NamedTuple):
 
 
 MAIN = Variant(ITTI_1998)
-READINGS = tuple(Variant(preset) for preset in PRESETS.values())
+ALL_READINGS = tuple(Variant(preset) for preset in READINGS.values())
 # Pairs: presets and formats, presets and opponencies (which grey frames have none of), presets and
 # N. Every other option comes once, for colour; left out are the products of three.
 PRODUCTS = (
-    *itertools.starmap(Variant, product(PRESETS.values(), FORMATS)),
+    *itertools.starmap(Variant, product(READINGS.values(), FORMATS)),
     *(
         Variant(replace(preset, opponency=opponency), format_)
-        for preset, opponency, format_ in product(PRESETS.values(), Opponency, COLOURS)
+        for preset, opponency, format_ in product(READINGS.values(), Opponency, COLOURS)
     ),
     *(
         Variant(replace(preset, normalisation=normalisation))
@@ -71,7 +72,7 @@ PRODUCTS = (
     *map(Variant, EVERY.values()),
 )
 # All of it for one GPU, the presets for the oldest and the newest, whose compilers differ most.
-CASES = {capability: (MAIN,) for capability in CAPABILITIES} | {75: READINGS, 120: READINGS}
+CASES = {capability: (MAIN,) for capability in CAPABILITIES} | {75: ALL_READINGS, 120: ALL_READINGS}
 CASES[90] = PRODUCTS
 FILES = sorted(name for name in sources.read() if name.endswith(".cu"))
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import test_kernels_on_host
 from host_device import HostDevice, LateDevice, LateStream
+from readings import READINGS
 from test_kernels_on_host import saliency
 from test_stages import photo_like
 
 from ittisal import ITTI_1998
-from ittisal.config import PRESETS
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda.backend import CudaBackend
 from ittisal.cuda.graphs import MOST_GRAPHS, RECORDED_AT, Graphs
@@ -271,10 +271,10 @@ def in_buffers(backend, buffers, frames, given=None, streams=2):
     return [np.array(each) for each in maps]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", READINGS)
 def test_every_preset_replayed(name, device):
     """Sequences in two buffers, which have graphs by then, and in one for each frame."""
-    config, frames = PRESETS[name], np.concatenate([frames_of(COUNT)] * 2)
+    config, frames = READINGS[name], np.concatenate([frames_of(COUNT)] * 2)
     given = [frame_timing(config, 0.04 if k else None) for k in range(len(frames))]
     host = CudaBackend(Plan(SHAPE, config), "rgb", HostDevice())
     wanted = np.empty((len(frames), *host.plan.map_shape), np.float32)

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import model
+from readings import READINGS
 from stimuli import thermal
 from tolerances import within
 
 import ittisal
 from ittisal import ITTI_1998, VIDEO, Levels, Saliency, saliency_map
-from ittisal.config import PRESETS
 from ittisal.levels import stretch
 from ittisal.maps import peak
 from ittisal.video import Painter
@@ -61,10 +61,10 @@ def squeezed(dtype, channels=1, count=1):
 @pytest.mark.parametrize(
     ("dtype", "channels"), [("uint8", 3), ("uint16", 1), ("uint16", 3), ("float32", 1)]
 )
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", READINGS)
 def test_the_map_is_that_of_the_stretched_frame(backend, build, preset, dtype, channels):
     frames, full = squeezed(dtype, channels, count=2)
-    config = PRESETS[preset]
+    config = READINGS[preset]
     plain = model(backend, SHAPE, config)
     plain.reset()
     levelled = build(config, levels=DTYPES[dtype])
@@ -80,12 +80,12 @@ def test_the_map_is_that_of_the_stretched_frame(backend, build, preset, dtype, c
     assert levelled.levels == DTYPES[dtype]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", READINGS)
 @pytest.mark.parametrize("levels", [(7000, 7500), Levels(percentiles=(1, 99.9))])
 def test_the_warmest_person_is_the_peak(preset, levels):
     for seed in range(3):
         frame, (y, x) = thermal(np.random.default_rng(seed))
-        config = PRESETS[preset]
+        config = READINGS[preset]
         saliency = Saliency(frame.shape, config, backend="cpu", threads=1, levels=levels)(frame)
         at = peak(saliency, frame.shape, config)
         assert abs(at[0] - x) <= 24 and abs(at[1] - y) <= 40
@@ -273,11 +273,11 @@ def test_refused_frames_change_nothing(build):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", READINGS)
 def test_a_uniform_frame_has_no_map(dtype, preset):
     low, high = DTYPES[dtype]
     for levels in ((low, high), Levels(percentiles=(1, 99)), Levels(percentiles=(0, 100))):
-        run = Saliency(SHAPE, PRESETS[preset], backend="cpu", threads=1, levels=levels)
+        run = Saliency(SHAPE, READINGS[preset], backend="cpu", threads=1, levels=levels)
         for value in (low - 5, low, (low + high) / 2, high + 5):
             assert not run(np.full(SHAPE, value, dtype)).any()
             run.reset()

@@ -7,10 +7,11 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from readings import READINGS
 from tolerances import within
 
 from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, plan, reference
-from ittisal.config import PRESETS, Phase
+from ittisal.config import Phase
 from ittisal.features import (
     CHANNELS,
     DIRECTIONS,
@@ -155,7 +156,7 @@ def test_inside_sum_is_the_references(n, taps):
 # --- steps -------------------------------------------------------------------------------------
 
 STEPS = {
-    **PRESETS,
+    **READINGS,
     "unfaded": replace(INVT, border_attenuation=False),
     "even": replace(ITTI_1998, phase="even", reduction_taps=9),
 }
@@ -311,7 +312,7 @@ def test_planes_are_those_that_are_needed(config, planes):
     assert len(set(planes)) == len(planes)
 
 
-CONFIGS = {**PRESETS, **{name: Config(weights={name: 1}) for name in ("colour", "flicker")}}
+CONFIGS = {**READINGS, **{name: Config(weights={name: 1}) for name in ("colour", "flicker")}}
 
 
 @pytest.mark.parametrize("name", CONFIGS)

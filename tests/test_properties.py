@@ -10,10 +10,10 @@ import pytest
 import stimuli
 from attention import pixel
 from conftest import model
+from readings import READINGS as PRESETS
 from tolerances import correlation, within
 
 from ittisal import GAZE, INVT, ITTI_1998, Config, Saliency
-from ittisal.config import PRESETS
 from ittisal.features import CHANNELS, ORIENTATIONS
 
 CLAMPED = replace(ITTI_1998, small_frames="clamp")

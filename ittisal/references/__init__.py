@@ -13,6 +13,8 @@ import numpy as np
 from ..config import Config
 from ..features import Channel, Model
 
+FLAT = 2e-6  # of the signal: flat up to here; float32 rounds constant frames to within 7e-7
+
 
 def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
     """Every intermediate of the config's program for a frame, (H, W, 3) RGB or (H, W) grey.
@@ -42,10 +44,13 @@ def finish(out: dict[str, np.ndarray], total: np.ndarray, saliency: np.ndarray) 
     out["saliency"] = saliency
 
 
-def to_unit_range(x: np.ndarray) -> np.ndarray:
-    """[min, max] to [0, 1]; a flat map becomes 0."""
+def to_unit_range(x: np.ndarray, signal: float) -> np.ndarray:
+    """[min, max] to [0, 1]; a map that is flat beside its signal's size becomes 0.
+
+    The programs stretch what rounding leaves of a flat frame; here nothing stands out in one.
+    """
     low, high = x.min(), x.max()
-    return (x - low) / (high - low) if high > low else np.zeros_like(x)
+    return (x - low) / (high - low) if high - low > FLAT * signal else np.zeros_like(x)
 
 
 def along(x: np.ndarray, axis: int, index: np.ndarray, weights: np.ndarray) -> np.ndarray:

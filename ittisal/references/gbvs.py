@@ -180,14 +180,14 @@ def nearness(shape: tuple[int, int]) -> np.ndarray:
     return np.exp(-squared / (2 * (SIGMA * np.mean(shape)) ** 2))
 
 
-def activation(x: np.ndarray) -> np.ndarray:
+def activation(x: np.ndarray, signal: float = 0.0) -> np.ndarray:
     """The equilibrium of a Markov chain between samples, by power iteration from the uniform one.
 
     The transition from j to i weighs |x_i - x_j| exp(-d^2 / (2 sigma^2)), each column divided by
     its sum. A sample without edges, as all of a flat map, is left out of the sums: its column is 0.
-    A flat map gives the uniform distribution.
+    A map that is flat beside its signal's size, or its own, gives the uniform distribution.
     """
-    values = to_unit_range(x).ravel()
+    values = to_unit_range(x, max(signal, np.abs(x).max())).ravel()
     if not values.any():
         return np.full(x.shape, 1 / x.size)
     weights = np.abs(np.subtract.outer(values, values)) * nearness(x.shape)
@@ -220,6 +220,7 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
     out: dict[str, np.ndarray] = {}
     shape = map_shape(unit.shape[:2])
     channels = config.channel_weights(colour=unit.ndim == 3)
+    brightest = unit.max()
     for name, plane in planes(unit, config).items():
         level = downsample(plane)
         for number in LEVELS:
@@ -237,7 +238,9 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
             features |= {f"orientation_{theta}": oriented(level, theta) for theta in ORIENTATIONS}
         for name, x in features.items():
             out[f"map/{name}/{number}"] = resize(x, shape)
-            out[f"activation/{name}/{number}"] = activation(out[f"map/{name}/{number}"]) ** POWER
+            out[f"activation/{name}/{number}"] = (
+                activation(out[f"map/{name}/{number}"], brightest) ** POWER
+            )
     for channel in channels:
         parts = [
             x
@@ -246,8 +249,8 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
         ]
         out[f"conspicuity/{channel}"] = np.sum(parts, axis=0)
     total = combine(out, config, colour=unit.ndim == 3)
-    faded = to_unit_range(attenuate(total, MAP_FADE, shared=False))
-    finish(out, total, to_unit_range(blur(faded)))
+    faded = to_unit_range(attenuate(total, MAP_FADE, shared=False), total.max())
+    finish(out, total, to_unit_range(blur(faded), 1.0))
     return out
 
 

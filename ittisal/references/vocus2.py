@@ -108,7 +108,7 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
     for name in list(out):
         out[name] = two_by_two(out[name])
     # Bicubic interpolation overshoots below 0.
-    finish(out, two_by_two(total), to_unit_range(two_by_two(total)))
+    finish(out, two_by_two(total), to_unit_range(two_by_two(total), unit.max()))
     return out
 
 
