@@ -12,8 +12,8 @@ LIMIT = 200  # fixations, more than any display has places
 
 
 def pixel(index, config=ITTI_1998):
-    """Where map samples lie in the frame, along one axis."""
-    return maps.to_frame(np.asarray(index)[..., None], (16,), config)[..., 0]
+    """Where map samples lie in a large frame, along one axis."""
+    return maps.to_frame(np.stack([index, index], axis=-1), (1024, 1024), config)[..., 0]
 
 
 def fixations(raw, shape, config=ITTI_1998, n=LIMIT):
