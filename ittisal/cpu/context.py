@@ -91,6 +91,14 @@ FIELDS: dict[str, str] = {
     "reconstructions": "i8",
     # A published program's own numbers; see `program.Program`.
     "program": "*i8",
+    # Graph-based visual saliency.
+    "light_levels": "i8",  # gamma tables of red, green and blue
+    "feature_maps": "i8",
+    "activations": "i8",
+    "conspicuities": "i8",
+    "graph_across": "i8",  # weights of distances along a row, from each column
+    "graph_down": "i8",
+    "graph_sums": "i8",  # each place's sum of them
     # The saliency map.
     "centre_prior": "i8",  # columns, then rows
     "saliency": "i8",

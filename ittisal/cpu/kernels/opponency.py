@@ -91,6 +91,8 @@ def opponents(r: Value, g: Value, b: Value, formula: str) -> list[Value]:
     The factor in `COLOUR_SCALE` is left out, so that integers stay integers. Differences come
     first, so that grey gives exactly 0.
     """
+    if formula == "channels":
+        return [simd.maximum(simd.maximum(r, g), b), r, g, b]
     brightness = pixel_sum([r, g, b])
     if formula == "linear":
         return [brightness, r - g, (b + b) - (r + g)]
@@ -107,7 +109,7 @@ def opponents(r: Value, g: Value, b: Value, formula: str) -> list[Value]:
 
 def divide(rows: list[list[Value]], threshold: Value, formula: str) -> list[list[Value]]:
     """Opponents of two rows over brightness, and 0 where that is not above the threshold."""
-    if formula == "linear":
+    if formula in ("linear", "channels"):
         return rows
     brightness = [row[3] if len(row) > 3 else row[0] for row in rows]
     out = []
@@ -164,7 +166,7 @@ def downsample_pixels(task: Task, row: Record) -> None:
     frame, even, odd = (variable.get() for variable in variables)
     pixels = simd.memory_at(frame, facts.dtype)
     fixed_point = channels == 3 and pixels.element == I8
-    colour, flickers = "red_green" in facts.planes, "flicker" in facts.planes
+    colour, flickers = bool(facts.opponency), "flicker" in facts.planes
     threshold = context.hue_limit.to(F32)
 
     def planes_of(rows):
@@ -192,7 +194,7 @@ def downsample_pixels(task: Task, row: Record) -> None:
         """(even, odd) per plane, by the order of `Plan.pixel_planes`."""
         if colour:
             rows = divide(rows, threshold, facts.opponency)
-        first, *others = zip(*(each[: 3 if colour else 1] for each in rows), strict=True)
+        first, *others = zip(*(each[: len(facts.planes) - flickers] for each in rows), strict=True)
         return [first, *([tuple(flicker_rows)] if flicker_rows else []), *others]
 
     def source(x):
@@ -223,6 +225,8 @@ def downsample_level_1(task: Task, row: Record) -> None:
     fraction = FRACTION if facts.background == "int16" else 1
     scales = {"intensity": grey * undo, "flicker": grey * (undo / fraction)}
     factors = COLOUR_SCALE.get(facts.opponency, ())  # of grey frames none
+    if facts.opponency == "channels":  # each of them goes up to full scale
+        scales = dict.fromkeys(facts.planes, grey * (3 * undo))
     for name, factor in zip(("red_green", "blue_yellow"), factors, strict=False):
         if facts.opponency == "linear":  # not divided by brightness
             scales[name] = grey * (factor * undo)
