@@ -29,14 +29,14 @@ BAND_COLUMNS = 16
 # sample in the map's columns, and which samples these have; how many maps, and where they go.
 BANDS, BAND_COUNT, ACROSS, REACHING, MAPS = range(5)
 
-MARGIN = 32  # samples that repeat the border on either side of a level's rows
+MARGIN = 48  # samples that repeat the border on either side of a level's rows
 NEAR = 8  # reach of the filters along the wave, and of the diagonals' separable parts
 STEPS = 4  # to either side along a diagonal, of two samples each
 DIAGONAL = 2 * STEPS
 RING = 2 * DIAGONAL + 1
-AROUND = NEAR + DIAGONAL + LANES  # samples outside a row that are filtered down
+AROUND = REACH + DIAGONAL + LANES  # samples outside a row that are filtered down
 LIGHT = 256  # levels of the gamma table
-MEAN_AT = (3, 6, 9)
+BOX_STEPS = range(3, REACH, 3)  # samples that stand for all of a filter's square, and the middle
 
 
 # --- the Gabors' factors -----------------------------------------------------------------------
@@ -47,40 +47,52 @@ def axial_taps() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Even and odd factor along the wave, from the middle on, and the factor across it."""
     at = np.arange(-REACH, REACH + 1)
     across, window = np.exp(-(at**2) / 32), (abs(at) <= NEAR) * np.exp(-(at**2) / 8)
-    even = window * np.cos(2 * at)
-    even -= (abs(at) <= NEAR) * even.sum() / (2 * NEAR + 1)  # a flat frame gives 0
     factors = []
-    for factor, phase in ((even, 0), (window * np.sin(2 * at), 90)):
+    for factor, phase in ((window * np.cos(2 * at), 0), (window * np.sin(2 * at), 90)):
         filter_ = np.outer(factor, across)
-        scale = (filter_ * gabor(0, phase)).sum() / (filter_**2).sum()
+        without_mean = filter_ - filter_.mean()
+        scale = (without_mean * gabor(0, phase)).sum() / (without_mean**2).sum()
         factors.append(factor[REACH:] * scale)
     return factors[0], factors[1], across[REACH:]
 
 
 @cache
-def diagonal_taps() -> tuple[np.ndarray, np.ndarray, float, np.ndarray, np.ndarray]:
-    """Cosine and sine from the middle on; what of the mean to subtract; weights along the
-    diagonal, of the even filter and of the odd one.
+def diagonal_taps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cosine and sine from the middle on; weights along the diagonal, of the even filter and of
+    the odd one.
     """
     at = np.arange(-NEAR, NEAR + 1)
     wave, window = np.sqrt(2) * at, np.exp(-(at**2) / 8)
     cosine, sine = window * np.cos(wave), window * np.sin(wave)
     even = np.outer(cosine, cosine) + np.outer(sine, sine)
     odd = np.outer(sine, cosine) - np.outer(cosine, sine)
-    *_, across = axial_taps()
-    mean = even.sum() / ((2 * across.sum() - across[0]) * (1 + 2 * len(MEAN_AT)))
+    side = 2 * (NEAR + DIAGONAL) + 1
+    square = slice(side // 2 - REACH, side // 2 + REACH + 1)
     weights = []
     for part, phase in ((even, 0), (odd, 90)):
-        side = 2 * (NEAR + DIAGONAL) + 1
-        shifted = np.zeros((STEPS + 1, side, side))
+        shifted, target = np.zeros((STEPS + 2, side, side)), np.zeros((side, side))
         for step in range(-STEPS, STEPS + 1):
-            start = DIAGONAL + 2 * step
-            shifted[abs(step), start : start + len(at), start : start + len(at)] += part
-        target = np.zeros((side, side))
-        edge = side // 2 - REACH
-        target[edge : side - edge, edge : side - edge] = gabor(45, phase)
-        weights.append(np.linalg.lstsq(shifted.reshape(STEPS + 1, -1).T, target.ravel())[0])
-    return cosine[NEAR:], sine[NEAR:], mean, weights[0], weights[1]
+            place = slice(DIAGONAL + 2 * step, DIAGONAL + 2 * step + len(at))
+            shifted[abs(step), place, place] += part
+        shifted[-1, square, square] = 1  # the mean
+        target[square, square] = gabor(45, phase)
+        weights.append(np.linalg.lstsq(shifted.reshape(len(shifted), -1).T, target.ravel())[0])
+    return cosine[NEAR:], sine[NEAR:], weights[0][:-1], weights[1][:-1]
+
+
+def folded_sum(taps: np.ndarray) -> float:
+    """Sum of a symmetric filter that is given from the middle on."""
+    return float(2 * taps.sum() - taps[0])
+
+
+def means() -> tuple[float, float]:
+    """What of the samples of the square to subtract from the even filters, so that a flat frame
+    gives 0: of the axial ones and of the diagonal ones.
+    """
+    (even, _, across), (cosine, _, steps, _) = axial_taps(), diagonal_taps()
+    samples = (2 * len(BOX_STEPS) + 1) ** 2
+    axial = folded_sum(even) * folded_sum(across)
+    return axial / samples, folded_sum(cosine) ** 2 * folded_sum(steps) / samples
 
 
 # --- levels ------------------------------------------------------------------------------------
@@ -160,8 +172,10 @@ def orientation(task, worker, context, facts):
     width, length = band.width, band.width + 2 * AROUND + 2 * LANES
     length = length // 16 * 16 + 16
     even, odd, across = axial_taps()
-    cosine, sine, mean, even_steps, odd_steps = diagonal_taps()
-    names = ("across", "even", "odd", "cosine", "sine")
+    cosine, sine, even_steps, odd_steps = diagonal_taps()
+    axial_mean, diagonal_mean = means()
+    names = ("across", "even", "odd", "cosine", "sine", "box")
+    planes = len(ANGLES) + 1  # of a row of the ring
     down = {name: scratch + length * k for k, name in enumerate(names)}
     energies = [scratch + length * (len(names) + k) for k in range(len(ANGLES))]
     ring = scratch + length * (len(names) + len(ANGLES))
@@ -174,7 +188,7 @@ def orientation(task, worker, context, facts):
             middle = rows[0].load(x)
             sums = {
                 "across": middle * across[0], "even": middle * even[0], "odd": None,
-                "cosine": middle * cosine[0], "sine": None,
+                "cosine": middle * cosine[0], "sine": None, "box": middle,
             }  # fmt: skip
 
             def add(name, value, tap, sums=sums):
@@ -182,6 +196,8 @@ def orientation(task, worker, context, facts):
 
             for k, total, difference in pairs(lambda k, x=x: rows[k].load(x), REACH):
                 add("across", total, across[k])
+                if k in BOX_STEPS:
+                    add("box", total, 1.0)
                 if k <= NEAR:
                     add("even", total, even[k])
                     add("odd", difference, odd[k])
@@ -190,7 +206,7 @@ def orientation(task, worker, context, facts):
             for name, value in sums.items():
                 arena.store(down[name] + x, value)
 
-    def filter_axes():
+    def filter_axes(slot):
         """The energies of waves down and across."""
         for x in simd.span(0, width, LANES):
             loads = {name: lambda k, at=down[name] + x: arena.load(at + k) for name in names}
@@ -199,13 +215,15 @@ def orientation(task, worker, context, facts):
                 wave[0] = wave[0] + total * even[k]
                 product = difference * odd[k]
                 wave[1] = product if wave[1] is None else wave[1] + product
-            arena.store(energies[2] + x, simd.absolute(wave[0]) + simd.absolute(wave[1]))
+            mean = arena.load(slot + length * len(ANGLES) + x) * axial_mean
+            energy = simd.absolute(wave[0] - mean) + simd.absolute(wave[1])
+            arena.store(energies[2] + x, energy)
             both = []
             for name in ("even", "odd"):
                 value = loads[name](0) * across[0]
                 for k, total, _ in pairs(loads[name], REACH):
                     value = value + total * across[k]
-                both.append(simd.absolute(value))
+                both.append(simd.absolute(value - mean if name == "even" else value))
             arena.store(energies[0] + x, both[0] + both[1])
 
     def filter_diagonals(slot):
@@ -221,18 +239,18 @@ def orientation(task, worker, context, facts):
                     imaginary = product if imaginary is None else imaginary + product
                 products[name] = real, imaginary
             (cc, cs), (sc, ss) = products["cosine"], products["sine"]
-            at = down["across"] + x
-            around = arena.load(at)
-            for k in MEAN_AT:
-                around = around + (arena.load(at - k) + arena.load(at + k))
-            cc = cc - around * mean
-            for plane, value in enumerate((cc + ss, sc - cs, cc - ss, sc + cs)):
+            at = down["box"] + x
+            box = arena.load(at)
+            for k in BOX_STEPS:
+                box = box + (arena.load(at - k) + arena.load(at + k))
+            for plane, value in enumerate((cc + ss, sc - cs, cc - ss, sc + cs, box)):
                 arena.store(slot + length * plane + x, value)
 
     def filter_along(y):
         """The energies of the diagonal waves of a row whose neighbours are in the ring."""
         slots = {step: ring_slot(y + 2 * step) for step in range(-STEPS, STEPS + 1)}
         for x in simd.span(0, width, LANES):
+            mean = arena.load(slots[0] + length * len(ANGLES) + x) * diagonal_mean
             for angle, sign, first in ((1, 1, 0), (3, -1, 2)):
                 total = None
                 for plane, weights in ((first, even_steps), (first + 1, odd_steps)):
@@ -243,20 +261,20 @@ def orientation(task, worker, context, facts):
                     value = load(0) * weights[0]
                     for k, both, _ in pairs(load, STEPS):
                         value = value + both * weights[k]
-                    size = simd.absolute(value)
+                    size = simd.absolute(value - mean if plane == first else value)
                     total = size if total is None else total + size
                 arena.store(energies[angle] + x, total)
 
     def ring_slot(y):
         at = y - band.first + DIAGONAL
-        return ring + (at - at // RING * RING) * (length * len(ANGLES))
+        return ring + (at - at // RING * RING) * (length * planes)
 
     for y in simd.span(band.first - DIAGONAL, band.last + DIAGONAL, 1):
         filter_down(y)
         filter_diagonals(ring_slot(y))
         inside = (y >= band.first) & (y < band.last)
         with simd.when(inside):
-            filter_axes()
+            filter_axes(ring_slot(y))
             band.add(y, [(0, energies[0]), (2, energies[2])], FADED_DOWN)
         before = y - DIAGONAL
         with simd.when(before >= band.first):
@@ -267,7 +285,7 @@ def orientation(task, worker, context, facts):
 def orientation_scratch(width: int) -> int:
     """Floats of scratch that the filters of a level need."""
     length = (width + 2 * AROUND + 2 * LANES) // 16 * 16 + 16
-    return length * (5 + len(ANGLES) * (1 + RING)) + 2 * AROUND
+    return length * (6 + len(ANGLES) + (len(ANGLES) + 1) * RING) + 2 * AROUND
 
 
 # --- features ----------------------------------------------------------------------------------
