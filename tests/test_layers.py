@@ -63,7 +63,7 @@ LAYERS = {
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
     "trace": ("features pipeline plan", "numpy"),
     "cpu": (
-        "_version allocator config cpu features frames pipeline plan store trace",
+        "_version allocator config cpu features frames pipeline plan references store trace",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.

@@ -93,7 +93,6 @@ FIELDS: dict[str, str] = {
     "program": "*i8",
     # Graph-based visual saliency.
     "light_levels": "i8",  # gamma tables of red, green and blue
-    "feature_maps": "i8",
     "activations": "i8",
     "conspicuities": "i8",
     "graph_across": "i8",  # weights of distances along a row, from each column

@@ -1,290 +1,288 @@
-"""Graph-based visual saliency on the CPU: its arena, its tables and its launches."""
+"""Graph-based visual saliency on the CPU (`references.gbvs`): its buffers, tables and launches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import gbvs as g
 from ..allocator import Allocator
+from ..features import ORIENTATIONS, Channel
 from ..pipeline import FrameFormat
-from ..plan import scatter_weights
+from ..plan import Plan, scatter_weights
+from ..references import attenuate
+from ..references import gbvs as reference
+from . import bands as b
+from . import program, tables
 from . import rows as r
-from .kernels import gbvs as k
-from .layout import PAD, Weights, aligned, padded, state_stride
-from .rows import SCAN_TASKS
+from .layout import PAD, padded, put_weights
+from .program import Place
 from .schedule import Launch, Order, kernel
 from .target import LANES
-from .tables import Program, Scratch, Tables, bands, table
 
-BAND = 90  # rows of a level in a task, whatever the threads: sums are in the same order
-WHOLE_WEIGHTS = ((5, 1), (10, 10), (1, 5))  # of a pair of samples in the outputs that it reaches
+LEVELS, SIDE = reference.LEVELS, reference.SIDE
+LEVEL_BAND = 90  # rows of a task, whatever the threads: they are always summed in the same order
+WEIGHTS = ((5, 1), (10, 10), (1, 5))  # of a pair of samples, in the outputs that it reaches
+COLOURS = ("luminance", "red_green", "blue_yellow")
+ENERGIES = tuple(f"orientation_{theta}" for theta in ORIENTATIONS)
 
 
-class GbvsPlan:
-    """The shapes of a frame's levels and maps."""
+class Levels:
+    """Shapes of the pyramids' levels, and where they lie in a plane (see `layout.Layout`)."""
 
-    finest_level = g.LEVELS[0]
+    finest_level = LEVELS[0]
 
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape, self.map_shape = shape, g.map_shape(shape)
+    def __init__(self, shape: tuple[int, int], space: Allocator) -> None:
+        self.plan, self.shape = self, shape
+        self.levels: dict[int, int] = {}
+        self.weights = {}
+        self.plane_stride = b.MARGIN
+        for level in range(LEVELS[-1] + 1):
+            if level > 0 and not self.halves(level - 1):  # as the one before
+                self.levels[level] = self.levels[level - 1]
+            elif level >= self.finest_level:
+                self.levels[level] = self.plane_stride
+                self.plane_stride += self.level_shape(level)[0] * self.pitch(level)
+            if self.halves(level):
+                sides = map(reference.halving, self.level_shape(level))
+                rows, columns = (scatter_weights(weights) for _, weights in sides)
+                self.weights["pyramid", level] = put_weights(space, rows, columns, WEIGHTS, 32)
+        self.plane_stride = padded(self.plane_stride)
 
     def level_shape(self, level: int) -> tuple[int, int]:
-        """Height and width of a level."""
-        return g.level_shape(self.shape, level)
+        """Height and width."""
+        shape = self.shape
+        for _ in range(level):
+            if min(shape) > reference.SMALLEST:
+                shape = shape[0] // 2, shape[1] // 2
+        return shape
 
-
-class GbvsLayout:
-    """Where planes, sums, maps and weights lie in the arena."""
-
-    def __init__(self, plan: GbvsPlan) -> None:
-        self.plan, self.space = plan, Allocator(PAD, start=PAD)
-        self.levels: dict[int, int] = {}
-        size = k.MARGIN
-        for level in g.LEVELS:
-            if level > g.LEVELS[0] and plan.level_shape(level) == plan.level_shape(level - 1):
-                self.levels[level] = self.levels[level - 1]
-                continue
-            self.levels[level] = size
-            size += plan.level_shape(level)[0] * self.pitch(level)
-        self.plane_stride = padded(size)
-        self.planes = self.space.take(len(g.PLANES) * self.plane_stride)
-        height, width = plan.map_shape
-        self.map_pitch = padded(width)
-        self.map_stride = height * self.map_pitch + PAD
-        self.weights = {
-            ("pyramid", level): self._put_weights(level)
-            for level in range(g.LEVELS[-1])
-            if plan.level_shape(level) != plan.level_shape(level + 1)
-        }
-        self.light_levels = self.space.put(g.gamma_table().T)
-        down, across = (
-            g.graph_weights(n, g.SPREAD * sum(plan.map_shape) / 2) for n in plan.map_shape
-        )
-        self.graph_down, self.graph_across = self.put_rows(down), self.put_rows(across)
-        self.graph_sums = self.put_rows(np.outer(down.sum(1), across.sum(1)))
-        fades = [g.fade(n, g.MAP_FADE) for n in plan.map_shape]
-        self.map_fade = self.put_rows(np.stack([np.resize(f, g.MAP_SIDE) for f in fades[::-1]]))
+    def halves(self, level: int) -> bool:
+        """Whether the next one is smaller."""
+        return min(self.level_shape(level)) > reference.SMALLEST
 
     def pitch(self, level: int) -> int:
-        """Floats from one row of a level to the next."""
-        return padded(self.plan.level_shape(level)[1] + 2 * k.MARGIN)
+        """Floats from one row to the next."""
+        return padded(self.level_shape(level)[1] + 2 * b.MARGIN)
 
-    def put_rows(self, matrix: np.ndarray) -> int:
-        """Offset of a matrix whose rows are filled up to MAP_SIDE with zeros."""
-        rows = np.zeros((len(matrix), g.MAP_SIDE))
+
+class LevelTables(tables.Tables):
+    """The streams that make the levels of some planes."""
+
+    def __init__(self, levels: Levels, planes: int, threads: int) -> None:
+        self.layout: Any = levels
+        self.plan: Any = levels
+        self.planes, self.scratch_size = planes, 0
+        self._records: list[np.ndarray] = []
+        self.bands = tables.band_count(levels.level_shape(levels.finest_level)[0], threads)
+
+    def coarser(self, start: int) -> np.ndarray:
+        """The coarser levels, and the ends of the first plane's rows beside them."""
+        levels, made = self.layout, list[list[int]]()
+        for level in LEVELS:
+            height, width = levels.level_shape(level)
+            source = start + levels.levels[level], levels.pitch(level)
+            if level < LEVELS[-1] and ("pyramid", level) in levels.weights:
+                target = start + levels.levels[level + 1], levels.pitch(level + 1)
+                stride = levels.plane_stride
+                made += self._whole("pyramid", level, self.planes, stride, source, target)
+            for y in range(height):
+                made.append([0] * (r.WIDTH + 1))
+                made[-1][r.OPERATION], made[-1][r.WIDTH] = b.EXTEND, width
+                made[-1][r.HERE] = source[0] + y * source[1]
+        return self.tasks([tables.Program(tables.table(made))])
+
+
+class Program(program.Program):
+    """GBVS for frames of one format. Channels without a weight are left out."""
+
+    def __init__(self, plan: Plan, format_: FrameFormat, order: str, threads: int) -> None:
+        super().__init__(plan, format_, order, threads)
+        self.records: list[np.ndarray] = []
+        self.scratch = 2 * SIDE * SIDE + 4 * PAD
+        colour = Channel.COLOUR in self.channels
+        self.planes = ("intensity", *(("red", "green", "blue") if colour else ()))
+        self.plain = ("intensity", *(COLOURS if colour else ()))
+        self.energies = ENERGIES if Channel.ORIENTATION in self.channels else ()
+        self.levels = levels = Levels(plan.shape, self.space)
+        start = self.space.take(len(self.planes) * levels.plane_stride)
+        for number, name in enumerate(self.planes):
+            for level in LEVELS:
+                offset = start + number * levels.plane_stride + levels.levels[level]
+                place = Place(offset, levels.level_shape(level), levels.pitch(level))
+                self.places[f"pyramid/{name}/{level}"] = place
+        self.streams = LevelTables(levels, len(self.planes), threads)
+        self.resized: list[list[int]] = []
+        self.bands = self._bands(self.plain, 0), self._bands(self.energies, reference.GABOR_FADE)
+        if Channel.INTENSITY not in self.channels:
+            for level in LEVELS:
+                del self.places[f"map/intensity/{level}"]
+        self.names = [
+            name
+            for name in (*self.plain, *self.energies)
+            if reference.channel_of(name) in self.channels
+        ]
+        named = [f"{name}/{level}" for level in LEVELS for name in self.names]
+        activations = [self.take(f"activation/{name}", plan.map_shape) for name in named]
+        sums = [self.take(f"conspicuity/{channel}", plan.map_shape) for channel in self.channels]
+        saliency = self.take("saliency", plan.map_shape)
+        pairs = [(self.places[f"map/{name}"].offset, self.places[f"activation/{name}"].offset)
+                 for name in named]  # fmt: skip
+        size = plan.shape[0] * plan.shape[1] * format_.channels
+        frame = "pyramid", format_.channels, size, len(self.planes), start
+        down, across = reference.nearness(plan.map_shape)
+        fades = [fade(n, reference.MAP_FADE) for n in plan.map_shape]
+        self.fields = {
+            "opponency": self.streams.opponency(*frame),
+            "pyramid": self.streams.coarser(start),
+            "levels": self.bands[0],
+            "orientation": self.bands[1],
+            "resampling": self._keep(self.resized),
+            "maps": self._keep(pairs),
+            "plane_stride": levels.plane_stride,
+            "map_height": plan.map_shape[0],
+            "map_width": plan.map_shape[1],
+            "map_pitch": saliency.pitch,
+            "map_stride": sums[0].offset - activations[-1].offset,
+            "map_fade": self._put_rows(np.outer(*fades)),
+            "light_levels": self.space.put(reference.light_table()),
+            "activations": activations[0].offset,
+            "conspicuities": sums[0].offset,
+            "saliency": saliency.offset,
+            "graph_down": self._put_rows(down),
+            "graph_across": self._put_rows(across),
+            "graph_sums": self._put_rows(np.outer(down.sum(1), across.sum(1))),
+        }
+        self.scratch = max(self.scratch, self.streams.scratch_size)
+
+    def _bands(self, names: Sequence[str], faded: int) -> np.ndarray:
+        """Records of all levels' bands; places the maps that are made of them."""
+        made: list[list[int]] = []
+        for level in LEVELS if names else ():
+            source = self.places[f"pyramid/intensity/{level}"]
+            height, width = source.shape
+            down, across = (
+                reference.resize(np.eye(n), (count, n)) * fade(n, faded)
+                for n, count in zip(source.shape, self.plan.map_shape, strict=True)
+            )
+            reached, parts = self._keep([extent(row) for row in down.T]), self._put_rows(down.T)
+            first_band, pitch = len(made), padded(width)
+            for first, last in tables.bands(height, max(height // LEVEL_BAND, 1)):
+                low, high = reached[first:last, 0].min(), reached[first:last, 1].max()
+                sums = self.space.take(len(names) * (high - low) * pitch + PAD)
+                made.append([
+                    source.offset, source.pitch, height, width, first, last, parts,
+                    reached.ctypes.data, sums, low, high - low, pitch,
+                ])  # fmt: skip
+            vectors = np.zeros((SIDE, width))
+            vectors[: len(across)] = across
+            reaching = self._keep(
+                [extent(v) for v in np.any(vectors.reshape(-1, LANES, width), axis=1)]
+            )
+            maps = [self.take(f"map/{name}/{level}", self.plan.map_shape) for name in names]
+            self.resized.append([
+                first_band, len(made) - first_band, self._put_rows(across.T),
+                reaching.ctypes.data, maps[0].offset, 0, 0, 0,
+            ])  # fmt: skip
+            scratch = b.filter_scratch(width, LANES), (len(names) + 1) * pitch
+            self.scratch = max(self.scratch, *scratch)
+        records = self._keep(made)
+        for row in self.resized[-len(LEVELS) :] if names else ():
+            row[0] = records[row[0] :].ctypes.data
+        return records
+
+    def _keep(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
+        """A table that kernels read."""
+        self.records.append(np.array(rows, np.int64))
+        return self.records[-1]
+
+    def _put_rows(self, matrix: np.ndarray) -> int:
+        """Where a matrix lies whose rows are filled up to the longest of a map's."""
+        rows = np.zeros((len(matrix), SIDE))
         rows[:, : matrix.shape[1]] = matrix
         return self.space.put(rows)
 
-    def take_maps(self, count: int) -> int:
-        """Offset of so many maps."""
-        return self.space.take(count * self.map_stride + PAD)
+    # --- stages
 
-    def _put_weights(self, level: int) -> Weights:
-        rows, columns = (
-            scatter_weights(g.downsampling_weights(n)) for n in self.plan.level_shape(level)
+    def opponency(self) -> list[Launch]:
+        """The planes at the finest level."""
+        dtype, channels = self.format
+        colour = self.format.colour
+        planes = kernel(
+            "opponency",
+            dtype=dtype,
+            channels=channels,
+            opponency="channels" if colour else "",
+            order=self.order,
+            background="",
+            tasks="opponency",
+            planes=self.planes,
+            weights=WEIGHTS,
         )
-        return put_weights(self.space, rows, columns, WHOLE_WEIGHTS)
+        scan = [self.scan()] if dtype == "float32" else []  # whole numbers are never bad
+        return [*scan, Launch("opponency", planes, self.streams.bands)]
+
+    def pyramid(self) -> list[Launch]:
+        """The coarser levels."""
+        planes = len(self.planes)
+        coarser = kernel("gbvs", "levels", tasks="pyramid", planes=planes, weights=WEIGHTS)
+        return [Launch("pyramid", coarser, 1)]
+
+    def orientation(self) -> list[Launch]:
+        """Energies, summed down."""
+        count = len(self.bands[1])
+        return [Launch("orientation", kernel("gbvs", "orientation"), count)] if count else []
+
+    def features(self) -> list[Launch]:
+        """The rest, summed down; then all, across."""
+        lights = len(self.planes) - 1
+        offset = np.array(reference.opponents(*np.zeros(3)))
+        factors = np.array(reference.opponents(*np.eye(3))) - offset[:, None]
+        matrix = np.column_stack([factors, offset]).tolist() if lights else []
+        count = len(LEVELS)
+        colour = kernel("gbvs", "features", planes=len(self.plain), matrix=as_tuples(matrix))
+        energy = kernel("gbvs", "features", planes=len(self.energies), matrix=())
+        made = [
+            Launch("features", kernel("gbvs", "colours", lights=lights), len(self.bands[0])),
+            Launch("features", colour, count),
+        ]
+        if self.energies:
+            made.append(Launch("features", energy, count, Order.BESIDE, first=count))
+        return made
+
+    def activation(self) -> list[Launch]:
+        """A chain for each map."""
+        vectors = -(-self.plan.map_shape[1] // LANES)
+        chain = kernel("gbvs", "activation", vectors=vectors)
+        return [Launch("activation", chain, len(self.names) * len(LEVELS))]
+
+    def combine(self) -> list[Launch]:
+        """Their sums, and the saliency map."""
+        count = len(self.names)
+        channels = tuple(
+            (weight, *(
+                level * count + number
+                for level in range(len(LEVELS))
+                for number, name in enumerate(self.names)
+                if reference.channel_of(name) is channel
+            ))
+            for channel, weight in self.channels.items()
+        )  # fmt: skip
+        return [Launch("combine", kernel("gbvs", "combine", channels=channels), 1)]
 
 
-def put_weights(
-    space: Allocator, rows: np.ndarray, columns: np.ndarray, interior: Any
-) -> Weights:
-    """Both axes' weights in whole numbers away from the borders; then whether they are
-    interior ones.
-    """
-    whole, interior = np.sum(interior), np.ravel(interior)
-    pairs, parts, _ = columns.shape
-    by_row = np.zeros((len(rows) + parts, 2 * parts + 2))  # pairs past the end: zeros
-    by_row[: len(rows), : 2 * parts] = rows.reshape(-1, 2 * parts) * whole
-    by_row[:, 2 * parts] = np.isclose(by_row[:, : 2 * parts], interior, atol=1e-9).all(1)
-    by_column = np.zeros((2 * parts + 1, padded(pairs) + PAD))
-    by_column[:-1, :pairs] = columns.reshape(pairs, -1).T * whole
-    plain = np.isclose(by_column[:-1].T, interior, atol=1e-9).all(1)
-    windows = np.lib.stride_tricks.sliding_window_view(plain, PAD)
-    by_column[-1, : len(windows)] = windows.all(1)
-    return Weights(
-        space.put(by_row), by_row.shape[1], space.put(by_column), by_column.shape[1], parts
-    )
+def fade(n: int, width: int) -> np.ndarray:
+    """Factors along an axis that fade its ends."""
+    return attenuate(np.ones((n, 1)), width, shared=False)[:, 0]
 
 
-class GbvsTables(Tables):
-    """The tables of frames of one format."""
-
-    def __init__(self, layout: GbvsLayout, *, colour: bool, threads: int) -> None:
-        self.layout, self.plan = layout, layout.plan  # type: ignore[assignment]
-        self._records: list[np.ndarray] = []
-        self.bands = 1 if threads == 1 else max(self.plan.level_shape(2)[0] // 64, threads)
-        self.scratch_size = 2 * g.MAP_SIDE * g.MAP_SIDE + 4 * PAD
-        self.planes = len(g.PLANES) if colour else 1
-        self.angles = len(g.ANGLES)
-        self.map_count = self.planes + self.angles  # of a level
-        self.feature_maps = layout.take_maps(self.map_count * len(g.LEVELS))
-        self.activations = layout.take_maps(self.map_count * len(g.LEVELS))
-        self.conspicuities = layout.take_maps(3)
-        self.kinds = [(self.planes, False), (self.angles, True)]
-        self.band_tables = [self._bands(planes, faded) for planes, faded in self.kinds]
-
-    def levels(self) -> np.ndarray:
-        """The coarser levels of all planes, and repeated borders of the intensity."""
-        layout, rows = self.layout, list[list[int]]()
-        for level in g.LEVELS:
-            height, width = self.plan.level_shape(level)
-            start, pitch = layout.planes + layout.levels[level], layout.pitch(level)
-            if ("pyramid", level) in layout.weights and level + 1 in layout.levels:
-                target = layout.planes + layout.levels[level + 1], layout.pitch(level + 1)
-                rows += self._whole(
-                    "pyramid", level, self.planes, layout.plane_stride, (start, pitch), target
-                )
-            for y in range(height):
-                row = [0] * (r.WIDTH + 1)
-                row[r.OPERATION], row[r.HERE], row[r.WIDTH] = k.EXTEND, start + y * pitch, width
-                rows.append(row)
-        return self.tasks([Program(table(rows))])
-
-    def _bands(self, planes: int, faded: bool) -> tuple[np.ndarray, list[tuple[int, int]]]:
-        """Records of all levels' bands, and the first and the last of each level."""
-        layout, records, ranges = self.layout, list[np.ndarray](), []
-        down, _ = self.plan.map_shape
-        for level in g.LEVELS:
-            height, width = self.plan.level_shape(level)
-            matrix = g.resizing_weights(height, down)
-            if faded:
-                matrix = matrix * g.fade(height, g.ENERGY_FADE)
-            weights = layout.put_rows(matrix.T)
-            reached = np.array([_extent(column) for column in matrix.T], np.int64)
-            self._records.append(reached)
-            pitch = padded(width)
-            first_band = len(records)
-            for first, last in bands(height, max(height // BAND, 1)):
-                start, stop = reached[first:last, 0].min(), reached[first:last, 1].max()
-                record = np.zeros(k.BAND_COLUMNS, np.int64)
-                record[: k.SUM_PITCH + 1] = (
-                    layout.planes + layout.levels[level], layout.pitch(level), height, width,
-                    first, last, weights, weights, reached.ctypes.data,
-                    layout.space.take(planes * (stop - start) * pitch + PAD), start, stop - start,
-                    pitch,
-                )  # fmt: skip
-                records.append(record)
-            ranges.append((first_band, len(records) - first_band))
-            scratch = k.orientation_scratch(width), (self.planes + 1) * pitch
-            self.scratch_size = max(self.scratch_size, *scratch)
-        made = np.array(records)
-        self._records.append(made)
-        return made, ranges
-
-    def resizing(self) -> np.ndarray:
-        """Each level's maps of either kind, across."""
-        layout, tasks = self.layout, []
-        for (made, ranges), (first_map, faded) in zip(
-            self.band_tables, ((0, False), (self.planes, True)), strict=True
-        ):
-            for number, (level, (first, count)) in enumerate(zip(g.LEVELS, ranges, strict=True)):
-                _, width = self.plan.level_shape(level)
-                matrix = g.resizing_weights(width, self.plan.map_shape[1])
-                if faded:
-                    matrix = matrix * g.fade(width, g.ENERGY_FADE)
-                padded_rows = np.zeros((g.MAP_SIDE, width))
-                padded_rows[: len(matrix)] = matrix
-                groups = padded_rows.reshape(-1, LANES, width).any(1)
-                reaching = np.array([_extent(group) for group in groups], np.int64)
-                self._records.append(reaching)
-                task = np.zeros(r.TASK_COLUMNS, np.int64)
-                task[: k.MAPS + 1] = (
-                    made[first:].ctypes.data, count, layout.put_rows(matrix.T),
-                    reaching.ctypes.data,
-                    self.feature_maps + (number * self.map_count + first_map) * layout.map_stride,
-                )  # fmt: skip
-                tasks.append(task)
-        both = np.array(tasks)
-        self._records.append(both)
-        return both
-
-    def channels(self) -> tuple[tuple[int, ...], ...]:
-        """Numbers of the maps of each channel: colour if there is any, intensity, orientation."""
-        levels = range(0, self.map_count * len(g.LEVELS), self.map_count)
-        kinds = [(0, 1), (self.planes, self.map_count)]
-        if self.planes > 1:
-            kinds.insert(0, (1, self.planes))
-        return tuple(
-            tuple(start + n for start in levels for n in range(*kind)) for kind in kinds
-        )
-
-
-def _extent(weights: np.ndarray) -> tuple[int, int]:
+def extent(weights: np.ndarray) -> tuple[int, int]:
     """The first place that is not 0, and the one behind the last."""
     (at,) = np.nonzero(weights)
     return (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)
 
 
-def launches(tables: GbvsTables, format_: FrameFormat, order: str) -> Iterator[Launch]:
-    """All launches of a frame."""
-    dtype, channels = format_
-    colour = format_.colour
-    facts: dict[str, Any] = {
-        "dtype": dtype,
-        "channels": channels,
-        "opponency": "channels" if colour else "",
-    }
-    if dtype == "float32":  # the only one with bad values
-        yield Launch("opponency", kernel("scan", **facts), SCAN_TASKS)
-    planes = kernel(
-        "opponency",
-        **facts,
-        order=order if colour else "rgb",
-        background="",
-        tasks="opponency",
-        planes=g.PLANES if colour else g.PLANES[:1],
-        weights=WHOLE_WEIGHTS,
-    )
-    yield Launch("opponency", planes, tables.bands)
-    coarser = kernel(
-        "gbvs", "levels", tasks="pyramid", planes=tables.planes, weights=WHOLE_WEIGHTS
-    )
-    yield Launch("pyramid", coarser, 1)
-    (plain, _), (faded, _) = tables.band_tables
-    yield Launch("orientation", kernel("gbvs", "orientation"), len(faded))
-    yield Launch("features", kernel("gbvs", "colours", colour=int(colour)), len(plain))
-    matrix: Sequence[tuple[float, ...]] = ()
-    if colour:
-        factors, offsets = g.opponent_axes()
-        matrix = tuple((*map(float, row), float(o)) for row, o in zip(factors, offsets, strict=True))
-    count = len(g.LEVELS)
-    light = kernel("gbvs", "features", planes=tables.planes, matrix=matrix)
-    energies = kernel("gbvs", "features", planes=tables.angles, matrix=())
-    yield Launch("features", light, count)
-    yield Launch("features", energies, count, Order.BESIDE, first=count)
-    vectors = -(-tables.plan.map_shape[1] // LANES)
-    chain = kernel("gbvs", "activation", vectors=vectors)
-    yield Launch("activation", chain, tables.map_count * count)
-    yield Launch("combine", kernel("gbvs", "combine", channels=tables.channels()), 1)
-
-
-def context_values(
-    layout: GbvsLayout, tables: GbvsTables, format_: FrameFormat
-) -> dict[str, Any]:
-    """What the kernels read from the context."""
-    height, width = layout.plan.shape
-    size = height * width * format_.channels
-    plane = layout.planes
-    (plain, _), (faded, _) = tables.band_tables
-    values = {
-        "opponency": tables.opponency("pyramid", format_.channels, size, tables.planes, plane),
-        "pyramid": tables.levels(),
-        "orientation": faded,
-        "levels": plain,
-        "resampling": tables.resizing(),
-        "planes": plane,
-        "plane_stride": layout.plane_stride,
-        "map_height": layout.plan.map_shape[0],
-        "map_width": layout.plan.map_shape[1],
-        "map_pitch": layout.map_pitch,
-        "map_stride": layout.map_stride,
-    }
-    for name in ("light_levels", "graph_across", "graph_down", "graph_sums", "map_fade"):
-        values[name] = getattr(layout, name)
-    for name in ("feature_maps", "activations", "conspicuities"):
-        values[name] = getattr(tables, name)
-    return values
+def as_tuples(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    """Rows as a kernel's fact."""
+    return tuple(map(tuple, rows))

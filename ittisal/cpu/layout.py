@@ -255,29 +255,35 @@ class Layout:
         return self.space.put(np.stack(rows, -1)), self.space.put(columns)
 
     def _put_weights(self, step: Step) -> Weights:
-        """Both axes' weights in whole numbers away from the borders; then whether they are
-        interior ones.
-        """
         phase = self.plan.config.phase
         rows, columns = (
             scatter_weights(downsampling_weights(n, step.taps, phase), fade)
             for n, fade in zip(self.plan.level_shape(step.level), step.fade, strict=True)
         )
-        whole = weight_scale(step.taps, phase)
-        interior = np.ravel(interior_weights(step.taps, phase))
-        pairs, parts, _ = columns.shape
-        by_row = np.zeros((len(rows) + parts, 2 * parts + 2))  # pairs past the end: zeros
-        by_row[: len(rows), : 2 * parts] = rows.reshape(-1, 2 * parts) * whole
-        by_row[:, 2 * parts] = np.isclose(by_row[:, : 2 * parts], interior, atol=1e-9).all(1)
-        by_column = np.zeros((2 * parts + 1, padded(pairs) + PAD))
-        by_column[:-1, :pairs] = columns.reshape(pairs, -1).T * whole
-        plain = np.isclose(by_column[:-1].T, interior, atol=1e-9).all(1)
-        windows = np.lib.stride_tricks.sliding_window_view(plain, PAD)
-        by_column[-1, : len(windows)] = windows.all(1)
-        return Weights(
-            self.space.put(by_row),
-            by_row.shape[1],
-            self.space.put(by_column),
-            by_column.shape[1],
-            parts,
-        )
+        interior = interior_weights(step.taps, phase)
+        return put_weights(self.space, rows, columns, interior, weight_scale(step.taps, phase))
+
+
+def put_weights(
+    space: Allocator,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    interior: tuple[tuple[int, int], ...],
+    whole: int,
+) -> Weights:
+    """A step's weights along both axes, from `scatter_weights`, where `interior` has them as whole
+    numbers, `whole` times as great; then whether they are interior ones.
+    """
+    plain_weights = np.ravel(interior)
+    pairs, parts, _ = columns.shape
+    by_row = np.zeros((len(rows) + parts, 2 * parts + 2))  # pairs past the end: zeros
+    by_row[: len(rows), : 2 * parts] = rows.reshape(-1, 2 * parts) * whole
+    by_row[:, 2 * parts] = np.isclose(by_row[:, : 2 * parts], plain_weights, atol=1e-9).all(1)
+    by_column = np.zeros((2 * parts + 1, padded(pairs) + PAD))
+    by_column[:-1, :pairs] = columns.reshape(pairs, -1).T * whole
+    plain = np.isclose(by_column[:-1].T, plain_weights, atol=1e-9).all(1)
+    windows = np.lib.stride_tricks.sliding_window_view(plain, PAD)
+    by_column[-1, : len(windows)] = windows.all(1)
+    return Weights(
+        space.put(by_row), by_row.shape[1], space.put(by_column), by_column.shape[1], parts
+    )

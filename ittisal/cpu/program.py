@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from .rows import SCAN_TASKS
 from .schedule import Launch, kernel
 
 # A module beside this one that has a `Program` of its own.
-PROGRAMS: dict[Model, str] = {}
+PROGRAMS: dict[Model, str] = {Model.GBVS: ".gbvs"}
 
 
 class Place(NamedTuple):
@@ -37,7 +37,7 @@ class Program:
     returns. `saliency` and each `conspicuity/CHANNEL` are among them.
     """
 
-    scratch: ClassVar[int] = 0  # floats for each worker
+    scratch: int = 0  # floats for each worker
 
     def __init__(self, plan: Plan, format_: FrameFormat, order: str, threads: int) -> None:
         self.plan, self.format, self.threads = plan, format_, threads
@@ -46,6 +46,7 @@ class Program:
         self.space = Allocator(PAD, start=PAD)
         self.places: dict[str, Place] = {}
         self.numbers: list[int] = []  # what kernels read as `context.program`
+        self.fields: dict[str, Any] = {}  # others of the context that they read
 
     def take(self, name: str, shape: tuple[int, int]) -> Place:
         """A new buffer of (height, width) whose rows have zeros behind."""
@@ -84,6 +85,7 @@ class ProgramState(FormatState):
             program=np.array([*self.program.numbers, 0], np.int64),
             partials=np.zeros((SCAN_TASKS, 3)),
             signals=np.zeros(len(Signal)),
+            **self.program.fields,
         )
         self.set_scratch(self.program.scratch, arena)
         self.compile(backend.workers)

@@ -54,7 +54,7 @@ class Tables:
 
     def __init__(self, layout: Layout, threads: int) -> None:
         self.layout, self.plan = layout, layout.plan
-        self.bands = _band_count(self.plan.level_shape(self.plan.finest_level)[0], threads)
+        self.bands = band_count(self.plan.level_shape(self.plan.finest_level)[0], threads)
         # Whitened energies are cut in bands of the map's level.
         rows = self.plan.map_shape[0]
         self.whitened_bands = max(min(rows // WHITENED_BAND, threads), 1)
@@ -741,7 +741,8 @@ def bands(rows: int, count: int) -> Iterator[tuple[int, int]]:
         yield rows * index // count, rows * (index + 1) // count
 
 
-def _band_count(rows: int, threads: int) -> int:
+def band_count(rows: int, threads: int) -> int:
+    """Bands of the finest level for so many threads."""
     return 1 if threads == 1 else max(min(rows // BAND, 4 * threads), threads)
 
 

@@ -1,4 +1,4 @@
-"""Graph-based visual saliency: the stages behind the frame's own (`ittisal.gbvs`).
+"""Graph-based visual saliency: the stages of `references.gbvs`.
 
 The Gabors are separable, or sums of a few shifted separable ones, so that rows are filtered
 down, then across, then (the diagonal ones) along their diagonals. Energies never reach memory
@@ -11,31 +11,41 @@ from functools import cache
 
 import numpy as np
 
-from ...gbvs import ANGLES, FLAT, GREY_STEP, MAP_SIDE, REACH, blur_taps, gabor
+from ...features import ORIENTATIONS
+from ...references.gbvs import FLAT, GABOR, GREY_STEP, SIDE, blur_taps
 from .. import rows as r
 from .. import simd
-from ..simd import F32, I32, I64, LANES, Context, Memory, Record, Value
+from ..bands import (
+    ACROSS,
+    BAND_BYTES,
+    BAND_COUNT,
+    BANDS,
+    DIAGONAL,
+    DOWN,
+    EXTEND,
+    FIRST_SUM,
+    LAST,
+    LIGHT_LEVELS,
+    MAPS,
+    MARGIN,
+    NEAR,
+    REACHED,
+    REACHING,
+    RING,
+    STEPS,
+    SUM_PITCH,
+    SUM_ROWS,
+    SUMS,
+    around,
+    filter_row,
+)
+from ..simd import I32, I64, LANES, Context, Memory, Record, Value
 from .downsample import clear, downsample_arena
 from .task import Task, stream
 
-# Columns of a band's record: where the level lies, its size and the band's rows; the part of
-# each sample in the map's rows, plain and faded, and which rows these are; the sums and their size.
-(
-    SOURCE, PITCH, HEIGHT, WIDTH, FIRST, LAST,
-    DOWN, FADED_DOWN, REACHED, SUMS, FIRST_SUM, SUM_ROWS, SUM_PITCH,
-) = range(13)  # fmt: skip
-BAND_COLUMNS = 16
-# Columns of a set of maps that are resized across: the level's bands, its width; the part of each
-# sample in the map's columns, and which samples these have; how many maps, and where they go.
-BANDS, BAND_COUNT, ACROSS, REACHING, MAPS = range(5)
-
-MARGIN = 48  # samples that repeat the border on either side of a level's rows
-NEAR = 8  # reach of the filters along the wave, and of the diagonals' separable parts
-STEPS = 4  # to either side along a diagonal, of two samples each
-DIAGONAL = 2 * STEPS
-RING = 2 * DIAGONAL + 1
-AROUND = REACH + DIAGONAL + LANES  # samples outside a row that are filtered down
-LIGHT = 256  # levels of the gamma table
+REACH = GABOR.half
+ANGLES = len(ORIENTATIONS)
+AROUND = around(LANES)
 BOX_STEPS = range(3, REACH, 3)  # samples that stand for all of a filter's square, and the middle
 
 
@@ -51,7 +61,7 @@ def axial_taps() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for factor, phase in ((window * np.cos(2 * at), 0), (window * np.sin(2 * at), 90)):
         filter_ = np.outer(factor, across)
         without_mean = filter_ - filter_.mean()
-        scale = (without_mean * gabor(0, phase)).sum() / (without_mean**2).sum()
+        scale = (without_mean * GABOR.kernel(0, phase)).sum() / (without_mean**2).sum()
         factors.append(factor[REACH:] * scale)
     return factors[0], factors[1], across[REACH:]
 
@@ -75,7 +85,7 @@ def diagonal_taps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
             place = slice(DIAGONAL + 2 * step, DIAGONAL + 2 * step + len(at))
             shifted[abs(step), place, place] += part
         shifted[-1, square, square] = 1  # the mean
-        target[square, square] = gabor(45, phase)
+        target[square, square] = GABOR.kernel(45, phase)
         weights.append(np.linalg.lstsq(shifted.reshape(len(shifted), -1).T, target.ravel())[0])
     return cosine[NEAR:], sine[NEAR:], weights[0][:-1], weights[1][:-1]
 
@@ -108,7 +118,6 @@ def extend(task: Task, row: Record) -> None:
         here.store(width + x, last)
 
 
-EXTEND = r.UPSAMPLE_MAP + 1
 levels = stream({r.CLEAR: clear, r.DOWNSAMPLE: downsample_arena, EXTEND: extend})
 
 
@@ -120,7 +129,7 @@ class Band:
 
     def __init__(self, task: Value, context: Context, table: Memory) -> None:
         address = Value(task.b, task.b.ptrtoint(table.data, I64))
-        self.record = Record(address + task * (8 * BAND_COLUMNS))
+        self.record = Record(address + task * BAND_BYTES)
         self.arena, self.context = context.arena, context
         self.source, self.pitch, self.height, self.width, self.first, self.last = (
             self.record[column] for column in range(LAST + 1)
@@ -149,7 +158,7 @@ class Band:
         reached = simd.memory_at(self.record[REACHED] + y * 16, "i8")
         starts = [self.sum_start(plane) for plane, _ in rows]
         for out in simd.span(reached[0], reached[1], 1):
-            weight = arena[self.record[weights] + y * MAP_SIDE + out].splat()
+            weight = arena[self.record[weights] + y * SIDE + out].splat()
             offset = (out - self.record[FIRST_SUM]) * pitch
             for x in simd.span(0, self.width, LANES):
                 for start, (_, row) in zip(starts, rows, strict=True):
@@ -169,17 +178,16 @@ def orientation(task, worker, context, facts):
     arena = context.arena
     band = Band(task, context, context.orientation)
     scratch = context.scratch + worker * context.scratch_size + AROUND
-    width, length = band.width, band.width + 2 * AROUND + 2 * LANES
-    length = length // 16 * 16 + 16
+    width, length = band.width, filter_row(band.width, LANES)
     even, odd, across = axial_taps()
     cosine, sine, even_steps, odd_steps = diagonal_taps()
     axial_mean, diagonal_mean = means()
     names = ("across", "even", "odd", "cosine", "sine", "box")
-    planes = len(ANGLES) + 1  # of a row of the ring
+    planes = ANGLES + 1  # of a row of the ring
     down = {name: scratch + length * k for k, name in enumerate(names)}
-    energies = [scratch + length * (len(names) + k) for k in range(len(ANGLES))]
-    ring = scratch + length * (len(names) + len(ANGLES))
-    band.clear(len(ANGLES))
+    energies = [scratch + length * (len(names) + k) for k in range(ANGLES)]
+    ring = scratch + length * (len(names) + ANGLES)
+    band.clear(ANGLES)
 
     def filter_down(y):
         """All filters along y of one row."""
@@ -215,7 +223,7 @@ def orientation(task, worker, context, facts):
                 wave[0] = wave[0] + total * even[k]
                 product = difference * odd[k]
                 wave[1] = product if wave[1] is None else wave[1] + product
-            mean = arena.load(slot + length * len(ANGLES) + x) * axial_mean
+            mean = arena.load(slot + length * ANGLES + x) * axial_mean
             energy = simd.absolute(wave[0] - mean) + simd.absolute(wave[1])
             arena.store(energies[2] + x, energy)
             both = []
@@ -250,7 +258,7 @@ def orientation(task, worker, context, facts):
         """The energies of the diagonal waves of a row whose neighbours are in the ring."""
         slots = {step: ring_slot(y + 2 * step) for step in range(-STEPS, STEPS + 1)}
         for x in simd.span(0, width, LANES):
-            mean = arena.load(slots[0] + length * len(ANGLES) + x) * diagonal_mean
+            mean = arena.load(slots[0] + length * ANGLES + x) * diagonal_mean
             for angle, sign, first in ((1, 1, 0), (3, -1, 2)):
                 total = None
                 for plane, weights in ((first, even_steps), (first + 1, odd_steps)):
@@ -275,17 +283,11 @@ def orientation(task, worker, context, facts):
         inside = (y >= band.first) & (y < band.last)
         with simd.when(inside):
             filter_axes(ring_slot(y))
-            band.add(y, [(0, energies[0]), (2, energies[2])], FADED_DOWN)
+            band.add(y, [(0, energies[0]), (2, energies[2])], DOWN)
         before = y - DIAGONAL
         with simd.when(before >= band.first):
             filter_along(before)
-            band.add(before, [(1, energies[1]), (3, energies[3])], FADED_DOWN)
-
-
-def orientation_scratch(width: int) -> int:
-    """Floats of scratch that the filters of a level need."""
-    length = (width + 2 * AROUND + 2 * LANES) // 16 * 16 + 16
-    return length * (6 + len(ANGLES) + (len(ANGLES) + 1) * RING) + 2 * AROUND
+            band.add(before, [(1, energies[1]), (3, energies[3])], DOWN)
 
 
 # --- features ----------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ def colours(task, worker, context, facts):
     """A band's intensity and the light of its red, green and blue, added to the map's rows."""
     arena = context.arena
     band = Band(task, context, context.levels)
-    lights = 3 if facts.colour else 0
+    lights = facts.lights
     scratch = context.scratch + worker * context.scratch_size
     length = band.record[SUM_PITCH]
     band.clear(1 + lights)
@@ -303,7 +305,7 @@ def colours(task, worker, context, facts):
         row = band.source + y * band.pitch
         rows = [(0, row)]
         for channel in range(lights):
-            table = arena.at(context.light_levels + channel * LIGHT)
+            table = arena.at(context.light_levels + channel * LIGHT_LEVELS)
             source = row + context.plane_stride * (1 + channel)
             target = scratch + length * channel
             for x in simd.span(0, band.width, LANES):
@@ -320,13 +322,13 @@ def resize_across(context: Context, record: Record, worker: Value, planes: int) 
     arena, pitch = context.arena, context.map_pitch
     scratch = context.scratch + worker * context.scratch_size
     bands, count = record[BANDS], record[BAND_COUNT]
-    width, length = Record(bands)[WIDTH], Record(bands)[SUM_PITCH]
+    length = Record(bands)[SUM_PITCH]
     reaching = simd.memory_at(record[REACHING], "i8")
     for plane in range(planes):
         for y in simd.span(0, context.map_height, 1):
             for x in simd.span(0, length, LANES):
                 arena.store(scratch + x, simd.zeros(arena))
-            for address in simd.span(bands, bands + count * (8 * BAND_COLUMNS), 8 * BAND_COLUMNS):
+            for address in simd.span(bands, bands + count * BAND_BYTES, BAND_BYTES):
                 band = Record(address)
                 at = y - band[FIRST_SUM]
                 with simd.when((at >= 0) & (at < band[SUM_ROWS])):
@@ -339,7 +341,7 @@ def resize_across(context: Context, record: Record, worker: Value, planes: int) 
                 first = reaching.at(x // LANES * 2)
                 total = simd.Carry(simd.zeros(arena))
                 for source in simd.span(first[0], first[1], 1):
-                    weights = arena.load(record[ACROSS] + source * MAP_SIDE + x)
+                    weights = arena.load(record[ACROSS] + source * SIDE + x)
                     total.set(total.get() + weights * arena[scratch + source].splat())
                 arena.store(target + x, total.get())
 
@@ -383,7 +385,7 @@ def extent(context: Context, start: Value) -> tuple[Value, Value]:
 
 
 def activation(task, worker, context, facts):
-    """The equilibrium of one feature map's Markov chain.
+    """The equilibrium of one feature map's Markov chain, to the power of 1.5.
 
     Weights between two places are |a - b| g, g a Gaussian of their distance. They are symmetric,
     so the equilibrium is proportional to each place's sum of them, here as 2 max(a, b) - a - b.
@@ -392,10 +394,9 @@ def activation(task, worker, context, facts):
     arena, pitch, height, width = (
         context.arena, context.map_pitch, context.map_height, context.map_width,
     )  # fmt: skip
-    source = context.feature_maps + context.map_stride * task
-    output = context.activations + context.map_stride * task
+    source, output = context.maps[task * 2], context.maps[task * 2 + 1]
     values = context.scratch + worker * context.scratch_size
-    row_sums = values + MAP_SIDE * MAP_SIDE
+    row_sums = values + SIDE * SIDE
     lowest, highest = extent(context, source)
     span = highest - lowest
     vectors = facts.vectors
@@ -405,18 +406,16 @@ def activation(task, worker, context, facts):
     for y in simd.span(0, height, 1):
         for x in range(0, vectors * LANES, LANES):
             value = (arena.load(source + y * pitch + x) - lowest) * scale
-            arena.store(values + y * MAP_SIDE + x, value)
+            arena.store(values + y * SIDE + x, value)
     total = simd.Carry(simd.zeros(arena, 1))
     for x in simd.span(0, width, 1):
-        across = [
-            arena.load(context.graph_across + x * MAP_SIDE + k * LANES) for k in range(vectors)
-        ]
+        across = [arena.load(context.graph_across + x * SIDE + k * LANES) for k in range(vectors)]
 
         def row_sum(y, pick, across=across):
             """Sums over a row, lane by lane, of what is picked."""
             parts = []
             for k, weight in enumerate(across):
-                product = pick(arena.load(values + y * MAP_SIDE + k * LANES)) * weight
+                product = pick(arena.load(values + y * SIDE + k * LANES)) * weight
                 if len(parts) < 2:
                     parts.append(product)
                 else:
@@ -426,16 +425,16 @@ def activation(task, worker, context, facts):
         for y in simd.span(0, height, 1):
             arena.store(row_sums + y * LANES, row_sum(y, lambda b: b))
         for y in simd.span(0, height, 1):
-            here = arena[values + y * MAP_SIDE + x]
+            here = arena[values + y * SIDE + x]
             a = here.splat()
             nothing = simd.zeros(arena)
             degree = simd.Carry(nothing)
-            down = context.graph_down + y * MAP_SIDE
+            down = context.graph_down + y * SIDE
             for other in simd.span(0, height, 1):
                 highs = row_sum(other, lambda b, a=a: simd.maximum(a, b))
                 part = (highs + highs) - arena.load(row_sums + other * LANES)
                 degree.set(degree.get() + part * arena[down + other].splat())
-            reached = arena[context.graph_sums + y * MAP_SIDE + x]
+            reached = arena[context.graph_sums + y * SIDE + x]
             sum_ = simd.maximum(simd.total(degree.get()) - here * reached, 0.0)
             sum_ = simd.select(flat, one, sum_)
             arena.store(output + y * pitch + x, sum_)
@@ -444,34 +443,33 @@ def activation(task, worker, context, facts):
     for y in simd.span(0, height, 1):
         for x in range(0, vectors * LANES, LANES):
             at = output + y * pitch + x
-            arena.store(at, arena.load(at) * inverse)
+            p = arena.load(at) * inverse
+            arena.store(at, p * simd.root(p))
 
 
 # --- combine -----------------------------------------------------------------------------------
 
 
 def combine(task, worker, context, facts):
-    """Sums of the activations to the power 1.5, by channel; faded, blurred, and from 0 to 1."""
+    """The channels' sums of activations; their weighted sum, faded, blurred, and from 0 to 1."""
     arena, pitch, height, width = (
         context.arena, context.map_pitch, context.map_height, context.map_width,
     )  # fmt: skip
     stride = context.map_stride
     scratch = context.scratch + worker * context.scratch_size
-    faded, down = scratch, scratch + MAP_SIDE * MAP_SIDE
+    faded, down = scratch, scratch + SIDE * SIDE
     for y in simd.span(0, height, 1):
         for x in simd.span(0, width, LANES):
             at, all_ = y * pitch + x, None
-            for channel, maps in enumerate(facts.channels):
+            for channel, (weight, *maps) in enumerate(facts.channels):
                 sum_ = None
                 for number in maps:
                     p = arena.load(context.activations + stride * number + at)
-                    p = p * simd.root(p)
                     sum_ = p if sum_ is None else sum_ + p
                 arena.store(context.conspicuities + stride * channel + at, sum_)
-                all_ = sum_ if all_ is None else all_ + sum_
-            fade = arena.load(context.map_fade + x)
-            fade = fade * arena[context.map_fade + MAP_SIDE + y].splat()
-            arena.store(faded + y * MAP_SIDE + x, all_ * fade)
+                all_ = sum_ * weight if all_ is None else all_ + sum_ * weight
+            fade = arena.load(context.map_fade + y * SIDE + x)
+            arena.store(faded + y * SIDE + x, all_ * fade)
     taps = [float(tap) for tap in blur_taps()]
     reach = len(taps) // 2
 
@@ -480,22 +478,22 @@ def combine(task, worker, context, facts):
         return simd.select(at < size, at, size - 1)
 
     for y in simd.span(0, height, 1):
-        rows = [faded + inside(y + k, height) * MAP_SIDE for k in range(-reach, reach + 1)]
+        rows = [faded + inside(y + k, height) * SIDE for k in range(-reach, reach + 1)]
         for x in simd.span(0, width, LANES):
             blurred = None
             for row, tap in zip(rows, taps, strict=True):
                 product = arena.load(row + x) * tap
                 blurred = product if blurred is None else blurred + product
-            arena.store(down + y * MAP_SIDE + x, blurred)
+            arena.store(down + y * SIDE + x, blurred)
     lowest = simd.Carry(simd.zeros(arena, 1) + 1e30)
     highest = simd.Carry(simd.zeros(arena, 1))
     for y in simd.span(0, height, 1):
         for x in simd.span(0, width, 1):
             blurred = None
             for k, tap in zip(range(-reach, reach + 1), taps, strict=True):
-                product = arena[down + y * MAP_SIDE + inside(x + k, width)] * tap
+                product = arena[down + y * SIDE + inside(x + k, width)] * tap
                 blurred = product if blurred is None else blurred + product
-            arena.store(faded + y * MAP_SIDE + x, blurred)
+            arena.store(faded + y * SIDE + x, blurred)
             lowest.set(simd.minimum(blurred, lowest.get()))
             highest.set(simd.maximum(blurred, highest.get()))
     low, span = lowest.get(), highest.get() - lowest.get()
@@ -503,5 +501,6 @@ def combine(task, worker, context, facts):
     scale = simd.select(span > 0.0, one / simd.select(span > 0.0, span, one), 0.0)
     for y in simd.span(0, height, 1):
         for x in simd.span(0, width, 1):
-            value = (arena[faded + y * MAP_SIDE + x] - low) * scale
+            value = (arena[faded + y * SIDE + x] - low) * scale
             context.out.store(y * width + x, value)
+            arena.store(context.saliency + y * pitch + x, value)
