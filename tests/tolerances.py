@@ -95,6 +95,15 @@ TOLERANCES = {
     "stage_weighted": Tolerance(
         1e-5, 5e-6, "10 (M - m)^2 where M is near m: 20 (M - m) times the 2e-6 that m is off"
     ),
+    # --- GBVS
+    "gbvs_map": Tolerance(5e-4, 1e-4, "Gabors of unit norm as sums of separable ones, off by 1e-3"),
+    "gbvs_colour": Tolerance(
+        2e-2, 0, "a value may be looked up as the grey level above or below, of 256"
+    ),
+    "gbvs_activation": Tolerance(2e-5, 0, "float32 sums of some 1000, less sums nearly as great"),
+    "gbvs_saliency": Tolerance(
+        4e-3, 0, "maps that are nearly flat are scaled up to the same range as all others"
+    ),
     # --- the read-out
     "log_density": Tolerance(1e-6, 2e-6, "float32 logarithms of some 10, upsampled in float32"),
     "fitted_blur_percent": Tolerance(0, 0.02, "the search ends at steps of 0.01"),
@@ -108,6 +117,7 @@ TOLERANCES = {
 THRESHOLD_REACH = TOLERANCES["stage_motion"].absolute
 
 LIKENESS = {
+    "stopped": Likeness(0.999, "iterated until a step changes the distribution by 1e-4"),
     "equivariant": Likeness(0.999, "mirrored or turned, sides multiples of 256: section 12.8"),
     "odd_equivariant": Likeness(0.99, "the same where levels drop rows: section 12.8"),
     "odd_photograph": Likeness(0.93, "the same, measured on one photograph: .94 to .97"),
