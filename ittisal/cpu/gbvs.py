@@ -209,8 +209,9 @@ class Program(program.Program):
         """The planes at the finest level."""
         dtype, channels = self.format
         colour = self.format.colour
+        bytes_ = self.format == FrameFormat("uint8", 3)
         planes = kernel(
-            "opponency",
+            *(("gbvs", "planes") if bytes_ else ("opponency", None)),
             dtype=dtype,
             channels=channels,
             opponency="channels" if colour else "",

@@ -272,13 +272,17 @@ def put_weights(
     whole: int,
 ) -> Weights:
     """A step's weights along both axes, from `scatter_weights`, where `interior` has them as whole
-    numbers, `whole` times as great; then whether they are interior ones.
+    numbers, `whole` times as great; then whether they are interior ones. Behind a pair of rows
+    comes how much more the weights of the output that it completes are.
     """
     plain_weights = np.ravel(interior)
     pairs, parts, _ = columns.shape
     by_row = np.zeros((len(rows) + parts, 2 * parts + 2))  # pairs past the end: zeros
     by_row[: len(rows), : 2 * parts] = rows.reshape(-1, 2 * parts) * whole
     by_row[:, 2 * parts] = np.isclose(by_row[:, : 2 * parts], plain_weights, atol=1e-9).all(1)
+    middle = parts // 2
+    more = by_row[: len(rows), 2 * middle] / interior[middle][0]
+    by_row[middle : middle + len(more), 2 * parts + 1] = more
     by_column = np.zeros((2 * parts + 1, padded(pairs) + PAD))
     by_column[:-1, :pairs] = columns.reshape(pairs, -1).T * whole
     plain = np.isclose(by_column[:-1].T, plain_weights, atol=1e-9).all(1)

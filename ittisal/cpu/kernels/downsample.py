@@ -54,19 +54,13 @@ def downsample(
     undoes the factor of whole weights along both axes.
     """
     arena, step, weights = task.arena, row.record(r.STEP), task.facts.weights
-    rows, columns = arena.at(row[r.WEIGHTS]), arena.at(step[r.COLUMN_WEIGHTS])
+    rows = arena.at(row[r.WEIGHTS])
     state = arena.at(task.scratch + step[r.STATE])
-    column_stride, state_stride = step[r.COLUMN_STRIDE], step[r.STATE_STRIDE]
-    base = simd.select(row[r.IN_SCRATCH] > 0, task.scratch, target)
-    output, output_stride = base + row[r.OUTPUT], row[r.OUTPUT_STRIDE]
+    state_stride = step[r.STATE_STRIDE]
     planes = len(scales)
     parts = len(weights)
-    reach = parts // 2
     interior = rows[2 * parts] > 0.0
-    zero = simd.zeros(arena)
-    open_block = [simd.Carry(zero) for _ in range(planes)]
-    before = [[simd.Carry(zero) for _ in range(parts)] for _ in range(planes)]
-
+    across = Across(task, row, scales, target)
     for x in simd.span(0, step[r.PAIRS], LANES):
         complete: list[list[Value]] = [[] for _ in range(planes)]
         for half, samples in enumerate(source(x * 2)):
@@ -100,33 +94,66 @@ def downsample(
                 for a, partial in zip(at[plane], others, strict=True):
                     state.store(a, partial)
         both = [complete[p] if split else simd.even_odd(*complete[p]) for p in range(planes)]
+        across(x, both)
+    across.finish()
 
-        def inner_columns(both=both):
+
+class Across:
+    """The horizontal half of a step in the code being written: rows that are complete along y."""
+
+    def __init__(
+        self, task: Task, row: Record, scales: Sequence[Value | float], target: Value | int
+    ) -> None:
+        self.arena, step = task.arena, row.record(r.STEP)
+        self.weights, self.scales = task.facts.weights, scales
+        self.columns = self.arena.at(step[r.COLUMN_WEIGHTS])
+        self.column_stride = step[r.COLUMN_STRIDE]
+        base = simd.select(row[r.IN_SCRATCH] > 0, task.scratch, target)
+        self.output, self.output_stride = base + row[r.OUTPUT], row[r.OUTPUT_STRIDE]
+        self.zero, parts = simd.zeros(self.arena), len(self.weights)
+        self.open_block = [simd.Carry(self.zero) for _ in scales]
+        self.before = [[simd.Carry(self.zero) for _ in range(parts)] for _ in scales]
+
+    def __call__(self, x: Value, both: list[tuple[Value, Value]]) -> None:
+        """Take the pairs of columns from pair `x` on: even and odd samples of each plane."""
+        weights, parts = self.weights, len(self.weights)
+        columns, stride, reach = self.columns, self.column_stride, len(self.weights) // 2
+
+        def inner_columns() -> list[Value]:
             return [weighted(None, *pair, *w) for pair in both for w in weights]
 
-        def outer_columns(both=both, x=x):
-            table = [columns.load(x + column_stride * k) for k in range(2 * parts)]
+        def outer_columns() -> list[Value]:
+            table = [columns.load(x + stride * k) for k in range(2 * parts)]
             return [e * table[2 * i] + o * table[2 * i + 1] for e, o in both for i in range(parts)]
 
-        inner = columns[x + column_stride * (2 * parts)] > 0.0
+        inner = columns[x + stride * (2 * parts)] > 0.0
         scattered = simd.either(inner, inner_columns, outer_columns)
-        for plane in range(planes):
+        for plane, before in enumerate(self.before):
             parts_of = scattered[plane * parts : (plane + 1) * parts]
-            finished = open_block[plane].get()
+            finished = self.open_block[plane].get()
             opened = parts_of[reach]
             for d in range(1, reach + 1):
                 left, right = parts_of[reach - d], parts_of[reach + d]
-                finished += simd.shifted_left(before[plane][reach - d].get(), left, d)
-                opened += simd.shifted_right(before[plane][reach + d].get(), right, d)
-                before[plane][reach - d].set(left)
-                before[plane][reach + d].set(right)
-            open_block[plane].set(opened)
-            arena.store(output + output_stride * plane + x - LANES, finished * scales[plane])
-    for plane in range(planes):
-        finished = open_block[plane].get()
-        for d in range(1, reach + 1):
-            finished += simd.shifted_left(before[plane][reach - d].get(), zero, d)
-        arena.store(output + output_stride * plane + x - LANES, finished * scales[plane])
+                finished += simd.shifted_left(before[reach - d].get(), left, d)
+                opened += simd.shifted_right(before[reach + d].get(), right, d)
+                before[reach - d].set(left)
+                before[reach + d].set(right)
+            self.open_block[plane].set(opened)
+            self._store(plane, x, finished)
+        self.end = x
+
+    def finish(self) -> None:
+        """Write the last block, behind the loop over x."""
+        reach = len(self.weights) // 2
+        for plane, before in enumerate(self.before):
+            finished = self.open_block[plane].get()
+            for d in range(1, reach + 1):
+                finished += simd.shifted_left(before[reach - d].get(), self.zero, d)
+            self._store(plane, self.end, finished)
+
+    def _store(self, plane: int, x: Value, finished: Value) -> None:
+        at = self.output + self.output_stride * plane + x - LANES
+        self.arena.store(at, finished * self.scales[plane])
 
 
 def downsample_rows(

@@ -7,7 +7,7 @@ at their level's size: each row is added to the rows of the 48-sample maps at on
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 
@@ -39,8 +39,9 @@ from ..bands import (
     around,
     filter_row,
 )
-from ..simd import I32, I64, LANES, Context, Memory, Record, Value
-from .downsample import clear, downsample_arena
+from ..simd import I16, I32, I64, LANES, Context, Memory, Record, Value
+from .downsample import Across, clear, downsample_arena, weighted
+from .opponency import downsample_level_1, load_fixed_point, pixel_rows
 from .task import Task, stream
 
 REACH = GABOR.half
@@ -103,6 +104,60 @@ def means() -> tuple[float, float]:
     samples = (2 * len(BOX_STEPS) + 1) ** 2
     axial = folded_sum(even) * folded_sum(across)
     return axial / samples, folded_sum(cosine) ** 2 * folded_sum(steps) / samples
+
+
+# --- the finest level of colour bytes ----------------------------------------------------------
+
+
+def downsample_bytes(task: Task, row: Record) -> None:
+    """A pair of the frame's rows to max(r, g, b), r, g and b, one step; whole weights not undone.
+
+    As `opponency.downsample_pixels`, but int16 along y, which holds 32 bytes' sum.
+    """
+    arena, step, weights = task.arena, row.record(r.STEP), task.facts.weights
+    pixels, even, odd = pixel_rows(task, row)
+    rows = arena.at(row[r.WEIGHTS])
+    lanes = 2 * LANES
+    start = arena.at(task.scratch + step[r.STATE]).data
+    state = simd.memory_at(Value(arena.b, arena.b.ptrtoint(start, I64)), "int16")
+    stride = step[r.STATE_STRIDE]
+    parts, planes = len(weights), len(task.facts.planes)
+    masks = [reduce(simd.maximum, [rows[2 * i + e] for i in range(parts)]) for e in (0, 1)]
+    masks = [simd.select(mask > 0.0, simd.number(arena, 1, I16), 0).splat(lanes) for mask in masks]
+    interior = rows[2 * parts] > 0.0
+    across = Across(task, row, [rows[2 * parts + 1]] * planes, task.scratch)
+
+    def samples(x, factors=None):
+        found = []
+        for at, factor in zip((even, odd), factors or (None, None), strict=True):
+            channels = load_fixed_point(pixels, at + x * 6)
+            if task.facts.order == "bgr":
+                channels = channels[::-1]
+            if factor is not None:
+                channels = [channel * factor for channel in channels]
+            found.append([reduce(simd.maximum, channels), *channels])
+        return [sample for pair in zip(*found, strict=True) for sample in pair]
+
+    for x in simd.span(0, step[r.PAIRS], LANES):
+        pairs = simd.either(interior, lambda x=x: samples(x), lambda x=x: samples(x, masks))
+        both = []
+        for plane in range(planes):
+            at = [x * 2 + stride * (plane * (parts - 1) + k) for k in range(parts - 1)]
+            opened = [*(state.load(a, lanes) for a in at), None]
+            complete, *others = (
+                weighted(partial, *pairs[2 * plane : 2 * plane + 2], *w)
+                for partial, w in zip(opened, weights, strict=True)
+            )
+            for a, partial in zip(at, others, strict=True):
+                state.store(a, partial)
+            both.append(simd.even_odd_int16(complete))
+        across(x, both)
+    across.finish()
+
+
+planes = stream(
+    {r.CLEAR: clear, r.DOWNSAMPLE_PIXELS: downsample_bytes, r.DOWNSAMPLE: downsample_level_1}
+)
 
 
 # --- levels ------------------------------------------------------------------------------------

@@ -152,19 +152,25 @@ def flicker(total: Value, background: Memory, updated: Memory, at: Value, decay:
     return size
 
 
-def downsample_pixels(task: Task, row: Record) -> None:
-    """A pair of the frame's rows, through opponency, one step; whole weights not undone.
+def pixel_rows(task: Task, row: Record) -> tuple[Memory, Value, Value]:
+    """A pair of the frame's rows: elements, and where either row starts among them.
 
     Rows that vectors would read past are copied to the worker's own first.
     """
-    context, facts, channels = task.context, task.facts, task.facts.channels
+    context = task.context
     variables = [simd.Carry(each) for each in (context.frame, row[r.EVEN], row[r.ODD])]
     with simd.when(row[r.AT_EDGE] > 0):
         copied = copy_edge(task, row), simd.number(row.address, 0), context.edge_size
         for variable, value in zip(variables, copied, strict=True):
             variable.set(value)
     frame, even, odd = (variable.get() for variable in variables)
-    pixels = simd.memory_at(frame, facts.dtype)
+    return simd.memory_at(frame, task.facts.dtype), even, odd
+
+
+def downsample_pixels(task: Task, row: Record) -> None:
+    """A pair of the frame's rows, through opponency, one step; whole weights not undone."""
+    context, facts, channels = task.context, task.facts, task.facts.channels
+    pixels, even, odd = pixel_rows(task, row)
     fixed_point = channels == 3 and pixels.element == I8
     colour, flickers = bool(facts.opponency), "flicker" in facts.planes
     threshold = context.hue_limit.to(F32)
