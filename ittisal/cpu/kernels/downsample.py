@@ -114,13 +114,13 @@ class Across:
         self.open_block = [simd.Carry(self.zero) for _ in scales]
         self.before = [[simd.Carry(self.zero) for _ in range(parts)] for _ in scales]
 
-    def __call__(self, x: Value, both: list[tuple[Value, Value]]) -> None:
+    def __call__(self, x: Value, both: Sequence[Sequence[Value]]) -> None:
         """Take the pairs of columns from pair `x` on: even and odd samples of each plane."""
         weights, parts = self.weights, len(self.weights)
         columns, stride, reach = self.columns, self.column_stride, len(self.weights) // 2
 
         def inner_columns() -> list[Value]:
-            return [weighted(None, *pair, *w) for pair in both for w in weights]
+            return [weighted(None, e, o, *w) for e, o in both for w in weights]
 
         def outer_columns() -> list[Value]:
             table = [columns.load(x + stride * k) for k in range(2 * parts)]

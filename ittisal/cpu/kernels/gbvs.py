@@ -7,7 +7,7 @@ at their level's size: each row is added to the rows of the 48-sample maps at on
 
 from __future__ import annotations
 
-from functools import cache, reduce
+from functools import cache, partial, reduce
 
 import numpy as np
 
@@ -139,17 +139,17 @@ def downsample_bytes(task: Task, row: Record) -> None:
         return [sample for pair in zip(*found, strict=True) for sample in pair]
 
     for x in simd.span(0, step[r.PAIRS], LANES):
-        pairs = simd.either(interior, lambda x=x: samples(x), lambda x=x: samples(x, masks))
+        pairs = simd.either(interior, partial(samples, x), partial(samples, x, masks))
         both = []
         for plane in range(planes):
             at = [x * 2 + stride * (plane * (parts - 1) + k) for k in range(parts - 1)]
             opened = [*(state.load(a, lanes) for a in at), None]
+            evens, odds = pairs[2 * plane : 2 * plane + 2]
             complete, *others = (
-                weighted(partial, *pairs[2 * plane : 2 * plane + 2], *w)
-                for partial, w in zip(opened, weights, strict=True)
+                weighted(sums, evens, odds, *w) for sums, w in zip(opened, weights, strict=True)
             )
-            for a, partial in zip(at, others, strict=True):
-                state.store(a, partial)
+            for a, sums in zip(at, others, strict=True):
+                state.store(a, sums)
             both.append(simd.even_odd_int16(complete))
         across(x, both)
     across.finish()
@@ -379,25 +379,28 @@ def resize_across(context: Context, record: Record, worker: Value, planes: int) 
     bands, count = record[BANDS], record[BAND_COUNT]
     length = Record(bands)[SUM_PITCH]
     reaching = simd.memory_at(record[REACHING], "i8")
-    for plane in range(planes):
-        for y in simd.span(0, context.map_height, 1):
-            for x in simd.span(0, length, LANES):
-                arena.store(scratch + x, simd.zeros(arena))
-            for address in simd.span(bands, bands + count * BAND_BYTES, BAND_BYTES):
-                band = Record(address)
-                at = y - band[FIRST_SUM]
-                with simd.when((at >= 0) & (at < band[SUM_ROWS])):
+    for y in simd.span(0, context.map_height, 1):
+        for x in simd.span(scratch, scratch + length * planes, LANES):
+            arena.store(x, simd.zeros(arena))
+        for address in simd.span(bands, bands + count * BAND_BYTES, BAND_BYTES):
+            band = Record(address)
+            at = y - band[FIRST_SUM]
+            with simd.when((at >= 0) & (at < band[SUM_ROWS])):
+                for plane in range(planes):
+                    row = scratch + length * plane
                     start = band[SUMS] + (band[SUM_ROWS] * plane + at) * length
                     for x in simd.span(0, length, LANES):
-                        total = arena.load(scratch + x) + arena.load(start + x)
-                        arena.store(scratch + x, total)
-            target = record[MAPS] + context.map_stride * plane + y * pitch
-            for x in simd.span(0, context.map_width, LANES):
-                first = reaching.at(x // LANES * 2)
-                total = simd.Carry(simd.zeros(arena))
-                for source in simd.span(first[0], first[1], 1):
-                    weights = arena.load(record[ACROSS] + source * SIDE + x)
-                    total.set(total.get() + weights * arena[scratch + source].splat())
+                        arena.store(row + x, arena.load(row + x) + arena.load(start + x))
+        for x in simd.span(0, context.map_width, LANES):
+            ends = reaching.at(x // LANES * 2)
+            totals = [simd.Carry(simd.zeros(arena)) for _ in range(planes)]
+            for source in simd.span(ends[0], ends[1], 1):
+                weights = arena.load(record[ACROSS] + source * SIDE + x)
+                for plane, total in enumerate(totals):
+                    sample = arena[scratch + length * plane + source]
+                    total.set(total.get() + weights * sample.splat())
+            for plane, total in enumerate(totals):
+                target = record[MAPS] + context.map_stride * plane + y * pitch
                 arena.store(target + x, total.get())
 
 
@@ -462,6 +465,8 @@ def activation(task, worker, context, facts):
         for x in range(0, vectors * LANES, LANES):
             value = (arena.load(source + y * pitch + x) - lowest) * scale
             arena.store(values + y * SIDE + x, value)
+    for x in range(0, SIDE, LANES):
+        arena.store(row_sums + x, simd.zeros(arena))
     total = simd.Carry(simd.zeros(arena, 1))
     for x in simd.span(0, width, 1):
         across = [arena.load(context.graph_across + x * SIDE + k * LANES) for k in range(vectors)]
@@ -478,22 +483,23 @@ def activation(task, worker, context, facts):
             return parts[0] + parts[1] if len(parts) > 1 else parts[0]
 
         for y in simd.span(0, height, 1):
-            arena.store(row_sums + y * LANES, row_sum(y, lambda b: b))
+            arena.store(row_sums + y, simd.total(row_sum(y, lambda b: b)))
         for y in simd.span(0, height, 1):
             here = arena[values + y * SIDE + x]
             a = here.splat()
-            nothing = simd.zeros(arena)
-            degree = simd.Carry(nothing)
-            down = context.graph_down + y * SIDE
+            highs, down = simd.Carry(simd.zeros(arena)), context.graph_down + y * SIDE
             for other in simd.span(0, height, 1):
-                highs = row_sum(other, lambda b, a=a: simd.maximum(a, b))
-                part = (highs + highs) - arena.load(row_sums + other * LANES)
-                degree.set(degree.get() + part * arena[down + other].splat())
+                part = row_sum(other, lambda b, a=a: simd.maximum(a, b))
+                highs.set(highs.get() + part * arena[down + other].splat())
+            sums = simd.zeros(arena)
+            for k in range(0, SIDE, LANES):
+                sums = sums + arena.load(down + k) * arena.load(row_sums + k)
+            highest_sum = highs.get()
             reached = arena[context.graph_sums + y * SIDE + x]
-            sum_ = simd.maximum(simd.total(degree.get()) - here * reached, 0.0)
-            sum_ = simd.select(flat, one, sum_)
-            arena.store(output + y * pitch + x, sum_)
-            total.set(total.get() + sum_)
+            degree = simd.total(highest_sum + (highest_sum - sums)) - here * reached
+            degree = simd.select(flat, one, simd.maximum(degree, 0.0))
+            arena.store(output + y * pitch + x, degree)
+            total.set(total.get() + degree)
     inverse = one / total.get()
     for y in simd.span(0, height, 1):
         for x in range(0, vectors * LANES, LANES):
