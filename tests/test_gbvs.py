@@ -31,13 +31,6 @@ def transitions(x):
 # --- published facts -------------------------------------------------------------------------
 
 
-def test_the_activation_is_the_chains_equilibrium(rng):
-    x = rng.random((9, 16))
-    p = gbvs.activation(x)
-    assert p.sum() == pytest.approx(1)
-    within("order", transitions(x) @ p.ravel(), p.ravel())
-
-
 def test_the_power_iteration_of_the_authors_ends_near_it():
     frame = photo_like((240, 320))
     wanted = trace(frame, backend="reference")
@@ -50,20 +43,13 @@ def test_the_power_iteration_of_the_authors_ends_near_it():
                 change = np.linalg.norm(p - before)
             total = total + (p / p.sum()).reshape(x.shape) ** 1.5
     faded = gbvs.attenuate(total, gbvs.MAP_FADE, shared=False)
-    alike("stopped", wanted["saliency"], gbvs.to_unit_range(gbvs.blur(faded)))
+    alike("stopped", wanted["saliency"], gbvs.blur(faded))
 
 
 def test_what_differs_from_its_surroundings_is_active(rng):
     x = 0.5 + 0.01 * rng.random((27, 48))
     x[9, 30] = 1
     assert np.unravel_index(gbvs.activation(x).argmax(), x.shape) == (9, 30)
-
-
-def test_it_leans_to_the_centre(rng):
-    mean = np.mean([gbvs.activation(rng.random((27, 48))) for _ in range(20)], axis=0)
-    centre, border = mean[9:18, 16:32].mean(), mean[[0, -1]].mean()
-    assert centre > 1.5 * border
-    assert mean[9:18, [0, -1]].mean() < centre
 
 
 @pytest.mark.parametrize("shape", [TINY, ODD])
@@ -105,7 +91,8 @@ def assert_matches(found, wanted):
         elif stage == "pyramid":
             within("stage_pyramid", found[name], x)
         elif stage == "activation":  # of the CPU's own maps, whose range may be small
-            p = gbvs.activation(np.float64(found[name.replace(stage, "map", 1)]))
+            signal = wanted[f"pyramid/intensity/{feature[1]}"].max()
+            p = gbvs.activation(np.float64(found[name.replace(stage, "map", 1)]), signal)
             within("gbvs_activation", found[name], p**1.5)
         else:
             within("gbvs_saliency", found[name], x)

@@ -115,9 +115,6 @@ class Program(program.Program):
         self.streams = LevelTables(levels, len(self.planes), threads)
         self.resized: list[list[int]] = []
         self.bands = self._bands(self.plain, 0), self._bands(self.energies, reference.GABOR_FADE)
-        if Channel.INTENSITY not in self.channels:
-            for level in LEVELS:
-                del self.places[f"map/intensity/{level}"]
         self.names = [
             name
             for name in (*self.plain, *self.energies)
@@ -127,11 +124,15 @@ class Program(program.Program):
         activations = [self.take(f"activation/{name}", plan.map_shape) for name in named]
         sums = [self.take(f"conspicuity/{channel}", plan.map_shape) for channel in self.channels]
         saliency = self.take("saliency", plan.map_shape)
-        pairs = [(self.places[f"map/{name}"].offset, self.places[f"activation/{name}"].offset)
-                 for name in named]  # fmt: skip
+        maps = [self.places[f"map/{name}"].offset for name in named]
+        signals = [self.places[f"map/intensity/{name.split('/')[1]}"].offset for name in named]
+        tasks = zip(signals, maps, (place.offset for place in activations), strict=True)
+        if Channel.INTENSITY not in self.channels:
+            for level in LEVELS:
+                del self.places[f"map/intensity/{level}"]
         size = plan.shape[0] * plan.shape[1] * format_.channels
         frame = "pyramid", format_.channels, size, len(self.planes), start
-        down, across = reference.nearness(plan.map_shape)
+        down, across = reference.nearness_along(plan.map_shape)
         fades = [fade(n, reference.MAP_FADE) for n in plan.map_shape]
         self.fields = {
             "opponency": self.streams.opponency(*frame),
@@ -139,7 +140,7 @@ class Program(program.Program):
             "levels": self.bands[0],
             "orientation": self.bands[1],
             "resampling": self._keep(self.resized),
-            "maps": self._keep(pairs),
+            "maps": self._keep([*tasks]),
             "plane_stride": levels.plane_stride,
             "map_height": plan.map_shape[0],
             "map_width": plan.map_shape[1],

@@ -447,19 +447,20 @@ def activation(task, worker, context, facts):
 
     Weights between two places are |a - b| g, g a Gaussian of their distance. They are symmetric,
     so the equilibrium is proportional to each place's sum of them, here as 2 max(a, b) - a - b.
-    A flat map activates all places alike.
+    A map that is flat beside its level's intensity, or its own size, activates all places alike.
     """
     arena, pitch, height, width = (
         context.arena, context.map_pitch, context.map_height, context.map_width,
     )  # fmt: skip
-    source, output = context.maps[task * 2], context.maps[task * 2 + 1]
+    signal, source, output = (context.maps[task * 3 + k] for k in range(3))
     values = context.scratch + worker * context.scratch_size
     row_sums = values + SIDE * SIDE
     lowest, highest = extent(context, source)
     span = highest - lowest
     vectors = facts.vectors
     one = simd.zeros(arena, 1) + 1.0
-    flat = span <= FLAT
+    brightest = reduce(simd.maximum, [extent(context, signal)[1], highest, 0.0 - lowest])
+    flat = span <= brightest * FLAT
     scale = one / simd.select(flat, one, span)
     for y in simd.span(0, height, 1):
         for x in range(0, vectors * LANES, LANES):
