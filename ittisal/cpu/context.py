@@ -95,6 +95,7 @@ FIELDS: dict[str, str] = {
     "light_levels": "i8",  # gamma tables of red, green and blue
     "activations": "i8",
     "conspicuities": "i8",
+    "channel_weights": "i8",
     "graph_across": "i8",  # weights of distances along a row, from each column
     "graph_down": "i8",
     "graph_sums": "i8",  # each place's sum of them

@@ -150,6 +150,7 @@ class Program(program.Program):
             "light_levels": self.space.put(reference.light_table()),
             "activations": activations[0].offset,
             "conspicuities": sums[0].offset,
+            "channel_weights": self.space.put(np.array([*self.channels.values()])),
             "saliency": saliency.offset,
             "graph_down": self._put_rows(down),
             "graph_across": self._put_rows(across),
@@ -263,14 +264,14 @@ class Program(program.Program):
         """Their sums, and the saliency map."""
         count = len(self.names)
         channels = tuple(
-            (weight, *(
+            tuple(
                 level * count + number
                 for level in range(len(LEVELS))
                 for number, name in enumerate(self.names)
                 if reference.channel_of(name) is channel
-            ))
-            for channel, weight in self.channels.items()
-        )  # fmt: skip
+            )
+            for channel in self.channels
+        )
         return [Launch("combine", kernel("gbvs", "combine", channels=channels), 1)]
 
 

@@ -523,8 +523,8 @@ def combine(task, worker, context, facts):
     for y in simd.span(0, height, 1):
         for x in simd.span(0, width, LANES):
             at, all_ = y * pitch + x, None
-            for channel, (weight, *maps) in enumerate(facts.channels):
-                sum_ = None
+            for channel, maps in enumerate(facts.channels):
+                weight, sum_ = arena[context.channel_weights + channel], None
                 for number in maps:
                     p = arena.load(context.activations + stride * number + at)
                     sum_ = p if sum_ is None else sum_ + p
