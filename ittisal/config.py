@@ -247,9 +247,10 @@ class Config:
     border_attenuation : bool
         Fade oriented levels and centre-surround maps towards the frame's border (iNVT).
     reduction_taps : 5 or 9
-        Low-pass before each downsampling of a centre-surround map to level 4.
+        Low-pass before each downsampling of a centre-surround map to the saliency map's level.
     normalise_before_reduction : bool
-        N at the map's own scale, as P98 writes it, rather than at level 4 as its authors' codes do.
+        N at the map's own scale, as P98 writes it, rather than at the saliency map's level as its
+        authors' codes do.
     normalisation : Normalisation
         The operator N.
     peak_mean : PeakMean
@@ -559,6 +560,7 @@ VIDEO = Config(
         {c: 1 for c, traits in CHANNELS.items() if traits.weight or traits.needs_past}
     ),
     hue_reference=HueReference.FIXED,
+    working_size=800,
 )
 """`itti1998` for moving pictures: with flicker and motion, and colours that no single bright
 pixel makes flicker."""
@@ -567,12 +569,13 @@ WHITENED = Config(
     weights=ChannelWeights({"whitened": 1}),
     opponency=Opponency.LINEAR,
     normalisation=Normalisation.NONE,
+    working_size=800,
 )
 """Adaptive whitening (after AWS, Garcia-Diaz et al. 2012): the squared Mahalanobis
 distance of oriented energies of decorrelated planes from the frame's mean. Predicts fixations
 better than `itti1998`."""
 
-GAZE = Config(opponency=Opponency.LINEAR, figure=True)
+GAZE = Config(opponency=Opponency.LINEAR, figure=True, working_size=800)
 """Where people look in photographs: corners on figures, those promoted that pop out. See
 `benchmarks/FIXATIONS.md`."""
 

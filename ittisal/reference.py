@@ -609,7 +609,7 @@ class Stages:
         self.out["corners"] = found if found.max() > least else np.full_like(found, least)
 
     def centre_surround(self) -> None:
-        """Levels -> a map, or two halves, per feature and pair; at the map's level, unless N is first."""
+        """Levels -> maps, or halves of them, by feature and pair; at the map's level unless N is first."""
         for feature, (c, s) in product(self.features, self.pairs):
             centre, surround = (self.out[f"{feature.planes}/{level}"] for level in (c, s))
             maps = centre_surround(centre, surround, s - c, feature.rectifiable, self.config)
@@ -734,12 +734,12 @@ def trace(
         In the order computed, with F a feature of `features.FEATURES`, L a level, c-s a pair, P a
         plane: `pyramid/P/L` (intensity, red_green, blue_yellow, flicker); `orientation_pyramid/L`,
         if it differs; `orientation/THETA/L`; `motion/DIRECTION/L`; `contrast/F/c-s` at level c;
-        `centre_surround/F/c-s` at the saliency map's level; `normalised/F/c-s`; `feature/F`, their sum over
-        scales; `weighted/F`, what each feature adds to its conspicuity map;
+        `centre_surround/F/c-s` at the saliency map's level; `normalised/F/c-s`; `feature/F`, their
+        sum over scales; `weighted/F`, what each feature adds to its conspicuity map;
         `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map; `saliency`.
         Where the config whitens: `statistics/planes`, and `statistics/P/THETA`; `whitened/P/L` and
-        `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`, energies at the map's level;
-        `feature/whitened_P_THETA`, their squared Mahalanobis distance. With `figure`:
+        `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`, energies at the map's
+        level; `feature/whitened_P_THETA`, their squared Mahalanobis distance. With `figure`:
         `surroundedness/P/on` and `/off`; `figure`, the sum of their roots; `corners`;
         `contribution/figure`, the product. The published programs have names of their own; see
         `ittisal.references`. With `split_cs` the contrast and centre_surround names
@@ -798,5 +798,5 @@ def passed(
 def saliency(
     frame: np.ndarray, config: Config = ITTI_1998, channel_order: str = "rgb"
 ) -> np.ndarray:
-    """The raw saliency map, float64 of shape (H//16, W//16) unless levels are shifted; see `trace`."""
+    """The raw saliency map, float64 of shape (H//16, W//16), or finer: see `trace`."""
     return trace(frame, config, channel_order)["saliency"]

@@ -100,17 +100,15 @@ AVERAGING = {
         normalise_saliency=True,
     ),
 }
-# At finer levels where the longer side is under 566 pixels, and finer still under 283.
-CONFIGS |= {
-    f"{name}_shifted": replace(CONFIGS[name], working_size=800)
-    for name in ("itti1998", "invt", "split", "nine_taps", "iterative")
-}
-MOVING |= {
-    f"{name}_shifted": replace(MOVING[name], working_size=800) for name in ("video", "video_invt")
-}
-WHITENING |= {
-    f"{name}_shifted": replace(WHITENING[name], working_size=800) for name in WHITENING
-}
+# Each at P98's levels; and some at finer ones, by one level where the longer side is under 566
+# pixels and by two under 283.
+SHIFTED = ("itti1998", "invt", "split", "nine_taps", "iterative", "video", "video_invt")
+SHIFTED += (*WHITENING, *AVERAGING)
+for table in (CONFIGS, MOVING, WHITENING, AVERAGING):
+    for name, config in [*table.items()]:
+        table[name] = replace(config, working_size=0)
+        if name in SHIFTED:
+            table[f"{name}_shifted"] = replace(config, working_size=800)
 STILLS = CONFIGS | WHITENING
 EVERY = STILLS | MOVING | AVERAGING
 SUPPORTS = {"cpu": cpu.supports, "cuda": cuda.supports}
@@ -126,7 +124,7 @@ SCENES = [
     (name, shape) for name in CONFIGS for shape in (SHAPES if name in ("itti1998", "invt") else FEW)
 ]
 SCENES += [(f"{name}_shifted", (301, 467)) for name in ("itti1998", "invt", "gaze", "whitened")]
-SCENES += [(f"{name}_shifted", (32, 32)) for name in ("itti1998", "gaze", "whitened")]
+SCENES += [(f"{name}_shifted", (32, 33)) for name in ("itti1998", "gaze", "whitened")]
 SCENES += [(name, shape) for name in MOVING for shape in (MOVED if name == "video" else FEW[:2])]
 # The last two have their corners at levels 3 and 4, and so their figures at 4 and 5.
 FRAMED = [(33, 47), (255, 257), (47, 203), (40, 1500), (97, 1111), (130, 2100)]
