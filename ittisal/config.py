@@ -369,7 +369,7 @@ class Config:
         >>> [config.octave_shift((n, n)) for n in (256, 282, 283, 400, 565, 566, 640)]
         [2, 2, 1, 1, 1, 0, 0]
         """
-        octaves = math.log2(max(self.working_size, 1) / max(shape))
+        octaves = math.log2(max(self.working_size, 1) / max(*shape, 1))
         return min(max(round(octaves), 0), MOST_SHIFT)
 
     def channel_weights(self, *, colour: bool = True, past: bool = True) -> dict[Channel, float]:

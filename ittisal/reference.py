@@ -609,7 +609,7 @@ class Stages:
         self.out["corners"] = found if found.max() > least else np.full_like(found, least)
 
     def centre_surround(self) -> None:
-        """Levels -> maps, or halves of them, per feature and pair, at one level unless N is first."""
+        """Levels -> maps, or their halves, per feature and pair, at one level unless N is first."""
         for feature, (c, s) in product(self.features, self.pairs):
             centre, surround = (self.out[f"{feature.planes}/{level}"] for level in (c, s))
             maps = centre_surround(centre, surround, s - c, feature.rectifiable, self.config)
