@@ -277,9 +277,9 @@ class Config:
         fraction of each side; 0: no prior. People look at the middle of photographs whatever they
         show (Tatler 2007), so AUC and NSS gain by it, and shuffled AUC loses.
     working_size : int >= 0
-        Longer side in pixels that frames are worked on as if they had, to the nearest octave: see
-        `octave_shift`. Of smaller frames all levels move down by one or two, and the map has 8 or 4
-        pixels per sample in place of 16. 0: never.
+        Longer side in pixels that smaller frames are worked on as if they had, to the nearest
+        octave: all levels move down by one or two (`octave_shift`), and the map has 8 or 4 pixels
+        per sample in place of 16. 0: never. A small frame then costs up to as much as a large one.
     smoothing, smoothing_rate, smoothing_seconds : Smoothing, float in (0, 1], float > 0
         Of the map over time. The rate is `ema`'s (iNVT: 0.1), the seconds are `leaky`'s (P98's
         saliency map: 0.5).
