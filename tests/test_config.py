@@ -403,7 +403,6 @@ def test_presets():
         preset("itti")
 
 
-
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "weights"])
 @pytest.mark.parametrize("model", ["toolbox", "vocus2", "gbvs"])
 def test_published_programs_take_weights_alone(model, name):
