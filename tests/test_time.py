@@ -444,7 +444,7 @@ def test_another_format_starts_anew(fresh, reading):
 @pytest.mark.parametrize("channel", sorted(TEMPORAL))
 def test_removing_a_temporal_channel_changes_the_map(fresh, channel):
     frames = movie(2, (256, 320))
-    less = Config(weights={c: float(c is not channel) for c in Channel}, hue_reference="fixed")
+    less = replace(VIDEO, weights={c: float(c is not channel) for c in Channel})
     maps = []
     for config in (VIDEO, less):
         run = fresh(config, (256, 320))
