@@ -380,6 +380,7 @@ def test_stages_are_the_references(kind, name, shape):
     [
         ("cpu", "itti1998"), ("cuda", "itti1998"), ("cuda", "linear"),
         ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"), ("cuda", "gaze"),
+        ("cpu", "video_shifted"), ("cuda", "video_shifted"),
         ("cuda", "whitened"),
     ],
 )  # fmt: skip

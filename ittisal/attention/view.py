@@ -180,13 +180,16 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
     saliency = checks.saliency(source["saliency"] if traced else source)
     trace = (lambda: source) if traced else None
     if shape is None:
-        finest = MAP_LEVEL - MOST_SHIFT
-        if config is not None and config.octave_shift(tuple(n << finest for n in saliency.shape)):
+        height, width = saliency.shape
+        if config is not None and any(
+            config.octave_shift((height << (MAP_LEVEL - k), width << (MAP_LEVEL - k))) == k
+            for k in range(1, MOST_SHIFT + 1)
+        ):
             raise ValueError(
                 f"with working_size={config.working_size} frames of several sizes have maps of "
                 f"shape {saliency.shape}; give the frame's shape"
             )
-        shape = tuple(n << MAP_LEVEL for n in saliency.shape)
+        shape = height << MAP_LEVEL, width << MAP_LEVEL
     height, width = shape = as_shape(shape)
     seen = View(saliency, shape, shape, ITTI_1998 if config is None else config, trace)
     if min(shape) < 1 or saliency.shape not in (shape, seen.sampling.map_shape):
