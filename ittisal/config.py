@@ -32,6 +32,7 @@ CENTRE_LEVELS = (2, 3, 4)  # c, P98
 DELTAS = (3, 4)  # delta = s - c, P98
 MAP_LEVEL = 4  # the saliency map lives at level 4, a sixteenth of the frame (P98)
 TOP_LEVEL = 8  # nine scales, 0 to 8 (P98)
+MOST_SHIFT = CENTRE_LEVELS[0]  # octaves that all of them move down, at most: to level 0
 MIN_SIDE = 2 ** (CENTRE_LEVELS[0] + DELTAS[0])  # the first pair, 2-5, needs a level 5
 
 
@@ -246,9 +247,10 @@ class Config:
     border_attenuation : bool
         Fade oriented levels and centre-surround maps towards the frame's border (iNVT).
     reduction_taps : 5 or 9
-        Low-pass before each downsampling of a centre-surround map to level 4.
+        Low-pass before each downsampling of a centre-surround map to the saliency map's level.
     normalise_before_reduction : bool
-        N at the map's own scale, as P98 writes it, rather than at level 4 as its authors' codes do.
+        N at the map's own scale, as P98 writes it, rather than at the saliency map's level as its
+        authors' codes do.
     normalisation : Normalisation
         The operator N.
     peak_mean : PeakMean
@@ -274,6 +276,10 @@ class Config:
         Multiply the map by a Gaussian about the frame's middle, of this standard deviation as a
         fraction of each side; 0: no prior. People look at the middle of photographs whatever they
         show (Tatler 2007), so AUC and NSS gain by it, and shuffled AUC loses.
+    working_size : int >= 0
+        Longer side in pixels that smaller frames are worked on as if they had, to the nearest
+        octave: all levels move down by one or two (`octave_shift`), and the map has 8 or 4 pixels
+        per sample in place of 16. 0: never. A small frame then costs up to as much as a large one.
     smoothing, smoothing_rate, smoothing_seconds : Smoothing, float in (0, 1], float > 0
         Of the map over time. The rate is `ema`'s (iNVT: 0.1), the seconds are `leaky`'s (P98's
         saliency map: 0.5).
@@ -318,6 +324,7 @@ class Config:
     figure: bool = False
     whitening_seconds: float = 0.0
     centre_prior: float = 0.0
+    working_size: int = 0
     smoothing: Smoothing = Smoothing.NONE
     smoothing_rate: float = 0.1
     smoothing_seconds: float = 0.5
@@ -350,6 +357,20 @@ class Config:
                     f"weights: model={self.model.value!r} has no channel {channel.value!r}; it has "
                     f"{', '.join(has)}"
                 )
+
+    def octave_shift(self, shape: tuple[int, int]) -> int:
+        """How many levels finer than P98's a frame of (height, width) is worked on: 0, 1 or 2.
+
+        So many octaves as bring the longer side nearest to `working_size`.
+
+        Examples
+        --------
+        >>> config = Config(working_size=800)
+        >>> [config.octave_shift((n, n)) for n in (256, 282, 283, 400, 565, 566, 640)]
+        [2, 2, 1, 1, 1, 0, 0]
+        """
+        octaves = math.log2(max(self.working_size, 1) / max(*shape, 1))
+        return min(max(round(octaves), 0), MOST_SHIFT)
 
     def channel_weights(self, *, colour: bool = True, past: bool = True) -> dict[Channel, float]:
         """Weights that sum to 1 over the channels computed.
@@ -479,6 +500,7 @@ _RANGES = {  # field -> (accepts, what the limit is)
     "motion_threshold": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "whitening_seconds": (lambda v: 0 <= v < math.inf, "at least 0 and finite"),
     "centre_prior": (lambda v: 0 <= v < math.inf, "at least 0 and finite"),
+    "working_size": (lambda v: 0 <= v <= 1 << 30, "at least 0 and at most 2^30"),
     "smoothing_rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "smoothing_seconds": (lambda v: 0 < v < math.inf, "above 0 and finite"),
 }
@@ -538,6 +560,7 @@ VIDEO = Config(
         {c: 1 for c, traits in CHANNELS.items() if traits.weight or traits.needs_past}
     ),
     hue_reference=HueReference.FIXED,
+    working_size=800,
 )
 """`itti1998` for moving pictures: with flicker and motion, and colours that no single bright
 pixel makes flicker."""
@@ -546,12 +569,13 @@ WHITENED = Config(
     weights=ChannelWeights({"whitened": 1}),
     opponency=Opponency.LINEAR,
     normalisation=Normalisation.NONE,
+    working_size=800,
 )
 """Adaptive whitening (after AWS, Garcia-Diaz et al. 2012): the squared Mahalanobis
 distance of oriented energies of decorrelated planes from the frame's mean. Predicts fixations
 better than `itti1998`."""
 
-GAZE = Config(opponency=Opponency.LINEAR, figure=True)
+GAZE = Config(opponency=Opponency.LINEAR, figure=True, working_size=800)
 """Where people look in photographs: corners on figures, those promoted that pop out. See
 `benchmarks/FIXATIONS.md`."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .config import VIDEO, Config
+from .config import ITTI_1998, Config
 from .frames import check_channel_order
 from .imagefiles import to_bgr8
 from .levels import Span, stretch
@@ -142,7 +142,7 @@ def overlay(
     saliency: np.ndarray,
     peak: float | None = None,
     *,
-    config: Config = VIDEO,
+    config: Config = ITTI_1998,
     channel_order: str = "rgb",
     out: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -152,13 +152,13 @@ def overlay(
     ----------
     frame : array of shape (H, W) or (H, W, 3)
         uint8, uint16, or float in [0, 1].
-    saliency : float32 array of shape (H//16, W//16)
+    saliency : float32 array of shape (H//16, W//16), or what the config's maps have
         Its map as `Saliency` gives it.
     peak : float, optional
         The saliency that is drawn brightest; by default the map's maximum, which makes videos
         flicker: use a `RunningPeak` for those, or a `Painter`.
     config : Config
-        Its `phase` says where the map's samples lie.
+        What made the map: it says where the samples lie.
     channel_order : {"rgb", "bgr"}
         Of frame and picture.
     out : uint8 array of shape (H, W, 3), optional

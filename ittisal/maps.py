@@ -56,7 +56,8 @@ def upsample(
     grid = sampling((height, width), config)
     if small.shape != grid.map_shape:
         raise ValueError(
-            f"map has shape {small.shape}; that of a {width}x{height} frame has {grid.map_shape}"
+            f"map has shape {small.shape}; that of a {width}x{height} frame has {grid.map_shape}. "
+            "Give the frame's shape, and the config that made the map"
         )
     if out is not None and (out.shape != (height, width) or out.dtype != np.float32):
         raise ValueError(

@@ -130,7 +130,7 @@ class Saliency:
 
     @property
     def map_shape(self) -> tuple[int, int]:
-        """(height, width) of the raw map: a sixteenth of the frame's."""
+        """(height, width) of the raw map: a sixteenth of the frame's, or an eighth or a quarter."""
         return self._plan.map_shape
 
     @property
@@ -176,7 +176,7 @@ class Saliency:
             uint8, uint16, or float in [0, 1] (with `levels`, any finite float); any strides; never
             changed. Grey frames have no colour channel. C-contiguous ones are read where they are
             (with `levels` none is), others copied.
-        out : float32 array of shape (H//16, W//16), or (N, H//16, W//16), optional
+        out : float32 array of shape `map_shape`, or (N, *map_shape), optional
             C-contiguous; receives the map. On the GPU if the frame is.
         time : float, or N of them, optional
             When the frame is shown, in seconds from any start: what flicker, smoothing and
@@ -185,7 +185,9 @@ class Saliency:
 
         Returns
         -------
-        float32 array of shape (H//16, W//16), or (N, H//16, W//16)
+        float32 array of shape `map_shape`, or (N, *map_shape)
+            (H//16, W//16); with a `working_size`, as in the presets `video`, `whitened` and `gaze`,
+            small frames have (H//8, W//8) or (H//4, W//4), and 8 or 4 below in place of 16.
             Of the frame's library if that lies on the GPU, else NumPy's. Not negative, not
             scaled to 1: comparable between frames (but with `normalisation="none"`, as in the
             preset `whitened`, which gives every channel's map a range of 1). A frame without
@@ -261,7 +263,7 @@ class Saliency:
 
         Yields
         ------
-        float32 ndarray of shape (H//16, W//16)
+        float32 ndarray of shape `map_shape`
 
         Raises
         ------
@@ -374,7 +376,7 @@ class Saliency:
 
         Returns
         -------
-        dict of str to float32 ndarray of shape (H//16, W//16)
+        dict of str to float32 ndarray of shape `map_shape`
             The weighted terms of P98, eq. 8. Their sum is the map, before it is smoothed. Where the
             sum is normalised again (`normalise_saliency`), each sample of the result is divided in
             proportion to the terms there. With `figure` they are what each channel promotes of the

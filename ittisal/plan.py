@@ -61,18 +61,35 @@ class Plan:
     shape: tuple[int, int]
     config: Config
 
-    centre_levels = CENTRE_LEVELS
-    finest_level = CENTRE_LEVELS[0]  # levels below are never stored
-    map_level = MAP_LEVEL
-
     # --- levels and pairs
+
+    @cached_property
+    def octave_shift(self) -> int:
+        """How many levels finer than P98's this frame is worked on."""
+        return self.config.octave_shift(self.shape)
+
+    @cached_property
+    def centre_levels(self) -> tuple[int, ...]:
+        """C."""
+        return tuple(c - self.octave_shift for c in CENTRE_LEVELS)
+
+    @property
+    def finest_level(self) -> int:
+        """Levels below are never stored."""
+        return self.centre_levels[0]
+
+    @property
+    def map_level(self) -> int:
+        """The level of the saliency map."""
+        return MAP_LEVEL - self.octave_shift
 
     @cached_property
     def top_level(self) -> int:
         """The coarsest level that exists."""
+        coarsest = TOP_LEVEL - self.octave_shift
         if self.config.small_frames is SmallFrames.CLAMP:
-            return TOP_LEVEL
-        return min(TOP_LEVEL, min(self.shape).bit_length() - 1)
+            return coarsest
+        return min(coarsest, min(self.shape).bit_length() - 1)
 
     @cached_property
     def levels(self) -> range:

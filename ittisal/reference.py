@@ -36,7 +36,7 @@ from .features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Model, Signal
 TAPS_5 = np.array([1, 4, 6, 4, 1]) / 16
 TAPS_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 WHITENED_PLANES = ("intensity", "red_green", "blue_yellow")  # decorrelated in this order
-SCALES = (2, 3, 4, 5)  # levels whose oriented energies are whitened together
+SCALES = (0, 1, 2, 3)  # levels above the finest whose oriented energies are whitened together
 RANGE = 10.0  # M: N rescales every map to [0, M] (iNVT; P98 leaves it open)
 PLATEAU = 1e-4  # neighbours closer than this fraction of a map's range are one plateau
 HALF_A_PEAK = 0.5  # maxima are counted in fractions; less than this is none
@@ -101,6 +101,27 @@ def opponency(rgb: np.ndarray, config: Config = ITTI_1998) -> tuple[np.ndarray, 
     return red - green, blue - yellow
 
 
+# --- levels ------------------------------------------------------------------------------------
+
+
+def map_level(shape: tuple[int, int], config: Config) -> int:
+    """The level of the saliency map: 4, or finer by the octave shift of a small frame."""
+    return MAP_LEVEL - config.octave_shift(shape)
+
+
+def centre_levels(shape: tuple[int, int], config: Config) -> list[int]:
+    """C: 2, 3, 4 (P98), shifted."""
+    return [c - config.octave_shift(shape) for c in CENTRE_LEVELS]
+
+
+def top_level(shape: tuple[int, int], config: Config) -> int:
+    """The coarsest level that exists: 8, shifted, if clamped, else at most the last of a pixel."""
+    coarsest = TOP_LEVEL - config.octave_shift(shape)
+    if config.small_frames is SmallFrames.CLAMP:
+        return coarsest
+    return min(coarsest, int(np.log2(min(shape))))
+
+
 # --- pyramids ----------------------------------------------------------------------------------
 
 
@@ -137,15 +158,8 @@ def downsample(x: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> np.n
     return decimate(low_pass(x, taps), config.phase)
 
 
-def top_level(shape: tuple[int, int], config: Config) -> int:
-    """The coarsest level that exists: 8 if clamped, else the last of at least one pixel."""
-    if config.small_frames is SmallFrames.CLAMP:
-        return TOP_LEVEL
-    return min(TOP_LEVEL, int(np.log2(min(shape))))
-
-
 def pyramid(plane: np.ndarray, config: Config, taps: np.ndarray = TAPS_5) -> list[np.ndarray]:
-    """Levels 0 to 8, or as many as the frame allows."""
+    """Levels 0 to the coarsest."""
     levels = [plane]
     for _ in range(top_level(plane.shape, config)):
         levels.append(downsample(levels[-1], config, taps))
@@ -195,10 +209,11 @@ def orientation(level: np.ndarray, config: Config) -> dict[int, np.ndarray]:
 def centre_prior(shape: tuple[int, int], map_shape: tuple[int, int], config: Config) -> np.ndarray:
     """A Gaussian about the middle of a frame of `shape`, at the samples of its map.
 
-    Its standard deviation is a fraction of each side. Sample i lies at pixel 16 (i + 1/2) - 1/2,
-    or at 16 i with even sampling; pixel j is the middle of [j, j + 1] / side.
+    Its standard deviation is a fraction of each side. With n = 2^level pixels per sample, sample i
+    lies at pixel n (i + 1/2) - 1/2, or at n i with even sampling; pixel j is the middle of
+    [j, j + 1] / side.
     """
-    size = 2**MAP_LEVEL
+    size = 2 ** map_level(shape, config)
     offset = 0 if config.phase is Phase.EVEN else (size - 1) / 2
     pixels = [size * np.arange(n) + offset for n in map_shape]
     y, x = ((at + 0.5) / n - 0.5 for at, n in zip(pixels, shape, strict=True))
@@ -257,9 +272,9 @@ def smoothed(saliency: np.ndarray, past: Past | None, elapsed: float, config: Co
 
 
 def pairs(shape: tuple[int, int], config: Config) -> list[tuple[int, int]]:
-    """The (c, s) that this frame has: 2-5, 2-6, 3-6, 3-7, 4-7, 4-8 from 256 pixels up."""
+    """The (c, s) that this frame has: 2-5, 2-6, 3-6, 3-7, 4-7, 4-8 from 256 pixels up, shifted."""
     top = top_level(shape, config)
-    return [(c, c + d) for c in CENTRE_LEVELS for d in DELTAS if c + d <= top]
+    return [(c, c + d) for c in centre_levels(shape, config) for d in DELTAS if c + d <= top]
 
 
 def upsample(x: np.ndarray, shape: tuple[int, int], delta: int, config: Config) -> np.ndarray:
@@ -428,13 +443,13 @@ def mahalanobis(maps: list[np.ndarray], statistics: np.ndarray) -> np.ndarray:
 # --- figure and ground -------------------------------------------------------------------------
 
 
-def corner_level(shape: tuple[int, int]) -> int:
+def corner_level(shape: tuple[int, int], config: Config) -> int:
     """The level where corners are found; surroundedness is found one above.
 
     The first whose longer side has at most CORNERS_ACROSS samples, so that figures hardly depend
     on the resolution, but no higher than leaves the next level four samples on the shorter side.
     """
-    level = CENTRE_LEVELS[0]
+    level = centre_levels(shape, config)[0]
     while max(shape) >> level > CORNERS_ACROSS and min(shape) >> (level + 2) >= 4:
         level += 1
     return min(level, TOP_LEVEL - 1)
@@ -491,8 +506,10 @@ class Stages:
     def __init__(self, unit: np.ndarray, config: Config, past: Past | None, elapsed: float) -> None:
         self.unit, self.config, self.past, self.elapsed = unit, config, past, elapsed
         height, width = self.shape = unit.shape[0], unit.shape[1]
-        self.map_shape = max(height >> MAP_LEVEL, 1), max(width >> MAP_LEVEL, 1)
-        self.levels = range(CENTRE_LEVELS[0], top_level(self.shape, config) + 1)
+        self.map_level = level = map_level(self.shape, config)
+        self.map_shape = max(height >> level, 1), max(width >> level, 1)
+        self.finest = centre_levels(self.shape, config)[0]
+        self.levels = range(self.finest, top_level(self.shape, config) + 1)
         self.pairs = pairs(self.shape, config)
         self.halves = ("/on", "/off") if config.split_cs else ("",)
         self.weights = config.channel_weights(colour=unit.ndim == 3, past=past is not None)
@@ -542,10 +559,10 @@ class Stages:
         if not self.config.whitens:
             return
         names, signals = self.whitened_planes()
-        planes = [self.out[f"pyramid/{name}/{MAP_LEVEL}"] for name in names]
+        planes = [self.out[f"pyramid/{name}/{self.map_level}"] for name in names]
         self.out["statistics/planes"] = statistics(planes)
-        scales = [x for x in SCALES if x in self.levels and Channel.WHITENED in self.weights]
-        figures = [corner_level(self.shape) + 1] * self.config.figure
+        scales = [self.finest + scale for scale in SCALES if Channel.WHITENED in self.weights]
+        figures = [corner_level(self.shape, self.config) + 1] * self.config.figure
         for level in sorted({*scales, *figures}):
             planes = [self.out[f"pyramid/{name}/{level}"] for name in names]
             whitened = whiten(planes, self.whitening("planes", signals), signals)
@@ -574,7 +591,7 @@ class Stages:
         """Decorrelated planes and oriented energies -> surroundedness and corners."""
         if not self.config.figure:
             return
-        level = corner_level(self.shape)
+        level = corner_level(self.shape, self.config)
         total = np.zeros_like(self.out[f"pyramid/intensity/{level + 1}"])
         names, signals = self.whitened_planes()
         deviations = np.diag(cholesky_factor(self.whitening("planes", signals)))
@@ -592,7 +609,7 @@ class Stages:
         self.out["corners"] = found if found.max() > least else np.full_like(found, least)
 
     def centre_surround(self) -> None:
-        """Levels -> a map, or two halves, per feature and pair; at level 4, unless N is first."""
+        """Levels -> maps, or their halves, per feature and pair, at one level unless N is first."""
         for feature, (c, s) in product(self.features, self.pairs):
             centre, surround = (self.out[f"{feature.planes}/{level}"] for level in (c, s))
             maps = centre_surround(centre, surround, s - c, feature.rectifiable, self.config)
@@ -670,10 +687,10 @@ class Stages:
         return brightest**2 if signal is Signal.BRIGHTEST_SQUARED else brightest
 
     def to_map_level(self, x: np.ndarray, level: int) -> np.ndarray:
-        """A map at level 4: downsampled by the pyramid's step, or upsampled."""
-        if level > MAP_LEVEL:
-            return upsample(x, self.map_shape, level - MAP_LEVEL, self.config)
-        for _ in range(level, MAP_LEVEL):
+        """A map at the saliency map's level: downsampled by the pyramid's step, or upsampled."""
+        if level > self.map_level:
+            return upsample(x, self.map_shape, level - self.map_level, self.config)
+        for _ in range(level, self.map_level):
             x = downsample(x, self.config, TAPS_9 if self.config.reduction_taps == 9 else TAPS_5)
         return x
 
@@ -717,12 +734,12 @@ def trace(
         In the order computed, with F a feature of `features.FEATURES`, L a level, c-s a pair, P a
         plane: `pyramid/P/L` (intensity, red_green, blue_yellow, flicker); `orientation_pyramid/L`,
         if it differs; `orientation/THETA/L`; `motion/DIRECTION/L`; `contrast/F/c-s` at level c;
-        `centre_surround/F/c-s` at level 4; `normalised/F/c-s`; `feature/F`, their sum over
-        scales; `weighted/F`, what each feature adds to its conspicuity map;
+        `centre_surround/F/c-s` at the saliency map's level; `normalised/F/c-s`; `feature/F`, their
+        sum over scales; `weighted/F`, what each feature adds to its conspicuity map;
         `conspicuity/CHANNEL`; `contribution/CHANNEL`, what each adds to the map; `saliency`.
         Where the config whitens: `statistics/planes`, and `statistics/P/THETA`; `whitened/P/L` and
-        `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`, energies at level 4;
-        `feature/whitened_P_THETA`, their squared Mahalanobis distance. With `figure`:
+        `whitened/P/THETA/L`, planes and their energies; `scale/P/THETA/L`, energies at the map's
+        level; `feature/whitened_P_THETA`, their squared Mahalanobis distance. With `figure`:
         `surroundedness/P/on` and `/off`; `figure`, the sum of their roots; `corners`;
         `contribution/figure`, the product. The published programs have names of their own; see
         `ittisal.references`. With `split_cs` the contrast and centre_surround names
@@ -781,5 +798,5 @@ def passed(
 def saliency(
     frame: np.ndarray, config: Config = ITTI_1998, channel_order: str = "rgb"
 ) -> np.ndarray:
-    """The raw saliency map at level 4, float64 of shape (H//16, W//16); see `trace`."""
+    """The raw saliency map, float64 of shape (H//16, W//16), or finer: see `trace`."""
     return trace(frame, config, channel_order)["saliency"]

@@ -40,7 +40,8 @@ def sampling(shape: tuple[int, int], config: Config) -> Sampling:
     """The grid of the maps of frames of (height, width) under a config.
 
     Samples lie between pixels, at (i + 1/2) 16 - 1/2, or on every 16th (`phase="even"`, and the
-    model `toolbox`). Those of `vocus2` are 2 x 2 pixels, those of `gbvs` a 48th of the longer side.
+    model `toolbox`); of 8 or 4 pixels where a `working_size` shifts the levels. Those of `vocus2`
+    are 2 x 2 pixels, those of `gbvs` a 48th of the longer side.
 
     Examples
     --------
@@ -54,7 +55,7 @@ def sampling(shape: tuple[int, int], config: Config) -> Sampling:
         rows, columns = (max((2 * GBVS_SIDE * n + longer) // (2 * longer), 1) for n in shape)
         steps = height / rows, width / columns
         return Sampling(shape, (rows, columns), steps, _between(steps))
-    level = VOCUS2_LEVEL if config.model is Model.VOCUS2 else MAP_LEVEL
+    level = VOCUS2_LEVEL if config.model is Model.VOCUS2 else MAP_LEVEL - config.octave_shift(shape)
     steps = 1 << level, 1 << level
     even = config.phase is Phase.EVEN or config.model is Model.TOOLBOX
     map_shape = max(height >> level, 1), max(width >> level, 1)

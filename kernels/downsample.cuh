@@ -33,7 +33,7 @@ struct Axis {
     }
 };
 
-// Widths, for one step or two from COLUMNS samples.
+// Widths, for up to two steps from COLUMNS samples.
 template <int TAPS, int STEPS_TAKEN>
 struct Shape {
     enum {
@@ -41,12 +41,14 @@ struct Shape {
         SAMPLES = 2 * RUN + TAPS - 1,  // that a run of outputs needs
         X1 = (COLUMNS - TAPS + 1) / 2,
         X2 = (X1 - TAPS + 1) / 2,
-        OUTPUTS = STEPS_TAKEN == 2 ? X2 : X1,
+        OUTPUTS = STEPS_TAKEN == 2 ? X2 : STEPS_TAKEN == 1 ? X1 : COLUMNS,
         PITCH = (X1 + RUN - 1) / RUN * 2 * RUN - 2 * RUN + SAMPLES,  // runs may go past the last
         PITCH_1 = (X2 + RUN - 1) / RUN * 2 * RUN - 2 * RUN + SAMPLES
     };
     // The first sample of a tile whose first output is `i`, and how many so many outputs need.
-    static INLINE int first(int i) { return STEPS_TAKEN == 2 ? 4 * i - 3 * REACH : 2 * i - REACH; }
+    static INLINE int first(int i) {
+        return STEPS_TAKEN == 2 ? 4 * i - 3 * REACH : STEPS_TAKEN == 1 ? 2 * i - REACH : i;
+    }
     static INLINE int samples(int outputs) {
         return STEPS_TAKEN == 2 ? 4 * outputs + 3 * (TAPS - 1) : 2 * outputs + TAPS - 1;
     }

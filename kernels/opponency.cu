@@ -1,12 +1,13 @@
 // A frame to the finest stored level of its planes, in one pass: pixels become the planes in
-// registers and are downsampled twice on the way, so that levels 0 and 1 never reach memory; only
-// the background that flicker is compared with has the frame's size. Before it, `scan` finds what
-// the hue threshold is a fraction of, and commits the state that the last frame left.
+// registers and are downsampled on the way, twice unless levels are shifted, so that levels 0 and 1
+// do not reach memory; only the background that flicker is compared with has the frame's size.
+// Before it, `scan` finds what the hue threshold is a fraction of, and commits the state that the
+// last frame left.
 
 #include "common.cuh"
 #include "downsample.cuh"
 
-static_assert(FINEST_LEVEL == 1 || FINEST_LEVEL == 2, "one step or two from the frame");
+static_assert(FINEST_LEVEL >= 0 && FINEST_LEVEL <= 2, "up to two steps from the frame");
 
 // --- pixels --------------------------------------------------------------------------------------
 
@@ -322,7 +323,6 @@ INLINE void downsample_frame(const Geometry& g, const float* tables, float* aren
                              Background* background, int rows, int kind, int plane) {
     typedef Shape<TAPS, FINEST_LEVEL> S;
     typedef PixelColumn<COUNT> Source;
-    __shared__ Tile<TAPS, COUNT, FINEST_LEVEL> tile;
     const int height = g.height[0], width = g.width[0], pitch = width * PIXEL_CHANNELS;
     const int y = blockIdx.y * rows, x = blockIdx.x * S::OUTPUTS;
     const Pixel* frame =
@@ -336,16 +336,29 @@ INLINE void downsample_frame(const Geometry& g, const float* tables, float* aren
     const float grey = 1.0f / (g.full * PIXEL_CHANNELS);
     const float colour = OPPONENCY_LINEAR ? 1.0f / g.full : COLOUR_SCALE;
     const int level_height = g.height[FINEST_LEVEL], level_width = g.width[FINEST_LEVEL];
-    downsample_tile<TAPS, COUNT, FINEST_LEVEL>(
-        tile, source, Steps(g, tables, kind, kind, 0), y, x, rows, height, width, AHEAD, ignore,
-        [&](int c, int to_y, int to_x, float value) {
-            const float fractions = FAULT(another_planes_scale) ? 1 : FRACTIONS;
-            if (to_y < level_height && to_x < level_width + FAULT(one_column_too_many))
-                arena[plane_at(g, plane + c, FINEST_LEVEL) + to_y * level_width + to_x] =
-                    value * (c == PLANE_INTENSITY                     ? grey
-                             : Source::FLICKERS && c == PLANE_FLICKER ? grey / fractions
-                                                                      : colour);
-        });
+    const auto store = [&](int c, int to_y, int to_x, float value) {
+        const float fractions = FAULT(another_planes_scale) ? 1 : FRACTIONS;
+        if (to_y < level_height && to_x < level_width + FAULT(one_column_too_many))
+            arena[plane_at(g, plane + c, FINEST_LEVEL) + to_y * level_width + to_x] =
+                value * (c == PLANE_INTENSITY                     ? grey
+                         : Source::FLICKERS && c == PLANE_FLICKER ? grey / fractions
+                                                                  : colour);
+    };
+    if constexpr (FINEST_LEVEL == 0) {
+        for (int row = y; row < min(y + rows, height); row += 2) {
+            float even[COUNT], odd[COUNT];
+            source.values(source.template fetch<false>(row), source.template fetch<false>(row + 1),
+                          row, even, odd);
+            for (int c = 0; c < COUNT; ++c) {
+                store(c, row, x + threadIdx.x, even[c]);
+                store(c, row + 1, x + threadIdx.x, odd[c]);
+            }
+        }
+    } else {
+        __shared__ Tile<TAPS, COUNT, FINEST_LEVEL> tile;
+        downsample_tile<TAPS, COUNT, FINEST_LEVEL>(tile, source, Steps(g, tables, kind, kind, 0), y,
+                                                   x, rows, height, width, AHEAD, ignore, store);
+    }
 }
 
 // Blocks that have to fit a multiprocessor: so few that no incomplete sum leaves the registers.

@@ -11,9 +11,9 @@ from ittisal.config import ITTI_1998
 LIMIT = 200  # fixations, more than any display has places
 
 
-def pixel(index, config=ITTI_1998):
-    """Where map samples lie in a large frame, along one axis."""
-    return maps.to_frame(np.stack([index, index], axis=-1), (1024, 1024), config)[..., 0]
+def pixel(index, config=ITTI_1998, size=1024):
+    """Where map samples lie in a frame so many pixels across, along one axis."""
+    return maps.to_frame(np.stack([index, index], axis=-1), (size, size), config)[..., 0]
 
 
 def fixations(raw, shape, config=ITTI_1998, n=LIMIT):

@@ -23,6 +23,7 @@ from tolerances import alike, within
 
 from ittisal import GAZE, INVT, ITTI_1998, WHITENED
 from ittisal.cuda import backend as cuda_backend
+from ittisal.maps import to_map
 
 SEEDS = range(8)
 COUNTS = (5, 29)  # items of the smallest and the largest display
@@ -158,11 +159,11 @@ def orientation_contrast(backend, delta, seed, config=ITTI_1998):
     energy = trace["conspicuity/orientation"]
 
     def at(place):
-        i, j = np.rint((np.array(place) + 0.5) / 16 - 0.5).astype(int)
+        i, j = np.rint(to_map(place, image.shape[:2], config)).astype(int)
         return energy[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].max()
 
     contrast = (at(target) - np.mean([at(place) for place in others])) / energy.max()
-    return contrast, count_false_shifts(trace["saliency"], target, image.shape[:2]) == 0
+    return contrast, count_false_shifts(trace["saliency"], target, image.shape[:2], config) == 0
 
 
 def test_orientation_contrast_has_a_threshold_and_grows(backend):
@@ -196,7 +197,7 @@ def test_luminance_noise_does_not_hide_a_colour(backend, fraction, config):
     for seed in range(2):
         image, target = stimuli.red_square_in_noise(fraction, seed)
         raw = model(backend, image.shape[:2], config)(image)
-        assert count_false_shifts(raw, target, image.shape[:2]) == 0
+        assert count_false_shifts(raw, target, image.shape[:2], config) == 0
 
 
 # --- 8: equivariance ---------------------------------------------------------------------------

@@ -55,6 +55,7 @@ OTHER = {
     "normalisation": "iterative",
     "peak_mean": "all",
     "iterations": 7,
+    "working_size": 640,
     "normalise_opponents": True,
     "normalise_saliency": True,
     "motion_threshold": 0.125,
@@ -78,6 +79,7 @@ RANGES = {  # field -> the limit in words, values within it, and values outside
     "wavenumber": ("above 0 and at most pi", [1e-3, math.pi], [0.0, 3.15, NAN]),
     "reduction_taps": ("5 or 9", [5, 9], [7]),
     "iterations": ("1 to 100", [1, 100], [0, 101]),
+    "working_size": ("at least 0 and at most 2^30", [0, 1 << 30], [-1, (1 << 30) + 1]),
     "motion_threshold": ("at least 0 and below 1", [0.0, 0.999], [-1e-9, 1.0, NAN]),
     "whitening_seconds": ("at least 0 and finite", [0.0, 1e6], [-1e-9, INF, NAN]),
     "centre_prior": ("at least 0 and finite", [0.0, 0.28, 1e6], [-1e-9, INF, NAN]),
@@ -370,15 +372,18 @@ def test_presets():
         "figure": False,
         "whitening_seconds": 0.0,
         "centre_prior": 0.0,
+        "working_size": 0,
         "smoothing": "none",
         "smoothing_rate": 0.1,
         "smoothing_seconds": 0.5,
     }
     assert preset("video") is VIDEO
-    assert replace(ITTI_1998, weights=VIDEO_WEIGHTS, hue_reference="fixed") == VIDEO
+    larger = replace(ITTI_1998, working_size=800)
+    assert replace(larger, weights=VIDEO_WEIGHTS, hue_reference="fixed") == VIDEO
     assert preset("whitened") is WHITENED
-    assert Config(weights={"whitened": 1}, opponency="linear", normalisation="none") == WHITENED
-    assert preset("gaze") is GAZE == replace(ITTI_1998, opponency="linear", figure=True)
+    linear = replace(larger, opponency="linear")
+    assert replace(linear, weights={"whitened": 1}, normalisation="none") == WHITENED
+    assert preset("gaze") is GAZE == replace(linear, figure=True)
     assert PRESETS == {
         "itti1998": ITTI_1998,
         "invt": INVT,
@@ -414,6 +419,21 @@ def test_models_are_named():
         Config(model="aim")
     with pytest.raises(ValueError, match="model='vocus2' has no channel 'orientation'"):
         Config(model="vocus2")
+
+
+@pytest.mark.parametrize(
+    ("working_size", "shifts"),  # of frames whose longer side is so long
+    [
+        (0, {32: 0, 256: 0}),
+        (800, {32: 2, 256: 2, 282: 2, 283: 1, 320: 1, 565: 1, 566: 0, 640: 0, 4000: 0}),
+        (400, {141: 2, 142: 1, 282: 1, 283: 0}),
+        (1 << 30, {32: 2, 65536: 2}),
+    ],
+)
+def test_frames_are_shifted_to_the_nearest_octave(working_size, shifts):
+    config = replace(ITTI_1998, working_size=working_size)
+    for side, shift in shifts.items():
+        assert config.octave_shift((side, 32)) == config.octave_shift((32, side)) == shift
 
 
 THREE = ("intensity", "colour", "orientation")

@@ -448,10 +448,12 @@ def test_maps_of_another_size_are_resized_and_said_so_once(tiny, tmp_path):
 def test_raw_maps_lie_where_their_samples_do(tiny, tmp_path):
     """A map at its own size is upsampled on the model's grid: its rows do not fill 120 pixels."""
     scene = evaluation.Scene(tiny, 0)
-    raw = np.random.default_rng(1).random((7, 10)).astype(np.float32)
-    np.save(tmp_path / f"{Path(tiny.images[0]).stem}.npy", raw)
     assert scene.shape == (120, 160)
-    assert (MapFolder(tmp_path).map_of(scene) == ittisal.upsample(raw, scene.shape)).all()
+    for name, shape in (("itti1998", (7, 10)), ("gaze", (30, 40))):
+        raw = np.random.default_rng(1).random(shape).astype(np.float32)
+        np.save(tmp_path / f"{Path(tiny.images[0]).stem}.npy", raw)
+        wanted = ittisal.upsample(raw, scene.shape, PRESETS[name])
+        assert (MapFolder(tmp_path).map_of(scene) == wanted).all()
 
 
 def test_a_map_that_is_missing_double_or_broken_is_named(tiny, tmp_path):

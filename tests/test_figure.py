@@ -161,13 +161,14 @@ def test_corners_need_three_orientations():
 @pytest.mark.parametrize(
     ("shape", "level"),
     [
-        ((32, 32), 2), ((480, 640), 2), ((600, 800), 2), ((768, 1024), 2), ((720, 1280), 3),
+        ((32, 32), 0), ((256, 256), 0), ((320, 240), 1), ((480, 640), 2), ((600, 800), 2),
+        ((768, 1024), 2), ((720, 1280), 3),
         ((1080, 1920), 3), ((1920, 1080), 3), ((2160, 3840), 4), ((4320, 7680), 5),
         ((32, 5000), 2), ((100, 5000), 3), ((2048, 65536), 7), ((65536, 65536), 7),
     ],
 )  # fmt: skip
 def test_corner_level_is_the_plans_too(shape, level):
-    assert reference.corner_level(shape) == Plan(shape, GAZE).corner_level == level
+    assert reference.corner_level(shape, GAZE) == Plan(shape, GAZE).corner_level == level
 
 
 # --- whole maps --------------------------------------------------------------------------------

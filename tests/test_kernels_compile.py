@@ -57,6 +57,9 @@ class Variant(NamedTuple):
 
 MAIN = Variant(ITTI_1998)
 ALL_READINGS = tuple(Variant(preset) for preset in READINGS.values())
+# Every option, and the levels that an octave shift moves, whatever the frame.
+SHIFTED = [replace(VIDEO, working_size=octaves * EXAMPLE[1]) for octaves in (2, 4)]
+ALL = (*EVERY.values(), *SHIFTED)
 # Pairs: presets and formats, presets and opponencies (which grey frames have none of), presets and
 # N. Every other option comes once, for colour; left out are the products of three.
 PRODUCTS = (
@@ -69,7 +72,7 @@ PRODUCTS = (
         Variant(replace(preset, normalisation=normalisation))
         for preset, normalisation in product((ITTI_1998, VIDEO), Normalisation)
     ),
-    *map(Variant, EVERY.values()),
+    *map(Variant, ALL),
 )
 # All of it for one GPU, the presets for the oldest and the newest, whose compilers differ most.
 CASES = {capability: (MAIN,) for capability in CAPABILITIES} | {75: ALL_READINGS, 120: ALL_READINGS}
@@ -161,7 +164,7 @@ def test_every_value_of_every_option_is_compiled():
         del found["ITERATIONS"]  # any number
         return {name: seen for name, seen in found.items() if name.partition("(")[0] in words}
 
-    every = product(EVERY.values(), ("rgb", "bgr"), FORMATS)
+    every = product(ALL, ("rgb", "bgr"), FORMATS)
     here = ((each.config, each.order, each.format) for each in PRODUCTS)
     assert values(here) == values(every)
 

@@ -41,14 +41,16 @@ LENGTHS = [*range(1, 24), 31, 32, 33, 64, 65, 127]
 TAPS = {"5": BINOMIAL_5, "9": BINOMIAL_9}
 
 
+@pytest.mark.parametrize("working_size", [0, 800])
 @pytest.mark.parametrize("config", [ITTI_1998, INVT], ids=["drop", "clamp"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_levels_and_pairs(shape, config):
+def test_levels_and_pairs(shape, config, working_size):
+    config = replace(config, working_size=working_size)
     plan = Plan(shape, config)
     pyramid = reference.pyramid(np.zeros(shape), config)
     assert plan.top_level == len(pyramid) - 1 == reference.top_level(shape, config)
     assert [plan.level_shape(level) for level in range(len(pyramid))] == [x.shape for x in pyramid]
-    assert plan.map_shape == pyramid[4].shape
+    assert plan.map_shape == pyramid[reference.map_level(shape, config)].shape
     assert list(plan.pairs) == reference.pairs(shape, config)
 
 
@@ -69,6 +71,23 @@ def test_the_shorter_side_decides_the_pairs(side, pairs):
     for shape in ((side, 6000), (6000, side)):
         assert [f"{c}-{s}" for c, s in Plan(shape, ITTI_1998).pairs] == pairs
         assert len(Plan(shape, INVT).pairs) == 6  # clamped: always all
+
+
+@pytest.mark.parametrize(
+    ("shape", "shift", "pairs"),
+    [
+        ((32, 256), 2, ["0-3", "0-4", "1-4", "1-5", "2-5"]),
+        ((64, 64), 2, ["0-3", "0-4", "1-4", "1-5", "2-5", "2-6"]),
+        ((32, 400), 1, ["1-4", "1-5", "2-5"]),
+        ((128, 400), 1, ["1-4", "1-5", "2-5", "2-6", "3-6", "3-7"]),
+    ],
+)
+def test_small_frames_are_worked_on_at_finer_levels(shape, shift, pairs):
+    plan = Plan(shape, replace(ITTI_1998, working_size=800))
+    assert plan.octave_shift == shift
+    assert [f"{c}-{s}" for c, s in plan.pairs] == pairs
+    assert plan.map_shape == tuple(n // (16 >> shift) for n in shape)
+    assert plan.levels[0] == plan.finest_level == 2 - shift and plan.map_level == 4 - shift
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -171,7 +190,8 @@ def test_steps_are_the_references(name, shape, rng):
     steps = {(step.kind, step.level): step for step in made.steps()}
     assert len(steps) == len(list(made.steps()))
     fine = range(made.top_level)
-    levels = {"pyramid": fine, "faded_map": range(2, 4), "map": range(2, 4)}
+    below = range(made.finest_level, made.map_level)
+    levels = {"pyramid": fine, "faded_map": below, "map": below}
     if config.has_orientation_pyramid:
         levels["orientation_pyramid"] = fine
     assert set(steps) == {(kind, level) for kind in levels for level in levels[kind]}

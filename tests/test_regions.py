@@ -177,10 +177,8 @@ def test_nothing_stands_out_of_a_flat_frame_or_a_texture(config):
         assert found(np.full((*SHAPE, 3), level, np.uint8), config) == []
     for name, frame in textures(SHAPE):
         assert found(frame, config) == [], name
-        assert tiles(saliency(frame, config), 128, config=config) == [], name
-        assert regions(saliency(frame, config), config=config, min_confidence=0) or (
-            not saliency(frame, config).any()
-        )
+        assert tiles(saliency(frame, config), 128, shape=SHAPE, config=config) == [], name
+        assert found(frame, config, min_confidence=0) or not saliency(frame, config).any()
 
 
 def test_photographs_have_boxes():
@@ -189,10 +187,11 @@ def test_photographs_have_boxes():
 
 
 def test_confidence_ignores_the_scale_of_the_map():
-    small = saliency(next(photographs()), GAZE).astype(float)
-    plain = regions(small, config=GAZE)
+    frame = next(photographs())
+    small, how = saliency(frame, GAZE).astype(float), {"shape": frame.shape[:2], "config": GAZE}
+    plain = regions(small, **how)
     for scale in (4.0, 2.0**-200, 2.0**200):
-        assert plain == regions(scale * small, config=GAZE)
+        assert plain == regions(scale * small, **how)
     assert all(MIN_CONFIDENCE <= box.confidence <= 1 for box in plain)
 
 

@@ -199,7 +199,7 @@ def test_motion_mirrored_and_transposed(fresh):
 
 
 def test_a_thing_is_followed(fresh):
-    """Moving by a sample of the map per frame, among many that stand still."""
+    """Moving by 16 pixels per frame, among many that stand still."""
     run, rng = fresh(VIDEO, (256, 320)), np.random.default_rng(3)
     still = np.full((256, 320, 3), 60, np.uint8)
     for y, x in rng.integers(16, 224, (24, 2)):
@@ -212,10 +212,11 @@ def test_a_thing_is_followed(fresh):
         if k > 0:
             added = run.contributions()
             assert added["motion"].max() > 0
-            seen.append(np.unravel_index(added["motion"].argmax(), added["motion"].shape))
-    assert all(abs(pixel(place)[0] - 128) <= 16 for place in seen)
-    for k, place in enumerate(seen):
-        assert abs(pixel(place)[1] - (56 + 16 * (k + 1))) <= 16
+            place = np.unravel_index(added["motion"].argmax(), added["motion"].shape)
+            seen.append(pixel(place, VIDEO, 320))
+    assert all(abs(y - 128) <= 16 for y, _ in seen)
+    for k, (_, x) in enumerate(seen):
+        assert abs(x - (56 + 16 * (k + 1))) <= 16
 
 
 @pytest.mark.parametrize("gain", [2.0**-3, 2.0**-16])
@@ -371,7 +372,7 @@ def test_a_blinking_square_is_looked_at(fresh):
         if k > 0:
             flicker = run.contributions()["flicker"]
             for x in (flicker, saliency):
-                place = pixel(np.unravel_index(x.argmax(), x.shape))
+                place = pixel(np.unravel_index(x.argmax(), x.shape), VIDEO, 320)
                 assert np.hypot(*(place - (117.5, 257.5))) <= 24
 
 
@@ -443,7 +444,7 @@ def test_another_format_starts_anew(fresh, reading):
 @pytest.mark.parametrize("channel", sorted(TEMPORAL))
 def test_removing_a_temporal_channel_changes_the_map(fresh, channel):
     frames = movie(2, (256, 320))
-    less = Config(weights={c: float(c is not channel) for c in Channel}, hue_reference="fixed")
+    less = replace(VIDEO, weights={c: float(c is not channel) for c in Channel})
     maps = []
     for config in (VIDEO, less):
         run = fresh(config, (256, 320))

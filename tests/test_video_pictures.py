@@ -13,14 +13,17 @@ import ittisal
 from ittisal import drawing
 from ittisal.drawing import heat
 from ittisal.maps import channel_shares
+from ittisal.sampling import sampling
 from ittisal.video import Painter, RunningPeak, overlay
 from ittisal.video.painter import KINDS
+
+UNSHIFTED = dataclasses.replace(ittisal.VIDEO, working_size=0)
 
 
 class Stream:
     """What a painter asks of a stream."""
 
-    def __init__(self, size, working=None, config=ittisal.VIDEO, channel_order="bgr"):
+    def __init__(self, size, working=None, config=UNSHIFTED, channel_order="bgr"):
         self.size, self.channel_order = size, channel_order
         self.model = SimpleNamespace(shape=working or size, config=config, levels=None)
 
@@ -37,8 +40,8 @@ class Stream:
         )
 
 
-def random_map(working, seed=0):
-    shape = (working[0] // 16, working[1] // 16)
+def random_map(working, seed=0, config=UNSHIFTED):
+    shape = sampling(working, config).map_shape
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
@@ -48,10 +51,11 @@ def frame_of(size, seed=1):
 
 
 @pytest.mark.parametrize("phase", ["centred", "even"])
+@pytest.mark.parametrize("working_size", [0, 200, 800])
 @pytest.mark.parametrize("size", [(64, 96), (75, 101), (66, 127)])
-def test_maps_lie_where_still_pictures_have_them(size, phase):
-    config = dataclasses.replace(ittisal.VIDEO, phase=phase)
-    saliency = random_map(size)
+def test_maps_lie_where_still_pictures_have_them(size, phase, working_size):
+    config = dataclasses.replace(ittisal.VIDEO, phase=phase, working_size=working_size)
+    saliency = random_map(size, config=config)
     painter = Painter(Stream(size, config=config), "map", grey=True)
     picture = painter(Stream(size, config=config).result(saliency))
     want = ittisal.upsample(saliency / saliency.max(), size, config) * 255
@@ -88,7 +92,7 @@ def test_the_overlay_is_that_of_still_pictures(size, order):
     got = picture if order == "bgr" else picture[..., ::-1]
     assert np.abs(got - want).max() <= 5  # rounded at each of its steps
     np.testing.assert_array_equal(
-        overlay(given, saliency, channel_order=order, config=ittisal.VIDEO), picture
+        overlay(given, saliency, channel_order=order, config=UNSHIFTED), picture
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import ITTI_1998, MAP_LEVEL, Config, Phase
+from ..config import ITTI_1998, MAP_LEVEL, MOST_SHIFT, Config, Phase
 from ..frames import as_shape
 from ..maps import to_frame, to_map
 from ..sampling import Sampling, sampling
@@ -152,7 +152,8 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
         A map as `Saliency` gives it, or one of the frame's own size; what `Saliency.trace` gives;
         or a result of `ittisal.stream`.
     shape : (int, int), optional
-        (height, width) of the frame; a result knows its own. By default the map's, times 16.
+        (height, width) of the frame; a result knows its own. By default the map's, times 16;
+        needed where the config's `working_size` gives frames of several sizes such a map.
     config : Config, optional
         The reading of the model that made the map (`itti1998`); a result knows its own.
 
@@ -162,7 +163,7 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
         Not a map of real numbers; a shape or a config that is none.
     ValueError
         The map is empty, has another size than belongs to `shape`, or holds NaN, infinite or
-        negative values; or a mapping without one.
+        negative values; or a mapping without one. The shape is left out where it is needed.
     """
     if isinstance(source, View) or hasattr(source, "as_view"):  # a stream's result
         if shape is not None or config is not None:
@@ -179,7 +180,16 @@ def view(source: Any, shape: Any = None, config: Config | None = None) -> View:
     saliency = checks.saliency(source["saliency"] if traced else source)
     trace = (lambda: source) if traced else None
     if shape is None:
-        shape = tuple(n << MAP_LEVEL for n in saliency.shape)
+        height, width = saliency.shape
+        if config is not None and any(
+            config.octave_shift((height << (MAP_LEVEL - k), width << (MAP_LEVEL - k))) == k
+            for k in range(1, MOST_SHIFT + 1)
+        ):
+            raise ValueError(
+                f"with working_size={config.working_size} frames of several sizes have maps of "
+                f"shape {saliency.shape}; give the frame's shape"
+            )
+        shape = height << MAP_LEVEL, width << MAP_LEVEL
     height, width = shape = as_shape(shape)
     seen = View(saliency, shape, shape, ITTI_1998 if config is None else config, trace)
     if min(shape) < 1 or saliency.shape not in (shape, seen.sampling.map_shape):

@@ -213,7 +213,7 @@ class Program(program.Program):
         colour = self.format.colour
         bytes_ = self.format == FrameFormat("uint8", 3)
         planes = kernel(
-            *(("gbvs", "planes") if bytes_ else ("opponency", None)),
+            *(("gbvs", "planes") if bytes_ else ("opponency", "level_2")),
             dtype=dtype,
             channels=channels,
             opponency="channels" if colour else "",

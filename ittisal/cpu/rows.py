@@ -28,7 +28,8 @@ TASK_COLUMNS = 8
 # The first column is the operation.
 (
     CLEAR,  # zero a range of scratch
-    DOWNSAMPLE_PIXELS,  # a pair of the frame's rows, through opponency
+    STORE_PIXELS,  # a pair of the frame's rows, through opponency
+    DOWNSAMPLE_PIXELS,  # the same, one step
     DOWNSAMPLE,  # a pair of rows of some planes or maps
     DOWNSAMPLE_CONTRAST,  # a pair of rows of the centre against both surrounds
     UPSAMPLE_NEAR,  # a row of the nearer surround to the centre's width
@@ -40,7 +41,7 @@ TASK_COLUMNS = 8
     BAND,  # a row of the band-pass, filtered along x
     ENERGY,  # a row of the oriented energies
     UPSAMPLE_MAP,  # a whole map to the map's level
-) = range(13)
+) = range(14)
 OPERATION = 0
 
 # CLEAR
@@ -48,8 +49,9 @@ START, SIZE = 1, 2
 # Every downsampling: its step's record, the rows of samples, the row of weights, where the result
 # goes (in scratch, or relative to the task's output), from plane to plane.
 STEP, EVEN, ODD, WEIGHTS, OUTPUT, IN_SCRATCH, OUTPUT_STRIDE = range(1, 8)
-# Of pixels: rows of flicker's background; whether vectors would read past the frame's end.
-BACKGROUND_EVEN, BACKGROUND_ODD, AT_EDGE = 8, 9, 10
+# Of pixels: rows of flicker's background; whether vectors would read past the frame's end; where
+# the odd row goes if it is stored as it is.
+BACKGROUND_EVEN, BACKGROUND_ODD, AT_EDGE, ODD_OUTPUT = 8, 9, 10, 11
 # Of contrasts: two upsampled rows of either surround, and how far between them the even and the
 # odd row of the centre lie (float64).
 NEAR, NEAR_T, FAR, FAR_T = 8, 10, 12, 14

@@ -110,8 +110,10 @@ class Schedule:
         facts |= {"order": self.order, "background": ""}
         if config.has(Channel.FLICKER):
             facts["background"] = BACKGROUNDS[fixed_point(self.format)]
+        finest = f"level_{self.plan.finest_level}"
         planes = kernel(
             "opponency",
+            finest,
             **facts,
             tasks="opponency",
             planes=self.planes,
@@ -125,6 +127,7 @@ class Schedule:
             facts |= {"order": "rgb", "opponency": "", "background": ""}
             oriented = kernel(
                 "opponency",
+                finest,
                 **facts,
                 tasks="orientation_opponency",
                 planes=("intensity",),

@@ -69,47 +69,61 @@ class Tables:
     def opponency(
         self, kind: str, channels: int, frame_size: int, planes: int, output: int
     ) -> np.ndarray:
-        """Bands of the finest level from a frame's pixels, by two steps of a kind."""
+        """Bands of the finest level from a frame's pixels, by as many steps of a kind."""
         plan, layout = self.plan, self.layout
         height, width = plan.shape
         row_size = width * channels
-        first, second = layout.weights[kind, 0], layout.weights[kind, 1]
-        pairs = (width + 1) // 2
-        background_pitch = state_stride(pairs)
+        steps, first, second = plan.finest_level, layout.weights[kind, 0], layout.weights[kind, 1]
+        background_pitch = state_stride((width + 1) // 2)
         reads = background_pitch * channels + PAD  # of blocks of 2 PAD pixels, and a little over
         scratch = Scratch()
         between = _TwoSteps(self, first, second, 0, planes, scratch)
         self._use(scratch)
-        target = layout.levels[plan.finest_level]
-        pitch = layout.pitch(plan.finest_level)
+        target = layout.levels[steps]
+        pitch = layout.pitch(steps)
+
+        def pixels(operation: int, pair: int, place: tuple[int, int, int]) -> list[int]:
+            even, odd = (min(2 * pair + k, height - 1) for k in (0, 1))
+            return [
+                operation,
+                between.steps[0],
+                even * row_size,
+                odd * row_size,
+                first.row(pair),
+                *place,
+                even * background_pitch,
+                odd * background_pitch,
+                odd * row_size + reads > frame_size,
+                target + odd * pitch,
+            ]
 
         def band(start: int, stop: int) -> Iterator[list[int]]:
+            if steps == 0:
+                for pair in range(start // 2, (stop + 1) // 2):
+                    yield pixels(r.STORE_PIXELS, pair, (target + 2 * pair * pitch, 0, 0))
+                return
             yield [r.CLEAR, between.start, between.size]
-            for step, pair, row in two_steps(start, stop, first.reach, plan.level_shape(1)[0]):
+            rows = (
+                one_step(start, stop, first.reach)
+                if steps == 1
+                else two_steps(start, stop, first.reach, plan.level_shape(1)[0])
+            )
+            for step, pair, row in rows:
+                final = (
+                    (target + row * pitch, 0, layout.plane_stride)
+                    if row >= start
+                    else between.dropped
+                )
                 if step == 0:
-                    even, odd = (min(2 * pair + k, height - 1) for k in (0, 1))
-                    yield [
-                        r.DOWNSAMPLE_PIXELS,
-                        between.steps[0],
-                        even * row_size,
-                        odd * row_size,
-                        first.row(pair),
-                        *between.between(row),
-                        even * background_pitch,
-                        odd * background_pitch,
-                        odd * row_size + reads > frame_size,
-                    ]
+                    place = final if steps == 1 else between.between(row)
+                    yield pixels(r.DOWNSAMPLE_PIXELS, pair, place)
                 else:
                     yield [
                         r.DOWNSAMPLE,
                         between.steps[1],
                         *between.rows_between,
                         second.row(pair),
-                        *(
-                            (target + row * pitch, 0, layout.plane_stride)
-                            if row >= start
-                            else between.dropped
-                        ),
+                        *final,
                     ]
 
         programs = [Program(table(band(*each)), 0, output) for each in self._finest_bands()]

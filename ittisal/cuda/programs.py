@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 from ..config import Config
 from ..pipeline import FrameFormat
@@ -14,7 +15,9 @@ from .schedule import Schedule, schedule
 from .sources import Unit
 
 Program = tuple[Unit, tuple[str, ...]]
-EXAMPLE = (480, 640)  # what is compiled does not depend on the frame's size
+# What is compiled depends on the frame's size only by the octave shift; these are of all three.
+EXAMPLE = (480, 640)
+EXAMPLES = (EXAMPLE, (240, 320), (120, 160))
 
 
 def programs(layout: Layout, order: str, format_: FrameFormat) -> list[Program]:
@@ -44,7 +47,8 @@ def jobs(
 ) -> list[Job]:
     """See `ittisal.cuda.jobs`."""
     found: dict[Job, None] = {}
-    for layout in (make_layout(Plan(EXAMPLE, config)) for config in configs):
+    for shape, config in product(EXAMPLES, configs):
+        layout = make_layout(Plan(shape, config))
         for order in orders:
             for format_ in formats:
                 for unit, options in programs(layout, order, FrameFormat(*format_)):

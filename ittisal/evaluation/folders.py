@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import ITTI_1998
+from ..config import GAZE, ITTI_1998
 from ..imagefiles import ImageError, decode_picture
 from ..maps import upsample
 from ..sampling import sampling
@@ -79,8 +79,9 @@ class MapFolder:
         height, width = scene.shape
         if saliency.min() == saliency.max():  # rounding would make it vary
             return np.full(scene.shape, saliency.flat[0])
-        if saliency.shape == sampling(scene.shape, ITTI_1998).map_shape:  # as `map --raw` writes
-            return upsample(saliency, scene.shape)
+        for config in (ITTI_1998, GAZE):  # as `map --raw` writes, at either working size
+            if saliency.shape == sampling(scene.shape, config).map_shape:
+                return upsample(saliency, scene.shape, config)
         smaller = height * width < saliency.size
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         return cv2.resize(saliency, (width, height), interpolation=how)

@@ -49,7 +49,7 @@ class Result:
     latency : float
         Seconds to the map: from the frame's arrival (live), or from its being decoded and asked
         for (else).
-    saliency : float32 ndarray of shape (h//16, w//16)
+    saliency : float32 ndarray of shape (h//16, w//16), or of 8 or 4: see `Saliency.map_shape`
         The raw map: not negative, comparable between frames.
     dropped : int
         Frames that came since the last result and were overtaken by newer ones.

@@ -1,19 +1,21 @@
 """The frame to the finest level of intensity, colour opponency and flicker, in one pass.
 
-Pixels are turned into planes in registers and downsampled twice on the way, so neither the planes
-at full size nor level 1 ever reach memory: only a few rows of it, in cache. Flicker alone keeps
-something at full size, the background that it is measured against: read from one buffer and
-written to another, so that bands may compute a row twice.
+Pixels are turned into planes in registers and downsampled on the way, twice unless levels are
+shifted, so neither the planes at full size nor level 1 reach memory: only a few rows of it, in
+cache. Flicker keeps something at full size, the background that it is measured against: read from
+one buffer and written to another, so that bands may compute a row twice.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from llvmlite import ir
 
 from .. import rows as r
 from .. import simd
 from ..simd import F32, I8, I16, I32, LANES, Memory, Record, Value
-from .downsample import clear, downsample, downsample_rows, unit
+from .downsample import Samples, clear, downsample, downsample_rows, unit
 from .task import Task, stream
 
 # --- pixels ------------------------------------------------------------------------------------
@@ -167,8 +169,8 @@ def pixel_rows(task: Task, row: Record) -> tuple[Memory, Value, Value]:
     return simd.memory_at(frame, task.facts.dtype), even, odd
 
 
-def downsample_pixels(task: Task, row: Record) -> None:
-    """A pair of the frame's rows, through opponency, one step; whole weights not undone."""
+def pixel_planes(task: Task, row: Record) -> tuple[Callable[[Value], Samples], bool]:
+    """A pair of the frame's rows, through opponency: a source for `downsample`, and its `split`."""
     context, facts, channels = task.context, task.facts, task.facts.channels
     pixels, even, odd = pixel_rows(task, row)
     fixed_point = channels == 3 and pixels.element == I8
@@ -219,14 +221,13 @@ def downsample_pixels(task: Task, row: Record) -> None:
                 rows = planes_of([load_pixels(pixels, each + at, channels) for each in (even, odd)])
                 yield planes_in_order(rows, flicker_of(rows, start))
 
-    scales = [1.0] * len(facts.planes)
-    downsample(source, task, row, scales, task.scratch, split=fixed_point)
+    return source, fixed_point
 
 
-def downsample_level_1(task: Task, row: Record) -> None:
-    """A pair of rows of level 1 one step, into the units of the model."""
+def plane_scales(task: Task, steps: int) -> list[Value]:
+    """What brings planes into the units of the model, whole weights of so many steps undone."""
     context, facts = task.context, task.facts
-    undo = unit(facts.weights) ** 2
+    undo = unit(facts.weights) ** steps
     grey = context.grey_scale.to(F32)
     fraction = FRACTION if facts.background == "int16" else 1
     scales = {"intensity": grey * undo, "flicker": grey * (undo / fraction)}
@@ -238,8 +239,40 @@ def downsample_level_1(task: Task, row: Record) -> None:
             scales[name] = grey * (factor * undo)
         else:
             scales[name] = simd.constants(context.arena, [factor * undo] * LANES)
-    in_order = [scales[name].splat() for name in facts.planes]
-    downsample_rows(task, row, in_order, task.scratch, task.output)
+    return [scales[name].splat() for name in facts.planes]
+
+
+def store_pixels(task: Task, row: Record) -> None:
+    """A pair of the frame's rows to level 0, and zeros behind them."""
+    source, split = pixel_planes(task, row)
+    width = task.context.row_size // task.facts.channels
+    scales, outputs = plane_scales(task, 0), [row[r.OUTPUT], row[r.ODD_OUTPUT]]
+    for x in simd.span(0, width, 2 * LANES):
+        inside = [simd.ramp(x + k * LANES) < width.to(I32) for k in (0, 1)]
+        for plane, (*halves, scale) in enumerate(zip(*source(x), scales, strict=True)):
+            for output, *samples in zip(outputs, *halves, strict=True):
+                at = task.output + output + task.context.plane_stride * plane + x
+                for k, value in enumerate(simd.interleaved(*samples) if split else samples):
+                    stored = simd.select(inside[k], value * scale, 0.0)
+                    task.arena.store(at + k * LANES, stored)
+
+
+def downsample_pixels(task: Task, row: Record) -> None:
+    """A pair of the frame's rows one step, to level 1."""
+    source, split = pixel_planes(task, row)
+    downsample(source, task, row, plane_scales(task, 1), task.output, split)
+
+
+def downsample_pixels_first(task: Task, row: Record) -> None:
+    """The same to rows of scratch; whole weights not undone."""
+    source, split = pixel_planes(task, row)
+    scales = [1.0] * len(task.facts.planes)
+    downsample(source, task, row, scales, task.scratch, split)
+
+
+def downsample_level_1(task: Task, row: Record) -> None:
+    """A pair of those rows another step, to level 2."""
+    downsample_rows(task, row, plane_scales(task, 2), task.scratch, task.output)
 
 
 def copy_edge(task: Task, row: Record) -> Value:
@@ -254,6 +287,9 @@ def copy_edge(task: Task, row: Record) -> Value:
     return address
 
 
-opponency = stream(
-    {r.CLEAR: clear, r.DOWNSAMPLE_PIXELS: downsample_pixels, r.DOWNSAMPLE: downsample_level_1}
+# By the finest level.
+level_0 = stream(store_pixels)
+level_1 = stream({r.CLEAR: clear, r.DOWNSAMPLE_PIXELS: downsample_pixels})
+level_2 = stream(
+    {r.CLEAR: clear, r.DOWNSAMPLE_PIXELS: downsample_pixels_first, r.DOWNSAMPLE: downsample_level_1}
 )

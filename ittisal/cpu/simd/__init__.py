@@ -36,6 +36,7 @@ from .values import (
     excess,
     extreme,
     high_product,
+    interleaved,
     is_nan,
     maximum,
     minimum,

@@ -265,6 +265,13 @@ def even_odd(a: Value, b: Value) -> tuple[Value, Value]:
     return shuffle(a, b, range(0, 2 * n, 2)), shuffle(a, b, range(1, 2 * n, 2))
 
 
+def interleaved(even: Value, odd: Value) -> tuple[Value, Value]:
+    """Inverse of `even_odd`."""
+    n = even.lanes
+    lanes = [lane + side for lane in range(n) for side in (0, n)]
+    return shuffle(even, odd, lanes[:n]), shuffle(even, odd, lanes[n:])
+
+
 def shifted_right(before: Value, a: Value, by: int = 1) -> Value:
     """Each lane's `by`-th left neighbour: (before[-by:], a[:-by])."""
     return shuffle(before, a, range(a.lanes - by, 2 * a.lanes - by))
