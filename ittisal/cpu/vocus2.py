@@ -32,6 +32,7 @@ LINE = 16  # floats
 MARGIN = 64  # to either side of a row in scratch: more than any kernel's reach
 BAND = 32  # rows of a task, at least
 MAP_BAND = 64  # rows of a task that sums maps, at most
+ROWS = 4  # that a blur sums at once
 EXTRA = 2  # samples of a surround beyond each border
 
 # Columns of a task's record. All: rows and columns of its result, first row and row behind the
@@ -204,7 +205,8 @@ class Vocus2:
         def blur(name: str, source: Planes, depth: int, by: Blur, size: tuple[int, int]) -> Planes:
             """Record a blur; after `depth` others."""
             target = self.take(name, source.count, *size)
-            taps = self.space.put(by.taps)
+            zeros = np.zeros(by.step * (ROWS - 1))
+            taps = self.space.put(zeros, by.taps, zeros) + len(zeros)
             blurs.extend([] for _ in range(depth + 1 - len(blurs)))
             for plane in range(source.count):
                 for band in self.bands(target.height):
@@ -215,7 +217,8 @@ class Vocus2:
                             *(source.height, source.width, by.step, taps, len(by.taps), by.lead),
                         ]
                     )
-            self.scratch_size = max(self.scratch_size, source.width + 8 * MARGIN + 2 * STRIP)
+            line = by.step * (source.width // by.step + 2 * STRIP + 2 * MARGIN)
+            self.scratch_size = max(self.scratch_size, ROWS * line + 2 * MARGIN)
             return target
 
         self.centres: list[list[Planes]] = []

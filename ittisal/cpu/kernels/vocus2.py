@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .. import simd
 from .. import vocus2 as v
 from ..kernel import Facts
@@ -93,19 +91,6 @@ def opponents(sums: list[Value], first: list[Value], context: Context, facts: Fa
 # --- pyramids ----------------------------------------------------------------------------------
 
 
-def weighted(
-    arena: Memory, taps: Value, count: Value, start: Callable[[Value], Value]
-) -> list[Value]:
-    """Sums of `count` strips, the k-th from start(k) on, times the k-th weight."""
-    zero = simd.zeros(arena)
-    totals = [Carry(zero) for _ in range(BLOCK)]
-    for k in simd.span(0, count, 1):
-        tap, at = arena[taps + k].splat(), start(k)
-        for j, total in enumerate(totals):
-            total.set(total.get() + arena.load(at + j * LANES) * tap)
-    return [total.get() for total in totals]
-
-
 def blur(task, worker, context, facts):
     """Rows of a separable blur of a plane, all samples or every second; borders are repeated."""
     record, arena = record_of(task, context.pyramid), context.arena
@@ -116,49 +101,77 @@ def blur(task, worker, context, facts):
 
 
 def blur_rows(record: Record, arena: Memory, scratch: Value, step: int) -> None:
-    """Write the code for `step` samples per sample: a row down, then across.
+    """Write the code for `step` samples per sample: some rows down, then each across.
 
     What was summed down is stored by columns' remainders of the step, each with its own margins.
     """
-    taps, count, lead = record[v.TAPS], record[v.COUNT], record[v.LEAD]
-    source, pitch = record[v.SOURCE], record[v.SOURCE_PITCH]
-    height, width = record[v.SOURCE_HEIGHT], record[v.SOURCE_WIDTH]
+    width, last = record[v.SOURCE_WIDTH], record[v.LAST]
     apart = (width // (step * v.STRIP) + 1) * v.STRIP + 2 * v.MARGIN
-    for y in simd.span(record[v.FIRST], record[v.LAST], 1):
-        top = y * step - lead
+    for y in simd.span(record[v.FIRST], last, v.ROWS):
+        sum_down(record, arena, scratch, apart, y, step)
+        for row in range(v.ROWS):
+            with simd.when(y + row < last):
+                line = scratch + apart * (step * row)
+                repeat_borders(arena, line, apart, width, step)
+                sum_across(record, arena, line, apart, y + row, step)
 
-        def down(k: Value, x: Value, top: Value = top) -> Value:
-            return source + clamped(top + k, height) * pitch + x
 
-        for x in simd.span(0, width, v.STRIP):
-            sums = weighted(arena, taps, count, lambda k, x=x: down(k, x))
-            if step == 1:
-                for j, total in enumerate(sums):
-                    arena.store(scratch + x + j * LANES, total)
-                continue
-            for j in range(0, BLOCK, 2):
-                for part, total in enumerate(simd.even_odd(*sums[j : j + 2])):
-                    arena.store(scratch + apart * part + x // 2 + j // 2 * LANES, total)
-        last = width - 1
-        left = arena[scratch].splat()
-        right = arena[scratch + apart * (last - last // step * step) + last // step].splat()
-        for part in range(step):
-            start = scratch + apart * part
-            stop = start + (width + (step - 1 - part)) // step
-            for x in range(0, v.MARGIN, LANES):
-                arena.store(start - v.MARGIN + x, left)
-                arena.store(stop + x, right)
+def sum_down(
+    record: Record, arena: Memory, scratch: Value, apart: Value, y: Value, step: int
+) -> None:
+    """Write the code for a few rows at once, so that each source row is loaded once for all."""
+    source, pitch, height = record[v.SOURCE], record[v.SOURCE_PITCH], record[v.SOURCE_HEIGHT]
+    taps, count = record[v.TAPS], record[v.COUNT] + step * (v.ROWS - 1)
+    top, zero = y * step - record[v.LEAD], simd.zeros(arena)
+    totals = [[Carry(zero) for _ in range(2)] for _ in range(v.ROWS)]
+    for x in simd.span(0, record[v.SOURCE_WIDTH], 2 * LANES):
+        for total in (each for pair in totals for each in pair):
+            total.set(zero)
+        for k in simd.span(0, count, 1):
+            at = source + clamped(top + k, height) * pitch + x
+            samples = [arena.load(at), arena.load(at + LANES)]
+            for row, pair in enumerate(totals):
+                tap = arena[taps + k - step * row].splat()  # 0 outside the kernel
+                for total, sample in zip(pair, samples, strict=True):
+                    total.set(total.get() + sample * tap)
+        for row, pair in enumerate(totals):
+            line, sums = scratch + apart * (step * row) + x // step, [each.get() for each in pair]
+            parts = simd.even_odd(*sums) if step == 2 else sums
+            for k, part in enumerate(parts):
+                arena.store(line + (apart if step == 2 else LANES) * k, part)
 
-        def across(k: Value, x: Value) -> Value:
-            if step == 1:
-                return scratch + (k - lead) + x
-            return scratch + (k - k // 2 * 2) * apart + (k // 2 - lead // 2) + x
 
-        target = record[v.TARGET] + y * record[v.PITCH]
-        for x in simd.span(0, record[v.WIDTH], v.STRIP):
-            sums = weighted(arena, taps, count, lambda k, x=x: across(k, x))
-            for j, total in enumerate(sums):
-                arena.store(target + x + j * LANES, total)
+def repeat_borders(arena: Memory, line: Value, apart: Value, width: Value, step: int) -> None:
+    """Write the code that continues a row by its first and last samples."""
+    last = width - 1
+    left = arena[line].splat()
+    right = arena[line + apart * (last - last // step * step) + last // step].splat()
+    for part in range(step):
+        start = line + apart * part
+        stop = start + (last + (step - part)) // step
+        for x in range(0, v.MARGIN, LANES):
+            arena.store(start - v.MARGIN + x, left)
+            arena.store(stop + x, right)
+
+
+def sum_across(
+    record: Record, arena: Memory, line: Value, apart: Value, y: Value, step: int
+) -> None:
+    """Write the code for one row of the result, a strip at a time."""
+    taps, target = record[v.TAPS], record[v.TARGET] + y * record[v.PITCH]
+    zero, start = simd.zeros(arena), line - record[v.LEAD] // step
+    totals = [Carry(zero) for _ in range(BLOCK)]
+    for x in simd.span(0, record[v.WIDTH], v.STRIP):
+        for total in totals:
+            total.set(zero)
+        for k in simd.span(0, record[v.COUNT], 1):
+            tap, at = arena[taps + k].splat(), start + x + k // step
+            if step == 2:
+                at = at + (k - k // 2 * 2) * apart
+            for j, total in enumerate(totals):
+                total.set(total.get() + arena.load(at + j * LANES) * tap)
+        for j, total in enumerate(totals):
+            arena.store(target + x + j * LANES, total.get())
 
 
 # --- contrasts ---------------------------------------------------------------------------------
