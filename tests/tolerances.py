@@ -104,6 +104,7 @@ TOLERANCES = {
     "gbvs_saliency": Tolerance(
         4e-3, 0, "maps that are nearly flat are scaled up to the same range as all others"
     ),
+    "vocus2": Tolerance(1e-5, 0, "a dozen blurs in float32, and differences of blurs"),
     # --- the read-out
     "log_density": Tolerance(1e-6, 2e-6, "float32 logarithms of some 10, upsampled in float32"),
     "fitted_blur_percent": Tolerance(0, 0.02, "the search ends at steps of 0.01"),
@@ -124,6 +125,7 @@ LIKENESS = {
     "even_phase": Likeness(0.95, "even sampling mirrored, after one sample's shift: 12.8"),
     "shifted": Likeness(0.989, "moved by one sample of the map, interior: section 12.8"),
     "exposed": Likeness(0.9999, "the ridge and the soft root are all that is not in proportion"),
+    "vocus2": Likeness(0.9999, "the map between four pixels, rather than their mean; surrounds"),
     "cropped": Likeness(0.9999, "one odd row and column more, interior: section 11.8"),
 }
 

@@ -18,7 +18,7 @@ from .rows import SCAN_TASKS
 from .schedule import Launch, kernel
 
 # A module beside this one that has a `Program` of its own.
-PROGRAMS: dict[Model, str] = {Model.GBVS: ".gbvs"}
+PROGRAMS: dict[Model, str] = {Model.GBVS: ".gbvs", Model.VOCUS2: ".vocus2"}
 
 
 class Place(NamedTuple):

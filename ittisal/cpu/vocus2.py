@@ -10,31 +10,38 @@ to the size of its difference, which is all that the saliency map needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from ..allocator import Allocator
+from ..features import Channel
 from ..pipeline import FrameFormat
-from .rows import SCAN_TASKS
+from ..plan import Plan
+from . import program
+from .program import Place
 from .schedule import Launch, Order, kernel
 
-OCTAVES = 5  # at most
+PLANES = {  # by channel
+    Channel.INTENSITY: ("intensity",),
+    Channel.COLOUR: ("red_green", "blue_yellow"),
+}
+OCTAVES = 5  # which the smallest frame has
 CENTRE, SURROUND = 3.0, 13.0  # standard deviations, in samples of an octave
 SCALES = 2  # of an octave
 CUBIC = -0.75  # slope of the interpolation that enlarges maps
-TRUNCATION = 4  # standard deviations
+TRUNCATION = 3.25  # standard deviations
 
 STRIP = 64  # floats that a kernel works on at a time
-LINE = 16  # floats
+LINE = 16  # floats of a cache line
 MARGIN = 64  # to either side of a row in scratch: more than any kernel's reach
 BAND = 32  # rows of a task, at least
 MAP_BAND = 64  # rows of a task that sums maps, at most
 ROWS = 4  # that a blur sums at once
 EXTRA = 2  # samples of a surround beyond each border
 
+PIXELS, BLURS, CONTRASTS, MAPS = range(4)  # the program's numbers: addresses of tables of tasks
 # Columns of a task's record. All: rows and columns of its result, first row and row behind the
 # last, where it goes, floats from row to row and from plane to plane.
 HEIGHT, WIDTH, FIRST, LAST, TARGET, PITCH, STRIDE = range(7)
@@ -83,7 +90,7 @@ class Planes(NamedTuple):
     """Some planes of one size in the arena."""
 
     offset: int
-    count: int
+    planes: int
     height: int
     width: int
     pitch: int
@@ -92,6 +99,11 @@ class Planes(NamedTuple):
     def at(self, plane: int) -> int:
         """Where one lies."""
         return self.offset + plane * self.stride
+
+    @property
+    def target(self) -> tuple[int, int, int]:
+        """As columns of a record."""
+        return self.offset, self.pitch, self.stride
 
 
 class Blur(NamedTuple):
@@ -133,62 +145,36 @@ def cubic(size: int, coarse: int, positions: np.ndarray) -> tuple[np.ndarray, np
     return start.astype(np.int64) + 1, np.where(distance <= 1, near, far)
 
 
-class Vocus2:
-    """Buffers, tables and launches for frames of one shape and format."""
+class Program(program.Program):
+    """VOCUS2 for frames of one format."""
 
-    def __init__(
-        self,
-        shape: tuple[int, int],
-        format_: FrameFormat,
-        order: str,
-        threads: int,
-        weights: Sequence[float] = (1.0, 2.0),
-    ) -> None:
-        self.shape, self.format, self.threads = shape, format_, threads
-        self.order = order if format_.colour else "rgb"
-        self.planes = 3 if format_.colour else 1
-        self.channels = ((0,), (1, 2)) if format_.colour else ((0,),)
-        self.map_shape = max(shape[0] // 2, 1), max(shape[1] // 2, 1)
-        self.octaves = min(int(math.log2(min(shape))), OCTAVES - 1) + 1
-        self.space = Allocator(LINE, start=MARGIN)
-        self.buffers: dict[str, Planes] = {}
-        self.records: list[np.ndarray] = []
-        self.scratch_size = 0
+    def __init__(self, plan: Plan, format_: FrameFormat, order: str, threads: int) -> None:
+        super().__init__(plan, format_, order, threads)
+        self.planes = tuple(name for channel in self.channels for name in PLANES[channel])
+        self.groups = tuple(
+            tuple(self.planes.index(name) for name in PLANES[channel]) for channel in self.channels
+        )
+        self.records: list[np.ndarray] = []  # that other records and kernels have the addresses of
         self._opponency()
         self._pyramids()
         self._contrasts()
-        self._sums(weights)
+        self._sums()
+        tables = self.pixel_bands, self.blurs, self.contrast_bands, self.map_bands
+        self.numbers = [table.ctypes.data for table in tables]
 
-    def take(self, name: str, count: int, height: int, width: int) -> Planes:
-        """A new buffer; rows have room for whole strips."""
+    def take_planes(self, count: int, height: int, width: int) -> Planes:
+        """New planes, whose rows have room for whole strips."""
         pitch = -(-width // STRIP) * STRIP + LINE
         stride = height * pitch + STRIP
         offset = self.space.take(count * stride + STRIP)
-        self.buffers[name] = Planes(offset, count, height, width, pitch, stride)
-        return self.buffers[name]
+        return Planes(offset, count, height, width, pitch, stride)
 
     def bands(self, rows: int) -> Iterator[tuple[int, int]]:
         """First row and row behind the last, of each task."""
         count = max(min(self.threads, rows // BAND), 1)
-        edges = [rows * k // count for k in range(count + 1)]
-        return pairwise(edges)
+        return pairwise(rows * k // count for k in range(count + 1))
 
-    # --- opponency
-
-    def _opponency(self) -> None:
-        """Level 1, with the frame's border pixels around it."""
-        height, width = ((n + 1) // 2 + 2 for n in self.shape)
-        self.level_1 = self.take("level_1", self.planes, height, width)
-        self.opponency = self._table(
-            [self.shape[0], self.shape[1], *band, *self._target(self.level_1)]
-            for band in self.bands(height)
-        )
-
-    @staticmethod
-    def _target(of: Planes) -> tuple[int, int, int]:
-        return of.offset, of.pitch, of.stride
-
-    def _table(self, records: Iterator[list[int]]) -> np.ndarray:
+    def _table(self, records: Iterable[list[int]]) -> np.ndarray:
         rows = list(records)
         table = np.zeros((len(rows), RECORD), np.int64)
         for target, row in zip(table, rows, strict=True):
@@ -196,162 +182,167 @@ class Vocus2:
         self.records.append(table)
         return table
 
+    # --- opponency
+
+    def _opponency(self) -> None:
+        """Level 1, with the frame's border pixels around it."""
+        height, width = ((n + 1) // 2 + 2 for n in self.plan.shape)
+        self.level_1 = self.take_planes(len(self.planes), height, width)
+        self.pixel_bands = self._table(
+            [self.plan.shape[0], self.plan.shape[1], *band, *self.level_1.target]
+            for band in self.bands(height)
+        )
+
     # --- pyramids
 
     def _pyramids(self) -> None:
         """Centres and surrounds, by how many blurs have to come before."""
         blurs: list[list[list[int]]] = []
 
-        def blur(name: str, source: Planes, depth: int, by: Blur, size: tuple[int, int]) -> Planes:
-            """Record a blur; after `depth` others."""
-            target = self.take(name, source.count, *size)
+        def blur(source: Planes, after: int, by: Blur, size: tuple[int, int]) -> Planes:
+            """Record a blur that comes after so many others."""
+            target = self.take_planes(source.planes, *size)
             zeros = np.zeros(by.step * (ROWS - 1))
             taps = self.space.put(zeros, by.taps, zeros) + len(zeros)
-            blurs.extend([] for _ in range(depth + 1 - len(blurs)))
-            for plane in range(source.count):
-                for band in self.bands(target.height):
-                    blurs[depth].append(
-                        [
-                            *(target.height, target.width, *band, target.at(plane)),
-                            *(target.pitch, target.stride, source.at(plane), source.pitch),
-                            *(source.height, source.width, by.step, taps, len(by.taps), by.lead),
-                        ]
-                    )
-            line = by.step * (source.width // by.step + 2 * STRIP + 2 * MARGIN)
-            self.scratch_size = max(self.scratch_size, ROWS * line + 2 * MARGIN)
+            blurs.extend([] for _ in range(after + 1 - len(blurs)))
+            blurs[after] += [
+                [
+                    *(target.height, target.width, *band, target.at(plane)),
+                    *(target.pitch, target.stride, source.at(plane), source.pitch),
+                    *(source.height, source.width, by.step, taps, len(by.taps), by.lead),
+                ]
+                for plane in range(source.planes)
+                for band in self.bands(target.height)
+            ]
+            line = source.width + by.step * 2 * (STRIP + MARGIN)
+            self.scratch = max(self.scratch, ROWS * line + 2 * MARGIN)
             return target
 
-        self.centres: list[list[Planes]] = []
-        self.surrounds: list[list[Planes]] = []
-        variance = CENTRE**2
-        size = (self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2
+        def surround(centre: Planes, after: int, scale: int, unit: int) -> Planes:
+            """Means of 4 by 4 of the octave's samples, blurred."""
+            halvings = 2 // unit
+            spacing = 1 << halvings
+            rows, columns = (-(-n // spacing) + 2 * EXTRA for n in (centre.height, centre.width))
+            for k in reversed(range(halvings)):
+                halves = rows << k, columns << k
+                by = halved(EXTRA * spacing if k == halvings - 1 else 0)
+                centre, after = blur(centre, after, by, halves), after + 1
+            by = gaussian(surround_variance(scale, unit, spacing))
+            return blur(centre, after, by, (rows, columns))
+
+        self.octaves: list[tuple[list[Planes], list[Planes]]] = []  # centres and surrounds
         # Level 1 begins one sample before the frame; its means have a variance of their own.
-        first = gaussian((variance - 1 / 4) / 4)
-        first, nominal = first._replace(lead=first.lead - 1), self.shape
-        source = self.level_1
-        for octave in range(self.octaves):
-            unit, depth = (1, 2 * octave) if octave else (2, 0)
-            centre = blur(f"centre/{octave}/0", source, depth, first, size)
-            finer = blur(
-                f"centre/{octave}/1", centre, depth + 1, gaussian(variance / unit**2), size
-            )
-            self.centres.append([centre, finer])
-            pair = []
-            for scale, plane in enumerate((centre, finer)):
-                name, after = f"surround/{octave}/{scale}", depth + scale + 1
-                spacing = 4 // unit
-                rows, columns = (-(-n // spacing) + 2 * EXTRA for n in size)
-                if spacing == 4:
-                    halves = 2 * rows, 2 * columns
-                    plane = blur(f"{name}/halves", plane, after, halved(4 * EXTRA), halves)
-                    means = blur(f"{name}/means", plane, after + 1, halved(0), (rows, columns))
-                else:
-                    means = blur(f"{name}/means", plane, after, halved(2 * EXTRA), (rows, columns))
-                kernel_ = gaussian(surround_variance(scale, unit, spacing))
-                pair.append(blur(name, means, after + spacing // 2, kernel_, (rows, columns)))
-            self.surrounds.append(pair)
-            nominal = max(nominal[0] // 2, 1), max(nominal[1] // 2, 1)
-            source, size = finer, nominal
+        by = gaussian((CENTRE**2 - 1 / 4) / 4)
+        by, source = by._replace(lead=by.lead - 1), self.level_1
+        nominal = self.plan.shape
+        size = (nominal[0] + 1) // 2, (nominal[1] + 1) // 2
+        for octave in range(OCTAVES):
+            unit, after = 1 if octave else 2, 2 * octave
+            centre = blur(source, after, by, size)
+            source = blur(centre, after + 1, gaussian(CENTRE**2 / unit**2), size)
+            centres = [centre, source]
+            surrounds = [surround(centres[k], after + 1 + k, k, unit) for k in range(SCALES)]
+            self.octaves.append((centres, surrounds))
+            nominal = size = nominal[0] // 2, nominal[1] // 2
             # The next octave has every second sample, from the first; level 1 lies between them.
-            first = gaussian(2 * variance, step=2) if octave else gaussian(variance / 2, -1 / 4)
-        starts = np.cumsum([0, *map(len, blurs)])
-        self.pyramid = self._table(record for depth in blurs for record in depth)
-        self.depths = list(zip(starts, map(len, blurs), strict=False))
+            variance = 2 * CENTRE**2 / unit**2
+            by = gaussian(variance, step=2) if octave else gaussian(variance, -1 / 4)
+        starts = np.cumsum([0, *map(len, blurs)]).tolist()
+        self.blurs = self._table(record for each in blurs for record in each)
+        self.depths = list(pairwise(starts))
 
     # --- contrasts
 
     def _contrasts(self) -> None:
         """A map per channel and octave."""
-        self.contrasts = [
-            self.take(f"contrast/{octave}", len(self.channels), centre.height, centre.width)
-            for octave, (centre, _) in enumerate(self.centres)
-        ]
+        self.contrasts: list[Planes] = []
         records: list[list[int]] = []
-        for octave, target in enumerate(self.contrasts):
-            (near, far), (narrow, wide) = self.centres[octave], self.surrounds[octave]
-            for band in self.bands(target.height):
-                records.append(
-                    [
-                        *(target.height, target.width, *band, *self._target(target)),
-                        *(near.offset, far.offset, near.pitch, near.stride),
-                        *(narrow.offset, wide.offset, narrow.pitch, narrow.stride),
-                    ]
-                )
-            if octave == 0:
-                self.first_contrasts = len(records)
-        self.centre_surround = self._table(iter(records))
+        for (near, far), (narrow, wide) in self.octaves:
+            target = self.take_planes(len(self.channels), near.height, near.width)
+            self.contrasts.append(target)
+            records += [
+                [
+                    *(target.height, target.width, *band, *target.target),
+                    *(near.offset, far.offset, near.pitch, near.stride),
+                    *(narrow.offset, wide.offset, narrow.pitch, narrow.stride),
+                ]
+                for band in self.bands(target.height)
+            ]
+        self.contrast_bands = self._table(records)
 
     # --- the saliency map
 
-    def _sums(self, weights: Sequence[float]) -> None:
+    def _sums(self) -> None:
         """All octaves' contrasts enlarged to the map."""
-        height, width = self.map_shape
-        target = self.take("conspicuity", len(self.channels), height, width)
-        total = self.take("saliency", 1, height, width)
+        height, width = self.plan.map_shape
+        target = self.take_planes(len(self.channels), height, width)
+        total = self.take_planes(1, height, width)
+        for k, channel in enumerate(self.channels):
+            name = f"conspicuity/{channel}"
+            self.places[name] = Place(target.at(k), (height, width), target.pitch)
+        self.places["saliency"] = Place(total.offset, (height, width), total.pitch)
         # The mean of on and off, over all maps and the channel's planes; then over the channels.
-        shares = [1 / (2 * SCALES * self.octaves * len(planes)) for planes in self.channels]
-        chosen = weights[: len(self.channels)]
-        factors = self.space.put(np.array(shares), np.array(chosen) / sum(chosen))
+        shares = [1 / (2 * SCALES * OCTAVES * len(group)) for group in self.groups]
+        factors = self.space.put(np.array(shares), np.array([*self.channels.values()]))
         coarser = self._table(self._enlargements())
         count = max(-(-height // MAP_BAND), min(self.threads, height // BAND), 1)
-        edges = [height * k // count for k in range(count + 1)]
+        bands = pairwise(height * k // count for k in range(count + 1))
         extremes = self.space.take(2 * count)
         finest = self.contrasts[0]
-        self.sums = self._table(
+        self.map_bands = self._table(
             [
-                *(height, width, first, last, *self._target(target)),
-                *self._target(finest),
+                *(height, width, first, last, *target.target),
+                *finest.target,
                 *(coarser.ctypes.data, len(coarser), factors, total.offset, extremes, count),
             ]
-            for first, last in pairwise(edges)
+            for first, last in bands
         )
         rows = -(-height // count) + 6
         size = rows * (target.pitch + LINE) + finest.width + 4 * MARGIN
-        self.scratch_size = max(self.scratch_size, size)
+        self.scratch = max(self.scratch, size)
 
     def _enlargements(self) -> Iterator[list[int]]:
         for contrast in self.contrasts[1:]:
             axes: list[int] = []
             for frame, size, coarse in zip(
-                self.shape, self.map_shape, (contrast.height, contrast.width), strict=True
+                self.plan.shape, self.plan.map_shape, (contrast.height, contrast.width), strict=True
             ):
                 starts, weights = cubic(frame, coarse, 2 * np.arange(size) + 0.5)
                 self.records.append(starts)
                 axes += [starts.ctypes.data, self.space.put(weights)]
-            yield [*self._target(contrast), contrast.width, contrast.height, *axes]
+            yield [*contrast.target, contrast.width, contrast.height, *axes]
 
-    # --- launches
+    # --- stages
 
-    @property
-    def tables(self) -> dict[str, np.ndarray]:
-        """By the context's names."""
-        return {
-            "opponency": self.opponency,
-            "pyramid": self.pyramid,
-            "centre_surround": self.centre_surround,
-            "sums": self.sums,
-        }
-
-    @property
-    def launches(self) -> list[Launch]:
-        """In order."""
+    def opponency(self) -> list[Launch]:
+        """The range of float frames; level 1."""
         dtype, channels = self.format
-        launches = []
-        if dtype == "float32":
-            scan = kernel("scan", dtype=dtype, channels=channels, opponency="")
-            launches.append(Launch("opponency", scan, SCAN_TASKS))
-        planes = kernel("vocus2", "opponency", dtype=dtype, channels=channels, order=self.order)
+        facts = {"dtype": dtype, "channels": channels, "order": self.order}
+        planes = kernel("vocus2", "opponency", **facts, planes=self.planes)
+        checks = [self.scan()] if dtype == "float32" else []
+        return [*checks, Launch("opponency", planes, len(self.pixel_bands))]
+
+    def twin_pyramids(self) -> list[Launch]:
+        """Blurs in the order in which they follow each other; then contrasts."""
         blur = kernel("vocus2", "blur")
-        launches.append(Launch("opponency", planes, len(self.opponency)))
-        launches += [
-            Launch("twin_pyramids", blur, count, first=first) for first, count in self.depths
+        launches = [
+            Launch("twin_pyramids", blur, last - first, first=first) for first, last in self.depths
         ]
-        fine, rest = self.first_contrasts, len(self.centre_surround) - self.first_contrasts
-        contrast = [kernel("vocus2", "contrast", channels=self.channels, spacing=s) for s in (2, 4)]
-        launches.append(Launch("twin_pyramids", contrast[0], fine))
-        if rest:
-            launches.append(Launch("twin_pyramids", contrast[1], rest, Order.BESIDE, first=fine))
+        fine, count = len(list(self.bands(self.contrasts[0].height))), len(self.contrast_bands)
+        finest, coarser = (
+            kernel("vocus2", "contrast", groups=self.groups, spacing=spacing) for spacing in (2, 4)
+        )
+        return [
+            *launches,
+            Launch("twin_pyramids", finest, fine),
+            Launch("twin_pyramids", coarser, count - fine, Order.BESIDE, first=fine),
+        ]
+
+    def combine(self) -> list[Launch]:
+        """Conspicuity maps and their sum; then the map."""
         sums = kernel("vocus2", "combine", channels=len(self.channels))
-        launches.append(Launch("combine", sums, len(self.sums)))
-        launches.append(Launch("combine", kernel("vocus2", "write_map"), len(self.sums)))
-        return launches
+        count = len(self.map_bands)
+        return [
+            Launch("combine", sums, count),
+            Launch("combine", kernel("vocus2", "write_map"), count),
+        ]

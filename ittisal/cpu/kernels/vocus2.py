@@ -11,9 +11,9 @@ from .opponency import load_fixed_point, load_pixels, unsigned_to_float
 BLOCK = v.STRIP // LANES  # vectors at a time
 
 
-def record_of(task: Value, table: Memory) -> Record:
-    """The task's row of a table."""
-    return Record(Value(task.b, task.b.ptrtoint(table.at(task * v.RECORD).data, simd.I64)))
+def record_of(task: Value, context: Context, table: int) -> Record:
+    """The task's row of one of the program's tables."""
+    return Record(context.program[table] + task * (8 * v.RECORD))
 
 
 def clamped(index: Value, count: Value) -> Value:
@@ -31,7 +31,7 @@ def opponency(task, worker, context, facts):
     Differences from the frame's first pixel, which no contrast sees, so that a flat frame is
     exactly 0. The outermost samples are the border's pixels.
     """
-    record, arena = record_of(task, context.opponency), context.arena
+    record, arena = record_of(task, context, v.PIXELS), context.arena
     pixels, channels = simd.memory_at(context.frame, facts.dtype), facts.channels
     height, width = record[v.HEIGHT], record[v.WIDTH]
     first = [unsigned_to_float(pixels[c]) * 4.0 for c in range(channels)]
@@ -76,16 +76,16 @@ def quads(pixels: Memory, rows: list[Value], channels: int) -> list[Value]:
 
 def opponents(sums: list[Value], first: list[Value], context: Context, facts: Facts) -> list[Value]:
     """The planes of sums of four pixels."""
-    full = context.full.to(F32)
-    away = [a - b for a, b in zip(sums, first, strict=True)]
+    away = [(a - b) / context.full.to(F32) for a, b in zip(sums, first, strict=True)]
     if facts.channels == 1:
-        return [away[0] * (0.25 / full)]
+        return [away[0] * 0.25]
     r, g, b = away[::-1] if facts.order == "bgr" else away
-    return [
-        ((r + b) + g) * ((1 / 12) / full),
-        (r - g) * (0.25 / full),
-        ((b - r) + (b - g)) * (0.125 / full),
-    ]
+    planes = {
+        "intensity": ((r + b) + g) * (1 / 12),
+        "red_green": (r - g) * 0.25,
+        "blue_yellow": ((b - r) + (b - g)) * 0.125,
+    }
+    return [planes[name] for name in facts.planes]
 
 
 # --- pyramids ----------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def opponents(sums: list[Value], first: list[Value], context: Context, facts: Fa
 
 def blur(task, worker, context, facts):
     """Rows of a separable blur of a plane, all samples or every second; borders are repeated."""
-    record, arena = record_of(task, context.pyramid), context.arena
+    record, arena = record_of(task, context, v.BLURS), context.arena
     scratch = context.scratch + worker * context.scratch_size + v.MARGIN
     for step in (1, 2):
         with simd.when(simd.equal(record[v.STEP], step)):
@@ -137,8 +137,8 @@ def sum_down(
         for row, pair in enumerate(totals):
             line, sums = scratch + apart * (step * row) + x // step, [each.get() for each in pair]
             parts = simd.even_odd(*sums) if step == 2 else sums
-            for k, part in enumerate(parts):
-                arena.store(line + (apart if step == 2 else LANES) * k, part)
+            for part, at in zip(parts, (line, line + (apart if step == 2 else LANES)), strict=True):
+                arena.store(at, part)
 
 
 def repeat_borders(arena: Memory, line: Value, apart: Value, width: Value, step: int) -> None:
@@ -165,9 +165,9 @@ def sum_across(
         for total in totals:
             total.set(zero)
         for k in simd.span(0, record[v.COUNT], 1):
-            tap, at = arena[taps + k].splat(), start + x + k // step
-            if step == 2:
-                at = at + (k - k // 2 * 2) * apart
+            place = start + x + k // step
+            at = place + (k - k // step * step) * apart
+            tap = arena[taps + k].splat()
             for j, total in enumerate(totals):
                 total.set(total.get() + arena.load(at + j * LANES) * tap)
         for j, total in enumerate(totals):
@@ -199,7 +199,7 @@ def between(samples: list[Value], spacing: int) -> list[Value]:
 
 def contrast(task, worker, context, facts):
     """Rows of the sizes of centre minus surround, summed over both scales and all planes."""
-    record, arena, spacing = record_of(task, context.centre_surround), context.arena, facts.spacing
+    record, arena, spacing = record_of(task, context, v.CONTRASTS), context.arena, facts.spacing
     pitch, stride = record[v.SURROUND_PITCH], record[v.SURROUND_STRIDE]
     zero = simd.zeros(arena)
     for y in simd.span(record[v.FIRST], record[v.LAST], 1):
@@ -209,7 +209,7 @@ def contrast(task, worker, context, facts):
         t = simd.select(place < 0.0, place + 1.0, place).splat()
         above = (block + after) * pitch
         row = y * record[v.CENTRE_PITCH]
-        for channel, planes in enumerate(facts.channels):
+        for channel, planes in enumerate(facts.groups):
             target = record[v.TARGET] + record[v.STRIDE] * channel + y * record[v.PITCH]
             for x in simd.span(0, record[v.WIDTH], spacing * LANES):
                 totals = [zero] * spacing
@@ -235,7 +235,7 @@ def combine(task, worker, context, facts):
     """Rows of each channel's conspicuity, the mean of all its contrasts, and of the mean of the
     channels; and the extremes of the latter.
     """
-    record, arena = record_of(task, context.sums), context.arena
+    record, arena = record_of(task, context, v.MAPS), context.arena
     scratch = context.scratch + worker * context.scratch_size + v.MARGIN
     width, pitch, factors = record[v.WIDTH], record[v.PITCH], record[v.WEIGHTS]
     first, last = record[v.FIRST], record[v.LAST]
@@ -311,7 +311,7 @@ def add_enlarged(
 
 def write_map(task, worker, context, facts):
     """Rows of the map from 0 to 1, into the caller's array; 0 where nothing differs."""
-    record, arena, out = record_of(task, context.sums), context.arena, context.out
+    record, arena, out = record_of(task, context, v.MAPS), context.arena, context.out
     extremes = record[v.EXTREMES]
     lowest, highest = Carry(arena[extremes]), Carry(arena[extremes + 1])
     for k in simd.span(1, record[v.TASKS], 1):
@@ -321,10 +321,14 @@ def write_map(task, worker, context, facts):
     scale = simd.select(extent > 0.0, 1.0 / simd.maximum(extent, 1e-30), 0.0)
     width = record[v.WIDTH]
     for y in simd.span(record[v.FIRST], record[v.LAST], 1):
-        source = arena.at(record[v.SUM] + y * record[v.PITCH])
+        total = arena.at(record[v.SUM] + y * record[v.PITCH])
         row = out.at(y * width)
         whole = width // LANES * LANES
         for x in simd.span(0, whole, LANES):
-            row.store(x, (source.load(x) - low) * scale)
+            value = (total.load(x) - low) * scale
+            total.store(x, value)
+            row.store(x, value)
         for x in simd.span(whole, width, 1):
-            row.store(x, (source[x] - low) * scale)
+            value = (total[x] - low) * scale
+            total.store(x, value)
+            row.store(x, value)
