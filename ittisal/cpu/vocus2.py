@@ -21,7 +21,7 @@ from ..pipeline import FrameFormat
 from ..plan import Plan
 from . import program
 from .program import Place
-from .schedule import Launch, Order, kernel
+from .schedule import Launch, kernel
 
 PLANES = {  # by channel
     Channel.INTENSITY: ("intensity",),
@@ -48,15 +48,8 @@ HEIGHT, WIDTH, FIRST, LAST, TARGET, PITCH, STRIDE = range(7)
 # A blur's: its source; 1 or 2 samples of it per sample; weights, how many, how far the first
 # lies before the sample.
 SOURCE, SOURCE_PITCH, SOURCE_HEIGHT, SOURCE_WIDTH, STEP, TAPS, COUNT, LEAD = range(7, 15)
-# A contrast's: both centres, with the pitch and stride of PLANES, and both surrounds.
-CENTRES, CENTRE_PITCH, CENTRE_STRIDE, SURROUNDS, SURROUND_PITCH, SURROUND_STRIDE = (
-    7,
-    9,
-    10,
-    11,
-    13,
-    14,
-)
+# A contrast's: both centres, both surrounds, whether it is added to what is there.
+CENTRES, CENTRE_PITCH, SURROUNDS, SURROUND_PITCH, ADDED = 7, 9, 10, 12, 13
 # A sum's: contrasts at level 1, the coarser octaves' records and how many, the channels' weights,
 # the sum, where the tasks' extremes go, how many tasks.
 (
@@ -90,7 +83,6 @@ class Planes(NamedTuple):
     """Some planes of one size in the arena."""
 
     offset: int
-    planes: int
     height: int
     width: int
     pitch: int
@@ -151,9 +143,6 @@ class Program(program.Program):
     def __init__(self, plan: Plan, format_: FrameFormat, order: str, threads: int) -> None:
         super().__init__(plan, format_, order, threads)
         self.planes = tuple(name for channel in self.channels for name in PLANES[channel])
-        self.groups = tuple(
-            tuple(self.planes.index(name) for name in PLANES[channel]) for channel in self.channels
-        )
         self.records: list[np.ndarray] = []  # that other records and kernels have the addresses of
         self._opponency()
         self._pyramids()
@@ -167,7 +156,7 @@ class Program(program.Program):
         pitch = -(-width // STRIP) * STRIP + LINE
         stride = height * pitch + STRIP
         offset = self.space.take(count * stride + STRIP)
-        return Planes(offset, count, height, width, pitch, stride)
+        return Planes(offset, height, width, pitch, stride)
 
     def bands(self, rows: int) -> Iterator[tuple[int, int]]:
         """First row and row behind the last, of each task."""
@@ -193,25 +182,24 @@ class Program(program.Program):
             for band in self.bands(height)
         )
 
-    # --- pyramids
+    # --- pyramids and contrasts
 
     def _pyramids(self) -> None:
-        """Centres and surrounds, by how many blurs have to come before."""
-        blurs: list[list[list[int]]] = []
+        """Centres and surrounds of a plane; each plane's in the same memory."""
+        blurs: list[list[list[int]]] = []  # by how many come before
 
         def blur(source: Planes, after: int, by: Blur, size: tuple[int, int]) -> Planes:
             """Record a blur that comes after so many others."""
-            target = self.take_planes(source.planes, *size)
+            target = self.take_planes(1, *size)
             zeros = np.zeros(by.step * (ROWS - 1))
             taps = self.space.put(zeros, by.taps, zeros) + len(zeros)
             blurs.extend([] for _ in range(after + 1 - len(blurs)))
             blurs[after] += [
                 [
-                    *(target.height, target.width, *band, target.at(plane)),
-                    *(target.pitch, target.stride, source.at(plane), source.pitch),
-                    *(source.height, source.width, by.step, taps, len(by.taps), by.lead),
+                    *(target.height, target.width, *band, *target.target),
+                    *(source.offset, source.pitch, source.height, source.width),
+                    *(by.step, taps, len(by.taps), by.lead),
                 ]
-                for plane in range(source.planes)
                 for band in self.bands(target.height)
             ]
             line = source.width + by.step * 2 * (STRIP + MARGIN)
@@ -247,27 +235,40 @@ class Program(program.Program):
             # The next octave has every second sample, from the first; level 1 lies between them.
             variance = 2 * CENTRE**2 / unit**2
             by = gaussian(variance, step=2) if octave else gaussian(variance, -1 / 4)
-        starts = np.cumsum([0, *map(len, blurs)]).tolist()
-        self.blurs = self._table(record for each in blurs for record in each)
-        self.depths = list(pairwise(starts))
-
-    # --- contrasts
+        starts = np.cumsum([0, *map(len, blurs)])
+        records = np.array([record for each in blurs for record in each])
+        by_plane = [records.copy() for _ in self.planes]
+        for plane, copy in enumerate(by_plane):
+            copy[: starts[1], SOURCE] += plane * self.level_1.stride
+        self.blurs = self._table(np.concatenate(by_plane).tolist())
+        self.depths = list(pairwise(starts.tolist()))
 
     def _contrasts(self) -> None:
-        """A map per channel and octave."""
-        self.contrasts: list[Planes] = []
-        records: list[list[int]] = []
-        for (near, far), (narrow, wide) in self.octaves:
-            target = self.take_planes(len(self.channels), near.height, near.width)
-            self.contrasts.append(target)
-            records += [
-                [
-                    *(target.height, target.width, *band, *target.target),
-                    *(near.offset, far.offset, near.pitch, near.stride),
-                    *(narrow.offset, wide.offset, narrow.pitch, narrow.stride),
-                ]
-                for band in self.bands(target.height)
-            ]
+        """A map per channel and octave; one for both, where the second has the map's samples."""
+        self.contrasts = [
+            self.take_planes(len(self.channels), centre.height, centre.width)
+            for (centre, _), _ in self.octaves
+        ]
+        if not any(n % 2 for n in self.plan.shape):
+            self.contrasts[1] = self.contrasts[0]
+        records = []
+        for channel, names in enumerate(PLANES[each] for each in self.channels):
+            for k in range(len(names)):
+                for target, ((near, far), (narrow, wide)) in zip(
+                    self.contrasts, self.octaves, strict=True
+                ):
+                    added = k > 0 or (
+                        target is self.contrasts[0] and near is not self.octaves[0][0][0]
+                    )
+                    records += [
+                        [
+                            *(target.height, target.width, *band),
+                            *(target.at(channel), target.pitch, target.stride),
+                            *(near.offset, far.offset, near.pitch),
+                            *(narrow.offset, wide.offset, narrow.pitch, added),
+                        ]
+                        for band in self.bands(target.height)
+                    ]
         self.contrast_bands = self._table(records)
 
     # --- the saliency map
@@ -282,7 +283,7 @@ class Program(program.Program):
             self.places[name] = Place(target.at(k), (height, width), target.pitch)
         self.places["saliency"] = Place(total.offset, (height, width), total.pitch)
         # The mean of on and off, over all maps and the channel's planes; then over the channels.
-        shares = [1 / (2 * SCALES * OCTAVES * len(group)) for group in self.groups]
+        shares = [1 / (2 * SCALES * OCTAVES * len(PLANES[each])) for each in self.channels]
         factors = self.space.put(np.array(shares), np.array([*self.channels.values()]))
         coarser = self._table(self._enlargements())
         count = max(-(-height // MAP_BAND), min(self.threads, height // BAND), 1)
@@ -302,7 +303,9 @@ class Program(program.Program):
         self.scratch = max(self.scratch, size)
 
     def _enlargements(self) -> Iterator[list[int]]:
-        for contrast in self.contrasts[1:]:
+        for contrast in self.contrasts:
+            if contrast is self.contrasts[0]:
+                continue
             axes: list[int] = []
             for frame, size, coarse in zip(
                 self.plan.shape, self.plan.map_shape, (contrast.height, contrast.width), strict=True
@@ -323,19 +326,21 @@ class Program(program.Program):
         return [*checks, Launch("opponency", planes, len(self.pixel_bands))]
 
     def twin_pyramids(self) -> list[Launch]:
-        """Blurs in the order in which they follow each other; then contrasts."""
+        """Plane by plane: blurs in the order in which they follow each other; then contrasts."""
         blur = kernel("vocus2", "blur")
-        launches = [
-            Launch("twin_pyramids", blur, last - first, first=first) for first, last in self.depths
-        ]
-        fine, count = len(list(self.bands(self.contrasts[0].height))), len(self.contrast_bands)
-        finest, coarser = (
-            kernel("vocus2", "contrast", groups=self.groups, spacing=spacing) for spacing in (2, 4)
-        )
+        finest, coarser = (kernel("vocus2", "contrast", spacing=spacing) for spacing in (2, 4))
+        fine = len(list(self.bands(self.contrasts[0].height)))
+        launches = []
+        for plane in range(len(self.planes)):
+            first = plane * len(self.blurs) // len(self.planes)
+            launches += [(blur, first + start, first + stop) for start, stop in self.depths]
+            first, last = (
+                (plane + k) * len(self.contrast_bands) // len(self.planes) for k in (0, 1)
+            )
+            launches += [(finest, first, first + fine), (coarser, first + fine, last)]
         return [
-            *launches,
-            Launch("twin_pyramids", finest, fine),
-            Launch("twin_pyramids", coarser, count - fine, Order.BESIDE, first=fine),
+            Launch("twin_pyramids", each, last - first, first=first)
+            for each, first, last in launches
         ]
 
     def combine(self) -> list[Launch]:

@@ -198,34 +198,30 @@ def between(samples: list[Value], spacing: int) -> list[Value]:
 
 
 def contrast(task, worker, context, facts):
-    """Rows of the sizes of centre minus surround, summed over both scales and all planes."""
-    record, arena, spacing = record_of(task, context, v.CONTRASTS), context.arena, facts.spacing
-    pitch, stride = record[v.SURROUND_PITCH], record[v.SURROUND_STRIDE]
-    zero = simd.zeros(arena)
+    """Rows of the sizes of a plane's centre minus surround, summed over both scales."""
+    record, arena = record_of(task, context, v.CONTRASTS), context.arena
+    spacing, pitch = facts.spacing, record[v.SURROUND_PITCH]
     for y in simd.span(record[v.FIRST], record[v.LAST], 1):
         block = y // spacing
         place = ((y - block * spacing).to(F32) - (spacing - 1) / 2) / spacing
         after = simd.select(place < 0.0, simd.number(arena, 1), 2)
         t = simd.select(place < 0.0, place + 1.0, place).splat()
-        above = (block + after) * pitch
-        row = y * record[v.CENTRE_PITCH]
-        for channel, planes in enumerate(facts.groups):
-            target = record[v.TARGET] + record[v.STRIDE] * channel + y * record[v.PITCH]
-            for x in simd.span(0, record[v.WIDTH], spacing * LANES):
-                totals = [zero] * spacing
-                for plane in planes:
-                    for scale in (0, 1):
-                        centre = record[v.CENTRES + scale] + record[v.CENTRE_STRIDE] * plane
-                        start = record[v.SURROUNDS + scale] + stride * plane + above + x // spacing
-                        samples = []
-                        for k in (1, 2, 3):
-                            a, b = arena.load(start + k), arena.load(start + pitch + k)
-                            samples.append(a + (b - a) * t)
-                        for j, surround in enumerate(between(samples, spacing)):
-                            value = arena.load(centre + row + x + j * LANES)
-                            totals[j] = totals[j] + simd.absolute(value - surround)
-                for j, total in enumerate(totals):
-                    arena.store(target + x + j * LANES, total)
+        target = record[v.TARGET] + y * record[v.PITCH]
+        for x in simd.span(0, record[v.WIDTH], spacing * LANES):
+            before = [arena.load(target + x + j * LANES) for j in range(spacing)]
+            totals = [simd.select(record[v.ADDED] > 0, total, 0.0) for total in before]
+            for scale in (0, 1):
+                centre = record[v.CENTRES + scale] + y * record[v.CENTRE_PITCH] + x
+                start = record[v.SURROUNDS + scale] + (block + after) * pitch + x // spacing
+                samples = []
+                for k in (1, 2, 3):
+                    a, b = arena.load(start + k), arena.load(start + pitch + k)
+                    samples.append(a + (b - a) * t)
+                for j, surround in enumerate(between(samples, spacing)):
+                    difference = arena.load(centre + j * LANES) - surround
+                    totals[j] = totals[j] + simd.absolute(difference)
+            for j, total in enumerate(totals):
+                arena.store(target + x + j * LANES, total)
 
 
 # --- the saliency map --------------------------------------------------------------------------
