@@ -244,32 +244,29 @@ class Program(program.Program):
         self.depths = list(pairwise(starts.tolist()))
 
     def _contrasts(self) -> None:
-        """A map per channel and octave; one for both, where the second has the map's samples."""
-        self.contrasts = [
-            self.take_planes(len(self.channels), centre.height, centre.width)
-            for (centre, _), _ in self.octaves
-        ]
-        if not any(n % 2 for n in self.plan.shape):
-            self.contrasts[1] = self.contrasts[0]
-        records = []
-        for channel, names in enumerate(PLANES[each] for each in self.channels):
-            for k in range(len(names)):
-                for target, ((near, far), (narrow, wide)) in zip(
-                    self.contrasts, self.octaves, strict=True
-                ):
-                    added = k > 0 or (
-                        target is self.contrasts[0] and near is not self.octaves[0][0][0]
-                    )
-                    records += [
-                        [
-                            *(target.height, target.width, *band),
-                            *(target.at(channel), target.pitch, target.stride),
-                            *(near.offset, far.offset, near.pitch),
-                            *(narrow.offset, wide.offset, narrow.pitch, added),
-                        ]
-                        for band in self.bands(target.height)
-                    ]
-        self.contrast_bands = self._table(records)
+        """A map per channel and octave; one for two, where the second has the map's samples."""
+        even = not any(n % 2 for n in self.plan.shape)
+        self.contrasts: list[Planes] = []
+        for octave, ((centre, _), _) in enumerate(self.octaves):
+            again = octave == 1 and even
+            size = centre.height, centre.width
+            self.contrasts.append(
+                self.contrasts[0] if again else self.take_planes(len(self.channels), *size)
+            )
+        self.contrast_bands = self._table(
+            [
+                *(target.height, target.width, *band),
+                *(target.at(channel), target.pitch, target.stride),
+                *(near.offset, far.offset, near.pitch),
+                *(narrow.offset, wide.offset, narrow.pitch),
+                k > 0 or target in self.contrasts[:octave],
+            ]
+            for channel, names in enumerate(PLANES[each] for each in self.channels)
+            for k in range(len(names))
+            for octave, target in enumerate(self.contrasts)
+            for (near, far), (narrow, wide) in [self.octaves[octave]]
+            for band in self.bands(target.height)
+        )
 
     # --- the saliency map
 
@@ -303,9 +300,8 @@ class Program(program.Program):
         self.scratch = max(self.scratch, size)
 
     def _enlargements(self) -> Iterator[list[int]]:
-        for contrast in self.contrasts:
-            if contrast is self.contrasts[0]:
-                continue
+        coarser = [each for each in self.contrasts if each is not self.contrasts[0]]
+        for contrast in coarser:
             axes: list[int] = []
             for frame, size, coarse in zip(
                 self.plan.shape, self.plan.map_shape, (contrast.height, contrast.width), strict=True
