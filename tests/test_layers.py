@@ -62,13 +62,15 @@ LAYERS = {
     "store": ("files warning", ""),
     "reference_backend": ("config frames pipeline plan reference", "numpy"),
     "trace": ("features pipeline plan", "numpy"),
+    "twin_pyramids": ("features", "numpy"),
     "cpu": (
-        "_version allocator config cpu features frames pipeline plan references store trace",
+        "_version allocator config cpu features frames pipeline plan references store trace "
+        "twin_pyramids",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": (
-        "allocator config cuda features frames pipeline plan store trace",
+        "allocator config cuda features frames pipeline plan store trace twin_pyramids",
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),

@@ -10,8 +10,7 @@ import pytest
 from tolerances import alike, within
 
 import ittisal
-from ittisal import VOCUS2, Saliency
-from ittisal.cpu import vocus2
+from ittisal import VOCUS2, Saliency, twin_pyramids
 from ittisal.references.vocus2 import planes
 
 SHAPES = [(32, 32), (33, 47), (97, 32), (64, 301), (121, 163), (210, 150)]
@@ -38,7 +37,9 @@ def surround(centre, scale, unit):
     for axis, n in enumerate(centre.shape):
         blocks = np.arange(-2, -(-n // spacing) + 2)[:, None] * spacing + np.arange(spacing)
         x = np.moveaxis(np.moveaxis(x, axis, 0)[blocks.clip(0, n - 1)].mean(axis=1), 0, axis)
-    x = along(x, vocus2.gaussian(vocus2.surround_variance(scale, unit, spacing)), x.shape)
+    x = along(
+        x, twin_pyramids.gaussian(twin_pyramids.surround_variance(scale, unit, spacing)), x.shape
+    )
     for axis, n in enumerate(centre.shape):
         at = (np.arange(n) - (spacing - 1) / 2) / spacing + 2
         low = at.astype(int)
@@ -53,21 +54,23 @@ def contrasts(plane):
     size, nominal = ((height + 1) // 2, (width + 1) // 2), plane.shape
     padded = np.pad(plane, [(2, 2 + n % 2) for n in plane.shape], mode="edge")
     level_1 = padded.reshape(size[0] + 2, 2, size[1] + 2, 2).mean(axis=(1, 3))
-    by = vocus2.gaussian((9 - 1 / 4) / 4)
+    by = twin_pyramids.gaussian((9 - 1 / 4) / 4)
     centre = along(level_1, by._replace(lead=by.lead - 1), size)
     for octave in range(5):
         unit = 1 if octave else 2
-        finer = along(centre, vocus2.gaussian(9 / unit**2), size)
+        finer = along(centre, twin_pyramids.gaussian(9 / unit**2), size)
         yield sum(np.abs(c - surround(c, k, unit)) for k, c in enumerate((centre, finer)))
         size = nominal = nominal[0] // 2, nominal[1] // 2
-        by = vocus2.gaussian(18, step=2) if octave else vocus2.gaussian(18 / 4, -1 / 4)
+        by = (
+            twin_pyramids.gaussian(18, step=2) if octave else twin_pyramids.gaussian(18 / 4, -1 / 4)
+        )
         centre = along(finer, by, size)
 
 
 def enlarged(x, shape):
     """At 2 by 2 pixels of a frame."""
     for axis, n in enumerate(shape):
-        starts, weights = vocus2.cubic(n, x.shape[axis], 2 * np.arange(n // 2) + 0.5)
+        starts, weights = twin_pyramids.cubic(n, x.shape[axis])
         at = (starts[:, None] - 2 + np.arange(4)).clip(0, x.shape[axis] - 1)
         samples = np.moveaxis(x, axis, 0)[at]
         x = np.moveaxis(np.einsum("ik,ik...->i...", weights, samples), 0, axis)
@@ -224,7 +227,7 @@ def test_frames_at_the_end_of_memory():
 
 def test_gaussians_have_their_moments():
     for variance, shift, step in ((2.1875, 0, 1), (4.5, -0.25, 1), (18, 0, 2), (9.75, 0, 1)):
-        by = vocus2.gaussian(variance, shift, step)
+        by = twin_pyramids.gaussian(variance, shift, step)
         at = np.arange(len(by.taps)) - by.lead
         assert by.lead % step == 0 and by.taps.sum() == pytest.approx(1)
         assert by.taps @ at == pytest.approx(shift, abs=0.01)

@@ -1,37 +1,19 @@
-"""VOCUS2 (Frintrop, Werner & Garcia 2015) on the CPU: its buffers, tables and launches.
-
-All octaves of the centre pyramid are sampled as the original does, but for the first, whose finest
-structures are 3 pixels wide: it is sampled at level 1, means of 2 by 2 pixels. A surround is the
-centre's blur, at means of 4 by 4 of the octave's samples, and linear between them; its kernel is
-narrower by the variances of the mean and of the interpolation. On and off contrasts of a map add up
-to the size of its difference, which is all that the saliency map needs.
-"""
+"""VOCUS2 on the CPU: its buffers, tables and launches; see `twin_pyramids`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from ..features import Channel
 from ..pipeline import FrameFormat
 from ..plan import Plan
+from ..twin_pyramids import EXTRA, PLANES, Blur, cubic, means, octaves, share
 from . import program
 from .program import Place
 from .schedule import Launch, kernel
-
-PLANES = {  # by channel
-    Channel.INTENSITY: ("intensity",),
-    Channel.COLOUR: ("red_green", "blue_yellow"),
-}
-OCTAVES = 5  # which the smallest frame has
-CENTRE, SURROUND = 3.0, 13.0  # standard deviations, in samples of an octave
-SCALES = 2  # of an octave
-CUBIC = -0.75  # slope of the interpolation that enlarges maps
-TRUNCATION = 3.25  # standard deviations
 
 STRIP = 64  # floats that a kernel works on at a time
 LINE = 16  # floats of a cache line
@@ -39,7 +21,6 @@ MARGIN = 64  # to either side of a row in scratch: more than any kernel's reach
 BAND = 32  # rows of a task, at least
 MAP_BAND = 64  # rows of a task that sums maps, at most
 ROWS = 4  # that a blur sums at once
-EXTRA = 2  # samples of a surround beyond each border
 
 PIXELS, BLURS, CONTRASTS, MAPS = range(4)  # the program's numbers: addresses of tables of tasks
 # Columns of a task's record. All: rows and columns of its result, first row and row behind the
@@ -96,45 +77,6 @@ class Planes(NamedTuple):
     def target(self) -> tuple[int, int, int]:
         """As columns of a record."""
         return self.offset, self.pitch, self.stride
-
-
-class Blur(NamedTuple):
-    """Weights along both axes; the first belongs `lead` samples before the sample."""
-
-    taps: np.ndarray
-    lead: int
-    step: int = 1
-
-
-def gaussian(variance: float, shift: float = 0.0, step: int = 1) -> Blur:
-    """Blur around `shift` samples behind each sample. Its lead is a multiple of the step."""
-    reach = math.ceil((TRUNCATION * math.sqrt(variance) + abs(shift)) / step) * step
-    taps = np.exp(-((np.arange(-reach, reach + 1) - shift) ** 2) / (2 * variance))
-    return Blur(taps / taps.sum(), reach, step)
-
-
-def surround_variance(scale: int, unit: int, spacing: int) -> float:
-    """Of a surround's kernel, at `spacing` samples that are each `unit` of the octave's."""
-    whole = (SURROUND**2 - CENTRE**2) * 2**scale / unit**2
-    mean = (spacing**2 - 1) / 12
-    return (whole - mean) / spacing**2 - 1 / 6
-
-
-def halved(lead: int) -> Blur:
-    """Means of pairs of samples, from `lead` before the first."""
-    return Blur(np.array([0.5, 0.5]), lead, 2)
-
-
-def cubic(size: int, coarse: int, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First sample of four, counted from two before the first, and the four weights, for positions
-    in `size` samples, of as many as `coarse` that cover the same frame.
-    """
-    at = (positions + 0.5) * coarse / size - 0.5
-    start = np.floor(at)
-    distance = np.abs(at[:, None] - start[:, None] - np.arange(-1, 3))
-    near = (CUBIC + 2) * distance**3 - (CUBIC + 3) * distance**2 + 1
-    far = CUBIC * (distance**3 - 5 * distance**2 + 8 * distance - 4)
-    return start.astype(np.int64) + 1, np.where(distance <= 1, near, far)
 
 
 class Program(program.Program):
@@ -206,35 +148,21 @@ class Program(program.Program):
             self.scratch = max(self.scratch, ROWS * line + 2 * MARGIN)
             return target
 
-        def surround(centre: Planes, after: int, scale: int, unit: int) -> Planes:
-            """Means of 4 by 4 of the octave's samples, blurred."""
-            halvings = 2 // unit
-            spacing = 1 << halvings
-            rows, columns = (-(-n // spacing) + 2 * EXTRA for n in (centre.height, centre.width))
-            for k in reversed(range(halvings)):
-                halves = rows << k, columns << k
-                by = halved(EXTRA * spacing if k == halvings - 1 else 0)
-                centre, after = blur(centre, after, by, halves), after + 1
-            by = gaussian(surround_variance(scale, unit, spacing))
-            return blur(centre, after, by, (rows, columns))
-
         self.octaves: list[tuple[list[Planes], list[Planes]]] = []  # centres and surrounds
-        # Level 1 begins one sample before the frame; its means have a variance of their own.
-        by = gaussian((CENTRE**2 - 1 / 4) / 4)
-        by, source = by._replace(lead=by.lead - 1), self.level_1
-        nominal = self.plan.shape
-        size = (nominal[0] + 1) // 2, (nominal[1] + 1) // 2
-        for octave in range(OCTAVES):
-            unit, after = 1 if octave else 2, 2 * octave
-            centre = blur(source, after, by, size)
-            source = blur(centre, after + 1, gaussian(CENTRE**2 / unit**2), size)
-            centres = [centre, source]
-            surrounds = [surround(centres[k], after + 1 + k, k, unit) for k in range(SCALES)]
+        source = self.level_1
+        for octave in octaves(self.plan.shape):
+            after, (rows, columns) = 2 * len(self.octaves), octave.surround_size
+            centres, surrounds = [], []
+            for by, wider in zip(octave.centres, octave.surrounds, strict=True):
+                source = blur(source, after, by, octave.size)
+                after += 1
+                centres.append(source)
+                # Halved once or twice, all of the margin with the first.
+                mean, depth, lead = source, after, EXTRA * octave.spacing
+                for size in [(2 * rows, 2 * columns)] * (octave.spacing == 4) + [(rows, columns)]:
+                    mean, depth, lead = blur(mean, depth, means(2, lead), size), depth + 1, 0
+                surrounds.append(blur(mean, depth, wider, (rows, columns)))
             self.octaves.append((centres, surrounds))
-            nominal = size = nominal[0] // 2, nominal[1] // 2
-            # The next octave has every second sample, from the first; level 1 lies between them.
-            variance = 2 * CENTRE**2 / unit**2
-            by = gaussian(variance, step=2) if octave else gaussian(variance, -1 / 4)
         starts = np.cumsum([0, *map(len, blurs)])
         records = np.array([record for each in blurs for record in each])
         by_plane = [records.copy() for _ in self.planes]
@@ -279,9 +207,8 @@ class Program(program.Program):
             name = f"conspicuity/{channel}"
             self.places[name] = Place(target.at(k), (height, width), target.pitch)
         self.places["saliency"] = Place(total.offset, (height, width), total.pitch)
-        # The mean of on and off, over all maps and the channel's planes; then over the channels.
-        shares = [1 / (2 * SCALES * OCTAVES * len(PLANES[each])) for each in self.channels]
-        factors = self.space.put(np.array(shares), np.array([*self.channels.values()]))
+        shares = np.array([share(channel) for channel in self.channels])
+        factors = self.space.put(shares, np.array([*self.channels.values()]))
         coarser = self._table(self._enlargements())
         count = max(-(-height // MAP_BAND), min(self.threads, height // BAND), 1)
         bands = pairwise(height * k // count for k in range(count + 1))
@@ -303,10 +230,8 @@ class Program(program.Program):
         coarser = [each for each in self.contrasts if each is not self.contrasts[0]]
         for contrast in coarser:
             axes: list[int] = []
-            for frame, size, coarse in zip(
-                self.plan.shape, self.plan.map_shape, (contrast.height, contrast.width), strict=True
-            ):
-                starts, weights = cubic(frame, coarse, 2 * np.arange(size) + 0.5)
+            for n, coarse in zip(self.plan.shape, (contrast.height, contrast.width), strict=True):
+                starts, weights = cubic(n, coarse)
                 self.records.append(starts)
                 axes += [starts.ctypes.data, self.space.put(weights)]
             yield [*contrast.target, contrast.width, contrast.height, *axes]
