@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from .features import FEATURES, ORIENTATIONS, TEMPORAL, Channel, Feature
-from .pipeline import FIRST_FRAME, STAGES, Backend, FrameTiming
+from .pipeline import FIRST_FRAME, PROGRAM_STAGES, STAGES, Backend, FrameTiming
 from .plan import PROMOTION, SCALES, Plan
 
 
@@ -144,6 +144,49 @@ class Traced(Backend):
 
     def _weights(self) -> dict[Channel, float]:
         return self.plan.config.channel_weights(colour=self.colour, past=self.timing.past)
+
+
+class ProgramBuffers(Protocol):
+    """A backend of a published program, whose buffers have names."""
+
+    plan: Plan
+
+    @property
+    def colour(self) -> bool:
+        """Whether the last frame had three channels."""
+
+    def named_buffers(self) -> dict[str, np.ndarray]:
+        """Views of the last frame's, by the reference's names."""
+
+    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+        """A frame made ready for `run_stages`; without a timing, the last one again."""
+
+    def run_stages(self, frame: np.ndarray, out: np.ndarray, stages: Sequence[str]) -> None:
+        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
+
+
+def program_trace(
+    backend: ProgramBuffers, frame: np.ndarray, timing: FrameTiming | None
+) -> dict[str, np.ndarray]:
+    """Every buffer, and the map."""
+    plan = backend.plan
+    out = np.empty(plan.map_shape, np.float32)
+    backend.run_stages(backend.arrive(frame, timing), out, PROGRAM_STAGES[plan.config.model])
+    named = {name: x.copy() for name, x in backend.named_buffers().items()}
+    named |= {f"contribution/{name}": x for name, x in program_contributions(backend).items()}
+    return {**named, "saliency": out}
+
+
+def program_contributions(backend: ProgramBuffers) -> dict[str, np.ndarray]:
+    """The map, divided at each sample in proportion to the channels' terms."""
+    buffers, config = backend.named_buffers(), backend.plan.config
+    added = {
+        str(channel): np.float32(weight) * buffers[f"conspicuity/{channel}"]
+        for channel, weight in config.channel_weights(colour=backend.colour).items()
+    }
+    saliency, total = buffers["saliency"], sum(added.values(), np.float32(0))
+    share = np.divide(saliency, total, out=np.zeros_like(saliency), where=total > 0)
+    return {name: x * share for name, x in added.items()}
 
 
 def _normalised(

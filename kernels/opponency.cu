@@ -6,18 +6,11 @@
 
 #include "common.cuh"
 #include "downsample.cuh"
+#include "pixels.cuh"
 
 static_assert(FINEST_LEVEL >= 0 && FINEST_LEVEL <= 2, "up to two steps from the frame");
 
 // --- pixels --------------------------------------------------------------------------------------
-
-#if PIXEL_BITS == 8
-typedef unsigned char Pixel;
-#elif PIXEL_BITS == 16
-typedef unsigned short Pixel;
-#else
-typedef float Pixel;
-#endif
 
 // The 32-bit words from any address, aligned or not, by aligned loads. They may read up to three
 // bytes to either side, but never outside the aligned words that hold the first and last byte, and
@@ -34,14 +27,6 @@ INLINE void load_words(const unsigned char* from, unsigned (&words)[WORDS]) {
         words[i] = __funnelshift_r(low, high, shift);
         low = high;
     }
-}
-
-// An element as a float: linear light if the model wants it.
-INLINE float element(Pixel value, const float* linear) {
-    if (!LINEAR) return float(value);
-    if (PIXEL_BITS < 32) return __ldg(linear + int(value));
-    const float v = float(value);  // IEC 61966-2-1
-    return v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
 }
 
 // Both opponents before they are divided by brightness, written with differences first so that grey

@@ -12,6 +12,7 @@ from ..config import Config
 from ..features import Model, Signal
 from ..pipeline import FIRST_FRAME, FrameFormat, FrameTiming, lacks_program, schedule
 from ..plan import Plan
+from ..trace import program_contributions, program_trace
 from .backend import FormatState, KernelBackend
 from .layout import PAD, aligned, padded
 from .rows import SCAN_TASKS
@@ -115,27 +116,20 @@ class ProgramBackend(KernelBackend):
         """What frames of a format need."""
         return ProgramState(self, format_)
 
+    def named_buffers(self) -> dict[str, np.ndarray]:
+        """Views of every buffer."""
+        program = self.current.program
+        return {name: program.view(name) for name in program.places}
+
     def trace(
         self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
     ) -> dict[str, np.ndarray]:
         """Every buffer, and the map."""
-        out = np.empty(self.plan.map_shape, np.float32)
-        self.run_stages(self.arrive(frame, timing), out, self.stages)
-        program = self.current.program
-        named = {name: program.view(name).copy() for name in program.places}
-        named |= {f"contribution/{name}": x for name, x in self.contributions().items()}
-        return {**named, "saliency": out}
+        return program_trace(self, frame, timing)
 
     def contributions(self) -> dict[str, np.ndarray]:
-        """The map, divided at each sample in proportion to the channels' terms."""
-        program = self.current.program
-        added = {
-            str(channel): np.float32(weight) * program.view(f"conspicuity/{channel}")
-            for channel, weight in program.channels.items()
-        }
-        saliency, total = program.view("saliency"), sum(added.values(), np.float32(0))
-        share = np.divide(saliency, total, out=np.zeros_like(saliency), where=total > 0)
-        return {name: x * share for name, x in added.items()}
+        """What each channel added to the last frame's map; new arrays."""
+        return program_contributions(self)
 
 
 def supports(config: Config) -> tuple[bool, str]:

@@ -24,6 +24,8 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
+    if config.model is Model.VOCUS2:
+        return True, "the whole program"
     if config.model is not Model.ITTI:
         return lacks_program(config)
     return makes_no_whole_maps(config)
@@ -52,9 +54,11 @@ def make(plan: Plan, channel_order: str, threads: int) -> CudaBackend:
     """
     from .backend import CudaBackend
     from .installation import explained
+    from .program import ProgramBackend
 
+    backend = CudaBackend if plan.config.model is Model.ITTI else ProgramBackend
     with explained("the GPU cannot be used"):
-        return CudaBackend(plan, channel_order)
+        return backend(plan, channel_order)
 
 
 def jobs(

@@ -22,7 +22,7 @@ from .graphs import Graphs
 from .installation import explained
 from .layout import FrameBuffers, geometry_for, make_layout
 from .programs import common_programs, programs
-from .schedule import Launch, Schedule, schedule
+from .schedule import Launch, schedule
 from .structs import CALL, FOUND, Mode
 
 BATCH_BYTES = 30 << 20  # intermediates of a batch should stay in the GPU's second-level cache
@@ -300,7 +300,7 @@ class CudaBackend(Traced):
     def upsample_device(self, maps: Any, out: Any) -> None:
         """The map just made over its maximum at the frame's size; on the current stream."""
         state = next(iter(self.states.values()))
-        launch = Schedule(self.layout, state.format, 1, past=False).upsample()
+        launch = self.layout.schedule(state.format, 1, past=False).upsample()
         with self.device.current():
             stream = self.device.current_stream()
             self._order(stream)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..allocator import Allocator
 from ..config import Channel, Config, Contrast, Smoothing
-from ..features import FEATURES, ORIENTATIONS, Signal
+from ..features import FEATURES, ORIENTATIONS, Model, Signal
 from ..pipeline import FrameFormat
 from ..plan import (
     BINOMIAL_9,
@@ -51,6 +51,12 @@ class Layout:
         """Floats of one frame's part of the arena."""
         return int(self.geometry["frame"])
 
+    def schedule(self, format_: FrameFormat, frames: int, *, past: bool) -> Any:
+        """The launches of each stage."""
+        from .schedule import Schedule
+
+        return Schedule(self, format_, frames, past)
+
 
 def make_layout(plan: Plan) -> Layout:
     """Size and place everything for a plan.
@@ -61,6 +67,10 @@ def make_layout(plan: Plan) -> Layout:
         The frame is too large for 32-bit offsets.
     """
     config = plan.config
+    if config.model is Model.VOCUS2:
+        from . import vocus2
+
+        return vocus2.make_layout(plan)
     geometry = np.zeros(1, GEOMETRY)[0]
     tables, arena = Allocator(ALIGNED), Allocator(ALIGNED)
     _place_levels(plan, geometry, tables, arena)
@@ -85,16 +95,21 @@ def make_layout(plan: Plan) -> Layout:
         for name, full in (("uint8", 255), ("uint16", 65535)):
             linear[name] = tables.put(linear_light(np.arange(full + 1) / full))
     _place_maps(plan, geometry, arena)
+    check_size(plan, arena)
+    geometry["frame"] = arena.size
+    _set_numbers(plan, geometry)
+    filled = tables.fill(np.zeros(max(tables.size, ALIGNED), np.float32))
+    return Layout(plan, geometry, filled, linear)
+
+
+def check_size(plan: Plan, arena: Allocator) -> None:
+    """Raise ValueError if offsets in the arena or the frame do not fit 32 bits."""
     height, width = plan.shape
     if arena.size > LIMIT or 3 * height * width > LIMIT:
         raise ValueError(
             f"frame is {width}x{height} pixels; the CUDA backend's offsets end at {LIMIT} "
             'elements. Shrink it, or use backend="cpu"'
         )
-    geometry["frame"] = arena.size
-    _set_numbers(plan, geometry)
-    filled = tables.fill(np.zeros(max(tables.size, ALIGNED), np.float32))
-    return Layout(plan, geometry, filled, linear)
 
 
 def _place_levels(plan: Plan, geometry: Any, tables: Allocator, arena: Allocator) -> None:

@@ -11,7 +11,7 @@ from ..plan import Plan
 from . import compiler, sources, variant
 from .compiler import Job
 from .layout import Layout, make_layout
-from .schedule import Schedule, schedule
+from .schedule import schedule
 from .sources import Unit
 
 Program = tuple[Unit, tuple[str, ...]]
@@ -22,7 +22,7 @@ EXAMPLES = (EXAMPLE, (240, 320), (120, 160))
 
 def programs(layout: Layout, order: str, format_: FrameFormat) -> list[Program]:
     """What frames of a format need, the first and all later ones."""
-    launches = [Schedule(layout, format_, 1, past=True).upsample()]
+    launches = [layout.schedule(format_, 1, past=True).upsample()]
     for past in (False, True):
         launches += schedule(layout, format_, 1, past)
     units = sources.units(launch.kernel for launch in launches)

@@ -30,6 +30,9 @@ SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 MOST_DOWN = 65535  # blocks along y, of any grid
 
 
+Argument = str | int | np.float32
+
+
 class Launch(NamedTuple):
     """One kernel launch. Arguments are names of buffers, or numbers.
 
@@ -40,7 +43,7 @@ class Launch(NamedTuple):
     kernel: str
     grid: tuple[int, int, int]
     block: int
-    arguments: tuple[str | np.int32, ...]
+    arguments: tuple[str | np.int32 | np.float32, ...]
 
 
 def schedule(
@@ -50,7 +53,7 @@ def schedule(
 
     The first one alone takes what differs from frame to frame, and leaves it for the others.
     """
-    stages = Schedule(layout, format_, frames, past)
+    stages = layout.schedule(format_, frames, past=past)
     return pipeline.schedule(stages, layout.plan, colour=format_.colour, past=past)
 
 
@@ -69,16 +72,20 @@ class Schedule:
 
     def opponency(self) -> Iterator[Launch]:
         """The frame to the finest level of its planes."""
-        height, width = self.plan.shape
-        blocks = min(SCAN_BLOCKS, _ceil(height * width, THREADS * SCANNED_PER_THREAD))
-        timing = ("flicker_decay", "smoothing_factor", "statistics_factor", "mode")
-        yield self._launch("opponency", "scan", blocks, THREADS, "frames", "maps", "call", *timing)
+        yield self.scan()
         finest = self.plan.finest_level
         for kernel, taps, first, _ in self._pyramids("opponency"):
             width = _outputs(taps, finest)
             high, down, across = _tiles(self.plan.level_shape(finest), width, self.frames)
             given = ("background", high) if taps == 5 else (high, first)
             yield self._launch("opponency", kernel, (across, down), COLUMNS, "call", *given)
+
+    def scan(self) -> Launch:
+        """What all later launches need to know of the frame."""
+        height, width = self.plan.shape
+        blocks = min(SCAN_BLOCKS, _ceil(height * width, THREADS * SCANNED_PER_THREAD))
+        timing = ("flicker_decay", "smoothing_factor", "statistics_factor", "mode")
+        return self._launch("opponency", "scan", blocks, THREADS, "frames", "maps", "call", *timing)
 
     def pyramid(self) -> Iterator[Launch]:
         """The coarser levels: two at a time by tiles, the rest of a small plane by a block."""
@@ -204,10 +211,10 @@ class Schedule:
         return self._launch(stage, kernel, (down * across, maps), COLUMNS, high, *numbers)
 
     def _launch(
-        self, stage: str, kernel: str, grid: int | tuple[int, int], block: int, *given: str | int
+        self, stage: str, kernel: str, grid: int | tuple[int, int], block: int, *given: Argument
     ) -> Launch:
         across, down = grid if isinstance(grid, tuple) else (grid, 1)
-        others = (each if isinstance(each, str) else np.int32(each) for each in given)
+        others = (each if isinstance(each, str | np.float32) else np.int32(each) for each in given)
         arguments = ("geometry", "tables", "arena", *others)
         return Launch(stage, kernel, (across, down, self.frames), block, arguments)
 
