@@ -14,13 +14,13 @@ import pytest
 from readings import READINGS
 from test_stages import EVERY
 
-from ittisal import GAZE, ITTI_1998, VIDEO, BackendError, Config
+from ittisal import GAZE, ITTI_1998, VIDEO, VOCUS2, BackendError, Config
 from ittisal.config import Normalisation, Opponency
 from ittisal.cuda import sources, structs, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
 from ittisal.cuda.layout import make_layout
 from ittisal.cuda.programs import EXAMPLE, programs
-from ittisal.cuda.schedule import Schedule, schedule
+from ittisal.cuda.schedule import schedule
 from ittisal.pipeline import FrameFormat
 from ittisal.plan import Plan
 
@@ -74,9 +74,11 @@ PRODUCTS = (
     ),
     *map(Variant, ALL),
 )
+PROGRAM = tuple(Variant(VOCUS2, format_) for format_ in FORMATS)
 # All of it for one GPU, the presets for the oldest and the newest, whose compilers differ most.
-CASES = {capability: (MAIN,) for capability in CAPABILITIES} | {75: ALL_READINGS, 120: ALL_READINGS}
-CASES[90] = PRODUCTS
+CASES = {capability: (MAIN, PROGRAM[1]) for capability in CAPABILITIES}
+CASES |= {75: (*ALL_READINGS, *PROGRAM), 120: (*ALL_READINGS, *PROGRAM)}
+CASES[90] = (*PRODUCTS, *PROGRAM)
 FILES = sorted(name for name in sources.read() if name.endswith(".cu"))
 
 
@@ -91,7 +93,7 @@ def threads_of(config, format_):
     most = {}
     for shape in ((32, 32), EXAMPLE, (2160, 3840)):
         layout = make_layout(Plan(shape, config))
-        launches = [Schedule(layout, format_, 1, past=True).upsample()]
+        launches = [layout.schedule(format_, 1, past=True).upsample()]
         for launch in (*launches, *schedule(layout, format_, 1)):
             most[launch.kernel] = max(most.get(launch.kernel, 0), launch.block)
     return most

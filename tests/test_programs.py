@@ -155,7 +155,7 @@ def test_toolbox_rows_at_the_border_are_lost():
     assert (energy[4:-4] > 0).all() and (energy[:4, :4] > 0).all()
 
 
-@each
+@pytest.mark.parametrize("name", ["toolbox", "gbvs"])
 def test_a_backend_without_the_program_says_so(name):
     with pytest.raises(BackendError, match="cuda"):
         Saliency((64, 96), PROGRAMS[name], backend="cuda")

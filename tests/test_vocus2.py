@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import host_kernels
 import numpy as np
 import pytest
+from host_device import HostDevice
 from tolerances import alike, within
 
 import ittisal
 from ittisal import VOCUS2, Saliency, twin_pyramids
+from ittisal.cuda.program import ProgramBackend
+from ittisal.plan import Plan
 from ittisal.references.vocus2 import planes
 
 SHAPES = [(32, 32), (33, 47), (97, 32), (64, 301), (121, 163), (210, 150)]
@@ -239,3 +243,94 @@ def test_maps_have_half_the_frames_size():
     assert cpu((75, 134))(frame).shape == (37, 67)
     large = ittisal.saliency_map(frame, VOCUS2, backend="cpu")
     assert large.shape == (75, 134) and 0 <= large.min() <= large.max() <= 1
+
+
+# --- on a GPU, whose kernels run on the host -----------------------------------------------------
+
+on_host = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
+
+
+def gpu(shape, config=VOCUS2, order="rgb", **device):
+    return ProgramBackend(Plan(shape, config), order, HostDevice(**device))
+
+
+def saliency(backend, frame):
+    out = np.empty(backend.plan.map_shape, np.float32)
+    backend.run(frame, out)
+    return out
+
+
+@on_host
+@pytest.mark.parametrize("shape", [(32, 32), (33, 47), (121, 64)])
+@pytest.mark.parametrize("weights", WEIGHTS, ids=["both", "intensity", "colour"])
+def test_gpu_kernels_compute_their_schedule(shape, weights):
+    config, frame = replace(VOCUS2, weights=weights), scene(shape)
+    traced = gpu(shape, config).trace(frame)
+    for name, wanted in schedule(frame / 255, config).items():
+        within("vocus2", traced[name], wanted)
+    assert {name for name in traced if name.startswith("contribution/")} == {
+        f"contribution/{name}" for name in weights
+    }
+
+
+@on_host
+@pytest.mark.parametrize(
+    ("dtype", "channels", "order"),
+    [("uint8", 3, "bgr"), ("uint8", 1, "rgb"), ("uint16", 3, "rgb"), ("float32", 3, "bgr")],
+)
+def test_gpu_formats(dtype, channels, order):
+    frame = scene((43, 66), dtype, channels)
+    wanted = schedule(frame / full(frame), VOCUS2)["saliency"]
+    given = np.ascontiguousarray(frame[..., ::-1]) if order == "bgr" else frame
+    backend = gpu((43, 66), order=order)
+    within("vocus2", saliency(backend, given), wanted)
+    flat = np.full_like(given, full(given) * 0.3)
+    assert not saliency(backend, flat).any()
+
+
+@on_host
+def test_the_gpus_order_of_threads_does_not_matter():
+    frame = scene((90, 141))
+    wanted = saliency(gpu((90, 141)), frame)
+    for order in host_kernels.ORDERS[1:]:
+        got = saliency(gpu((90, 141), order=order, seed=7), frame)
+        np.testing.assert_array_equal(got, wanted, err_msg=order)
+
+
+@on_host
+def test_a_batch_on_the_gpu_is_its_frames():
+    frames = np.stack([scene((50, 61), seed=k) for k in range(5)])
+    backend = gpu((50, 61))
+    maps = np.empty((5, *backend.plan.map_shape), np.float32)
+    backend.run_batch(frames, maps)
+    backend._reserve(3)
+    together = np.empty_like(maps[:3])
+    backend.run_device(frames[:3], together, count=3)
+    for k, frame in enumerate(frames):
+        np.testing.assert_array_equal(maps[k], saliency(backend, frame))
+    np.testing.assert_array_equal(together, maps[:3])
+
+
+@on_host
+def test_bad_values_on_the_gpu_give_no_map():
+    frame = scene((40, 44), "float32")
+    backend = gpu((40, 44))
+    expected = saliency(backend, frame)
+    for bad in (np.nan, np.inf, 1.5, -0.5):
+        broken = frame.copy()
+        broken[30, 20, 2] = bad
+        with pytest.raises(ValueError):
+            saliency(backend, broken)
+        out = np.zeros_like(expected)
+        backend.run_device(broken, out)
+        assert np.isnan(out).all()
+    np.testing.assert_array_equal(saliency(backend, frame), expected)
+
+
+@on_host
+def test_the_gpu_enlarges_maps_as_the_host_does():
+    frame = scene((51, 70))
+    backend = gpu((51, 70))
+    small, large = saliency(backend, frame), np.empty((51, 70), np.float32)
+    backend.upsample_device(small, large)
+    within("upsampled", large, ittisal.upsample(small, (51, 70), VOCUS2))
