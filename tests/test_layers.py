@@ -70,7 +70,7 @@ LAYERS = {
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": (
-        "allocator config cuda features frames pipeline plan store trace twin_pyramids",
+        "allocator config cuda features frames pipeline plan sampling store trace twin_pyramids",
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),
