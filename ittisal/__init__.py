@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .attention.search import guided_config
     from .attention.tiles import tiles
     from .attention.tracker import RegionTracker
+    from .channels import ChannelMap
     from .config import (
         GAZE,
         GBVS,
@@ -53,6 +54,7 @@ __all__ = [
     "VOCUS2",
     "WHITENED",
     "BackendError",
+    "ChannelMap",
     "Config",
     "Crop",
     "Explanation",
@@ -102,6 +104,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "attention.tiles": "tiles",
     "attention.tracker": "RegionTracker",
     "backends": "",
+    "channels": "ChannelMap",
     "config": "GAZE GBVS INVT ITTI_1998 TOOLBOX VIDEO VOCUS2 WHITENED Config preset",
     "datasets": "",
     "evaluation": "",

@@ -43,6 +43,12 @@ HUE_TOLERANCE = 1 + 1e-6  # a pixel at exactly the hue threshold has no hue
 RIDGE = 1e-2  # of the mean variance, added to each before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
 PROMOTION = 20.0  # value of N that doubles what a figure counts
+# What N leaves of a map with a single peak; of `iterative`, about.
+LONE_PEAK = {
+    Normalisation.MAXNORM: RANGE**3,
+    Normalisation.ITERATIVE: RANGE**2,
+    Normalisation.NONE: 1.0,
+}
 INHIBITION = 0.02  # of the map's maximum, subtracted in each step of `iterative` (IK00)
 
 
@@ -172,6 +178,11 @@ class Plan:
         """Whether N is applied to a feature's sum over scales."""
         again = feature.normalised_again
         return getattr(self.config, again) if isinstance(again, str) else again
+
+    def channel_scale(self, *, colour: bool, past: bool) -> float:
+        """What 1 in a caller's map of weight 1 adds to the sum: a lone peak's contribution."""
+        weight = self.config.unit_weight(colour=colour, past=past)
+        return LONE_PEAK[self.config.normalisation] * weight
 
     # --- maps at the map's level
 
