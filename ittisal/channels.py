@@ -140,8 +140,8 @@ def check_channels(
     return checked
 
 
-def channels_of_frame(channels: Channels, index: int) -> dict[str, ChannelMap]:
-    """Those of one of several frames."""
+def channels_of_frame(channels: Channels, index: int | slice) -> dict[str, ChannelMap]:
+    """Those of one of several frames, or of some of them."""
     return {
         name: replace(channel, map=channel.map[index]) if channel.map.ndim == 3 else channel
         for name, channel in channels.items()
@@ -163,9 +163,7 @@ def gain(maps: Iterable[np.ndarray]) -> Any:
     return math.prod((1 + values for values in maps), start=1.0)
 
 
-def _check_shape(
-    where: str, shape: tuple[int, ...], sampling: Sampling, count: int | None
-) -> None:
+def _check_shape(where: str, shape: tuple[int, ...], sampling: Sampling, count: int | None) -> None:
     sizes = sampling.map_shape, sampling.shape
     if shape not in sizes and (count is None or shape not in [(count, *size) for size in sizes]):
         raise ValueError(
@@ -182,9 +180,7 @@ def _check_device_map(where: str, values: Any) -> None:
         )
 
 
-def _at_map_level(
-    where: str, values: np.ndarray, weight: float, sampling: Sampling
-) -> np.ndarray:
+def _at_map_level(where: str, values: np.ndarray, weight: float, sampling: Sampling) -> np.ndarray:
     """A new float32 array, checked, and averaged if it has the frame's size."""
     if values.dtype.kind not in "fb":
         raise TypeError(

@@ -212,9 +212,9 @@ class Saliency:
         ------
         TypeError, ValueError
             Another size or type than the model's, float values that are NaN or outside [0, 1], a
-            time that is not after the last one, or channels that are none. Frames on the GPU give a map of NaN for such
-            values, since nobody waits for them (and so does the frame after such a one that had
-            no past). A frame that is refused leaves no trace in the next map, unless it was one
+            time that is not after the last one, or channels that are none. Frames on the GPU give a
+            map of NaN for such values, since nobody waits for them (and so does the frame after
+            such a one that had no past). A frame that is refused leaves no trace in the next map, unless it was one
             of several: then the past is forgotten, as by `reset()`.
         RuntimeError
             The model is closed, or in use by another thread.
@@ -410,7 +410,7 @@ class Saliency:
             The weighted terms of P98, eq. 8. Their sum is the map, before it is smoothed. Where the
             sum is normalised again (`normalise_saliency`), each sample of the result is divided in
             proportion to the terms there. With `figure` they are what each channel promotes of the
-            figure, which has a term of its own, "figure". Channels of the caller's that multiply the
+            figure, which has a term of its own, "figure". The caller's channels that multiply the
             map scale all terms.
 
         Raises

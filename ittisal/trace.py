@@ -150,7 +150,7 @@ class Traced(Backend):
             added["figure"] = figure
         factors = [1 + x for x in factors]
         if self.plan.config.centre_prior > 0:
-            factors.append(np.float32(np.outer(*self.plan.centre_prior())))
+            factors.append(np.outer(*self.plan.centre_prior()).astype(np.float32))
         for factor in factors:
             added = {name: x * factor for name, x in added.items()}
         return added

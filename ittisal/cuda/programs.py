@@ -19,7 +19,11 @@ EXAMPLE = (480, 640)  # what is compiled does not depend on the frame's size
 
 def programs(layout: Layout, order: str, format_: FrameFormat) -> list[Program]:
     """What frames of a format need, the first and all later ones."""
-    launches = [Schedule(layout, format_, 1, past=True).upsample()]
+    every = Schedule(layout, format_, 1, past=True)
+    launches = [
+        every.upsample(),
+        every.channel(whole_frame=False, each=False, slot=0, slots=1, weight=1.0),
+    ]
     for past in (False, True):
         launches += schedule(layout, format_, 1, past)
     units = sources.units(launch.kernel for launch in launches)
