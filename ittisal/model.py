@@ -214,8 +214,8 @@ class Saliency:
             Another size or type than the model's, float values that are NaN or outside [0, 1], a
             time that is not after the last one, or channels that are none. Frames on the GPU give a
             map of NaN for such values, since nobody waits for them (and so does the frame after
-            such a one that had no past). A frame that is refused leaves no trace in the next map, unless it was one
-            of several: then the past is forgotten, as by `reset()`.
+            such a one that had no past). A frame that is refused leaves no trace in the next map,
+            unless it was one of several: then the past is forgotten, as by `reset()`.
         RuntimeError
             The model is closed, or in use by another thread.
         MemoryError
