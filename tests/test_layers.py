@@ -18,8 +18,8 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends config datasets evaluation gradients levels maps metrics "
-        "model pipeline readout video",
+        "_version attention backends channels config datasets evaluation gradients levels maps "
+        "metrics model pipeline readout video",
         "",
     ),
     "__main__": ("cli", ""),
@@ -31,6 +31,7 @@ LAYERS = {
         "numpy cv2",
     ),
     "backends": ("config pipeline plan warning", ""),
+    "channels": ("features frames sampling", "numpy"),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
@@ -51,8 +52,8 @@ LAYERS = {
     "levels": ("", "numpy"),
     "maps": ("config sampling", "numpy"),
     "metrics": ("metrics", "numpy"),
-    "model": ("backends config frames levels maps pipeline plan", "numpy"),
-    "pipeline": ("config features frames plan", "numpy"),
+    "model": ("backends channels config frames levels maps pipeline plan", "numpy"),
+    "pipeline": ("channels config features frames plan", "numpy"),
     "plan": ("config features sampling", "numpy"),
     "readout": ("evaluation", ""),
     "reference": ("config features references", "numpy"),
@@ -60,15 +61,16 @@ LAYERS = {
     "sampling": ("config features", "numpy"),
     # The CPU's import time: nothing that compiles.
     "store": ("files warning", ""),
-    "reference_backend": ("config frames pipeline plan reference", "numpy"),
-    "trace": ("features pipeline plan", "numpy"),
+    "reference_backend": ("channels config frames pipeline plan reference", "numpy"),
+    "trace": ("channels features pipeline plan", "numpy"),
     "cpu": (
-        "_version allocator config cpu features frames pipeline plan references store trace",
+        "_version allocator channels config cpu features frames pipeline plan references store "
+        "trace",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": (
-        "allocator config cuda features frames pipeline plan store trace",
+        "allocator channels config cuda features frames pipeline plan store trace",
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),
