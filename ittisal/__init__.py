@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # `typing` takes as long to import as the rest of `ittisa
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import attention, datasets, evaluation, metrics, readout, video
+    from . import attention, datasets, evaluation, faces, metrics, readout, video
     from . import backends as backends
     from . import config as config
     from .attention.crop import Crop, crop
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Config,
         preset,
     )
+    from .faces import Face, FaceDetector
     from .gradients import class_saliency
     from .levels import Levels
     from .maps import upsample
@@ -58,6 +59,8 @@ __all__ = [
     "Config",
     "Crop",
     "Explanation",
+    "Face",
+    "FaceDetector",
     "Fixation",
     "Levels",
     "ProtoObject",
@@ -76,6 +79,7 @@ __all__ = [
     "draw_scanpath",
     "evaluation",
     "explain",
+    "faces",
     "guided_config",
     "metrics",
     "preset",
@@ -108,6 +112,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "config": "GAZE GBVS INVT ITTI_1998 TOOLBOX VIDEO VOCUS2 WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
+    "faces": "Face FaceDetector",
     "gradients": "class_saliency",
     "levels": "Levels",
     "maps": "upsample",

@@ -36,7 +36,8 @@ class ChannelMap:
         Float or bool, finite and not negative: 0 says nothing, 1 stands out alone. One of the
         frame's size is averaged around each sample of the saliency map. On a GPU (CuPy, torch,
         ...) C-contiguous float32, where the CUDA backend runs; nobody waits there, so values that
-        are not allowed give a map of NaN.
+        are not allowed give NaN in the saliency map. Or a callable that is given the `Sampling` of
+        the saliency map and returns such an array.
     weight : float >= 0
         Of a map that is added, beside the weights of the config.
     how : {"add", "multiply"}
@@ -128,6 +129,8 @@ def check_channels(
             raise ValueError(f"channels[{name!r}] has a name of the model's own; give another name")
         channel = given if isinstance(given, ChannelMap) else ChannelMap(given)
         where, values = f"channels[{name!r}]", channel.map
+        if callable(values):
+            values = values(sampling)
         on_gpu, weight = is_on_gpu(values), float(channel.weight)
         values = adopt(values) if on_gpu else np.asarray(values)
         _check_shape(where, values.shape, sampling, count)

@@ -44,7 +44,8 @@ from .sampling import sampling
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
 MAX_AUTO_THREADS = 8
 CACHED_MODELS = 4
-ChannelMaps = Mapping[str, Any]  # arrays or `ChannelMap`, by name
+# Arrays or `ChannelMap` by name, or a function that gives these for a frame.
+ChannelMaps = Mapping[str, Any] | Callable[[Any], Mapping[str, Any]]
 FLOAT32 = np.dtype(np.float32)
 
 
@@ -198,7 +199,8 @@ class Saliency:
         channels : mapping of str to array or ChannelMap, optional
             Channels of the caller's own for this frame, by names that the model's do not have: maps
             of a detector, another sensor or a task. An array is one that is added, of weight 1;
-            see `ittisal.ChannelMap` for shapes, weights and products.
+            see `ittisal.ChannelMap` for shapes, weights and products. For one frame also a callable
+            that is given the frame and returns such a mapping, as `ittisal.FaceDetector` does.
 
         Returns
         -------
@@ -237,7 +239,7 @@ class Saliency:
         else:
             _check_out(out, shape)
         format_, count = format_of(frames, several), len(frames) if several else None
-        guiding = self._checked(channels, count)
+        guiding = self._checked(channels, frames, count)
         with self._exclusive as backend, self._past.follow(format_, time, count) as timings:
             self._channels = channels_of_frame(guiding, -1)
             if several:
@@ -267,7 +269,7 @@ class Saliency:
         frames: Iterable[Any],
         *,
         times: Iterable[Any] | None = None,
-        channels: Callable[[np.ndarray], ChannelMaps] | None = None,
+        channels: ChannelMaps | None = None,
     ) -> Iterator[np.ndarray]:
         """Raw maps of frames in turn, as from calls; with CUDA, copies and kernels overlap.
 
@@ -281,9 +283,9 @@ class Saliency:
             One from `pinned_frame` may be filled anew once the next is asked for, like any other.
         times : iterable of float, optional
             One per frame, as for a call; asked for after its frame.
-        channels : callable, optional
-            Gives for a frame what a call takes as its channels: a detector, as
-            `ittisal.FaceDetector`. With CUDA it runs while the frame before is worked on.
+        channels : mapping or callable, optional
+            As for a call, for each frame. With CUDA a detector runs while the frame before is
+            worked on.
 
         Yields
         ------
@@ -311,7 +313,7 @@ class Saliency:
                 frame, now = self._one(given), next(clock, clock)
                 if now is clock:
                     raise ValueError("times ended before the frames did; give one for each")
-                guiding = self._checked(None if channels is None else channels(frame))
+                guiding = self._checked(channels, frame)
                 with self._past.follow(format_of(frame), now) as timings:
                     self._channels = guiding
                     yield self._stretch(frame[None], timings)[0], timings[0], guiding
@@ -381,7 +383,8 @@ class Saliency:
         between the planes and `figure` or `conspicuity/whitened`. The arrays are copies, in host
         memory.
         """
-        frame, guiding = self._one(frame), self._checked(channels)
+        frame = self._one(frame)
+        guiding = self._checked(channels, frame)
         with self._exclusive as backend, self._past.follow(format_of(frame), time) as timings:
             self._channels = guiding
             return backend.trace(self._stretch(frame[None], timings)[0], timings[0], guiding)
@@ -488,15 +491,32 @@ class Saliency:
             raise ValueError(f"frame of shape {frame.shape} is not an image; give one at a time")
         return frame
 
-    def _checked(self, channels: ChannelMaps | None, count: int | None = None) -> Channels:
-        """The caller's channels of a frame in host memory, or of `count` frames."""
+    def _checked(
+        self,
+        channels: ChannelMaps | None,
+        frames: Any,
+        count: int | None = None,
+        adopt: Callable[[Any], Any] | None = None,
+    ) -> Channels:
+        """The caller's channels of a frame, or of `count` frames.
+
+        Their maps come to host memory, unless the backend can `adopt` them where they are.
+        """
         if channels is None:
             return NO_CHANNELS
 
         def fetch(array: Any) -> np.ndarray:
             return _gpu_backend(self._backend, "a channel").fetch(array)
 
-        return check_channels(channels, self._sampling, count, fetch)
+        if callable(channels):
+            if count is not None:
+                raise TypeError(
+                    "channels is a function of one frame, and several are given; give maps, or "
+                    "one frame at a time"
+                )
+            channels = channels(frames)
+        stay = adopt is not None
+        return check_channels(channels, self._sampling, count, adopt or fetch, stay=stay)
 
     def _on_gpu(self, frame: Any, out: Any, time: Any, channels: ChannelMaps | None) -> Any:
         """Maps of frames on the GPU, which stay there; see `__call__`."""
@@ -508,7 +528,7 @@ class Saliency:
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
             format_, count = format_of(frames, several), len(frames) if several else None
-            guiding = check_channels(channels, self._sampling, count, gpu.adopt, stay=True)
+            guiding = self._checked(channels, frames, count, gpu.adopt)
             with self._past.follow(format_, time, count) as timings:
                 self._channels = channels_of_frame(guiding, -1)
                 gpu.run_device(frames, maps, count, timings, guiding)
@@ -525,7 +545,7 @@ class Saliency:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
             raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
-            guiding = check_channels(channels, self._sampling, None, gpu.adopt, stay=True)
+            guiding = self._checked(channels, frame, None, gpu.adopt)
             gpu.run_device(frame, raw, channels=guiding)
             gpu.upsample_device(raw, full)
             return gpu.hand_over(full, image)
@@ -728,7 +748,7 @@ def saliency_map(
         Of colour images; never guessed. Images from cv2.imread are "bgr".
     levels : (float, float) or Levels, optional
         As for `Saliency`. Not for images on a GPU, nor for transparent ones.
-    channels : mapping of str to array or ChannelMap, optional
+    channels : mapping of str to array or ChannelMap, or callable, optional
         As for a call of `Saliency`.
 
     Returns

@@ -18,8 +18,8 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends channels config datasets evaluation gradients levels maps "
-        "metrics model pipeline readout video",
+        "_version attention backends channels config datasets evaluation faces gradients levels "
+        "maps metrics model pipeline readout video",
         "",
     ),
     "__main__": ("cli", ""),
@@ -40,6 +40,8 @@ LAYERS = {
         "config datasets evaluation files imagefiles maps metrics model sampling",
         "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
+    # OpenCV and pooch inside functions only.
+    "faces": ("channels frames sampling store", "numpy cv2 pooch"),
     "features": ("", ""),
     "files": ("", ""),
     "frames": ("config", "numpy"),
@@ -83,15 +85,15 @@ LAYERS = {
     "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version attention backends cli config datasets drawing evaluation features "
-        "files frames gradients imagefiles imageheaders levels maps metrics model pipeline readout "
-        "video",
+        "__init__ _version attention backends cli config datasets drawing evaluation faces "
+        "features files frames gradients imagefiles imageheaders levels maps metrics model "
+        "pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
 LAZY = (
-    *("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "gradients"),
+    *("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "faces", "gradients"),
     *("imagefiles", "video"),
 )
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
