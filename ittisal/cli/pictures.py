@@ -152,7 +152,6 @@ class Batch:
         self.config = common.read_config(args)
         common.require_opencv()
         common.check_backend(args.backend, self.config, args.threads)
-        self.faces = common.face_detector(args, channel_order="bgr")
         self.file = self._output_file(suffixes)  # the one file (or `-`) that -o names
         self.directory = Path(args.output) if args.output and not self.file else None
         self.existing: list[str] = []  # tables that --no-clobber leaves as they are
@@ -176,6 +175,7 @@ class Batch:
             has a `backend`.
         """
         args = self.args
+        self.faces = common.face_detector(args, channel_order="bgr")
         sources = find(args.images, recursive=args.recursive, output=self.directory)
         if STDIO in args.images:
             if args.images.count(STDIO) > 1:
