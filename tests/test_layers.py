@@ -54,7 +54,7 @@ LAYERS = {
     "levels": ("", "numpy"),
     "maps": ("config sampling", "numpy"),
     "metrics": ("metrics", "numpy"),
-    "model": ("backends channels config frames levels maps pipeline plan", "numpy"),
+    "model": ("backends channels config frames levels maps pipeline plan sampling", "numpy"),
     "pipeline": ("channels config features frames plan", "numpy"),
     "plan": ("config features sampling", "numpy"),
     "readout": ("evaluation", ""),
