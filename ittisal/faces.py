@@ -22,12 +22,12 @@ FILE = "face_detection_yunet_2023mar.onnx"
 URL = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{FILE}"
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
-SIZE = 480  # pixels of the longer side in which faces are looked for
+SIZE = 640  # pixels of the longer side in which faces are looked for
 LEAST_SCORE = 0.3
 OVERLAP = 0.3  # intersection over union of two boxes above which the better one counts
 MOST_FACES = 5000
-WEIGHT = 40.0
-SIGMA = 0.25  # standard deviations of a face's Gaussian, in sides of its box
+WEIGHT = 60.0
+SIGMA = 0.15  # standard deviations of a face's Gaussian, in sides of its box
 
 
 class Face(NamedTuple):
@@ -44,9 +44,9 @@ class Face(NamedTuple):
 class FaceDetector:
     """Finds faces in a frame, and gives them as a channel that multiplies the map.
 
-    Each face is a Gaussian about the mean of its landmarks, of a quarter of its box's side and of
-    the square of its score; of several, the highest counts. Weight and widths are chosen on
-    photographs with fixations. Threads may share a detector.
+    Each face is a Gaussian about the mean of its landmarks, whose standard deviation is 0.15 of its
+    box's side and whose height is the square of its score; of several, the highest counts. Weight
+    and width were chosen on photographs with fixations. Threads may share a detector.
 
     Parameters
     ----------

@@ -23,6 +23,7 @@ from ittisal.plan import Plan
 from ittisal.sampling import sampling
 
 SHAPE = (131, 203)
+FAULTS = ["one_pixel_too_many"]  # of the kernels
 CONFIGS = {
     "itti1998": ITTI_1998,
     "invt": INVT,
@@ -303,15 +304,16 @@ def test_maps_on_the_device(rng, name, pace):
 
 
 @needs_compiler
-def test_a_fault_in_the_average_is_noticed(rng):
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_average_is_noticed(rng, fault):
     whole = {"a": ChannelMap(rng.random(SHAPE), 1e3)}
-    maps = {}
-    for fault in (0, 1):
-        backend = cuda(device=HostDevice(defines={"FAULT_one_pixel_too_many": fault}))
-        maps[fault] = np.empty((8, 12), np.float32)
+    maps = []
+    for planted in ({}, {f"FAULT_{fault}": 1}):
+        backend = cuda(device=HostDevice(defines=planted))
+        maps.append(np.empty((8, 12), np.float32))
         channels = there(backend.device, whole)
-        backend.run_device(photo_like(SHAPE), maps[fault], None, [FIRST_FRAME], channels)
-    assert not np.allclose(maps[0], maps[1], rtol=1e-3)
+        backend.run_device(photo_like(SHAPE), maps[-1], None, [FIRST_FRAME], channels)
+    assert not np.allclose(*maps, rtol=1e-3)
 
 
 @needs_compiler

@@ -65,15 +65,15 @@ def frame(rng):
 
 
 def test_a_faces_gaussian():
-    """Of a quarter of its side, at its middle, of its score squared; of several the highest."""
+    """Of 0.15 of its side, at its middle, of its score squared; of several the highest."""
     config = ITTI_1998
     grid = sampling((480, 640), config)
     y, x = grid.to_frame((10, 20))
-    large = Face(x - 99, y - 99, 128, 128, 0.8, (x, y))
+    large = Face(x - 99, y - 99, 200, 200, 0.8, (x, y))
     drawn = faces.face_map([large], grid)
     assert drawn.dtype == np.float32
     assert drawn[10, 20] == drawn.max() == pytest.approx(0.64)
-    variance = 32**2 + 8**2
+    variance = 30**2 + 8**2
     for dy, dx in ((0, 1), (2, 0), (1, -2)):
         wanted = 0.64 * np.exp(-0.5 * (dy**2 + dx**2) * 16**2 / variance)
         assert drawn[10 + dy, 20 + dx] == pytest.approx(wanted, rel=1e-5)
@@ -126,8 +126,8 @@ def test_frames_of_every_kind_look_the_same(stub, frame, order):
     assert not stub.seen[-1].any()
     detector.detect(frame[:33, :32])
     assert stub.seen[-1].shape == (33, 32, 3)
-    detector.detect(np.broadcast_to(frame[:32, :1], (32, 3000, 3)))
-    assert stub.seen[-1].shape == (5, 480, 3)
+    detector.detect(np.broadcast_to(frame[:32, :1], (32, 4000, 3)))
+    assert stub.seen[-1].shape == (5, 640, 3)
 
 
 def test_not_every_frame_is_looked_at(stub, frame):

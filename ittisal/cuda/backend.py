@@ -397,7 +397,8 @@ class CudaBackend(Traced):
             self.slots.clear()
             self.states.clear()
             self.staging.clear()
-            self.arena = self.tables = self.call = self.guidance_maps.maps = None
+            self.guidance_maps.close()
+            self.arena = self.tables = self.call = None
 
     def __del__(self) -> None:
         """A model that is forgotten waits too: its memory would go to others under the kernels."""

@@ -29,7 +29,7 @@ class Guidance:
     def __init__(self, device: Device, plan: Plan, release: Callable[[], None]) -> None:
         self.device, self.plan, self.release = device, plan, release
         self.clear()
-        self.maps = device.zeros(1, np.float32)
+        self.maps: Any = device.zeros(1, np.float32)
         self.pinned = [device.pinned((1,), np.float32) for _ in range(DEPTH)]
         self.copied = [device.event() for _ in range(DEPTH)]
         self.turn = 0
@@ -38,6 +38,11 @@ class Guidance:
         """There are none."""
         self.names: list[str] = []  # in order
         self.added = self.multiplied = 0
+
+    def close(self) -> None:
+        """Let go of all memory."""
+        self.maps = None
+        self.pinned.clear()
 
     def put(
         self, channels: Channels, schedule: Schedule, scale: float, stream: Any
