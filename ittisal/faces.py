@@ -23,11 +23,11 @@ URL = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yune
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
 SIZE = 640  # pixels of the longer side in which faces are looked for
-LEAST_SCORE = 0.3
+LEAST_SCORE = 0.2
 OVERLAP = 0.3  # intersection over union of two boxes above which the better one counts
 MOST_FACES = 5000
 WEIGHT = 60.0
-SIGMA = 0.15  # standard deviations of a face's Gaussian, in sides of its box
+SIGMA = 0.12  # standard deviations of a face's Gaussian, in sides of its box
 
 
 class Face(NamedTuple):
@@ -44,7 +44,7 @@ class Face(NamedTuple):
 class FaceDetector:
     """Finds faces in a frame, and gives them as a channel that multiplies the map.
 
-    Each face is a Gaussian about the mean of its landmarks, whose standard deviation is 0.15 of its
+    Each face is a Gaussian about the mean of its landmarks, whose standard deviation is 0.12 of its
     box's side and whose height is the square of its score; of several, the highest counts. Weight
     and width were chosen on photographs with fixations. Threads may share a detector.
 

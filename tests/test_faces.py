@@ -65,11 +65,11 @@ def frame(rng):
 
 
 def test_a_faces_gaussian():
-    """Of 0.15 of its side, at its middle, of its score squared; of several the highest."""
+    """Of 0.12 of its side, at its middle, of its score squared; of several the highest."""
     config = ITTI_1998
     grid = sampling((480, 640), config)
     y, x = grid.to_frame((10, 20))
-    large = Face(x - 99, y - 99, 200, 200, 0.8, (x, y))
+    large = Face(x - 99, y - 99, 250, 250, 0.8, (x, y))
     drawn = faces.face_map([large], grid)
     assert drawn.dtype == np.float32
     assert drawn[10, 20] == drawn.max() == pytest.approx(0.64)

@@ -30,7 +30,7 @@ class Guidance:
         self.device, self.plan, self.release = device, plan, release
         self.clear()
         self.maps: Any = device.zeros(1, np.float32)
-        self.pinned = [device.pinned((1,), np.float32) for _ in range(DEPTH)]
+        self.pinned = [np.empty(0, np.float32)] * DEPTH  # made when they are needed
         self.copied = [device.event() for _ in range(DEPTH)]
         self.turn = 0
 
