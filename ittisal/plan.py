@@ -19,7 +19,7 @@ from .config import (
     Phase,
     SmallFrames,
 )
-from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature
+from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature, Model
 from .sampling import sampling
 
 BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
@@ -49,6 +49,7 @@ LONE_PEAK = {
     Normalisation.ITERATIVE: RANGE**2,
     Normalisation.NONE: 1.0,
 }
+PROGRAM_TOPS = {Model.TOOLBOX: 2.0, Model.VOCUS2: 1.0, Model.GBVS: 1.0}  # of its map, about
 INHIBITION = 0.02  # of the map's maximum, subtracted in each step of `iterative` (IK00)
 
 
@@ -181,8 +182,9 @@ class Plan:
 
     def channel_scale(self, *, colour: bool, past: bool) -> float:
         """What 1 in a caller's map of weight 1 adds to the sum: a lone peak's contribution."""
-        weight = self.config.unit_weight(colour=colour, past=past)
-        return LONE_PEAK[self.config.normalisation] * weight
+        config = self.config
+        top = PROGRAM_TOPS.get(config.model, LONE_PEAK[config.normalisation])
+        return top * config.unit_weight(colour=colour, past=past)
 
     # --- maps at the map's level
 

@@ -50,6 +50,7 @@ RIDGE = 1e-2  # of the mean variance, added to each variance before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
 PROMOTION = 20.0  # value of N, of 0 to 1000, that doubles what a figure counts
 LONE_PEAKS = {"maxnorm": 1000.0, "iterative": 100.0, "none": 1.0}  # what N leaves of one, about
+PROGRAM_TOPS = {"toolbox": 2.0, "vocus2": 1.0, "gbvs": 1.0}  # of a program's map, about
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
 FLAT = 2e-6  # of the signal: flat up to here; float32 rounds constant frames to within 7e-7
 NO_MAPS: Mapping[str, np.ndarray] = MappingProxyType({})
@@ -764,7 +765,7 @@ def trace(
     """
     unit = to_unit(frame, config, channel_order)
     if config.model is not Model.ITTI:
-        return references.trace(unit, config)
+        return guided(references.trace(unit, config), config, unit.ndim == 3, added, multiplied)
     if min(unit.shape[:2]) < MIN_SIDE:
         height, width = unit.shape[:2]
         raise ValueError(f"frame is {width}x{height}; both sides must be at least {MIN_SIDE}")
@@ -779,6 +780,23 @@ def trace(
     stages.normalise()
     stages.combine()
     return stages.out
+
+
+def guided(
+    out: dict[str, np.ndarray],
+    config: Config,
+    colour: bool,
+    added: Mapping[str, np.ndarray],
+    multiplied: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """The trace of a published program, with the caller's channels in its final map."""
+    for name, values in added.items():
+        term = PROGRAM_TOPS[config.model] * config.unit_weight(colour=colour) * values
+        out[f"contribution/{name}"], out["saliency"] = term, out["saliency"] + term
+    terms = [name for name in out if name.startswith("contribution/")]
+    for values in multiplied.values():
+        out |= {name: out[name] * (1 + values) for name in (*terms, "saliency")}
+    return out
 
 
 def passed(

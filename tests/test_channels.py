@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import model
 from host_device import HostDevice, LateDevice
-from test_stages import movie, photo_like
+from test_stages import SUPPORTS, movie, photo_like
 from tolerances import within
 
 import ittisal
@@ -175,6 +175,26 @@ def test_contributions_add_up_and_are_traced(backend, name, rng):
     assert not {"task", "range"} & set(added)
     saliency = run(photo_like(SHAPE), channels=maps)
     np.testing.assert_array_equal(saliency, trace["saliency"].astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["toolbox", "vocus2", "gbvs"])
+def test_published_programs_take_channels_too(backend, name, rng):
+    """In their final map: 1 in a map adds its whole range, times the weight beside the others'."""
+    config = ittisal.preset(name)
+    usable, reason = SUPPORTS.get(backend, lambda config: (True, ""))(config)
+    if not usable:
+        pytest.skip(reason)
+    run, frame = ittisal.Saliency(SHAPE, config, backend=backend), photo_like(SHAPE)
+    plain, map_ = run(frame), rng.random(run.map_shape)
+    channels = {"a": map_, "b": ChannelMap(rng.random(SHAPE), 2, "multiply")}
+    got = run(frame, channels=channels)
+    factor = 1 + 2 * check_channels(channels, sampling(SHAPE, config), None, None)["b"].map
+    top = 2 if name == "toolbox" else 1
+    term = top * map_ / sum(config.weights.values())
+    within("same_maths", got, (plain + term) * factor)
+    added = run.contributions()
+    within("same_maths", added["a"], term * factor)
+    within("same_maths", sum(added.values()), got)
 
 
 def test_channels_that_multiply_scale_the_map(backend, rng):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..allocator import Allocator
+from ..channels import NO_CHANNELS, Channels, gain
 from ..config import Config
 from ..features import Model, Signal
 from ..pipeline import FIRST_FRAME, FrameFormat, FrameTiming, lacks_program, schedule
@@ -90,7 +92,7 @@ class ProgramState(FormatState):
         self.set_scratch(self.program.scratch, arena)
         self.compile(backend.workers)
 
-    def schedule(self, past: bool) -> tuple[Launch, ...]:
+    def schedule(self, past: bool, gain: bool = False) -> tuple[Launch, ...]:
         """All launches of a frame."""
         return schedule(self.program, self.plan, colour=self.format.colour, past=past)
 
@@ -115,12 +117,29 @@ class ProgramBackend(KernelBackend):
         """What frames of a format need."""
         return ProgramState(self, format_)
 
+    def join(self) -> None:
+        """The caller's channels join the final map."""
+
+    def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
+        """Run some stages; the last one writes the map, and what the caller's channels make of it,
+        into `out`.
+        """
+        super().run_stages(frame, out, chosen)
+        if self.stages[-1] in chosen:
+            for values in self.terms.values():
+                out += values
+            for values in self.factors:
+                out *= 1 + values
+
     def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+        self,
+        frame: np.ndarray,
+        timing: FrameTiming | None = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
     ) -> dict[str, np.ndarray]:
         """Every buffer, and the map."""
         out = np.empty(self.plan.map_shape, np.float32)
-        self.run_stages(self.arrive(frame, timing), out, self.stages)
+        self.run_stages(self.arrive(frame, timing, channels), out, self.stages)
         program = self.current.program
         named = {name: program.view(name).copy() for name in program.places}
         named |= {f"contribution/{name}": x for name, x in self.contributions().items()}
@@ -135,7 +154,8 @@ class ProgramBackend(KernelBackend):
         }
         saliency, total = program.view("saliency"), sum(added.values(), np.float32(0))
         share = np.divide(saliency, total, out=np.zeros_like(saliency), where=total > 0)
-        return {name: x * share for name, x in added.items()}
+        added = {name: x * share for name, x in added.items()} | self.terms
+        return {name: x * gain(self.factors) for name, x in added.items()}
 
 
 def supports(config: Config) -> tuple[bool, str]:
