@@ -24,6 +24,9 @@ INLINE Peaks* peaks_at(const Geometry& g, float* arena, int index) {
 struct Guidance {
     const float* maps;
     int added, multiplied;
+    INLINE const float* first(int size) const {
+        return maps + size_t(blockIdx.z) * (added + multiplied) * size;
+    }
 };
 INLINE int warp() { return threadIdx.x / 32; }
 INLINE int warps() { return blockDim.x / 32; }
@@ -143,7 +146,8 @@ __device__ Range add_channels(const Geometry& g, float* arena, const Guidance& g
             const float* from = sum_at(g, arena, g.conspicuity + k, true);
             value += fmaf(__ldcg(from + i), affines[k].scale, affines[k].offset);
         }
-        for (int k = 0; k < guidance.added; ++k) value += guidance.maps[k * size + i];
+#pragma unroll 1
+        for (int k = 0; k < guidance.added; ++k) value += guidance.first(size)[k * size + i];
         to[i] = value;
         range = Wider()(range, {value, value});
     }
@@ -174,8 +178,9 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
             value = figure[SURROUNDEDNESS * size + i] * figure[CORNERS * size + i] *
                     fmaf(value, 1.0f / PROMOTION, 1.0f);
         }
+#pragma unroll 1
         for (int k = 0; k < guidance.multiplied; ++k)
-            value *= 1.0f + guidance.maps[(guidance.added + k) * size + i];
+            value *= 1.0f + guidance.first(size)[(guidance.added + k) * size + i];
         if (HAS_CENTRE_PRIOR) {
             const int width = g.width[MAP_LEVEL], y = i / width, x = i - y * width;
             value *= __ldg(tables + g.centre_prior[0] + y) * __ldg(tables + g.centre_prior[1] + x);
@@ -201,7 +206,6 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
     combine(MODEL, const Call* call, const float* channel_maps, int added, int multiplied, int step,
             int last) {
     arena += size_t(blockIdx.z) * g.frame;
-    channel_maps += size_t(blockIdx.z) * (added + multiplied) * map_size(g);
     const Guidance guidance = {channel_maps, added, multiplied};
     Counters& counters = counters_in(g, arena);
     const int first = step, row = blockIdx.y;
