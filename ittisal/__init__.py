@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # `typing` takes as long to import as the rest of `ittisa
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import attention, datasets, evaluation, metrics, readout, video
+    from . import attention, datasets, evaluation, faces, metrics, readout, video
     from . import backends as backends
     from . import config as config
     from .attention.crop import Crop, crop
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .attention.search import guided_config
     from .attention.tiles import tiles
     from .attention.tracker import RegionTracker
+    from .channels import ChannelMap
     from .config import (
         GAZE,
         GBVS,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Config,
         preset,
     )
+    from .faces import Face, FaceDetector
     from .gradients import class_saliency
     from .levels import Levels
     from .maps import upsample
@@ -53,9 +55,12 @@ __all__ = [
     "VOCUS2",
     "WHITENED",
     "BackendError",
+    "ChannelMap",
     "Config",
     "Crop",
     "Explanation",
+    "Face",
+    "FaceDetector",
     "Fixation",
     "Levels",
     "ProtoObject",
@@ -74,6 +79,7 @@ __all__ = [
     "draw_scanpath",
     "evaluation",
     "explain",
+    "faces",
     "guided_config",
     "metrics",
     "preset",
@@ -102,9 +108,11 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "attention.tiles": "tiles",
     "attention.tracker": "RegionTracker",
     "backends": "",
+    "channels": "ChannelMap",
     "config": "GAZE GBVS INVT ITTI_1998 TOOLBOX VIDEO VOCUS2 WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
+    "faces": "Face FaceDetector",
     "gradients": "class_saliency",
     "levels": "Levels",
     "maps": "upsample",

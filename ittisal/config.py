@@ -379,6 +379,18 @@ class Config:
         has a weight. `past` is False where no frame came before, so no flicker and no motion; if
         nothing else has a weight, intensity stands in with weight 0, and the map is 0.
         """
+        present = self._present(colour=colour, past=past)
+        if not present:
+            return {Channel.INTENSITY: 0.0}
+        total = sum(present.values())
+        return {channel: weight / total for channel, weight in present.items()}
+
+    def unit_weight(self, *, colour: bool = True, past: bool = True) -> float:
+        """What a channel of weight 1 has beside `channel_weights`."""
+        return 1 / (sum(self._present(colour=colour, past=past).values()) or 1.0)
+
+    def _present(self, *, colour: bool, past: bool) -> dict[Channel, float]:
+        """The weights, as given, of the channels computed."""
         given = {
             channel: weight
             for channel, weight in self.weights.items()
@@ -389,13 +401,9 @@ class Config:
                 "a grey frame has no colour channel, and no other channel has a weight; "
                 "give a colour frame, or weights to other channels"
             )
-        present = {
+        return {
             channel: weight for channel, weight in given.items() if past or channel not in TEMPORAL
         }
-        if not present:
-            return {Channel.INTENSITY: 0.0}
-        total = sum(present.values())
-        return {channel: weight / total for channel, weight in present.items()}
 
     def feature_weight(self, feature: Feature) -> float:
         """Weight of a feature in its conspicuity map, 0 to 1: relative to its channel's largest."""

@@ -8,13 +8,14 @@ import numbers
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NoReturn
 
 import numpy as np
 
 from . import backends
+from .channels import NO_CHANNELS, Channels, channels_of_frame, check_channels
 from .config import ITTI_1998, Config
 from .frames import (
     as_array,
@@ -33,14 +34,18 @@ from .pipeline import (
     Backend,
     FrameFormat,
     FrameTiming,
+    Streamed,
     format_of,
     frame_timing,
 )
 from .plan import Plan
+from .sampling import sampling
 
 SERIAL_PIXELS = 500_000  # below this a second thread costs more than it saves
 MAX_AUTO_THREADS = 8
 CACHED_MODELS = 4
+# Arrays or `ChannelMap` by name, or a function that gives these for a frame.
+ChannelMaps = Mapping[str, Any] | Callable[[Any], Mapping[str, Any]]
 FLOAT32 = np.dtype(np.float32)
 
 
@@ -114,6 +119,7 @@ class Saliency:
         if not isinstance(config, Config):
             raise TypeError(f"config is a {type(config).__name__}; give an ittisal.Config")
         self._plan = Plan(check_shape(shape), config)
+        self._sampling = sampling(self._plan.shape, config)
         self._channel_order = check_channel_order(channel_order)
         count = _thread_count(threads, self._plan.shape)
         self._backend: Backend = backends.make(backend, self._plan, self._channel_order, count)
@@ -122,6 +128,7 @@ class Saliency:
         self._stretched: dict[FrameFormat, np.ndarray] = {}  # buffers of frames
         levels_remember = self._levels is not None and self._levels.remembers
         self._past = _Past(config, config.remembers or levels_remember)
+        self._channels: Channels = NO_CHANNELS  # of the last frame
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -167,7 +174,14 @@ class Saliency:
         """Its buffers and threads belong to one process."""
         raise TypeError("a Saliency cannot be copied or sent elsewhere; build one per process")
 
-    def __call__(self, frame: Any, out: Any = None, *, time: Any = None) -> Any:
+    def __call__(
+        self,
+        frame: Any,
+        out: Any = None,
+        *,
+        time: Any = None,
+        channels: ChannelMaps | None = None,
+    ) -> Any:
         """The raw saliency map of one frame, or of several (P98, eq. 8).
 
         Parameters
@@ -182,6 +196,11 @@ class Saliency:
             When the frame is shown, in seconds from any start: what flicker, smoothing and
             running statistics go by. Frames without are taken to be 1/30 s apart. Has to grow until
             `reset()`. Models that remember nothing do not look at it.
+        channels : mapping of str to array or ChannelMap, optional
+            Channels of the caller's own for this frame, by names that the model's do not have: maps
+            of a detector, another sensor or a task. An array is one that is added, of weight 1;
+            see `ittisal.ChannelMap` for shapes, weights and products. For one frame also a callable
+            that is given the frame and returns such a mapping, as `ittisal.FaceDetector` does.
 
         Returns
         -------
@@ -196,11 +215,11 @@ class Saliency:
         Raises
         ------
         TypeError, ValueError
-            Another size or type than the model's, float values that are NaN or outside [0, 1], or a
-            time that is not after the last one. Frames on the GPU give a map of NaN for such
-            values, since nobody waits for them (and so does the frame after such a one that had
-            no past). A frame that is refused leaves no trace in the next map, unless it was one
-            of several: then the past is forgotten, as by `reset()`.
+            Another size or type than the model's, float values that are NaN or outside [0, 1], a
+            time that is not after the last one, or channels that are none. Frames on the GPU give a
+            map of NaN for such values, since nobody waits for them (and so does the frame after
+            such a one that had no past). A frame that is refused leaves no trace in the next map,
+            unless it was one of several: then the past is forgotten, as by `reset()`.
         RuntimeError
             The model is closed, or in use by another thread.
         MemoryError
@@ -214,7 +233,7 @@ class Saliency:
         (10, 4, 4)
         """
         if is_on_gpu(frame):
-            return self._on_gpu(frame, out, time)
+            return self._on_gpu(frame, out, time, channels)
         frames, several = check_frames(as_array(frame), self._plan.shape)
         shape = (len(frames), *self._plan.map_shape) if several else self._plan.map_shape
         if out is None:
@@ -222,11 +241,13 @@ class Saliency:
         else:
             _check_out(out, shape)
         format_, count = format_of(frames, several), len(frames) if several else None
+        guiding = self._checked(channels, frames, count)
         with self._exclusive as backend, self._past.follow(format_, time, count) as timings:
+            self._channels = channels_of_frame(guiding, -1)
             if several:
-                backend.run_batch(self._stretch(frames, timings), out, timings)
+                backend.run_batch(self._stretch(frames, timings), out, timings, guiding)
             else:
-                backend.run(self._stretch(frames[None], timings)[0], out, timings[0])
+                backend.run(self._stretch(frames[None], timings)[0], out, timings[0], guiding)
         return out
 
     def reset(self) -> None:
@@ -246,7 +267,11 @@ class Saliency:
         self._past.forget()
 
     def stream(
-        self, frames: Iterable[Any], *, times: Iterable[Any] | None = None
+        self,
+        frames: Iterable[Any],
+        *,
+        times: Iterable[Any] | None = None,
+        channels: ChannelMaps | None = None,
     ) -> Iterator[np.ndarray]:
         """Raw maps of frames in turn, as from calls; with CUDA, copies and kernels overlap.
 
@@ -260,6 +285,9 @@ class Saliency:
             One from `pinned_frame` may be filled anew once the next is asked for, like any other.
         times : iterable of float, optional
             One per frame, as for a call; asked for after its frame.
+        channels : mapping or callable, optional
+            As for a call, for each frame. With CUDA a detector runs while the frame before is
+            worked on.
 
         Yields
         ------
@@ -281,14 +309,16 @@ class Saliency:
         [0.0, 0.0, 0.0]
         """
 
-        def timed() -> Iterator[tuple[np.ndarray, FrameTiming]]:
+        def timed() -> Iterator[Streamed]:
             clock = itertools.repeat(None) if times is None else iter(times)
             for given in frames:
                 frame, now = self._one(given), next(clock, clock)
                 if now is clock:
                     raise ValueError("times ended before the frames did; give one for each")
+                guiding = self._checked(channels, frame)
                 with self._past.follow(format_of(frame), now) as timings:
-                    yield self._stretch(frame[None], timings)[0], timings[0]
+                    self._channels = guiding
+                    yield self._stretch(frame[None], timings)[0], timings[0], guiding
 
         with self._exclusive as backend:
             try:
@@ -345,7 +375,9 @@ class Saliency:
         with self._exclusive as backend:
             return backend.pinned_frame(shape, dtype)
 
-    def trace(self, frame: Any, *, time: Any = None) -> dict[str, np.ndarray]:
+    def trace(
+        self, frame: Any, *, time: Any = None, channels: ChannelMaps | None = None
+    ) -> dict[str, np.ndarray]:
         """A call that gives every intermediate, by the names of `ittisal.reference.trace`.
 
         The CPU and CUDA backends never make some, and leave them out: levels 0 and 1 of the
@@ -354,11 +386,14 @@ class Saliency:
         memory.
         """
         frame = self._one(frame)
+        guiding = self._checked(channels, frame)
         with self._exclusive as backend, self._past.follow(format_of(frame), time) as timings:
-            return backend.trace(self._stretch(frame[None], timings)[0], timings[0])
+            self._channels = guiding
+            return backend.trace(self._stretch(frame[None], timings)[0], timings[0], guiding)
 
     def retrace(self, frame: Any) -> dict[str, np.ndarray]:
-        """The trace of the frame that was given last, given again: no time passes.
+        """The trace of the frame that was given last, given again with its channels: no time
+        passes.
 
         Raises
         ------
@@ -369,10 +404,10 @@ class Saliency:
         frame = self._one(frame)
         with self._exclusive as backend:
             self._past.check(format_of(frame))
-            return backend.trace(self._stretch(frame[None], [None])[0], None)
+            return backend.trace(self._stretch(frame[None], [None])[0], None, self._channels)
 
     def contributions(self) -> dict[str, np.ndarray]:
-        """What each channel added to the last frame's map, by the channel's name.
+        """What each channel added to the last frame's map, by the channel's name; the caller's too.
 
         Returns
         -------
@@ -380,7 +415,8 @@ class Saliency:
             The weighted terms of P98, eq. 8. Their sum is the map, before it is smoothed. Where the
             sum is normalised again (`normalise_saliency`), each sample of the result is divided in
             proportion to the terms there. With `figure` they are what each channel promotes of the
-            figure, which has a term of its own, "figure".
+            figure, which has a term of its own, "figure". The caller's channels that multiply the
+            map scale all terms.
 
         Raises
         ------
@@ -457,7 +493,34 @@ class Saliency:
             raise ValueError(f"frame of shape {frame.shape} is not an image; give one at a time")
         return frame
 
-    def _on_gpu(self, frame: Any, out: Any, time: Any) -> Any:
+    def _checked(
+        self,
+        channels: ChannelMaps | None,
+        frames: Any,
+        count: int | None = None,
+        adopt: Callable[[Any], Any] | None = None,
+    ) -> Channels:
+        """The caller's channels of a frame, or of `count` frames.
+
+        Their maps come to host memory, unless the backend can `adopt` them where they are.
+        """
+        if channels is None:
+            return NO_CHANNELS
+
+        def fetch(array: Any) -> np.ndarray:
+            return _gpu_backend(self._backend, "a channel").fetch(array)
+
+        if callable(channels):
+            if count is not None:
+                raise TypeError(
+                    "channels is a function of one frame, and several are given; give maps, or "
+                    "one frame at a time"
+                )
+            channels = channels(frames)
+        stay = adopt is not None
+        return check_channels(channels, self._sampling, count, adopt or fetch, stay=stay)
+
+    def _on_gpu(self, frame: Any, out: Any, time: Any, channels: ChannelMaps | None) -> Any:
         """Maps of frames on the GPU, which stay there; see `__call__`."""
         self._refuse_levels()
         with self._exclusive as backend:
@@ -467,22 +530,25 @@ class Saliency:
             maps = gpu.empty(shape) if out is None else gpu.adopt(out)
             _check_array(maps, shape)
             format_, count = format_of(frames, several), len(frames) if several else None
+            guiding = self._checked(channels, frames, count, gpu.adopt)
             with self._past.follow(format_, time, count) as timings:
-                gpu.run_device(frames, maps, count, timings)
+                self._channels = channels_of_frame(guiding, -1)
+                gpu.run_device(frames, maps, count, timings, guiding)
             handed = gpu.hand_over(maps, frame)  # whose stream then waits for our reading of it
             if out is None:
                 return handed
             gpu.hand_over(maps, out)
             return out
 
-    def _upsampled_on_gpu(self, image: Any) -> Any:
+    def _upsampled_on_gpu(self, image: Any, channels: ChannelMaps | None) -> Any:
         """The [0, 1] map of an image on the GPU at its own size; see `saliency_map`."""
         self._refuse_levels()
         with self._exclusive as backend:
             gpu = _gpu_backend(backend)
             frame, _ = check_frames(gpu.adopt(image), self.shape)
             raw, full = gpu.empty(self.map_shape), gpu.empty(self.shape)
-            gpu.run_device(frame, raw)
+            guiding = self._checked(channels, frame, None, gpu.adopt)
+            gpu.run_device(frame, raw, channels=guiding)
             gpu.upsample_device(raw, full)
             return gpu.hand_over(full, image)
 
@@ -609,11 +675,11 @@ def _elapsed(last: float | None, now: Any) -> float:
     return elapsed
 
 
-def _gpu_backend(backend: Any) -> Any:
+def _gpu_backend(backend: Any, what: str = "the frame") -> Any:
     if backend.name != "cuda":
         raise TypeError(
-            f"the frame lies on a GPU, and backend {backend.name!r} reads host memory; use "
-            'backend="cuda", or copy the frame first, as with .get() or .cpu()'
+            f"{what} lies on a GPU, and backend {backend.name!r} reads host memory; use "
+            f'backend="cuda", or copy {what} first, as with .get() or .cpu()'
         )
     return backend
 
@@ -666,6 +732,7 @@ def saliency_map(
     backend: str = "auto",
     channel_order: str = "rgb",
     levels: Levels | Span | None = None,
+    channels: ChannelMaps | None = None,
 ) -> np.ndarray:
     """The saliency map of an image, at the image's size, between 0 and 1.
 
@@ -683,6 +750,8 @@ def saliency_map(
         Of colour images; never guessed. Images from cv2.imread are "bgr".
     levels : (float, float) or Levels, optional
         As for `Saliency`. Not for images on a GPU, nor for transparent ones.
+    channels : mapping of str to array or ChannelMap, or callable, optional
+        As for a call of `Saliency`.
 
     Returns
     -------
@@ -716,7 +785,7 @@ def saliency_map(
     levels = as_levels(levels)
     if is_on_gpu(image):
         model = _cached_model(tuple(image.shape[:2]), config, backend, channel_order, levels)
-        return model._upsampled_on_gpu(image)
+        return model._upsampled_on_gpu(image, channels)
     image = as_array(image)
     frame = check_frame(composite(image))
     if levels is not None and frame.dtype.kind != image.dtype.kind:
@@ -726,7 +795,7 @@ def saliency_map(
         )
     model = _cached_model(frame.shape[:2], config, backend, channel_order, levels)
     model.reset()  # a picture by itself
-    raw = model(frame)
+    raw = model(frame, channels=channels)
     peak = raw.max()
     if peak > 0:
         raw /= peak

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .channels import NO_CHANNELS, Channels, channels_of_frame
 from .config import Config, Smoothing
 from .features import FEATURES, Model
 from .frames import DTYPES
@@ -117,6 +118,7 @@ class FrameTiming(NamedTuple):
 
 
 FIRST_FRAME = FrameTiming()
+Streamed = tuple[np.ndarray, FrameTiming, Channels]  # a frame of a stream, and what goes with it
 
 
 def frame_timing(config: Config, elapsed: float | None) -> FrameTiming:
@@ -161,7 +163,8 @@ def schedule(backend: Any, plan: Plan, *, colour: bool, past: bool) -> tuple[Any
 class Backend(Protocol):
     """One way to run the stages for one plan. It owns its buffers: one per thread.
 
-    Frames have been checked, but for the values of float ones. The state that a frame leaves is
+    Frames have been checked, but for the values of float ones, and so have the caller's channels,
+    whose maps are at the map's level. The state that a frame leaves is
     committed when the next one comes, so that the last frame can be run again. A frame with bad
     values leaves none.
     """
@@ -169,22 +172,35 @@ class Backend(Protocol):
     name: str
     threads: int  # that share one frame
 
-    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
+    def run(
+        self,
+        frame: np.ndarray,
+        out: np.ndarray,
+        timing: FrameTiming = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
+    ) -> None:
         """Write the raw map of a frame into `out`."""
 
     def run_batch(
-        self, frames: np.ndarray, out: np.ndarray, timings: Sequence[FrameTiming]
+        self,
+        frames: np.ndarray,
+        out: np.ndarray,
+        timings: Sequence[FrameTiming],
+        channels: Channels = NO_CHANNELS,
     ) -> None:
         """Write the raw maps of several frames of one format into `out`, with a timing for each."""
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, FrameTiming]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[Streamed]) -> Iterator[np.ndarray]:
         """New arrays with the raw maps of frames in turn."""
 
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Memory for frames that the backend reads without a copy of its own."""
 
     def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+        self,
+        frame: np.ndarray,
+        timing: FrameTiming | None = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
     ) -> dict[str, np.ndarray]:
         """Every intermediate that this backend makes, by the reference's names.
 
@@ -213,22 +229,32 @@ class OneByOne:
 
     plan: Plan
 
-    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
+    def run(
+        self,
+        frame: np.ndarray,
+        out: np.ndarray,
+        timing: FrameTiming = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
+    ) -> None:
         """Write the raw map of a frame into `out`."""
         raise NotImplementedError
 
     def run_batch(
-        self, frames: np.ndarray, out: np.ndarray, timings: Sequence[FrameTiming]
+        self,
+        frames: np.ndarray,
+        out: np.ndarray,
+        timings: Sequence[FrameTiming],
+        channels: Channels = NO_CHANNELS,
     ) -> None:
         """One frame after the other."""
-        for frame, saliency, timing in zip(frames, out, timings, strict=True):
-            self.run(frame, saliency, timing)
+        for index, (frame, timing) in enumerate(zip(frames, timings, strict=True)):
+            self.run(frame, out[index], timing, channels_of_frame(channels, index))
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, FrameTiming]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[Streamed]) -> Iterator[np.ndarray]:
         """One frame after the other, each when it is asked for."""
-        for frame, timing in frames:
+        for frame, timing, channels in frames:
             out = np.empty(self.plan.map_shape, np.float32)
-            self.run(frame, out, timing)
+            self.run(frame, out, timing, channels)
             yield out
 
     def pinned_frame(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

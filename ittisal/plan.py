@@ -19,7 +19,7 @@ from .config import (
     Phase,
     SmallFrames,
 )
-from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature
+from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature, Model
 from .sampling import sampling
 
 BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
@@ -43,6 +43,13 @@ HUE_TOLERANCE = 1 + 1e-6  # a pixel at exactly the hue threshold has no hue
 RIDGE = 1e-2  # of the mean variance, added to each before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
 PROMOTION = 20.0  # value of N that doubles what a figure counts
+# What N leaves of a map with a single peak; of `iterative`, about.
+LONE_PEAK = {
+    Normalisation.MAXNORM: RANGE**3,
+    Normalisation.ITERATIVE: RANGE**2,
+    Normalisation.NONE: 1.0,
+}
+PROGRAM_TOPS = {Model.TOOLBOX: 2.0, Model.VOCUS2: 1.0, Model.GBVS: 1.0}  # of its map, about
 INHIBITION = 0.02  # of the map's maximum, subtracted in each step of `iterative` (IK00)
 
 
@@ -189,6 +196,12 @@ class Plan:
         """Whether N is applied to a feature's sum over scales."""
         again = feature.normalised_again
         return getattr(self.config, again) if isinstance(again, str) else again
+
+    def channel_scale(self, *, colour: bool, past: bool) -> float:
+        """What 1 in a caller's map of weight 1 adds to the sum: a lone peak's contribution."""
+        config = self.config
+        top = PROGRAM_TOPS.get(config.model, LONE_PEAK[config.normalisation])
+        return top * config.unit_weight(colour=colour, past=past)
 
     # --- maps at the map's level
 

@@ -7,7 +7,9 @@ hide in both. Arrays are indexed [y, x], y down. Short names of sources are in `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -47,8 +49,11 @@ REST = 1e-4  # of full scale, 6 counts in 65535: less flicker is none while its 
 RIDGE = 1e-2  # of the mean variance, added to each variance before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
 PROMOTION = 20.0  # value of N, of 0 to 1000, that doubles what a figure counts
+LONE_PEAKS = {"maxnorm": 1000.0, "iterative": 100.0, "none": 1.0}  # what N leaves of one, about
+PROGRAM_TOPS = {"toolbox": 2.0, "vocus2": 1.0, "gbvs": 1.0}  # of a program's map, about
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
 FLAT = 2e-6  # of the signal: flat up to here; float32 rounds constant frames to within 7e-7
+NO_MAPS: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 # --- the frame ---------------------------------------------------------------------------------
@@ -503,8 +508,17 @@ def corners(energies: list[np.ndarray]) -> np.ndarray:
 class Stages:
     """One frame on its way through the stages: each reads `out` and adds its results, by name."""
 
-    def __init__(self, unit: np.ndarray, config: Config, past: Past | None, elapsed: float) -> None:
+    def __init__(
+        self,
+        unit: np.ndarray,
+        config: Config,
+        past: Past | None,
+        elapsed: float,
+        added: Mapping[str, np.ndarray],
+        multiplied: Mapping[str, np.ndarray],
+    ) -> None:
         self.unit, self.config, self.past, self.elapsed = unit, config, past, elapsed
+        self.added, self.multiplied = added, multiplied
         height, width = self.shape = unit.shape[0], unit.shape[1]
         self.map_level = level = map_level(self.shape, config)
         self.map_shape = max(height >> level, 1), max(width >> level, 1)
@@ -645,23 +659,28 @@ class Stages:
             if parts[channel]:
                 out[f"conspicuity/{channel}"] = np.sum(parts[channel], axis=0)
             out[f"contribution/{channel}"] = weight * self.n(out[f"conspicuity/{channel}"])
-        saliency = np.sum([out[f"contribution/{channel}"] for channel in self.weights], axis=0)
+        for name, values in self.added.items():
+            top = LONE_PEAKS[self.config.normalisation]
+            weight = self.config.unit_weight(colour=self.unit.ndim == 3, past=self.past is not None)
+            out[f"contribution/{name}"] = top * weight * values
+        terms = [f"contribution/{name}" for name in (*self.weights, *self.added)]
+        saliency = np.sum([out[term] for term in terms], axis=0)
         if self.config.normalise_saliency:
             total, saliency = saliency, self.n(saliency, to=2.0)
             share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
-            for channel in self.weights:
-                out[f"contribution/{channel}"] = out[f"contribution/{channel}"] * share
+            out |= {term: out[term] * share for term in terms}
         if self.config.figure:
             figure = out["figure"] * out["corners"]
-            for channel in self.weights:
-                out[f"contribution/{channel}"] = out[f"contribution/{channel}"] * figure / PROMOTION
+            out |= {term: out[term] * figure / PROMOTION for term in terms}
             out["contribution/figure"] = figure
+            terms.append("contribution/figure")
             saliency = figure * (1 + saliency / PROMOTION)
+        factors = [1 + values for values in self.multiplied.values()]
         if self.config.centre_prior > 0:
-            prior = centre_prior(self.unit.shape[:2], saliency.shape, self.config)
-            saliency = saliency * prior
-            for name in [name for name in out if name.startswith("contribution/")]:
-                out[name] = out[name] * prior
+            factors.append(centre_prior(self.unit.shape[:2], saliency.shape, self.config))
+        for factor in factors:
+            saliency = saliency * factor
+            out |= {term: out[term] * factor for term in terms}
         out["saliency"] = smoothed(saliency, self.past, self.elapsed, self.config)
 
     # What several stages need.
@@ -712,6 +731,8 @@ def trace(
     channel_order: str = "rgb",
     past: Past | None = None,
     elapsed: float = FRAME_SECONDS,
+    added: Mapping[str, np.ndarray] = NO_MAPS,
+    multiplied: Mapping[str, np.ndarray] = NO_MAPS,
 ) -> dict[str, np.ndarray]:
     """Run the model and keep every intermediate by name.
 
@@ -727,6 +748,10 @@ def trace(
         Without one there is no flicker, no motion, no smoothing and no running statistics.
     elapsed : float
         Seconds since then.
+    added, multiplied : mapping of str to ndarray of shape (H//16, W//16)
+        The caller's channels, by name, times their weights. The first are summed with the model's,
+        1 as a peak that stands out alone in a channel of weight 1; by 1 + each of the others the
+        map is multiplied.
 
     Returns
     -------
@@ -757,11 +782,11 @@ def trace(
     """
     unit = to_unit(frame, config, channel_order)
     if config.model is not Model.ITTI:
-        return references.trace(unit, config)
+        return guided(references.trace(unit, config), config, unit.ndim == 3, added, multiplied)
     if min(unit.shape[:2]) < MIN_SIDE:
         height, width = unit.shape[:2]
         raise ValueError(f"frame is {width}x{height}; both sides must be at least {MIN_SIDE}")
-    stages = Stages(unit, config, past, elapsed)
+    stages = Stages(unit, config, past, elapsed, added, multiplied)
     stages.opponency()
     stages.pyramid()
     stages.orientation()
@@ -772,6 +797,23 @@ def trace(
     stages.normalise()
     stages.combine()
     return stages.out
+
+
+def guided(
+    out: dict[str, np.ndarray],
+    config: Config,
+    colour: bool,
+    added: Mapping[str, np.ndarray],
+    multiplied: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """The trace of a published program, with the caller's channels in its final map."""
+    for name, values in added.items():
+        term = PROGRAM_TOPS[config.model] * config.unit_weight(colour=colour) * values
+        out[f"contribution/{name}"], out["saliency"] = term, out["saliency"] + term
+    terms = [name for name in out if name.startswith("contribution/")]
+    for values in multiplied.values():
+        out |= {name: out[name] * (1 + values) for name in (*terms, "saliency")}
+    return out
 
 
 def passed(

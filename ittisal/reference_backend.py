@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from . import reference
+from .channels import NO_CHANNELS, Channels, added, multiplied
 from .config import Config
 from .frames import check_values
 from .pipeline import FIRST_FRAME, FrameTiming, OneByOne
@@ -35,10 +36,13 @@ class ReferenceBackend(OneByOne):
         self.timing = FIRST_FRAME
         self.past: reference.Past | None = None  # what the frame before the last one left
         self.last: dict[str, np.ndarray] = {}
-        self.added: dict[str, np.ndarray] = {}
+        self.terms: dict[str, np.ndarray] = {}
 
     def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+        self,
+        frame: np.ndarray,
+        timing: FrameTiming | None = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
     ) -> dict[str, np.ndarray]:
         """Every intermediate, float64."""
         if frame.dtype == np.float32:
@@ -50,10 +54,18 @@ class ReferenceBackend(OneByOne):
             elif self.last:
                 self.past = reference.passed(self.last, config, self.past, self.timing.elapsed)
             self.timing, self.last = timing, {}
-        traced = reference.trace(frame, config, self.channel_order, self.past, self.timing.elapsed)
+        traced = reference.trace(
+            frame,
+            config,
+            self.channel_order,
+            self.past,
+            self.timing.elapsed,
+            added(channels),
+            multiplied(channels),
+        )
         if config.remembers:
             self.last = traced
-        self.added = {
+        self.terms = {
             name.removeprefix("contribution/"): x
             for name, x in traced.items()
             if name.startswith("contribution/")
@@ -62,11 +74,17 @@ class ReferenceBackend(OneByOne):
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map."""
-        return {name: x.astype(np.float32) for name, x in self.added.items()}
+        return {name: x.astype(np.float32) for name, x in self.terms.items()}
 
-    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
+    def run(
+        self,
+        frame: np.ndarray,
+        out: np.ndarray,
+        timing: FrameTiming = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
+    ) -> None:
         """The raw map into `out`."""
-        out[:] = self.trace(frame, timing)["saliency"]
+        out[:] = self.trace(frame, timing, channels)["saliency"]
 
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """The whole, in milliseconds: the reference is not split into timed stages."""

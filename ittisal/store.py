@@ -44,7 +44,7 @@ def folder() -> tuple[Path | None, str]:
     may write to is not used: what lies in it is executed.
     """
     try:
-        found = _base().expanduser() / "kernels"
+        found = cache_folder().expanduser() / "kernels"
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name == "posix":
             state = found.stat()
@@ -57,7 +57,8 @@ def folder() -> tuple[Path | None, str]:
     return found, ""
 
 
-def _base() -> Path:
+def cache_folder() -> Path:
+    """The user's folder for what can be had again."""
     if chosen := os.environ.get("ITTISAL_CACHE_DIR"):
         return Path(chosen)
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .channels import NO_CHANNELS, Channels
 from .features import FEATURES, ORIENTATIONS, TEMPORAL, Channel, Feature
 from .pipeline import FIRST_FRAME, PROGRAM_STAGES, STAGES, Backend, FrameTiming
 from .plan import PROMOTION, SCALES, Plan
@@ -59,16 +60,27 @@ class Traced(Backend):
         """The last frame's buffers."""
         raise NotImplementedError
 
-    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+    def arrive(
+        self, frame: np.ndarray, timing: FrameTiming | None, channels: Channels
+    ) -> np.ndarray:
         """A frame made ready for `run_stages`; without a timing, the last one again."""
         raise NotImplementedError
 
+    def guidance(self) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        """The caller's channels of the last frame: what each one added to the sum, by name, and
+        the weighted maps of those that multiply.
+        """
+        raise NotImplementedError
+
     def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+        self,
+        frame: np.ndarray,
+        timing: FrameTiming | None = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
     ) -> dict[str, np.ndarray]:
         """Levels from the finest up, maps at their level, sums and the map."""
         out = np.empty(self.plan.map_shape, np.float32)
-        frame = self.arrive(frame, timing)
+        frame = self.arrive(frame, timing, channels)
         normalise = STAGES.index("normalise")
         self.run_stages(frame, out, STAGES[:normalise])
         views = {name: view.copy() for name, view in self.views().items()}
@@ -121,9 +133,12 @@ class Traced(Backend):
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map, by its name; new arrays."""
-        views, added = self.buffers(), {}
-        for channel in self._weights():
-            added[channel.value] = _affine(*views.normalised_sum(f"conspicuity/{channel}"))
+        views, (guiding, factors) = self.buffers(), self.guidance()
+        added = {
+            channel.value: _affine(*views.normalised_sum(f"conspicuity/{channel}"))
+            for channel in self._weights()
+        }
+        added |= guiding
         if self.plan.config.normalise_saliency:
             total, saliency = views.sum("saliency"), _affine(*views.normalised_sum("saliency"))
             share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
@@ -133,10 +148,11 @@ class Traced(Backend):
             figure = surroundedness * corners
             added = {name: x * figure / np.float32(PROMOTION) for name, x in added.items()}
             added["figure"] = figure
+        factors = [1 + x for x in factors]
         if self.plan.config.centre_prior > 0:
-            rows, columns = self.plan.centre_prior()
-            prior = np.outer(rows, columns).astype(np.float32)
-            added = {name: x * prior for name, x in added.items()}
+            factors.append(np.outer(*self.plan.centre_prior()).astype(np.float32))
+        for factor in factors:
+            added = {name: x * factor for name, x in added.items()}
         return added
 
     def _present(self) -> tuple[Feature, ...]:
@@ -158,22 +174,28 @@ class ProgramBuffers(Protocol):
     def named_buffers(self) -> dict[str, np.ndarray]:
         """Views of the last frame's, by the reference's names."""
 
-    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+    def arrive(
+        self, frame: np.ndarray, timing: FrameTiming | None, channels: Channels = NO_CHANNELS
+    ) -> np.ndarray:
         """A frame made ready for `run_stages`; without a timing, the last one again."""
 
     def run_stages(self, frame: np.ndarray, out: np.ndarray, stages: Sequence[str]) -> None:
         """Run some stages on what the buffers hold; the last one writes the map into `out`."""
 
+    def contributions(self) -> dict[str, np.ndarray]:
+        """What each channel added to the last frame's map; new arrays."""
+
 
 def program_trace(
-    backend: ProgramBuffers, frame: np.ndarray, timing: FrameTiming | None
+    backend: ProgramBuffers, frame: np.ndarray, timing: FrameTiming | None, channels: Channels
 ) -> dict[str, np.ndarray]:
     """Every buffer, and the map."""
     plan = backend.plan
     out = np.empty(plan.map_shape, np.float32)
-    backend.run_stages(backend.arrive(frame, timing), out, PROGRAM_STAGES[plan.config.model])
+    ready = backend.arrive(frame, timing, channels)
+    backend.run_stages(ready, out, PROGRAM_STAGES[plan.config.model])
     named = {name: x.copy() for name, x in backend.named_buffers().items()}
-    named |= {f"contribution/{name}": x for name, x in program_contributions(backend).items()}
+    named |= {f"contribution/{name}": x for name, x in backend.contributions().items()}
     return {**named, "saliency": out}
 
 

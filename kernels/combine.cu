@@ -1,5 +1,5 @@
 // A feature's maps to one, features to conspicuity maps, and those to the saliency map (P98, eqs.
-// 5-8), smoothed over time if asked.
+// 5-8), with the caller's channels, smoothed over time if asked.
 //
 // The steps follow one another. Of small maps one launch takes all: a block has a feature, the last
 // one of a channel goes on to its conspicuity map, and the last of all to the saliency map. Of
@@ -20,6 +20,14 @@ INLINE Range* ranges_at(const Geometry& g, float* arena, int index) {
 INLINE Peaks* peaks_at(const Geometry& g, float* arena, int index) {
     return reinterpret_cast<Peaks*>(arena + g.sum_peaks) + index * MAP_BLOCKS;
 }
+// The caller's channels, weighted: per frame, maps that are added, then those that multiply.
+struct Guidance {
+    const float* maps;
+    int added, multiplied;
+    INLINE const float* first(int size) const {
+        return maps + size_t(blockIdx.z) * (added + multiplied) * size;
+    }
+};
 INLINE int warp() { return threadIdx.x / 32; }
 INLINE int warps() { return blockDim.x / 32; }
 
@@ -122,7 +130,7 @@ __device__ Range add_features(const Geometry& g, float* arena, int channel) {
 }
 
 // The weighted sum of the channels.
-__device__ Range add_channels(const Geometry& g, float* arena) {
+__device__ Range add_channels(const Geometry& g, float* arena, const Guidance& guidance) {
     __shared__ Affine affines[CHANNELS];
     const int size = map_size(g);
     for (int k = warp(); k < CHANNELS; k += warps())
@@ -138,6 +146,8 @@ __device__ Range add_channels(const Geometry& g, float* arena) {
             const float* from = sum_at(g, arena, g.conspicuity + k, true);
             value += fmaf(__ldcg(from + i), affines[k].scale, affines[k].offset);
         }
+#pragma unroll 1
+        for (int k = 0; k < guidance.added; ++k) value += guidance.first(size)[k * size + i];
         to[i] = value;
         range = Wider()(range, {value, value});
     }
@@ -145,7 +155,8 @@ __device__ Range add_channels(const Geometry& g, float* arena) {
 }
 
 // The caller's map.
-__device__ void write_map(const Geometry& g, const float* tables, float* arena, const Call* call) {
+__device__ void write_map(const Geometry& g, const float* tables, float* arena, const Call* call,
+                          const Guidance& guidance) {
     __shared__ Affine affine;
     if (warp() == 0)
         find_affine(g, arena, g.saliency, NORMALISE_SALIENCY, SALIENCY_RANGE, 1.0f, affine);
@@ -167,13 +178,17 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
             value = figure[SURROUNDEDNESS * size + i] * figure[CORNERS * size + i] *
                     fmaf(value, 1.0f / PROMOTION, 1.0f);
         }
+#pragma unroll 1
+        for (int k = 0; k < guidance.multiplied; ++k)
+            value *= 1.0f + guidance.first(size)[(guidance.added + k) * size + i];
         if (HAS_CENTRE_PRIOR) {
             const int width = g.width[MAP_LEVEL], y = i / width, x = i - y * width;
             value *= __ldg(tables + g.centre_prior[0] + y) * __ldg(tables + g.centre_prior[1] + x);
         }
         if (!SMOOTHING_NONE) {
             if (follows && factor < 1.0f) value = fmaf(value - before[i], factor, before[i]);
-            smoothed[i] = value;
+            // A NaN of the caller's maps is not passed on to the next frame.
+            smoothed[i] = value == value ? value : follows ? before[i] : 0.0f;
         }
         // A frame whose values are out of range, or that was to be compared with one, has no map:
         // NaN, since nobody may be waiting to be told.
@@ -188,8 +203,10 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
 
 // Steps `step` to `last`. Sums are complete when their range is known, which all threads wait for.
 extern "C" __global__ void __launch_bounds__(1024, 1)
-    combine(MODEL, const Call* call, int step, int last) {
+    combine(MODEL, const Call* call, const float* channel_maps, int added, int multiplied, int step,
+            int last) {
     arena += size_t(blockIdx.z) * g.frame;
+    const Guidance guidance = {channel_maps, added, multiplied};
     Counters& counters = counters_in(g, arena);
     const int first = step, row = blockIdx.y;
     const int channel = first < ADD_FEATURES ? g.channel[row] : row;
@@ -206,9 +223,9 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
         } else if (step == ADD_FEATURES) {
             range = add_features(g, arena, channel);
         } else if (step == ADD_CHANNELS) {
-            range = add_channels(g, arena);
+            range = add_channels(g, arena, guidance);
         } else if (step == WRITE_MAP) {
-            write_map(g, tables, arena, call);
+            write_map(g, tables, arena, call, guidance);
         } else {
             const int index = step == FEATURE_PEAKS   ? g.feature[row]
                               : step == CHANNEL_PEAKS ? g.conspicuity + channel

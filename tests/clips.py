@@ -205,7 +205,7 @@ class FakeModel:
     def pinned_frame(self, dtype=np.uint8, *, channels=3):
         return np.zeros(self.shape + ((3,) if channels == 3 else ()), dtype)
 
-    def __call__(self, frame, *, time=None):
+    def __call__(self, frame, *, time=None, channels=None):
         assert not self.closed
         if frame.dtype.kind == "f" and np.isnan(frame).any():
             raise ValueError("frame holds NaN; replace it first")

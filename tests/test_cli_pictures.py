@@ -22,7 +22,7 @@ def add_parser(commands):
     parser.add_argument("--csv")
     parser.add_argument("--jsonl")
     parser.add_argument("--draw", action="store_true")
-    common.add_model_options(parser, levels=True)
+    common.add_model_options(parser, levels=True, faces=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from test_stages import photo_like
 from tolerances import correlation
 
 from ittisal import GAZE, VIDEO
+from ittisal.channels import NO_CHANNELS
 from ittisal.cuda.backend import CudaBackend
 from ittisal.cuda.structs import COUNTERS
 from ittisal.pipeline import FIRST_FRAME, FrameFormat, frame_timing
@@ -97,7 +98,7 @@ def test_every_way_in_gives_the_same(reading, pace):
     np.testing.assert_array_equal(one_by_one(backend, config), wanted)
     backend.run_batch(frames, out, given)
     np.testing.assert_array_equal(out, wanted)
-    streamed = backend.stream(zip(frames, given, strict=True))
+    streamed = backend.stream(zip(frames, given, COUNT * [NO_CHANNELS], strict=True))
     np.testing.assert_array_equal(list(streamed), wanted)
     there, maps = device.upload(frames).reshape(frames.shape), device.empty(wanted.shape)
     backend.run_device(there, maps, COUNT, given)

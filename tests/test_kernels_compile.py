@@ -19,7 +19,7 @@ from ittisal.config import Normalisation, Opponency
 from ittisal.cuda import sources, structs, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
 from ittisal.cuda.layout import make_layout
-from ittisal.cuda.programs import EXAMPLE, programs
+from ittisal.cuda.programs import EXAMPLE, programs, unscheduled
 from ittisal.cuda.schedule import schedule
 from ittisal.pipeline import FrameFormat
 from ittisal.plan import Plan
@@ -93,8 +93,7 @@ def threads_of(config, format_):
     most = {}
     for shape in ((32, 32), EXAMPLE, (2160, 3840)):
         layout = make_layout(Plan(shape, config))
-        launches = [layout.schedule(format_, 1, past=True).upsample()]
-        for launch in (*launches, *schedule(layout, format_, 1)):
+        for launch in (*unscheduled(layout, format_), *schedule(layout, format_, 1)):
             most[launch.kernel] = max(most.get(launch.kernel, 0), launch.block)
     return most
 

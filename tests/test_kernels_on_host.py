@@ -17,6 +17,7 @@ from pathlib import Path
 import host_kernels
 import numpy as np
 import pytest
+import test_channels
 import test_cuda_time
 from host_device import HostDevice
 from test_stages import CONFIGS, photo_like
@@ -628,7 +629,7 @@ def test_a_fault_is_noticed(tall, fault):
 def test_every_fault_is_planted_by_some_test():
     there = set(re.findall(r"FAULT\((\w+)\)", "".join(sources.read().values()))) - {"name"}
     planted_here = {*MOAT_FAULTS, *FAULTS, *FIGURE_FAULTS, *SANITIZED_FAULTS}
-    assert there == planted_here | set(test_cuda_time.FAULTS)
+    assert there == planted_here | {*test_cuda_time.FAULTS, *test_channels.FAULTS}
 
 
 # --- under the sanitizers ----------------------------------------------------------------------

@@ -19,6 +19,7 @@ from test_kernels_on_host import saliency
 from test_stages import photo_like
 
 from ittisal import ITTI_1998
+from ittisal.channels import NO_CHANNELS
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda.backend import CudaBackend
 from ittisal.cuda.graphs import MOST_GRAPHS, RECORDED_AT, Graphs
@@ -45,7 +46,7 @@ def backend(device):
 
 def alone(frames):
     """Frames that remember nothing, as a backend's stream takes them."""
-    return ((frame, FIRST_FRAME) for frame in frames)
+    return ((frame, FIRST_FRAME, NO_CHANNELS) for frame in frames)
 
 
 def late(device):

@@ -18,8 +18,8 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends config datasets evaluation gradients levels maps metrics "
-        "model pipeline readout video",
+        "_version attention backends channels config datasets evaluation faces gradients levels "
+        "maps metrics model pipeline readout video",
         "",
     ),
     "__main__": ("cli", ""),
@@ -31,6 +31,7 @@ LAYERS = {
         "numpy cv2",
     ),
     "backends": ("config pipeline plan warning", ""),
+    "channels": ("features frames sampling", "numpy"),
     "config": ("features", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
@@ -39,6 +40,8 @@ LAYERS = {
         "config datasets evaluation files imagefiles maps metrics model sampling",
         "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
+    # OpenCV and pooch inside functions only.
+    "faces": ("channels frames sampling store", "numpy cv2 pooch"),
     "features": ("", ""),
     "files": ("", ""),
     "frames": ("config", "numpy"),
@@ -51,8 +54,8 @@ LAYERS = {
     "levels": ("", "numpy"),
     "maps": ("config sampling", "numpy"),
     "metrics": ("metrics", "numpy"),
-    "model": ("backends config frames levels maps pipeline plan", "numpy"),
-    "pipeline": ("config features frames plan", "numpy"),
+    "model": ("backends channels config frames levels maps pipeline plan sampling", "numpy"),
+    "pipeline": ("channels config features frames plan", "numpy"),
     "plan": ("config features sampling", "numpy"),
     "readout": ("evaluation", ""),
     "reference": ("config features references", "numpy"),
@@ -60,17 +63,18 @@ LAYERS = {
     "sampling": ("config features", "numpy"),
     # The CPU's import time: nothing that compiles.
     "store": ("files warning", ""),
-    "reference_backend": ("config frames pipeline plan reference", "numpy"),
-    "trace": ("features pipeline plan", "numpy"),
+    "reference_backend": ("channels config frames pipeline plan reference", "numpy"),
+    "trace": ("channels features pipeline plan", "numpy"),
     "twin_pyramids": ("features", "numpy"),
     "cpu": (
-        "_version allocator config cpu features frames pipeline plan references store trace "
-        "twin_pyramids",
+        "_version allocator channels config cpu features frames pipeline plan references store "
+        "trace twin_pyramids",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": (
-        "allocator config cuda features frames pipeline plan sampling store trace twin_pyramids",
+        "allocator channels config cuda features frames pipeline plan sampling store trace "
+        "twin_pyramids",
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),
@@ -83,15 +87,15 @@ LAYERS = {
     "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version attention backends cli config datasets drawing evaluation features "
-        "files frames gradients imagefiles imageheaders levels maps metrics model pipeline readout "
-        "video",
+        "__init__ _version attention backends cli config datasets drawing evaluation faces "
+        "features files frames gradients imagefiles imageheaders levels maps metrics model "
+        "pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
 LAZY = (
-    *("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "gradients"),
+    *("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "faces", "gradients"),
     *("imagefiles", "video"),
 )
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

@@ -64,6 +64,7 @@ def stand_ins(monkeypatch):
     monkeypatch.setattr(
         ittisal, "Saliency", lambda *given, backend="auto", **options: model(*given, **options)
     )
+    monkeypatch.setattr(ittisal, "FaceDetector", lambda file, **options: lambda frame: {})
     box = SimpleNamespace(x=1, y=2)
     return {"frames": enumerate(scenes), "detector": lambda tile: [box]}
 

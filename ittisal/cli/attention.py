@@ -91,8 +91,9 @@ def run(
     kinds = {args.command: ".png"} if drawn else {}
 
     def work(picture: Picture) -> Result:
-        model, frame = picture.model, picture.frame
-        source = model.trace(frame) if args.explain or traced else model(frame)
+        model = picture.model
+        of = model.trace if args.explain or traced else model
+        source = of(picture.frame, channels=picture.faces)
         found = find(source, picture)
         why = None
         if args.explain:

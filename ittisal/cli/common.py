@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import backends
+from .. import backends, faces
 from ..config import PRESETS, Config, preset
+from ..faces import FaceDetector
 from ..files import is_special, temporary, write_whole
 from ..frames import check_shape
 from ..imagefiles import ImageError
@@ -184,11 +185,12 @@ def add_model_options(
     *,
     threads: bool = True,
     levels: bool = False,
+    faces: bool = False,
     preset: str = "itti1998",
 ) -> None:
     """`--preset` with its default, `--config`, `--set`, `--backend`.
 
-    If wanted also `--threads` and `--levels`.
+    If wanted also `--threads`, `--levels` and `--faces`.
     """
     group = parser.add_argument_group("model")
     which = group.add_mutually_exclusive_group()
@@ -221,6 +223,29 @@ def add_model_options(
         )
     if levels:
         group.add_argument("--levels", metavar="BLACK:WHITE", type=parse_levels, help=LEVELS_HELP)
+    if faces:
+        add_faces_option(group, "look for faces, and multiply the map where they are")
+
+
+def add_faces_option(parser: Any, what: str) -> None:
+    """`--faces`; see `face_detector`."""
+    parser.add_argument(
+        "--faces",
+        metavar="FILE",
+        help=f"{what}: by a model file of YuNet; `--faces download` fetches it once from OpenCV's "
+        "model zoo, 230 KB, into the cache folder (needs pooch, the extra `faces`)",
+    )
+
+
+def face_detector(args: argparse.Namespace, **options: Any) -> FaceDetector | None:
+    """What `--faces` asks for; None without it. UsageError if it cannot be had."""
+    if args.faces is None:
+        return None
+    try:
+        path = faces.download() if args.faces == "download" else args.faces
+        return FaceDetector(path, **options)
+    except (ImportError, OSError, ValueError) as error:
+        raise UsageError(f"--faces {args.faces}: {' '.join(str(error).split())}") from error
 
 
 def read_config(args: argparse.Namespace) -> Config:

@@ -102,7 +102,7 @@ def add_parser(commands: Any) -> None:
         help="the window that keeps the most saliency (default), or one with the most salient "
         "point in its centre or on the nearer third, moved into the picture",
     )
-    common.add_model_options(parser, levels=True, preset="gaze")
+    common.add_model_options(parser, levels=True, faces=True, preset="gaze")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -130,7 +130,7 @@ def _crop(
     args: argparse.Namespace, suffix: Callable[[Source, bytes], str], picture: Picture
 ) -> Result:
     """The crop of one image."""
-    saliency = picture.model(picture.frame)
+    saliency = picture.model(picture.frame, channels=picture.faces)
     window = crop(
         saliency,
         aspect=args.aspect,

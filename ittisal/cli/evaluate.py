@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, evaluation, readout
+from ..config import Config
+from ..faces import FaceDetector
+from ..model import saliency_map
 from . import common, fixations
 from .common import STDIO, UsageError, reason
 
@@ -98,6 +101,9 @@ def add_parser(commands: Any) -> None:
         help="blur of models' maps, sigma in percent of the longer side (default: 0, none)",
     )
     add("--centre-bias", action="store_true", help="favour the centre of models' maps, see below")
+    common.add_faces_option(
+        parser, "for each preset and config a row more, its map multiplied where faces are"
+    )
     add("--readout", action="store_true", help="fitted read-outs too, cross-validated, see below")
     add(
         "--limit",
@@ -135,6 +141,9 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
     _check_outputs(args)
+    detector = common.face_detector(args)
+    if detector is not None:
+        models = _with_faces(models, detector, args)
     dataset = fixations.load(args)
     models = _without_ceiling(models, dataset, args)
     if args.readout:
@@ -180,6 +189,29 @@ def _without_ceiling(
         why = "has one observer" if known else "does not say who made each fixation"
         fixations.say(args, [f"{dataset.name} {why}: no baseline `humans`"])
     return [model for model in models if model.name != "humans"]
+
+
+def _with_faces(
+    models: fixations.Models, detector: FaceDetector, args: argparse.Namespace
+) -> fixations.Models:
+    """The models, and after each of this package's the same with faces."""
+    if all(model.config is None for model in models):
+        raise UsageError("--faces is for presets and configs, and --model names none")
+    found = []
+    for model in models:
+        found.append(model)
+        if model.config is not None:
+            found.append(_faces_model(model.name, model.config, detector, args.backend))
+    return found
+
+
+def _faces_model(
+    name: str, config: Config, detector: FaceDetector, backend: str
+) -> evaluation.Model:
+    return evaluation.Model(
+        f"{name} faces",
+        lambda scene: saliency_map(scene.image, config, backend=backend, channels=detector),
+    )
 
 
 def _with_readouts(

@@ -37,6 +37,7 @@ examples:
   ittisal map photos/ -r -o maps --overlay --channels
   ittisal map photos/ --json | jq .peak       where attention goes first
   ittisal map photo.jpg --preset gaze         where people would look
+  ittisal map photo.jpg --preset gaze --faces yunet.onnx      and at whom
   ittisal map photo.jpg --raw                 unscaled numbers, 1/16 of the size, .npy
   curl -s URL | ittisal map - > map.png
   ittisal map photo.jpg --set weights.colour=0
@@ -80,7 +81,7 @@ def add_parser(commands: Any) -> None:
         help="also the maps that it is made of: .intensity, .colour, .orientation, or with other "
         "presets .whitened, .figure, .corners, each scaled to its maximum",
     )
-    common.add_model_options(parser, levels=True)
+    common.add_model_options(parser, levels=True, faces=True)
     networks.add_options(parser)
 
 
@@ -114,8 +115,12 @@ def _format(args: argparse.Namespace, file: str | None) -> str:
 
 def _map(args: argparse.Namespace, form: str, picture: Picture) -> Result:
     """The maps of one image by a preset."""
-    frame, model, shape, config = picture.frame, picture.model, picture.shape, picture.model.config
-    maps = models.with_parts(model, frame) if args.channels else {"saliency": model(frame)}
+    model, shape, config = picture.model, picture.shape, picture.model.config
+    frame, faces = picture.frame, picture.faces
+    if args.channels:
+        maps = models.with_parts(model, frame, faces)
+    else:
+        maps = {"saliency": model(frame, channels=faces)}
     facts: dict[str, Any] = {}
     if args.channels:
         facts["channel_maxima"] = {

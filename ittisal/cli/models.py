@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -59,9 +60,9 @@ class Models:
             self._models.popitem()[1].close()
 
 
-def with_parts(model: Saliency, frame: np.ndarray) -> dict[str, np.ndarray]:
+def with_parts(model: Saliency, frame: np.ndarray, channels: Any = None) -> dict[str, np.ndarray]:
     """Raw float32 maps by name: `saliency` and those of `PARTS` that this frame has."""
-    trace = model.trace(frame)
+    trace = model.trace(frame, channels=channels)
     names = {"saliency": "saliency", **PARTS}
     return {name: np.asarray(trace[key], np.float32) for name, key in names.items() if key in trace}
 

@@ -98,6 +98,7 @@ def from_options(args: argparse.Namespace) -> Network | None:
     given = {
         "--channels": args.channels,
         "--levels": args.levels,
+        "--faces": args.faces,
         "--backend": args.backend != "auto",
         "--preset, --config and --set": common.read_config(args) != ITTI_1998,
     }

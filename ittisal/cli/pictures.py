@@ -8,14 +8,15 @@ of one `Picture` that returns a `Result`:
         parser.set_defaults(run=run)
         pictures.add_options(parser, "pictures")
         parser.add_argument("--csv", metavar="FILE")
-        common.add_model_options(parser, levels=True, preset="gaze")
+        common.add_model_options(parser, levels=True, faces=True, preset="gaze")
 
     def run(args):
         batch = pictures.Batch(args, "picture", {".png"}, {"csv": args.csv}, ("score", "x"))
         return batch.run(lambda source: {"regions": ".png"}, partial(_regions, args))
 
     def _regions(args, picture):
-        found = ittisal.regions(picture.model(picture.frame), shape=picture.shape)
+        saliency = picture.model(picture.frame, channels=picture.faces)
+        found = ittisal.regions(saliency, shape=picture.shape)
         return pictures.Result(
             {"regions": [...]},  # in the line of --json, after those of every command
             {"regions": lambda: imagefiles.encode(drawn, "png")},
@@ -47,6 +48,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import imagefiles
+from ..faces import FaceDetector
 from ..files import is_special
 from ..imagefiles import CONTAINERS, SUFFIXES, WRITTEN_SUFFIXES, ImageError
 from ..pipeline import BackendError
@@ -77,6 +79,7 @@ class Picture(NamedTuple):
     stored: np.ndarray  # its pixels, upright, of their type, with alpha
     frame: np.ndarray  # the same for the model: BGR or grey, opaque
     model: Any  # the `Saliency` for frames of this size, or what else maps
+    faces: FaceDetector | None = None  # its channels
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -117,7 +120,8 @@ class Batch:
     Parameters
     ----------
     args : Namespace
-        With the options of `add_options` and `common.add_model_options`, levels included.
+        With the options of `add_options` and `common.add_model_options`, levels and faces
+        included.
     noun : str
         What is written for an image, for messages, as in "map".
     suffixes : collection of str
@@ -171,6 +175,7 @@ class Batch:
             has a `backend`.
         """
         args = self.args
+        self.faces = common.face_detector(args, channel_order="bgr")
         sources = find(args.images, recursive=args.recursive, output=self.directory)
         if STDIO in args.images:
             if args.images.count(STDIO) > 1:
@@ -317,7 +322,7 @@ class Batch:
         times.append(time.perf_counter())
         model = by_size.get(frame.shape[:2])
         times.append(time.perf_counter())
-        result = work(Picture(source, data, stored, frame, model))
+        result = work(Picture(source, data, stored, frame, model, self.faces))
         times.append(time.perf_counter())
         # All encoded before the first is written. A picture may lack a kind: a grey one, colour.
         encoded = {kind: result.files[kind]() for kind in paths if kind in result.files}

@@ -104,7 +104,7 @@ def add_parser(commands: Any) -> None:
         help="added on each side (default: 0)",
     )
     add("--overlap", action="store_true", help="boxes may share pixels")
-    common.add_model_options(parser, levels=True, preset="gaze")
+    common.add_model_options(parser, levels=True, faces=True, preset="gaze")
 
 
 def run(args: argparse.Namespace) -> int:

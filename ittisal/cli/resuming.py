@@ -228,6 +228,10 @@ def _check_request(args: argparse.Namespace, name: str, request: Request) -> Non
         raise UsageError("--resume needs an input that can be read again: a file or a folder")
     if args.live:
         raise UsageError("--resume is for every frame of a file, --live for the newest; give one")
+    if args.faces is not None:
+        raise UsageError(
+            "--resume does not know the faces that the run before saw last; leave it or --faces out"
+        )
     if args.levels is not None and args.levels.remembers and math.isinf(args.levels.seconds):
         raise UsageError(
             "--levels of the first frame cannot be resumed; give values, as in 7000:7500, or let "

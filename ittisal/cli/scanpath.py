@@ -88,7 +88,7 @@ def add_parser(commands: Any) -> None:
         type=common.number(0, 10**6, above=True),
         help="of attention (default: a sixth of the shorter side; with the preset invt a twelfth)",
     )
-    common.add_model_options(parser, levels=True)
+    common.add_model_options(parser, levels=True, faces=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ STREAM_OPTIONS = (
     "backend", "threads", "width", "levels", "every", "start", "end", "reader", "reconnect", "fps",
     "timeout",
 )  # fmt: skip
+FACES = {"size": 320, "every": 3}  # how often, and how large, a frame is looked at
 NOTABLE = 0.1  # fraction of frames repeated or left out that is worth a line
 KINDS_HELP = (
     "heat over the frame in grey (default)",
@@ -220,7 +221,7 @@ def add_parser(commands: Any) -> None:
         help="with --resume: make sure of what is done every N frames (default: 1000)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="only errors")
-    common.add_model_options(parser, preset="video", levels=True)
+    common.add_model_options(parser, preset="video", levels=True, faces=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -351,6 +352,7 @@ class Run:
                 channel_order="bgr",
                 first=self.outputs.first,
                 cuts=not args.no_cuts,
+                channels=common.face_detector(args, channel_order="bgr", **FACES),
                 report=self._report,
                 **{name: getattr(args, name) for name in STREAM_OPTIONS},
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..channels import NO_CHANNELS, Channels, added, gain, multiplied
 from ..config import HueReference, Smoothing
 from ..features import ORIENTATIONS, Channel, Signal
 from ..frames import check_values
@@ -59,8 +60,8 @@ class FormatState:
             full=full,
             grey_scale=1 / (full * channels),
         )
-        self.launches: dict[tuple[bool, tuple[str, ...]], list[np.ndarray]] = {}
-        self.past: bool | None = None  # whose tables the context has
+        self.launches: dict[tuple[bool, bool, tuple[str, ...]], list[np.ndarray]] = {}
+        self.in_context: tuple[bool, bool] | None = None  # whose tables, as of `tables_of`
 
     def compile(self, workers: WorkerPool) -> None:
         """Compile all kernels at once, so that it happens side by side."""
@@ -75,21 +76,24 @@ class FormatState:
             scratch=(self.scratch.ctypes.data - arena.ctypes.data) // 4, scratch_size=size
         )
 
-    def launch_table(self, past: bool, chosen: tuple[str, ...]) -> np.ndarray:
+    def launch_table(self, past: bool, gain: bool, chosen: tuple[str, ...]) -> np.ndarray:
         """The launches of some stages, and an empty row behind."""
-        key = past, chosen
+        key = past, gain, chosen
         if key not in self.launches:
-            self.launches[key] = launch_tables(
-                self.schedule(past), chosen, self.addresses, self.threads
-            )
+            launches = self.schedule(past, gain)
+            if gain:  # a kernel more, compiled when it is first asked for
+                self.addresses |= addresses(launch.kernel for launch in launches)
+            self.launches[key] = launch_tables(launches, chosen, self.addresses, self.threads)
         return self.launches[key][0]
 
-    def schedule(self, past: bool) -> tuple[Launch, ...]:
-        """All launches of a frame, with one before it or not."""
+    def schedule(self, past: bool, gain: bool = False) -> tuple[Launch, ...]:
+        """All launches of a frame, with one before it or not; with a gain or not."""
         raise NotImplementedError
 
-    def tables_of(self, past: bool) -> dict[str, np.ndarray]:
-        """The tables that differ between a frame with one before it and without."""
+    def tables_of(self, past: bool, added: bool) -> dict[str, np.ndarray]:
+        """The tables that differ between a frame with one before it and without, and with channels
+        of the caller's that are added and without.
+        """
         return {}
 
     @property
@@ -134,26 +138,27 @@ class ModelState(FormatState):
                 whitened_count=decorrelated * len(ORIENTATIONS),
             )
         self.set_scratch(tables.scratch_size, layout.arena)
-        self.map_tables: dict[bool, dict[str, np.ndarray]] = {}
+        self.map_tables: dict[tuple[bool, bool], dict[str, np.ndarray]] = {}
         self.compile(backend.workers)
 
-    def schedule(self, past: bool) -> tuple[Launch, ...]:
-        """All launches of a frame, with one before it or not."""
-        made = Schedule(self.plan, self.tables, self.format, self.order, past)
+    def schedule(self, past: bool, gain: bool = False) -> tuple[Launch, ...]:
+        """All launches of a frame, with one before it or not; with a gain or not."""
+        made = Schedule(self.plan, self.tables, self.format, self.order, past, gain)
         return schedule(made, self.plan, colour=self.format.colour, past=past)
 
-    def tables_of(self, past: bool) -> dict[str, np.ndarray]:
-        """The tables that name features: those of a frame with one before it, or without."""
-        if past not in self.map_tables:
+    def tables_of(self, past: bool, added: bool) -> dict[str, np.ndarray]:
+        """The tables that name features, or the caller's channels."""
+        key = past, added
+        if key not in self.map_tables:
             colour = self.format.colour
             features = self.plan.features_of(colour=colour, past=past)
             weights = self.plan.config.channel_weights(colour=colour, past=past)
-            self.map_tables[past] = {
+            self.map_tables[key] = {
                 "centre_surround": self.tables.centre_surround(features),
                 "maps": self.tables.maps(features, weights),
-                "sums": self.tables.sums(features, weights),
+                "sums": self.tables.sums(features, weights, added=added),
             }
-        return self.map_tables[past]
+        return self.map_tables[key]
 
     @property
     def nbytes(self) -> int:
@@ -227,6 +232,9 @@ class KernelBackend(OneByOne):
         self.workers = WorkerPool(threads)
         self.timing = FIRST_FRAME  # of the last frame
         self.current: FormatState | None = None  # of the last frame
+        # The caller's channels of the last frame: what each one adds, and factors less 1.
+        self.terms: dict[str, np.ndarray] = {}
+        self.factors: list[np.ndarray] = []
         self.ran = False  # since the last frame's state was committed
         self.formats: dict[FrameFormat, Any] = {}
         self.staging: dict[FrameFormat, np.ndarray] = {}
@@ -238,18 +246,24 @@ class KernelBackend(OneByOne):
 
     # --- frames
 
-    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
+    def run(
+        self,
+        frame: np.ndarray,
+        out: np.ndarray,
+        timing: FrameTiming = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
+    ) -> None:
         """The raw map into `out`."""
-        self.run_stages(self.arrive(frame, timing), out, self.stages)
+        self.run_stages(self.arrive(frame, timing, channels), out, self.stages)
 
     def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
         """Run some stages on what the buffers hold; the last one writes the map into `out`."""
         state, past = self.format_state(frame), self.timing.past
-        context = state.context
-        if state.past is not past:
-            context.set(**state.tables_of(past))
-            state.past = past
-        table = state.launch_table(past, tuple(chosen))
+        context, in_context = state.context, (past, bool(self.terms))
+        if state.in_context != in_context:
+            context.set(**state.tables_of(*in_context))
+            state.in_context = in_context
+        table = state.launch_table(past, bool(self.factors), tuple(chosen))
         integers = context.integers
         integers[FRAME], integers[OUT] = frame.ctypes.data, out.ctypes.data
         integers[BAD_VALUES] = 0
@@ -288,12 +302,28 @@ class KernelBackend(OneByOne):
             np.take(linear_table(np.iinfo(frame.dtype).max), frame, out=copy, mode="clip")
         return copy
 
-    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+    def arrive(
+        self, frame: np.ndarray, timing: FrameTiming | None, channels: Channels = NO_CHANNELS
+    ) -> np.ndarray:
         """A frame made ready for `run_stages`; without a timing, the last one again."""
         ready = self.staged(frame)
         if timing is not None:
             self.advance(ready, timing)
+        self.terms, self.factors = {}, []
+        if channels:
+            scale = self.plan.channel_scale(colour=self.colour, past=self.timing.past)
+            self.terms = {name: scale * values for name, values in added(channels).items()}
+            self.factors = list(multiplied(channels).values())
+            self.join()
         return ready
+
+    def join(self) -> None:
+        """Put the caller's channels where the kernels read them."""
+        raise NotImplementedError
+
+    def guidance(self) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        """The caller's channels of the last frame: see `Traced`."""
+        return self.terms, self.factors
 
     def advance(self, frame: np.ndarray, timing: FrameTiming) -> None:
         """Set a frame's timing."""
@@ -311,7 +341,7 @@ class KernelBackend(OneByOne):
         spent = {"staging": (time.perf_counter() - start) * 1e3} if ready is not frame else {}
         names = stages(self.plan, colour=self.colour, past=True)
         for name in names:
-            self.format_state(ready).launch_table(True, (name,))
+            self.format_state(ready).launch_table(True, False, (name,))
         for name in names:
             start = time.perf_counter()
             if name == names[0]:
@@ -394,6 +424,12 @@ class CpuBackend(KernelBackend, Traced):
     def new_state(self, format_: FrameFormat) -> FormatState:
         """What frames of a format need."""
         return ModelState(self, format_)
+
+    def join(self) -> None:
+        """The sum and the product."""
+        sum_of_maps, gain_of_maps = self.layout.guidance()
+        sum_of_maps[:] = sum(self.terms.values())
+        gain_of_maps[:] = gain(self.factors)
 
     def advance(self, frame: np.ndarray, timing: FrameTiming) -> None:
         """Commit the state that the last frame left, and set this one's timing."""

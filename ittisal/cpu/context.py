@@ -100,6 +100,7 @@ FIELDS: dict[str, str] = {
     "graph_down": "i8",
     "graph_sums": "i8",  # each place's sum of them
     # The saliency map.
+    "gain": "i8",  # a map, of the caller's channels that multiply
     "centre_prior": "i8",  # columns, then rows
     "saliency": "i8",
     "saliency_affine": "i8",

@@ -102,6 +102,9 @@ class Layout:
         self.maps = self._take_maps(plan.map_count, self.map_stride)
         self.sums = self._take_maps(len(plan.sums) * (1 + plan.rewrites_maps), self.map_stride)
         self.affines = space.take(2 * (plan.map_count + len(plan.sums)))
+        self.added = self._take_maps(2, self.map_stride)  # of the caller's channels: a sum, a gain
+        self.gain = self.added + self.map_stride
+        self.unity = space.put(np.array([1.0, 0.0]))  # a scale and an offset
         self.map_fade = self._put_fade(*plan.map_fade())
         if plan.config.centre_prior > 0:
             self.centre_prior = self._put_fade(*plan.centre_prior())
@@ -127,7 +130,6 @@ class Layout:
             self.scales = self._take_maps(ENERGIES * SCALES, self.map_stride)
             self.mahalanobis = self._take_maps(ENERGIES, self.map_stride)
             self.whitened_sum = self._take_maps(1, self.map_stride)
-            self.unity = space.put(np.array([1.0, 0.0]))  # a scale and an offset
             self.coarse_stride = height * self.pitch(level) + PAD
             self.coarse_energies = self._take_maps(ENERGIES, self.coarse_stride)
             self.whitened_fade = self._put_fade(*plan.map_fade(always=True))
@@ -185,6 +187,10 @@ class Layout:
     def plane(self, name: str, level: int) -> np.ndarray:
         """A view of one plane at one level."""
         return self._view(self.plane_at(name) + self.levels[level], level)
+
+    def guidance(self) -> tuple[np.ndarray, np.ndarray]:
+        """Views of what the caller's channels add to the sum, and of what they multiply by."""
+        return self._map_view(self.added), self._map_view(self.gain)
 
     def map(self, index: int) -> np.ndarray:
         """A view of one centre-surround map."""

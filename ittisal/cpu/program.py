@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..allocator import Allocator
+from ..channels import NO_CHANNELS, Channels, gain
 from ..config import Config
 from ..features import Model, Signal
 from ..pipeline import FIRST_FRAME, FrameFormat, FrameTiming, lacks_program, schedule
@@ -91,7 +93,7 @@ class ProgramState(FormatState):
         self.set_scratch(self.program.scratch, arena)
         self.compile(backend.workers)
 
-    def schedule(self, past: bool) -> tuple[Launch, ...]:
+    def schedule(self, past: bool, gain: bool = False) -> tuple[Launch, ...]:
         """All launches of a frame."""
         return schedule(self.program, self.plan, colour=self.format.colour, past=past)
 
@@ -121,15 +123,33 @@ class ProgramBackend(KernelBackend):
         program = self.current.program
         return {name: program.view(name) for name in program.places}
 
+    def join(self) -> None:
+        """The caller's channels join the final map."""
+
+    def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
+        """Run some stages; the last one writes the map, and what the caller's channels make of it,
+        into `out`.
+        """
+        super().run_stages(frame, out, chosen)
+        if self.stages[-1] in chosen:
+            for values in self.terms.values():
+                out += values
+            for values in self.factors:
+                out *= 1 + values
+
     def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+        self,
+        frame: np.ndarray,
+        timing: FrameTiming | None = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
     ) -> dict[str, np.ndarray]:
         """Every buffer, and the map."""
-        return program_trace(self, frame, timing)
+        return program_trace(self, frame, timing, channels)
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map; new arrays."""
-        return program_contributions(self)
+        added = program_contributions(self) | self.terms
+        return {name: x * gain(self.factors) for name, x in added.items()}
 
 
 def supports(config: Config) -> tuple[bool, str]:

@@ -56,9 +56,16 @@ class Schedule:
     """
 
     def __init__(
-        self, plan: Plan, tables: Tables, format_: FrameFormat, order: str, past: bool
+        self,
+        plan: Plan,
+        tables: Tables,
+        format_: FrameFormat,
+        order: str,
+        past: bool,
+        gain: bool = False,
     ) -> None:
         self.plan, self.tables, self.format, self.past = plan, tables, format_, past
+        self.gain = gain  # some of the caller's channels multiply
         self.order = order if format_.colour and plan.config.sees_colour else "rgb"
         self.features = plan.features_of(colour=format_.colour, past=past)
         self.channels = plan.config.channel_weights(colour=format_.colour, past=past)
@@ -263,9 +270,14 @@ class Schedule:
                     Launch("combine", norm, count, Order.FUSED, self.map_tasks + first),
                 ]
             first += count
-        smoothed = int(config.smoothing != "none")
-        figure, prior = int(config.figure), int(config.centre_prior > 0)
-        write = kernel("combine", "write_map", figure=figure, prior=prior, smoothed=smoothed)
+        write = kernel(
+            "combine",
+            "write_map",
+            figure=int(config.figure),
+            gain=int(self.gain),
+            prior=int(config.centre_prior > 0),
+            smoothed=int(config.smoothing != "none"),
+        )
         return [*launches, Launch("combine", write, 1, Order.SERIAL)]
 
     @property

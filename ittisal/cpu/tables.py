@@ -348,8 +348,12 @@ class Tables:
         programs.append(sum_row("saliency", again, 1.0, SALIENCY_RANGE if again else RANGE))
         return self.tasks(programs)
 
-    def sums(self, features: Sequence[Feature], weights: dict[Channel, float]) -> np.ndarray:
-        """Sums of features' maps, of channels' features, and of the channels."""
+    def sums(
+        self, features: Sequence[Feature], weights: dict[Channel, float], *, added: bool
+    ) -> np.ndarray:
+        """Sums of features' maps, of channels' features, and of the channels, with the caller's if
+        some are added.
+        """
         plan, layout = self.plan, self.layout
         programs = []
 
@@ -374,7 +378,8 @@ class Tables:
             sources = normalised(f"feature/{f.name}" for f in features if f.channel is channel)
             # A channel without features is a sum that its own stage has made.
             add(f"conspicuity/{channel}", sources or [(layout.whitened_sum, layout.unity)])
-        add("saliency", normalised(f"conspicuity/{channel}" for channel in weights))
+        channels = normalised(f"conspicuity/{channel}" for channel in weights)
+        add("saliency", [*channels, *[(layout.added, layout.unity)] * added])
         return self.tasks(programs)
 
     # --- whitening and figure

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from ..channels import NO_CHANNELS, Channels, channels_of_frame
 from ..frames import check_values
-from ..pipeline import FIRST_FRAME, STAGES, FrameFormat, FrameTiming, format_of
+from ..pipeline import FIRST_FRAME, STAGES, FrameFormat, FrameTiming, Streamed, format_of
 from ..plan import Plan
 from ..trace import Traced
 from . import variant
 from .device import Device
 from .graphs import Graphs
+from .guidance import Guidance
 from .installation import explained
 from .layout import FrameBuffers, geometry_for, make_layout
 from .programs import common_programs, programs
@@ -81,6 +83,7 @@ class CudaBackend(Traced):
         self.slots: dict[tuple[FrameFormat, int], TransferSlot] = {}
         self.staging: dict[str, Any] = {}
         self.graphs = Graphs(self.device.record)
+        self.guidance_maps = Guidance(self.device, plan, self._release)
         self.frames_at_once = 0
         self.arena: Any = None
         self.last_stream: Any = None
@@ -101,6 +104,7 @@ class CudaBackend(Traced):
         arrays += [state.background for state in self.states.values()]
         for slot in self.slots.values():
             arrays += [slot.frames, slot.maps, slot.pinned, slot.pinned_maps, slot.pinned_found]
+        arrays += [self.guidance_maps.maps, *self.guidance_maps.pinned]
         return sum(array.nbytes for array in arrays if array is not None)
 
     def state(self, format_: FrameFormat) -> FormatState:
@@ -118,30 +122,47 @@ class CudaBackend(Traced):
 
     # --- frames from the host
 
-    def run(self, frame: np.ndarray, out: np.ndarray, timing: FrameTiming = FIRST_FRAME) -> None:
+    def run(
+        self,
+        frame: np.ndarray,
+        out: np.ndarray,
+        timing: FrameTiming = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
+    ) -> None:
         """The raw map of a frame in host memory into `out`; returns when it is there."""
         slot = self._slot(format_of(frame), 1, 0)
         try:
-            self._submit(slot, frame[None], timing)
+            self._submit(slot, frame[None], timing, channels)
             out[...] = self._finish(slot)[0]
         except BaseException:
             self._abandon([slot])
             raise
 
     def run_batch(
-        self, frames: np.ndarray, out: np.ndarray, timings: Sequence[FrameTiming] | None = None
+        self,
+        frames: np.ndarray,
+        out: np.ndarray,
+        timings: Sequence[FrameTiming] | None = None,
+        channels: Channels = NO_CHANNELS,
     ) -> None:
         """The raw maps of several frames in host memory; copies and kernels overlap."""
         timings = timings or [FIRST_FRAME] * len(frames)
         size = self._at_once(-(-len(frames) // PARTS))
         starts = range(0, len(frames), size)
-        parts = ((frames[start : start + size], timings[start]) for start in starts)
+        parts = (
+            (
+                frames[start : start + size],
+                timings[start],
+                channels_of_frame(channels, slice(start, start + size)),
+            )
+            for start in starts
+        )
         for start, maps in zip(starts, self._pipelined(parts, size, refilled=False), strict=True):
             out[start : start + len(maps)] = maps
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, FrameTiming]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[Streamed]) -> Iterator[np.ndarray]:
         """Maps of frames in turn: one is copied to the device while another is worked on."""
-        parts = ((frame[None], timing) for frame, timing in frames)
+        parts = ((frame[None], timing, channels) for frame, timing, channels in frames)
         for maps in self._pipelined(parts, 1, refilled=True):
             yield maps[0].copy()
 
@@ -154,7 +175,7 @@ class CudaBackend(Traced):
         return min(frames, self.frames_at_once)
 
     def _pipelined(
-        self, parts: Iterable[tuple[np.ndarray, FrameTiming]], size: int, *, refilled: bool
+        self, parts: Iterable[Streamed], size: int, *, refilled: bool
     ) -> Iterator[np.ndarray]:
         """Pinned maps of each part of up to `size` frames, good until the next one.
 
@@ -162,10 +183,10 @@ class CudaBackend(Traced):
         """
         in_progress: list[TransferSlot] = []
         try:
-            for number, (part, timing) in enumerate(parts):
+            for number, (part, timing, channels) in enumerate(parts):
                 slot = self._slot(format_of(part[0]), size, number % DEPTH)
                 in_progress.append(slot)
-                self._submit(slot, part, timing)
+                self._submit(slot, part, timing, channels)
                 if len(in_progress) == DEPTH:
                     yield self._finish(in_progress.pop(0))
                 if refilled and slot.from_caller:
@@ -198,7 +219,9 @@ class CudaBackend(Traced):
             )
         return slot
 
-    def _submit(self, slot: TransferSlot, frames: np.ndarray, timing: FrameTiming) -> None:
+    def _submit(
+        self, slot: TransferSlot, frames: np.ndarray, timing: FrameTiming, channels: Channels
+    ) -> None:
         """Send frames to the device; nothing here waits for it."""
         device, stream, count = self.device, self.device.stream, len(frames)
         address = self._pinned_at(frames)
@@ -212,7 +235,7 @@ class CudaBackend(Traced):
         stream.wait_event(slot.arrived)
         with device.current():
             self._order(stream)
-            self._launch(slot.state, slot.frames, slot.maps, count, timing, stream)
+            self._launch(slot.state, slot.frames, slot.maps, count, timing, stream, channels)
         slot.copy_out(count * self.map_bytes, stream)
         if slot.state.format.dtype == "float32":
             for index in range(count):
@@ -277,6 +300,7 @@ class CudaBackend(Traced):
         maps: Any,
         count: int | None = None,
         timings: Sequence[FrameTiming] | None = None,
+        channels: Channels = NO_CHANNELS,
     ) -> None:
         """Raw maps of a frame on the device into `maps`, or of `count` frames in one array.
 
@@ -291,11 +315,12 @@ class CudaBackend(Traced):
             timings = timings or [FIRST_FRAME] * (count or 1)
             size = self._at_once(count or 1)
             if count is None or count <= size:
-                self._launch(state, frames, maps, count or 1, timings[0], stream)
+                self._launch(state, frames, maps, count or 1, timings[0], stream, channels)
                 return
             for start in range(0, count, size):
-                part, saliency = frames[start : start + size], maps[start : start + size]
-                self._launch(state, part, saliency, len(part), timings[start], stream)
+                its = slice(start, start + size)
+                part, guiding = frames[its], channels_of_frame(channels, its)
+                self._launch(state, part, maps[its], len(part), timings[start], stream, guiding)
 
     def upsample_device(self, maps: Any, out: Any) -> None:
         """The map just made over its maximum at the frame's size; on the current stream."""
@@ -321,6 +346,7 @@ class CudaBackend(Traced):
     def timings(self, frame: np.ndarray) -> dict[str, float]:
         """Milliseconds per stage by the device's clock, each repeated by itself."""
         slot, spent = self._arrive(frame, FrameTiming(past=True)), {}
+        self.guidance_maps.clear()
         launches = self._schedule(slot.state, 1)
         for stage in dict.fromkeys(launch.stage for launch in launches):
 
@@ -331,11 +357,21 @@ class CudaBackend(Traced):
             spent[stage] = self.device.milliseconds(run)
         return {**spent, "total": sum(spent.values())}
 
-    def arrive(self, frame: np.ndarray, timing: FrameTiming | None) -> np.ndarray:
+    def arrive(
+        self, frame: np.ndarray, timing: FrameTiming | None, channels: Channels = NO_CHANNELS
+    ) -> np.ndarray:
         """A frame made ready for `run_stages`; without a timing, the last one again."""
         if timing is not None:
             self._arrive(frame, timing)
+        self.device.wait(self.finished)
+        self.count = 1
+        with self.device.current():
+            self._join(self.state(format_of(frame)), channels, self.device.stream)
         return frame
+
+    def guidance(self) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        """The caller's channels of the last frame: see `Traced`."""
+        return self.guidance_maps.of_frame(self.count - 1)
 
     @property
     def colour(self) -> bool:
@@ -361,6 +397,7 @@ class CudaBackend(Traced):
             self.slots.clear()
             self.states.clear()
             self.staging.clear()
+            self.guidance_maps.close()
             self.arena = self.tables = self.call = None
 
     def __del__(self) -> None:
@@ -379,6 +416,7 @@ class CudaBackend(Traced):
         count: int,
         timing: FrameTiming,
         stream: Any,
+        channels: Channels,
     ) -> None:
         """All stages for `count` frames.
 
@@ -386,6 +424,7 @@ class CudaBackend(Traced):
         takes them, is by itself, and a graph of the others serves all frames.
         """
         self._set_last(state.format, timing, count)
+        self._join(state, channels, stream)
 
         def run(stream: Any, part: slice = ALL) -> None:
             launches = self._schedule(state, count)[part]
@@ -396,7 +435,8 @@ class CudaBackend(Traced):
             self.graphs.launch(kind, stream, partial(run, part=OTHERS))
 
         _, _, flicker, smoothing, statistics = self.timing
-        kind = state, count, self.timing.past
+        guidance = self.guidance_maps
+        kind = state, count, self.timing.past, guidance.added, guidance.multiplied
         key = kind, flicker, smoothing, statistics, self.address(frames), self.address(maps)
         try:
             self.graphs.launch(key, stream, run, run_in_two)
@@ -406,6 +446,17 @@ class CudaBackend(Traced):
                 self.finished.record(stream)  # whatever was queued before it
             with explained(f"{self.device.name} failed"):
                 raise
+
+    def _join(self, state: FormatState, channels: Channels, stream: Any) -> None:
+        """The caller's channels of the frames that are launched next."""
+        if not channels:
+            self.guidance_maps.clear()
+            return
+        colour, past = state.format.colour, self.timing.past
+        schedule = self.layout.schedule(state.format, self.count, past=past)
+        scale = self.plan.channel_scale(colour=colour, past=past)
+        for launch, given in self.guidance_maps.put(channels, schedule, scale, stream):
+            self._run(state, [launch], stream, given=given)
 
     def _order(self, stream: Any) -> None:
         """What a stream does from now on comes after what another still does with our buffers."""
@@ -426,7 +477,9 @@ class CudaBackend(Traced):
         *,
         mode: Mode | None = None,
         out: Any = None,
+        given: Any = None,
     ) -> None:
+        guidance = self.guidance_maps
         arguments = {
             "geometry": state.geometries[self.timing.past],
             "tables": self.tables,
@@ -436,14 +489,18 @@ class CudaBackend(Traced):
             "frames": frames,
             "maps": maps,
             "out": out,
+            "given": given,
+            "channel_maps": guidance.maps,
+            "added": np.int32(guidance.added),
+            "multiplied": np.int32(guidance.multiplied),
             "flicker_decay": np.float32(self.timing.flicker_decay),
             "smoothing_factor": np.float32(self.timing.smoothing_factor),
             "statistics_factor": np.float32(self.timing.statistics_factor),
             "mode": np.int32(self._mode(None) if mode is None else mode),
         }
         for one in launches:
-            given = [arguments[a] if isinstance(a, str) else a for a in one.arguments]
-            state.kernels[one.kernel](one.grid, (one.block,), tuple(given), stream=stream)
+            values = [arguments[a] if isinstance(a, str) else a for a in one.arguments]
+            state.kernels[one.kernel](one.grid, (one.block,), tuple(values), stream=stream)
 
     def _schedule(self, state: FormatState, count: int) -> tuple[Launch, ...]:
         key = count, self.timing.past
@@ -455,10 +512,14 @@ class CudaBackend(Traced):
         """Make space for so many frames at once, where that is more than there was."""
         if frames > self.frames_at_once:
             arena = self.device.zeros(frames * self.layout.frame_floats, np.float32)
-            if self.arena is not None:
-                self.device.wait(self.finished)
-            self.graphs.clear()  # they hold the old one's address
+            self._release()
             self.arena, self.frames_at_once = arena, frames
+
+    def _release(self) -> None:
+        """Wait for what uses a buffer that is let go of, and forget graphs with its address."""
+        if self.arena is not None:
+            self.device.wait(self.finished)
+        self.graphs.clear()
 
     def _set_last(self, format_: FrameFormat, timing: FrameTiming, count: int = 1) -> None:
         """What is known of the last frame, or frames."""

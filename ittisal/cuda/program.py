@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..pipeline import FIRST_FRAME, FrameTiming
+from ..channels import NO_CHANNELS, Channels
+from ..pipeline import FIRST_FRAME, BackendError, FrameTiming
 from ..trace import program_contributions, program_trace
-from .backend import CudaBackend
+from .backend import CudaBackend, FormatState
 from .vocus2 import TwinPyramids
 
 
@@ -29,11 +32,21 @@ class ProgramBackend(CudaBackend):
         }
 
     def trace(
-        self, frame: np.ndarray, timing: FrameTiming | None = FIRST_FRAME
+        self,
+        frame: np.ndarray,
+        timing: FrameTiming | None = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
     ) -> dict[str, np.ndarray]:
         """Every buffer, and the map."""
-        return program_trace(self, frame, timing)
+        return program_trace(self, frame, timing, channels)
 
     def contributions(self) -> dict[str, np.ndarray]:
         """What each channel added to the last frame's map; new arrays."""
         return program_contributions(self)
+
+    def _join(self, state: FormatState, channels: Channels, stream: Any) -> None:
+        if channels:
+            raise BackendError(
+                f"channels={sorted(channels)} do not join model={self.plan.config.model.value!r} "
+                'on CUDA; use backend="cpu"'
+            )

@@ -11,7 +11,7 @@ from ..plan import Plan
 from . import compiler, sources, variant
 from .compiler import Job
 from .layout import Layout, make_layout
-from .schedule import schedule
+from .schedule import Launch, schedule
 from .sources import Unit
 
 Program = tuple[Unit, tuple[str, ...]]
@@ -22,12 +22,19 @@ EXAMPLES = (EXAMPLE, (240, 320), (120, 160))
 
 def programs(layout: Layout, order: str, format_: FrameFormat) -> list[Program]:
     """What frames of a format need, the first and all later ones."""
-    launches = [layout.schedule(format_, 1, past=True).upsample()]
+    launches = unscheduled(layout, format_)
     for past in (False, True):
         launches += schedule(layout, format_, 1, past)
     units = sources.units(launch.kernel for launch in launches)
     defined = variant.definitions(layout.plan, order, format_)
     return [(unit, variant.options(unit, defined)) for unit in units]
+
+
+def unscheduled(layout: Layout, format_: FrameFormat) -> list[Launch]:
+    """Launches of the kernels that are not in every frame's schedule."""
+    made = layout.schedule(format_, 1, past=True)
+    channel = made.channel(whole_frame=False, each=False, slot=0, slots=1, weight=1.0)
+    return [made.upsample(), channel]
 
 
 def common_programs(layout: Layout, order: str) -> list[Program]:

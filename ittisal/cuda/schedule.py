@@ -164,7 +164,9 @@ class Schedule:
         else:
             steps += [[Step.ADD_CHANNELS, Step.WRITE_MAP]]  # of the thread's own samples
         maps = [features, features, channels, channels, 1, 1, 1]
-        yield from self._steps("combine", steps, maps, "call")
+        yield from self._steps(
+            "combine", steps, maps, "call", "channel_maps", "added", "multiplied"
+        )
 
     def _steps(
         self, kernel: str, steps: list[list[Step]], maps: list[int], *given: str
@@ -189,6 +191,15 @@ class Schedule:
         height, width = self.plan.shape
         grid = _ceil(width, THREADS), min(height, MOST_DOWN)
         return self._launch("upsample", "upsample", grid, THREADS, "maps", "out")
+
+    def channel(
+        self, *, whole_frame: bool, each: bool, slot: int, slots: int, weight: float
+    ) -> Launch:
+        """A caller's map that lies on the device, to its slot: no stage, and in no graph."""
+        blocks = _ceil(self.size, THREADS)
+        given = "given", "channel_maps", int(whole_frame), int(each), slot, slots
+        launch = self._launch("channel", "channel", blocks, THREADS, *given)
+        return launch._replace(arguments=(*launch.arguments, np.float32(weight)))
 
     def _pyramids(self, kernel: str) -> Iterator[tuple[str, int, int, int]]:
         """Of the pyramids that there are: a kernel's name, taps, first plane and planes."""

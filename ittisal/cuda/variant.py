@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from .. import plan as model
+from ..channels import LIMIT as CHANNEL_LIMIT  # noqa: F401 - named in capitals, for kernels
 from ..config import DELTAS, Channel, Choice, Phase
 from ..features import FEATURES, ORIENTATIONS, Model
 from ..pipeline import FrameFormat

@@ -160,6 +160,7 @@ class Stream:
         selection: Selection,
         reading: Reading,
         settings: tuple[str, int | None, int | None, Levels | None],
+        channels: Any,
         detector: CutDetector | None,
         report: Callable[[str], None],
         clock: Clock,
@@ -169,6 +170,7 @@ class Stream:
         self.channel_order = reading.channel_order
         self.statistics = Statistics()
         self._settings = settings  # backend, threads, width and levels of the model
+        self._channels = channels
         self._clock, self._report, self._detector = clock, report, detector
         self._model: Saliency | None = None
         self._attention = Attention()
@@ -314,7 +316,8 @@ class Stream:
             if self._forget:
                 model.reset()
                 self._attention.reset()
-            saliency = model(working, time=slot.time)
+                getattr(self._channels, "reset", int)()
+            saliency = model(working, time=slot.time, channels=self._channels)
         except (TypeError, ValueError) as error:
             statistics.failed += 1
             self._report(f"{self.name}: frame {slot.index}: {error}")
@@ -518,6 +521,7 @@ def stream(
     channel_order: str = "rgb",
     width: int | None = None,
     levels: Levels | Span | None = None,
+    channels: Any = None,
     every: int = 1,
     start: float | None = None,
     end: float | None = None,
@@ -559,6 +563,10 @@ def stream(
     levels : (float, float) or Levels, optional
         Black and white, as for `Saliency`; float frames may then have any finite range. Percentiles
         are followed by the frames' times, and measured anew at a cut.
+    channels : mapping or callable, optional
+        Channels of the caller's own, as for a call of `Saliency`: maps for all frames, or what
+        gives them for the frame that the model is given, such as `FaceDetector`. If it has a method
+        `reset`, that is called at cuts.
     every : int
         Take only frames whose number is a multiple of this. The others are not dropped, since
         nobody wants them, and are not converted.
@@ -639,6 +647,7 @@ def stream(
         Selection(wanted, False, clock.now, reading.rate),
         reading,
         (backend, threads, width, levels),
+        channels,
         CutDetector() if cuts else None,
         report or logging.getLogger("ittisal.video").warning,
         clock,

@@ -43,8 +43,8 @@ def sum_block(arena, first, last, output, offset, x, count):
 
 
 def write_map(task, worker, context, facts):
-    """The normalised sum to the caller's array: as what promotes figures, times the prior of place,
-    and smoothed over time, where the config asks.
+    """The normalised sum to the caller's array: as what promotes figures, times the caller's gain
+    and the prior of place, and smoothed over time, where these are asked for.
     """
     arena, out, affine = context.arena, context.out, context.saliency_affine
     scale, offset = arena[affine], arena[affine + 1]
@@ -52,6 +52,8 @@ def write_map(task, worker, context, facts):
     for y in simd.span(0, context.map_height, 1):
         row = arena.at(context.saliency + y * context.map_pitch)
         figures = arena.at(context.figures + y * context.map_pitch)
+        if facts.gain:
+            gain = arena.at(context.gain + y * context.map_pitch)
         if facts.prior:
             across = arena.at(context.centre_prior)
             down = arena[context.centre_prior + context.map_pitch + y]
@@ -62,6 +64,8 @@ def write_map(task, worker, context, facts):
             if facts.figure:
                 figure = figures[x] * figures[context.map_stride + x]
                 value = figure + figure * value * (1 / PROMOTION)
+            if facts.gain:
+                value = value * gain[x]
             if facts.prior:
                 value = value * (across[x] * down)
             if facts.smoothed:
