@@ -23,6 +23,7 @@ from ittisal.plan import Plan
 from ittisal.sampling import sampling
 
 SHAPE = (131, 203)
+GAZE, VIDEO, WHITENED = (replace(each, working_size=0) for each in (GAZE, VIDEO, WHITENED))
 FAULTS = ["one_pixel_too_many"]  # of the kernels
 CONFIGS = {
     "itti1998": ITTI_1998,
@@ -78,7 +79,7 @@ BAD = {
     "no name": ({1: np.ones((8, 12))}, TypeError, "the name 1; give a string"),
     "colour": ({"colour": np.ones((8, 12))}, ValueError, "name of the model's own"),
     "figure": ({"figure": np.ones((8, 12))}, ValueError, "name of the model's own"),
-    "shape": ({"a": np.ones((8, 13))}, ValueError, r"\(8, 13\).*\(32, 50\).*\(131, 203\)"),
+    "shape": ({"a": np.ones((8, 13))}, ValueError, r"\(8, 13\).*\(8, 12\).*\(131, 203\)"),
     "frames": ({"a": np.ones((3, 8, 12))}, ValueError, r"\(3, 8, 12\)"),
     "nothing": ({"a": None}, ValueError, r"shape \(\)"),
     "uint8": ({"a": np.ones((8, 12), np.uint8)}, TypeError, "uint8; give float.*full scale"),
@@ -187,6 +188,10 @@ def test_published_programs_take_channels_too(backend, name, rng):
     run, frame = ittisal.Saliency(SHAPE, config, backend=backend), photo_like(SHAPE)
     plain, map_ = run(frame), rng.random(run.map_shape)
     channels = {"a": map_, "b": ChannelMap(rng.random(SHAPE), 2, "multiply")}
+    if backend == "cuda":
+        with pytest.raises(ittisal.BackendError, match="do not join model='vocus2' on CUDA"):
+            run(frame, channels=channels)
+        return
     got = run(frame, channels=channels)
     factor = 1 + 2 * check_channels(channels, sampling(SHAPE, config), None, None)["b"].map
     top = 2 if name == "toolbox" else 1
@@ -216,6 +221,17 @@ def test_nothing_said_changes_nothing(backend):
     wanted = run(frame)
     for channels in (silent, {}, None):
         np.testing.assert_array_equal(run(frame, channels=channels), wanted)
+
+
+def test_maps_of_small_frames(rng):
+    """Of the shifted map's shape, or the frame's; the whole frame's 1 is the map's."""
+    config = replace(ITTI_1998, working_size=800)
+    run, frame = model("cpu", SHAPE, config), photo_like(SHAPE)
+    assert run.map_shape == (32, 50)
+    whole = run(frame, channels={"a": ChannelMap(np.ones(SHAPE), 2, "multiply")})
+    small = run(frame, channels={"a": ChannelMap(np.ones((32, 50)), 2, "multiply")})
+    np.testing.assert_allclose(whole, small, rtol=1e-5)
+    np.testing.assert_allclose(small, 3 * run(frame), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["itti1998", "video"])
