@@ -38,9 +38,7 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.model is Model.TOOLBOX:
-        return True, "the whole program"
-    if config.model is not Model.ITTI:
+    if config.model not in (Model.ITTI, Model.TOOLBOX):
         from . import program
 
         return program.supports(config)

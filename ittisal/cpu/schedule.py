@@ -243,7 +243,11 @@ class Schedule:
         """A feature's maps at one centre level per task."""
         config = self.plan.config
         if self.plan.nearest:
-            return [Launch("centre_surround", kernel("nearest", tasks="centre_surround"), self.map_tasks)]
+            return [
+                Launch(
+                    "centre_surround", kernel("nearest", tasks="centre_surround"), self.map_tasks
+                )
+            ]
         sign = "split" if config.split_cs else "absolute"
         if config.orientation_contrast == "rectified" and not config.split_cs:
             sign = "mixed"
