@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from .config import Config
+from .config import Config, HueReference, Normalisation, Opponency, Phase
 from .plan import HUE_TOLERANCE, Plan, Step, attenuation
 
-SETTINGS = {  # fields of the config
-    "opponency": "walther",
-    "hue_reference": "fixed",
-    "hue_threshold": 0.1 / HUE_TOLERANCE**2,  # a pixel at exactly a tenth has a hue
-    "phase": "even",
-    "normalisation": "iterative",
-    "normalise_opponents": True,
-    "normalise_saliency": True,
-}
+READING = Config(
+    opponency=Opponency.WALTHER,
+    hue_reference=HueReference.FIXED,
+    hue_threshold=0.1 / HUE_TOLERANCE**2,  # a pixel at exactly a tenth has a hue
+    phase=Phase.EVEN,
+    normalisation=Normalisation.ITERATIVE,
+    normalise_opponents=True,
+    normalise_saliency=True,
+)
 MEANS = {2: (0.5, 0.5), 3: (0.25, 0.5, 0.25)}  # of sides of so many samples, which become one
 REACH = 4  # of the oriented filters
 
@@ -62,4 +64,4 @@ class ToolboxPlan(Plan):
 
 def toolbox_plan(plan: Plan) -> ToolboxPlan:
     """The plan of a backend for one whose config names the program."""
-    return ToolboxPlan(plan.shape, Config(weights=plan.config.weights, **SETTINGS))
+    return ToolboxPlan(plan.shape, replace(READING, weights=plan.config.weights))

@@ -93,17 +93,17 @@ def energy_row(task: Task, row: Record) -> None:
         factor = simd.maximum(escaping.load(x), inside.load(x) * row_factor)
         box = summed(1, [1.0] * len(taps))
 
-        def write(orientation, even, odd, measures, x=x, factor=factor, box=box):
+        def write(orientation, measures, even, odd, x=x, factor=factor, box=box):
             (mean, even_scale), (_, odd_scale) = measures
             energy = simd.absolute(even - box * mean) * even_scale + simd.absolute(odd) * odd_scale
             output.store(row[r.ORIENTED_STRIDE] * orientation + x, energy * factor)
 
-        write(0, *cosine_sine(0, k), straight)
-        write(2, summed(2, taps), summed(3, taps), straight)
+        write(0, straight, *cosine_sine(0, k))
+        write(2, straight, summed(2, taps), summed(3, taps))
         cos_cos, cos_sin = cosine_sine(4, diagonal)
         sin_cos, sin_sin = cosine_sine(5, diagonal)
-        write(1, cos_cos + sin_sin, cos_sin - sin_cos, oblique)
-        write(3, cos_cos - sin_sin, cos_sin + sin_cos, oblique)
+        write(1, oblique, cos_cos + sin_sin, cos_sin - sin_cos)
+        write(3, oblique, cos_cos - sin_sin, cos_sin + sin_cos)
 
 
 gabor = stream({r.CLEAR: clear, r.BAND: filtered_row, r.ENERGY: energy_row})
