@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -67,6 +67,12 @@ class Plan:
 
     shape: tuple[int, int]
     config: Config
+
+    # What a published program of this family does in its own way; see `toolbox`.
+    pyramid_taps = BINOMIAL_5
+    luma: ClassVar[tuple[float, ...]] = ()  # weights of R, G and B in intensity; none: their mean
+    gabor: ClassVar[tuple[float, ...]] = ()  # period and deviation of the oriented filters
+    nearest = False  # centre-surround maps are of the nearest samples at the map's level
 
     # --- levels and pairs
 
@@ -140,6 +146,14 @@ class Plan:
         ):
             level += 1
         return level
+
+    def nearest_samples(self, level: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the samples of a level nearest to the map's, by axis."""
+        rows, columns = (
+            ((2 * np.arange(count) + 1) * n // (2 * count)).astype(np.int64)
+            for n, count in zip(self.level_shape(level), self.map_shape, strict=True)
+        )
+        return rows, columns
 
     # --- features and their planes
 
@@ -246,7 +260,7 @@ class Plan:
         config = self.config
         below = range(self.finest_level, self.map_level)
         kinds = (
-            ("pyramid", BINOMIAL_5, range(self.top_level), False),
+            ("pyramid", self.pyramid_taps, range(self.top_level), False),
             (
                 "orientation_pyramid",
                 BINOMIAL_9,
@@ -261,6 +275,11 @@ class Plan:
                 shape = self.level_shape(level)
                 fade = attenuation(shape, max(shape) // 20 if fades else 0)
                 yield Step(kind, level, taps, fade)
+
+    def step_weights(self, step: Step) -> tuple[np.ndarray, ...]:
+        """The weights of a step along either axis; see `downsampling_weights`."""
+        shape, phase = self.level_shape(step.level), self.config.phase
+        return tuple(downsampling_weights(n, step.taps, phase) for n in shape)
 
     def map_fade(self, *, always: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The border fade of maps at their level, by axis; or 1 where the config has none."""

@@ -29,7 +29,7 @@ from ittisal import (
 )
 from ittisal.cli.models import PARTS, parts_of
 from ittisal.cpu import describe
-from ittisal.cpu.backend import CpuBackend, FormatState
+from ittisal.cpu.backend import CpuBackend, ModelState
 from ittisal.features import FEATURES, TEMPORAL, Channel, Feature, Signal
 from ittisal.pipeline import STAGES, FrameFormat, stages
 from ittisal.plan import Plan
@@ -285,7 +285,7 @@ def test_kernels_come_from_the_store_the_second_time():
 def kernels_of(config, dtype="uint8", channels=3, order="rgb", shape=(240, 320), threads=1):
     """The kernels of a frame with one before it."""
     backend = CpuBackend(Plan(shape, config), order, threads)
-    state = FormatState(backend, FrameFormat(dtype, channels))
+    state = ModelState(backend, FrameFormat(dtype, channels))
     backend.close()
     return {launch.kernel for launch in state.schedule(past=True)}
 
@@ -309,7 +309,7 @@ def test_kernels_are_shared_by_what_they_depend_on():
 def test_launches_cover_each_stage_in_order(config):
     for colour, past in itertools.product((True, False), repeat=2):
         backend = CpuBackend(Plan((240, 320), config), "rgb", 2)
-        state = FormatState(backend, FrameFormat("uint8", 3 if colour else 1))
+        state = ModelState(backend, FrameFormat("uint8", 3 if colour else 1))
         backend.close()
         launched = [launch.stage for launch in state.schedule(past)]
         wanted = stages(backend.plan, colour=colour, past=past)
@@ -344,7 +344,7 @@ def test_an_interrupted_first_frame_leaves_the_model_usable(monkeypatch):
     frame = photo_like((129, 127))
     with Saliency((129, 127), backend="cpu", threads=1) as model:
         with monkeypatch.context() as patch:
-            patch.setattr(FormatState, "tables_of", lambda *_: (_ for _ in ()).throw(MemoryError))
+            patch.setattr(ModelState, "tables_of", lambda *_: (_ for _ in ()).throw(MemoryError))
             with pytest.raises(MemoryError):
                 model(frame)
         within("float32", model(frame), reference.saliency(frame))

@@ -16,7 +16,7 @@ from test_stages import EVERY
 
 from ittisal import GAZE, ITTI_1998, VIDEO, VOCUS2, BackendError, Config
 from ittisal.config import Normalisation, Opponency
-from ittisal.cuda import sources, structs, variant
+from ittisal.cuda import sources, structs, supports, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
 from ittisal.cuda.layout import make_layout
 from ittisal.cuda.programs import EXAMPLE, programs, unscheduled
@@ -59,7 +59,7 @@ MAIN = Variant(ITTI_1998)
 ALL_READINGS = tuple(Variant(preset) for preset in READINGS.values())
 # Every option, and the levels that an octave shift moves, whatever the frame.
 SHIFTED = [replace(VIDEO, working_size=octaves * EXAMPLE[1]) for octaves in (2, 4)]
-ALL = (*EVERY.values(), *SHIFTED)
+ALL = (*(config for config in EVERY.values() if supports(config)[0]), *SHIFTED)
 # Pairs: presets and formats, presets and opponencies (which grey frames have none of), presets and
 # N. Every other option comes once, for colour; left out are the products of three.
 PRODUCTS = (

@@ -64,11 +64,12 @@ LAYERS = {
     # The CPU's import time: nothing that compiles.
     "store": ("files warning", ""),
     "reference_backend": ("channels config frames pipeline plan reference", "numpy"),
+    "toolbox": ("config plan", "numpy"),
     "trace": ("channels features pipeline plan", "numpy"),
     "twin_pyramids": ("features", "numpy"),
     "cpu": (
         "_version allocator channels config cpu features frames pipeline plan references store "
-        "trace twin_pyramids",
+        "toolbox trace twin_pyramids",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.

@@ -9,7 +9,7 @@ import pytest
 
 import ittisal
 from ittisal import GBVS, TOOLBOX, VOCUS2, BackendError, Saliency, references
-from ittisal.references import gbvs, toolbox, vocus2
+from ittisal.references import gbvs, vocus2
 from ittisal.sampling import sampling
 
 PROGRAMS = {"toolbox": TOOLBOX, "vocus2": VOCUS2, "gbvs": GBVS}
@@ -129,30 +129,6 @@ def test_gbvs_colours():
     red = gbvs.dkl(np.full((1, 1), 0.9), grey / 3, grey / 3)
     neutral = gbvs.dkl(grey, grey, grey)
     assert abs(neutral[1]) < 0.02 < red[1]
-
-
-def test_toolbox_colours_are_walthers():
-    planes = toolbox.planes(np.array([[[0.8, 0.4, 0.2], [0.09, 0.0, 0.0]]]), TOOLBOX)
-    np.testing.assert_allclose(planes["red_green"], [[0.5, 0]])
-    np.testing.assert_allclose(planes["blue_yellow"], [[-0.25, 0]])
-
-
-def test_toolbox_levels():
-    """Halves rounded down; sides of two and three samples become one."""
-    shapes = [(37, 70)]
-    x = np.ones(shapes[0])
-    while min(x.shape) > 1:
-        x = toolbox.downsample(x)
-        shapes.append(x.shape)
-        np.testing.assert_allclose(x, 1)
-    assert shapes == [(37, 70), (18, 35), (9, 17), (4, 8), (2, 4), (1, 2)]
-
-
-def test_toolbox_rows_at_the_border_are_lost():
-    x = np.random.default_rng(1).random((20, 30))
-    energy = toolbox.oriented(x, 45)
-    assert not energy[:4, 4:-4].any() and not energy[-4:, 4:-4].any()
-    assert (energy[4:-4] > 0).all() and (energy[:4, :4] > 0).all()
 
 
 @pytest.mark.parametrize("name", ["toolbox", "gbvs"])

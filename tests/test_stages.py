@@ -15,9 +15,8 @@ import pytest
 from host_device import HostDevice
 from tolerances import THRESHOLD_REACH, TOLERANCES, correlation, within, within_past_threshold
 
-from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, cpu, cuda, reference
+from ittisal import GAZE, INVT, ITTI_1998, TOOLBOX, VIDEO, WHITENED, Config, cpu, cuda, reference
 from ittisal.config import Channel, Smoothing
-from ittisal.cpu.backend import CpuBackend
 from ittisal.cuda.backend import CudaBackend
 from ittisal.cuda.layout import STATISTIC_SIZE
 from ittisal.cuda.schedule import schedule
@@ -63,6 +62,7 @@ CONFIGS = {
         small_frames="clamp",
     ),
     "linear": replace(ITTI_1998, linear=True, hue_reference="fixed"),
+    "toolbox": TOOLBOX,
 }
 FEATURE_WEIGHTS = {"blue_yellow": 0.3, "orientation_0": 0, "orientation_45": 4}
 CONFIGS |= {
@@ -121,7 +121,9 @@ MOVED = [(133, 127) if shape == (129, 127) else shape for shape in SHAPES[:8]]
 TILED = [(40, 29 * 16), (71, 29 * 16 + 17), (64, 62 * 16 + 1), (47, 128 * 16 + 31), (1031, 57)]
 TILED += [(48, 520), (97, 2079)]  # wide, and too low for the far surrounds
 SCENES = [
-    (name, shape) for name in CONFIGS for shape in (SHAPES if name in ("itti1998", "invt") else FEW)
+    (name, shape)
+    for name in CONFIGS
+    for shape in (SHAPES if name in ("itti1998", "invt", "toolbox") else FEW)
 ]
 SCENES += [(f"{name}_shifted", (301, 467)) for name in ("itti1998", "invt", "gaze", "whitened")]
 SCENES += [(f"{name}_shifted", (32, 33)) for name in ("itti1998", "gaze", "whitened")]
@@ -260,7 +262,7 @@ def scene(name, shape, dtype="uint8", channels=3):
 def make(kind, shape, config, order="rgb"):
     """A backend whose buffers can be written to from here."""
     if kind == "cpu":
-        return CpuBackend(Plan(shape, config), order, 1)
+        return cpu.make(Plan(shape, config), order, 1)
     if not host_kernels.HAS_COMPILER:
         pytest.skip(host_kernels.NO_COMPILER)
     return CudaBackend(Plan(shape, config), order, HostDevice())
@@ -379,8 +381,8 @@ def test_stages_are_the_references(kind, name, shape):
     ("kind", "name"),
     [
         ("cpu", "itti1998"), ("cuda", "itti1998"), ("cuda", "linear"),
-        ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"), ("cuda", "gaze"),
-        ("cpu", "video_shifted"), ("cuda", "video_shifted"),
+        ("cpu", "toolbox"), ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"),
+        ("cuda", "gaze"), ("cpu", "video_shifted"), ("cuda", "video_shifted"),
         ("cuda", "whitened"),
     ],
 )  # fmt: skip

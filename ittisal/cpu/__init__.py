@@ -8,6 +8,7 @@ from ..config import Config
 from ..features import Model
 from ..pipeline import BackendError, makes_no_whole_maps
 from ..plan import Plan
+from ..toolbox import toolbox_plan
 
 if TYPE_CHECKING:
     from .backend import KernelBackend
@@ -37,7 +38,7 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.model is not Model.ITTI:
+    if config.model not in (Model.ITTI, Model.TOOLBOX):
         from . import program
 
         return program.supports(config)
@@ -64,6 +65,8 @@ def describe() -> dict[str, str]:
 
 def make(plan: Plan, channel_order: str, threads: int) -> KernelBackend:
     """A backend for this plan. Kernels are compiled or loaded with a format's first frame."""
+    if plan.config.model is Model.TOOLBOX:
+        plan = toolbox_plan(plan)
     if plan.config.model is not Model.ITTI:
         from .program import ProgramBackend
 

@@ -219,6 +219,7 @@ class Program(program.Program):
             opponency="channels" if colour else "",
             order=self.order,
             background="",
+            luma=(),
             tasks="opponency",
             planes=self.planes,
             weights=WEIGHTS,

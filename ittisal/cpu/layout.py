@@ -20,7 +20,7 @@ from ..plan import (
     gaussian_tables,
     scatter_weights,
 )
-from .rows import RECONSTRUCTIONS
+from .rows import GABOR_PARTIALS, RECONSTRUCTIONS
 
 PAD = 16  # zeros around every row: half of the widest filter, and the widest vector
 ENERGIES = 3 * len(ORIENTATIONS)  # of decorrelated planes
@@ -52,7 +52,7 @@ def interior_weights(taps: np.ndarray, phase: Phase) -> tuple[tuple[int, int], .
 
 def weight_scale(taps: np.ndarray, phase: Phase) -> int:
     """What makes the interior weights whole numbers."""
-    return round((2 if phase is Phase.CENTRED else 1) / taps[0])
+    return round((2 if phase is Phase.CENTRED else 1) / taps[taps > 0][0])
 
 
 class Weights(NamedTuple):
@@ -94,7 +94,7 @@ class Layout:
             size += plan.level_shape(level)[0] * self.pitch(level) + PAD
         self.plane_stride = padded(size)
         self.planes = self._take_maps(len(plan.planes), self.plane_stride)
-        self.zeros = space.take(5 * self.pitch(plan.finest_level) + 2 * PAD) + PAD
+        self.zeros = space.take(GABOR_PARTIALS * self.pitch(plan.finest_level) + 2 * PAD) + PAD
         # Of a frame, and running: by group, the planes and each energy's scales.
         self.statistics = np.zeros((2, 1 + ENERGIES, SCALES, 1 + SCALES))
         height, width = plan.map_shape
@@ -263,8 +263,8 @@ class Layout:
     def _put_weights(self, step: Step) -> Weights:
         phase = self.plan.config.phase
         rows, columns = (
-            scatter_weights(downsampling_weights(n, step.taps, phase), fade)
-            for n, fade in zip(self.plan.level_shape(step.level), step.fade, strict=True)
+            scatter_weights(weights, fade)
+            for weights, fade in zip(self.plan.step_weights(step), step.fade, strict=True)
         )
         interior = interior_weights(step.taps, phase)
         return put_weights(self.space, rows, columns, interior, weight_scale(step.taps, phase))

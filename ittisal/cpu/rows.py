@@ -11,6 +11,7 @@ SCAN_TASKS = 16  # parts of a frame that are scanned for its brightest pixel
 RECONSTRUCTIONS = 8  # side by side at each place: three planes and their negatives, in fours
 REACH = 4  # of the oriented filters
 PARTIALS = 5  # results of a row's horizontal filters
+GABOR_PARTIALS = 6  # the same of Gabor filters, the most that there are
 
 # A launch: its kernel, one to run after it in the same task or 0, number of its first task, how
 # many tasks, and how much the fused kernel's task numbers are greater; first ticket, ticket behind
@@ -41,7 +42,8 @@ TASK_COLUMNS = 8
     BAND,  # a row of the band-pass, filtered along x
     ENERGY,  # a row of the oriented energies
     UPSAMPLE_MAP,  # a whole map to the map's level
-) = range(14)
+    NEAREST,  # a row of the centre against both surrounds, nearest samples
+) = range(15)
 OPERATION = 0
 
 # CLEAR
@@ -79,6 +81,10 @@ HERE, ABOVE_HERE, BELOW_HERE, WIDTH = range(1, 5)
 
 # UPSAMPLE_MAP: source and output; levels between them; the source's size and pitch.
 UP_SOURCE, UP_OUTPUT, UP_LEVELS, UP_HEIGHT, UP_WIDTH, UP_PITCH = range(1, 7)
+
+# NEAREST: rows of the centre and of both surrounds; addresses of the numbers of their samples, by
+# column of the map; the row's fade, output.
+LEVELS, SAMPLES, NEAREST_FADE, NEAREST_RESULT = 1, 4, 7, 8
 
 # A map to be normalised, or both halves of one: where it lies; its scale and offset; number of its
 # signal; whether N is applied; weight and range (float64); whether `iterative` rescales it first;

@@ -11,7 +11,7 @@ import numpy as np
 from ..config import Normalisation, PeakMean, Phase, Upsampling
 from ..features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Signal
 from ..pipeline import FrameFormat
-from ..plan import BINOMIAL_5, BINOMIAL_9, SCALES, Plan
+from ..plan import BINOMIAL_9, SCALES, Plan
 from .kernel import Kernel
 from .layout import interior_weights
 from .rows import SCAN_TASKS
@@ -66,7 +66,9 @@ class Schedule:
     ) -> None:
         self.plan, self.tables, self.format, self.past = plan, tables, format_, past
         self.gain = gain  # some of the caller's channels multiply
-        self.order = order if format_.colour and plan.config.sees_colour else "rgb"
+        self.luma = plan.luma if format_.colour else ()
+        sees_order = self.luma or (format_.colour and plan.config.sees_colour)
+        self.order = order if sees_order else "rgb"
         self.features = plan.features_of(colour=format_.colour, past=past)
         self.channels = plan.config.channel_weights(colour=format_.colour, past=past)
 
@@ -114,7 +116,7 @@ class Schedule:
             "opponency": str(config.opponency) if self.colour else "",
         }
         scan = kernel("scan", **facts)
-        facts |= {"order": self.order, "background": ""}
+        facts |= {"order": self.order, "background": "", "luma": self.luma}
         if config.has(Channel.FLICKER):
             facts["background"] = BACKGROUNDS[fixed_point(self.format)]
         finest = f"level_{self.plan.finest_level}"
@@ -124,14 +126,14 @@ class Schedule:
             **facts,
             tasks="opponency",
             planes=self.planes,
-            weights=self.weights(BINOMIAL_5),
+            weights=self.weights(self.plan.pyramid_taps),
         )
         launches = [
             Launch("opponency", scan, SCAN_TASKS),
             Launch("opponency", planes, self.tables.bands),
         ]
         if config.has_orientation_pyramid:
-            facts |= {"order": "rgb", "opponency": "", "background": ""}
+            facts |= {"order": "rgb", "opponency": "", "background": "", "luma": ()}
             oriented = kernel(
                 "opponency",
                 finest,
@@ -145,7 +147,7 @@ class Schedule:
 
     def pyramid(self) -> list[Launch]:
         """All coarser levels in one task, since each needs the one before."""
-        kinds = [("pyramid", len(self.planes), BINOMIAL_5)]
+        kinds = [("pyramid", len(self.planes), self.plan.pyramid_taps)]
         if self.plan.config.has_orientation_pyramid:
             kinds.append(("orientation_pyramid", 1, BINOMIAL_9))
         return [
@@ -160,9 +162,10 @@ class Schedule:
 
     def orientation(self) -> list[Launch]:
         """Coarse levels behind the pyramid; the finest beside it."""
-        energies = kernel(
-            "orientation", tasks="orientation", wavenumber=self.plan.config.wavenumber
-        )
+        wavenumber = self.plan.config.wavenumber
+        energies = kernel("orientation", tasks="orientation", wavenumber=wavenumber)
+        if self.plan.gabor:
+            energies = kernel("gabor", tasks="orientation", gabor=self.plan.gabor)
         return self._levels("orientation", energies)
 
     def motion(self) -> list[Launch]:
@@ -239,6 +242,12 @@ class Schedule:
     def centre_surround(self) -> list[Launch]:
         """A feature's maps at one centre level per task."""
         config = self.plan.config
+        if self.plan.nearest:
+            return [
+                Launch(
+                    "centre_surround", kernel("nearest", tasks="centre_surround"), self.map_tasks
+                )
+            ]
         sign = "split" if config.split_cs else "absolute"
         if config.orientation_contrast == "rectified" and not config.split_cs:
             sign = "mixed"

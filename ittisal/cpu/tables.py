@@ -19,7 +19,7 @@ from ..features import ORIENTATIONS, Channel, Feature, Signal
 from ..plan import DELTAS, RANGE, SALIENCY_RANGE, SCALES, Plan
 from . import rows as r
 from .layout import ENERGIES, PAD, Layout, Weights, state_stride
-from .rows import PARTIALS, REACH
+from .rows import GABOR_PARTIALS, REACH
 
 AROUND = 2 * REACH + 1  # rows that an oriented filter sees
 BAND = 64  # rows of the finest level in a task: with fewer, a band's first rows would cost too much
@@ -243,6 +243,8 @@ class Tables:
         """
         plan, layout, scratch = self.plan, self.layout, Scratch()
         far_exists = (level, level + DELTAS[1]) in plan.pairs
+        if plan.nearest:
+            return self._nearest_rows([level, level + DELTAS[0], level + DELTAS[far_exists]])
         near = _Surround(plan, layout, scratch, level, level + DELTAS[0], r.UPSAMPLE_NEAR)
         far = _Surround(
             plan, layout, scratch, level, level + DELTAS[far_exists], r.UPSAMPLE_FAR,
@@ -311,6 +313,22 @@ class Tables:
                 *(between.between(row) if twice else final),
                 *operands,
             ]
+
+    def _nearest_rows(self, levels: Sequence[int]) -> np.ndarray:
+        """Rows of a centre and its surrounds, each at the samples nearest to the map's."""
+        plan, layout = self.plan, self.layout
+        numbers = [plan.nearest_samples(level) for level in levels]
+        self._records += [columns for _, columns in numbers]
+        made = []
+        for y in range(plan.map_shape[0]):
+            starts = [
+                layout.levels[level] + int(rows[y]) * layout.pitch(level)
+                for level, (rows, _) in zip(levels, numbers, strict=True)
+            ]
+            addresses = [columns.ctypes.data for _, columns in numbers]
+            fade = layout.map_fade + layout.map_pitch + y
+            made.append([r.NEAREST, *starts, *addresses, fade, y * layout.map_pitch])
+        return table(made)
 
     def maps(self, features: Sequence[Feature], weights: dict[Channel, float]) -> np.ndarray:
         """What is normalised: centre-surround maps, task by task as they are made; then the sums
@@ -629,7 +647,7 @@ class _Filters:
         self.start = scratch.size
         low, band = (scratch.take(self.pitch) for _ in (0, 1))
         self.size = scratch.size - self.start
-        self.slot = PARTIALS * self.pitch
+        self.slot = GABOR_PARTIALS * self.pitch
         self.ring = scratch.take(AROUND * self.slot)
         record = np.array([columns, columns + self.pitch, width, low, band], np.int64)
         tables._records.append(record)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config import CENTRE_LEVELS, DELTAS, MAP_LEVEL, Config
 from ..features import ORIENTATIONS, Channel
-from . import Gabor, along, attenuate, combine, finish
+from . import Gabor, along, attenuate, finish, to_unit_range
 
 LUMA = (0.298936, 0.587043, 0.114021)  # MATLAB's rgb2gray
 DARK = 0.1  # of full scale: darker pixels have no hue
@@ -85,16 +85,13 @@ def gaussian(amplitude: float, sigma: float, shape: tuple[int, int]) -> np.ndarr
     return amplitude / (sigma * np.sqrt(2 * np.pi)) * np.exp(-(i**2) / (2 * sigma**2))
 
 
-def normalise(x: np.ndarray, to: float | None) -> np.ndarray:
+def normalise(x: np.ndarray, to: float | None = None, signal: float = 1.0) -> np.ndarray:
     """N: X <- max(0, x + excitation - inhibition - 0.02 max x), three times (IK00).
 
-    With `to` the map is rescaled to [0, to] first. A flat map would be `to` / 2 everywhere in the
-    code, which this makes 0: nothing stands out.
+    With `to` the map is rescaled to [0, to] first. One that is flat beside its signal's size would
+    be `to` / 2 everywhere in the code, or rounding; this makes it 0: nothing stands out.
     """
-    x = np.maximum(x, 0)
-    if to is not None:
-        low, high = x.min(), x.max()
-        x = (x - low) * (to / (high - low)) if high > low else np.zeros_like(x)
+    x = to * to_unit_range(np.maximum(x, 0), signal) if to is not None else np.maximum(x, 0)
     side = max(x.shape)
     kernels = [gaussian(0.5, 0.02 * side, x.shape), gaussian(1.5, 0.25 * side, x.shape)]
     for _ in range(ITERATIONS):
@@ -107,7 +104,7 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
     """Frame -> pyramids -> centre-surround at level 4 -> N -> conspicuity -> saliency.
 
     `pyramid/P/L` and `orientation/THETA/L`; `centre_surround/F/c-s`; `normalised/F/c-s`;
-    `feature/F`, the sum of those, after N.
+    `feature/F`, the sum of those; `weighted/F`, N of that in channels of several features.
     """
     out: dict[str, np.ndarray] = {}
     channels = config.channel_weights(colour=unit.ndim == 3)
@@ -125,19 +122,24 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
             levels = [oriented(x, theta) for x in pyramids["intensity"]]
             pyramids[f"orientation_{theta}"] = levels
             out |= {f"orientation/{theta}/{level}": x for level, x in enumerate(levels)}
-    for channel in channels:
+    brightest = (unit if unit.ndim == 2 else unit.mean(axis=2)).max()
+    for channel, weight in channels.items():
+        signal = 1.0 if channel is Channel.COLOUR else brightest
         for name in features[channel]:
-            out[f"feature/{name}"] = feature(out, name, pyramids[name])
-        parts = [out[f"feature/{name}"] for name in features[channel]]
-        total = np.sum(parts, axis=0)
-        out[f"conspicuity/{channel}"] = normalise(total, None) if len(parts) > 1 else total
-    total = combine(out, config, colour=unit.ndim == 3)
+            total = feature(out, name, pyramids[name], signal)
+            out[f"weighted/{name}"] = normalise(total) if len(features[channel]) > 1 else total
+        parts = [out[f"weighted/{name}"] for name in features[channel]]
+        out[f"conspicuity/{channel}"] = np.sum(parts, axis=0)
+        out[f"contribution/{channel}"] = weight * normalise(out[f"conspicuity/{channel}"])
+    total = np.sum([out[f"contribution/{channel}"] for channel in channels], axis=0)
     finish(out, total, normalise(total, SALIENCY_RANGE))
     return out
 
 
-def feature(out: dict[str, np.ndarray], name: str, levels: list[np.ndarray]) -> np.ndarray:
-    """N of the sum of N of the centre-surround maps; these are added to `out`."""
+def feature(
+    out: dict[str, np.ndarray], name: str, levels: list[np.ndarray], signal: float
+) -> np.ndarray:
+    """The sum of N of the centre-surround maps; all are added to `out`."""
     shape = levels[MAP_LEVEL].shape
     resized = [nearest(level, (shape[0], shape[1])) for level in levels]
     width = int(np.floor(max(shape) / 20 + 0.5))
@@ -145,5 +147,7 @@ def feature(out: dict[str, np.ndarray], name: str, levels: list[np.ndarray]) -> 
     for c, s in pairs:
         x = attenuate(np.abs(resized[c] - resized[s]), width, shared=True)
         out[f"centre_surround/{name}/{c}-{s}"] = x
-        out[f"normalised/{name}/{c}-{s}"] = normalise(x, RANGE)
-    return normalise(np.sum([out[f"normalised/{name}/{c}-{s}"] for c, s in pairs], axis=0), None)
+        out[f"normalised/{name}/{c}-{s}"] = normalise(x, RANGE, signal)
+    maps = [out[f"normalised/{name}/{c}-{s}"] for c, s in pairs]
+    out[f"feature/{name}"] = np.sum(maps, axis=0)
+    return out[f"feature/{name}"]

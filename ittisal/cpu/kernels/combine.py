@@ -5,10 +5,8 @@ from __future__ import annotations
 from ...plan import PROMOTION
 from .. import rows as r
 from .. import simd
-from ..simd import LANES, Record
-from .task import Task
-
-BLOCK = 4  # vectors at a time
+from ..simd import Record
+from .task import Task, blocks
 
 
 def combine(task, worker, context, facts):
@@ -22,24 +20,15 @@ def combine(task, worker, context, facts):
         shift.set(shift.get() + arena[Record(source)[r.SOURCE_AFFINE] + 1])
     offset = shift.get().splat()
     size = context.map_height * context.map_pitch
-    blocks = simd.Carry(simd.number(arena, 0))
-    for x in simd.span(0, size - (BLOCK * LANES - 1), BLOCK * LANES):
-        sum_block(arena, first, last, output, offset, x, BLOCK)
-        blocks.set(x + BLOCK * LANES)
-    for x in simd.span(blocks.get(), size, LANES):
-        sum_block(arena, first, last, output, offset, x, 1)
-
-
-def sum_block(arena, first, last, output, offset, x, count):
-    """Write the code for `count` vectors of the sum, from sample x on."""
-    totals = [simd.Carry(offset) for _ in range(count)]
-    for source in simd.span(first, last, r.SOURCE_BYTES):
-        record = Record(source)
-        scale, start = arena[record[r.SOURCE_AFFINE]].splat(), record[r.SOURCE_MAP] + x
-        for k, total in enumerate(totals):
-            total.set(total.get() + arena.load(start + k * LANES) * scale)
-    for k, total in enumerate(totals):
-        arena.store(output + x + k * LANES, total.get())
+    for x, vectors in blocks(size):
+        totals = [simd.Carry(offset) for _ in vectors]
+        for source in simd.span(first, last, r.SOURCE_BYTES):
+            record = Record(source)
+            scale, start = arena[record[r.SOURCE_AFFINE]].splat(), record[r.SOURCE_MAP] + x
+            for k, total in zip(vectors, totals, strict=True):
+                total.set(total.get() + arena.load(start + k) * scale)
+        for k, total in zip(vectors, totals, strict=True):
+            arena.store(output + x + k, total.get())
 
 
 def write_map(task, worker, context, facts):

@@ -27,6 +27,7 @@ def weighted(row: Value | None, even: Value, odd: Value, w_even: int, w_odd: int
     if w_even == w_odd:
         terms = [(even + odd, w_even)]
     products = [s if w == 1 else s * w for s, w in sorted(terms, key=lambda t: -t[1]) if w]
+    products = products or [simd.zeros(even, even.lanes)]
     return sum(products[1:], products[0]) if row is None else sum(products, row)
 
 

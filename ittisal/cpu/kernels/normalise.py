@@ -11,7 +11,7 @@ from .. import rows as r
 from .. import simd
 from ..kernel import Facts
 from ..simd import F32, F64, LANES, Context, Record, Value
-from .task import Task, stream
+from .task import Task, blocks, stream
 
 
 def extremes(context: Context, start: Value) -> tuple[Value, Value]:
@@ -117,21 +117,27 @@ def smooth(
     for y in simd.span(0, height, 1):
         up = simd.select(y < half, y, half)
         down = simd.select(height - y - 1 < half, height - y - 1, half)
-        for x in simd.span(0, width, LANES):
-            total = simd.Carry(arena.load(source + y * pitch + x) * taps[0])
-            for i in simd.span(1, up + 1, 1):
-                total.set(total.get() + arena.load(source + (y - i) * pitch + x) * taps[i])
-            for i in simd.span(1, down + 1, 1):
-                total.set(total.get() + arena.load(source + (y + i) * pitch + x) * taps[i])
-            inside = simd.ramp(x) < width
-            middle.store(x, simd.select(inside, total.get() * rows[y], 0.0))
-        for x in simd.span(0, width, LANES):
-            total = simd.Carry(middle.load(x) * taps[0])
+        for x, vectors in blocks(width):
+            here = arena.at(source + y * pitch + x)
+            totals = [simd.Carry(here.load(k) * taps[0]) for k in vectors]
+            for stop, step in ((up, 0 - pitch), (down, pitch)):
+                for i in simd.span(1, stop + 1, 1):
+                    row_at, tap = here.at(step * i), taps[i]
+                    for k, total in zip(vectors, totals, strict=True):
+                        total.set(total.get() + row_at.load(k) * tap)
+            for k, total in zip(vectors, totals, strict=True):
+                inside = simd.ramp(x + k) < width
+                middle.store(x + k, simd.select(inside, total.get() * rows[y], 0.0))
+        for x, vectors in blocks(width):
+            totals = [simd.Carry(middle.load(x + k) * taps[0]) for k in vectors]
             for i in simd.span(1, half + 1, 1):
-                total.set(total.get() + (middle.load(x - i) + middle.load(x + i)) * taps[i])
-            inside = simd.ramp(x) < width
-            value = simd.select(inside, total.get() * columns.load(x), 0.0)
-            arena.store(target + y * pitch + x, value)
+                left, right, tap = middle.at(x - i), middle.at(x + i), taps[i]
+                for k, total in zip(vectors, totals, strict=True):
+                    total.set(total.get() + (left.load(k) + right.load(k)) * tap)
+            for k, total in zip(vectors, totals, strict=True):
+                value = total.get() * columns.load(x + k)
+                inside = simd.ramp(x + k) < width
+                arena.store(target + y * pitch + x + k, simd.select(inside, value, 0.0))
 
 
 def difference_of_gaussians(

@@ -87,15 +87,25 @@ def pixel_sum(channels: list[Value]) -> Value:
     return (channels[0] + channels[2]) + channels[1] if len(channels) == 3 else channels[0]
 
 
-def opponents(r: Value, g: Value, b: Value, formula: str) -> list[Value]:
-    """R + g + b and both opponents before division by brightness; then brightness, if it differs.
+def intensity(channels: list[Value], luma: tuple[float, ...]) -> Value:
+    """Three times the intensity of a colour: the sum of the channels, or by weights of theirs."""
+    if not luma:
+        return pixel_sum(channels)
+    r, g, b = (channel * (3 * weight) for channel, weight in zip(channels, luma, strict=True))
+    return (r + b) + g
+
+
+def opponents(
+    r: Value, g: Value, b: Value, formula: str, luma: tuple[float, ...] = ()
+) -> list[Value]:
+    """Intensity and both opponents before division by brightness; then brightness, if it differs.
 
     The factor in `COLOUR_SCALE` is left out, so that integers stay integers. Differences come
     first, so that grey gives exactly 0.
     """
     if formula == "channels":
         return [simd.maximum(simd.maximum(r, g), b), r, g, b]
-    brightness = pixel_sum([r, g, b])
+    brightness = intensity([r, g, b], luma)
     if formula == "linear":
         return [brightness, r - g, (b + b) - (r + g)]
     if formula == "walther":
@@ -182,8 +192,8 @@ def pixel_planes(task: Task, row: Record) -> tuple[Callable[[Value], Samples], b
         if facts.order == "bgr":
             rows = [each[::-1] for each in rows]
         if not colour:  # the same bits in either order of the channels
-            return [[pixel_sum(each)] for each in rows]
-        return [opponents(*each, facts.opponency) for each in rows]
+            return [[intensity(each, facts.luma)] for each in rows]
+        return [opponents(*each, facts.opponency, facts.luma) for each in rows]
 
     def flicker_of(rows, x):
         """Both rows' flicker, if there is any."""
@@ -207,14 +217,16 @@ def pixel_planes(task: Task, row: Record) -> tuple[Callable[[Value], Samples], b
 
     def source(x):
         if fixed_point:
-            rows = planes_of([load_fixed_point(pixels, at + x * 3) for at in (even, odd)])
+            rows = [load_fixed_point(pixels, at + x * 3) for at in (even, odd)]
+            if not facts.luma:
+                rows = planes_of(rows)
             flicker_rows = [simd.even_odd_int16(value) for value in flicker_of(rows, x)]
             halves = [[simd.even_odd_int16(value) for value in each] for each in rows]
             for half in (0, 1):
-                yield planes_in_order(
-                    [[value[half] for value in each] for each in halves],
-                    [value[half] for value in flicker_rows],
-                )
+                floats = [[value[half] for value in each] for each in halves]
+                if facts.luma:  # its weights are no whole numbers
+                    floats = planes_of(floats)
+                yield planes_in_order(floats, [value[half] for value in flicker_rows])
         else:
             for start in (x, x + LANES):
                 at = start * channels

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import rows as r
 from .. import simd
 from ..kernel import Facts
-from ..simd import Context, Memory, Record, Value
+from ..simd import LANES, Context, Memory, Record, Value
 
 
 class Task:
@@ -41,6 +41,21 @@ def stream(operations: dict[int, Operation] | Operation) -> Callable[..., None]:
                     operation(work, row)
 
     return write
+
+
+BLOCK = 4  # vectors at a time
+
+
+def blocks(size: Value) -> Iterator[tuple[Value, list[int]]]:
+    """Loop over so many samples, rounded up to whole vectors: position, and the offsets of as many
+    vectors as are worked on at once, so that none waits for the one before.
+    """
+    done = simd.Carry(simd.number(size, 0))
+    for x in simd.span(0, size - (BLOCK - 1) * LANES, BLOCK * LANES):
+        yield x, [k * LANES for k in range(BLOCK)]
+        done.set(x + BLOCK * LANES)
+    for x in simd.span(done.get(), size, LANES):
+        yield x, [0]
 
 
 def plane_row(context: Context, plane: int, offset: Value) -> Memory:
