@@ -287,8 +287,10 @@ def _reconstruct(launch: Launch, frame: Frame) -> Work:
 
 
 def _corners(launch: Launch, frame: Frame) -> Work:
-    each = _ceil(frame.size, launch.block * launch.grid[0])
-    return Work(each * 26 + 60, 2 + each, reductions=1, lasts=1, nbytes=20 * frame.size)
+    """The energies twice: by all blocks, then by the last one."""
+    each, again = _ceil(frame.size, launch.block * launch.grid[0]), _ceil(frame.size, launch.block)
+    chain = each * 40 + again * 40 + 100
+    return Work(chain, 2 + each + again, reductions=2, lasts=1, nbytes=36 * frame.size)
 
 
 WORK: dict[str, Callable[[Launch, Frame], Work]] = {

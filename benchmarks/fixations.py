@@ -84,6 +84,11 @@ def corners(t: Trace, pick: Callable[[np.ndarray], np.ndarray], up: int = 0) -> 
     return pick(np.sort(energies, axis=0))
 
 
+def isotropic(energies: np.ndarray) -> np.ndarray:
+    """The least energy by its ratio to the mean."""
+    return energies[0] ** 2 / np.maximum(energies.mean(0), 1e-12)
+
+
 def reconstructed(mask: np.ndarray) -> np.ndarray:
     """Morphological reconstruction by erosion of the mask from its border."""
     from skimage.morphology import reconstruction
@@ -198,6 +203,8 @@ def rows() -> dict[str, Row]:
         ),
     }
     cornered = {
+        "corners: as among isolated items, the second least": with_corners(lambda e: e[1]),
+        "corners: as in a scene, whatever the density": with_corners(isotropic),
         "corners: the least of four": with_corners(lambda e: e[0]),
         "corners: the third least": with_corners(lambda e: e[2]),
         "corners: the sum (plain energy)": with_corners(lambda e: e.sum(0)),

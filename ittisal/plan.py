@@ -28,6 +28,7 @@ BINOMIAL_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 SLOTS = len(CENTRE_LEVELS) * len(DELTAS)  # centre-surround pairs, existing or not
 SCALES = 4  # levels, from the finest on, whose oriented energies are whitened together
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
+SPARSE, DENSE = 0.55, 0.65  # density of corners: of isolated items, at most; of scenes, at least
 FIGURE_MAPS = 2 + len(ORIENTATIONS)  # surroundedness, corners, energies at the corners' level
 
 # The model's constants for the fast backends. The reference has its own.

@@ -52,6 +52,7 @@ PROMOTION = 20.0  # value of N, of 0 to 1000, that doubles what a figure counts
 LONE_PEAKS = {"maxnorm": 1000.0, "iterative": 100.0, "none": 1.0}  # what N leaves of one, about
 PROGRAM_TOPS = {"toolbox": 2.0, "vocus2": 1.0, "gbvs": 1.0}  # of a program's map, about
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
+SPARSE, DENSE = 0.55, 0.65  # density of corners: of isolated items, at most; of scenes, at least
 FLAT = 2e-6  # of the signal: flat up to here; float32 rounds constant frames to within 7e-7
 NO_MAPS: Mapping[str, np.ndarray] = MappingProxyType({})
 
@@ -493,13 +494,25 @@ def soft_root(x: np.ndarray) -> np.ndarray:
     return np.sqrt(x + SOFT) - np.sqrt(SOFT)
 
 
+def density(x: np.ndarray) -> float:
+    """mean(sqrt x)^2 / mean x: 1 if all values are alike, 1/n if one of n is not 0."""
+    return np.sqrt(x).mean() ** 2 / x.mean() if x.any() else 0.0
+
+
 def corners(energies: list[np.ndarray]) -> np.ndarray:
-    """The second least of four oriented energies: what three orientations reach.
+    """Where contours of several orientations meet, from four oriented energies.
 
     Signals that vary in two dimensions (Zetzsche & Barth 1990) have energy at all orientations,
-    an edge or a grating at its own. By the least of all, a circle would exceed a Q.
+    an edge or a grating at its own. Among isolated items, corners are the second least energy:
+    what three orientations reach. In a scene, where corners are dense, they are the least energy
+    by its ratio to the mean of the four: people look where all orientations are alike. Among
+    isolated items a circle would exceed a Q by that.
     """
-    return np.sort(energies, axis=0)[1]
+    least, second = np.sort(energies, axis=0)[:2]
+    mean = np.mean(energies, axis=0)
+    isotropic = least * np.divide(least, mean, out=np.zeros_like(mean), where=mean > 0)
+    scene = np.clip((density(second) - SPARSE) / (DENSE - SPARSE), 0, 1)
+    return second + scene * (isotropic - second)
 
 
 # --- the stages, in order ----------------------------------------------------------------------

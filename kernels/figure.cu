@@ -1,5 +1,5 @@
 // What makes a figure of a place: that it is surrounded by lower places or by higher ones, and that
-// contours of all orientations meet there. The saliency map is multiplied by both (`combine`).
+// contours of several orientations meet there. The saliency map is multiplied by both (`combine`).
 
 #include "common.cuh"
 #include "resample.cuh"
@@ -140,27 +140,55 @@ extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT > 1 ? RESIDENT - 
     }
 }
 
-// Where three of the four orientations have energy: the second least. Where all is flat next to the
-// frame's brightest, figures count alone.
+// What contours of all orientations reach at a sample, and what three of them do.
+struct Meeting {
+    float isotropic, second;  // the least energy by its ratio to their mean; the second least
+    INLINE Meeting(const float* energies, int size, int i) {
+        const float a = energies[i], b = energies[size + i], c = energies[2 * size + i],
+                    d = energies[3 * size + i];
+        const float lower = fmaxf(fminf(a, b), fminf(c, d)),
+                    upper = fminf(fmaxf(a, b), fmaxf(c, d));
+        const float least = fminf(fminf(a, b), fminf(c, d)), mean = (a + b + c + d) * 0.25f;
+        second = FAULT(the_third_least) ? fmaxf(lower, upper) : fminf(lower, upper);
+        isotropic = least * (least * reciprocal(fmaxf(mean, 1.0e-30f)));
+    }
+};
+
+// Sums of a map and of its roots, in a fixed order.
+struct Density {
+    float roots, sum;
+    INLINE Density operator+(Density other) const {
+        return {roots + other.roots, sum + other.sum};
+    }
+};
+
+// Where three of the four orientations have energy; in a scene, whose corners are dense, where all
+// have. Where all is flat next to the frame's brightest, figures count alone.
 extern "C" __global__ void __launch_bounds__(1024) corners(MODEL) {
     arena += size_t(blockIdx.z) * g.frame;
     const int size = map_size(g);
     const float* energies = arena + g.figure_maps;
     float* out = arena + g.figure_maps + CORNERS * size;
-    float highest = 0.0f;
+    Density part{};
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-        const float a = energies[i], b = energies[size + i], c = energies[2 * size + i],
-                    d = energies[3 * size + i];
-        const float lower = fmaxf(fminf(a, b), fminf(c, d)),
-                    upper = fminf(fmaxf(a, b), fmaxf(c, d));
-        out[i] = FAULT(the_third_least) ? fmaxf(lower, upper) : fminf(lower, upper);
+        const float second = Meeting(energies, size, i).second;
+        part = part + Density{root(second), second};
+    }
+    part = over_block(part, Sum());
+    Density* parts = reinterpret_cast<Density*>(arena + g.partials);  // which `scan` has done with
+    if (threadIdx.x == 0) parts[blockIdx.x] = part;
+    if (!last_of(counters_in(g, arena).cornered, gridDim.x)) return;
+    Density all{};
+    for (int k = 0; k < int(gridDim.x); ++k) all = all + from_block(parts + k);
+    const float density = all.roots / fmaxf(all.sum, 1.0e-30f) * (all.roots / float(size));
+    const float scene = fminf(fmaxf((density - SPARSE) / (DENSE - SPARSE), 0.0f), 1.0f);
+    float highest = 0.0f;
+    for (int i = threadIdx.x; i < size; i += blockDim.x) {
+        const Meeting at(energies, size, i);
+        out[i] = fmaf(FAULT(isolated_items) ? 0.0f : scene, at.isotropic - at.second, at.second);
         highest = fmaxf(highest, out[i]);
     }
     highest = over_block(highest, Higher());
-    float* peaks = arena + g.partials;  // which `scan` has done with
-    if (threadIdx.x == 0) peaks[blockIdx.x] = highest;
-    if (!last_of(counters_in(g, arena).cornered, gridDim.x)) return;
-    for (int k = 0; k < int(gridDim.x); ++k) highest = fmaxf(highest, __ldcg(peaks + k));
     const float least = FLAT * fmaxf(found_in(g, arena).brightest, DARK);
     if (highest > least) return;
     for (int i = threadIdx.x; i < size; i += blockDim.x) out[i] = least;

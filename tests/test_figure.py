@@ -154,8 +154,40 @@ def test_soft_root():
     within("hand", reference.soft_root(np.array(0.8)), np.sqrt(0.81) - 0.1)
 
 
-def test_corners_need_three_orientations():
-    assert reference.corners([np.array([[value]]) for value in (4, 1, 3, 2)]) == [[2]]
+def test_density():
+    assert reference.density(np.zeros((2, 3))) == 0
+    assert reference.density(np.full((2, 3), 1e-7)) == pytest.approx(1)
+    one = np.zeros((2, 3))
+    one[1, 1] = 5
+    assert reference.density(one) == pytest.approx(1 / 6)
+
+
+def test_isolated_corners_need_three_orientations():
+    """Those of a scene, where corners are dense, need all four to be alike."""
+    energies = np.zeros((4, 2, 5))
+    energies[:, 0, 0] = 4, 1, 3, 2
+    assert reference.corners(list(energies))[0, 0] == 2
+    energies[:] = energies[:, :1, :1]
+    within("hand", reference.corners(list(energies)), np.full((2, 5), 1 / 2.5))
+    energies[:, 0, :4] = 0  # six of ten: half-way from items to a scene
+    within("hand", reference.corners(list(energies))[1], np.full(5, (2 + 0.4) / 2))
+
+
+def test_isolated_items_become_a_scene_without_a_jump():
+    """In video the map must not jump when the density passes a threshold."""
+    energies = np.random.default_rng(5).random((4, 30, 40))
+    items = np.random.default_rng(6).random((30, 40))
+    before, changes, densities = None, [], []
+    for dense in np.linspace(0, 1, 201):
+        scale = np.clip(dense - items, 0, None) + 1e-9
+        now = reference.corners(list(energies * scale))
+        densities.append(reference.density(np.sort(energies * scale, axis=0)[1]))
+        if before is not None and dense > 0.1:
+            changes.append(np.abs(now - before).max() / now.max())
+        before = now
+    assert densities[20] < reference.SPARSE
+    assert densities[-1] > reference.DENSE
+    assert max(changes) < 0.1
 
 
 @pytest.mark.parametrize(

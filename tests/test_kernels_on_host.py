@@ -62,6 +62,7 @@ FIGURE_FAULTS = [
     "from_one_end",
     "pits_for_peaks",
     "the_third_least",
+    "isolated_items",
     "the_means_left_in",
     "the_inverses_columns",
     "another_scales_energies",

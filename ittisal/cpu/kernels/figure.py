@@ -7,11 +7,11 @@ to the map's level.
 from __future__ import annotations
 
 from ...features import ORIENTATIONS
-from ...plan import DARK, FLAT, SOFT
+from ...plan import DARK, DENSE, FLAT, SOFT, SPARSE
 from .. import rows as r
 from .. import simd
 from ..kernel import Facts
-from ..simd import F32, I32, LANES, Context, Memory, Record, Value
+from ..simd import F32, F64, I32, LANES, Context, Memory, Record, Value
 from .downsample import clear, downsample_arena
 from .task import Task, stream
 from .whiten import COLUMNS, matrix_row
@@ -19,6 +19,7 @@ from .whiten import COLUMNS, matrix_row
 SIDE = r.RECONSTRUCTIONS  # lanes: reconstructions side by side
 HALF = SIDE // 2  # of one sign
 NOT_REACHED = 3e38  # marker of places that the border has not reached
+LEAST_DIVISOR = 1e-30  # for quotients of nothing by nothing
 
 
 # --- surroundedness ----------------------------------------------------------------------------
@@ -120,13 +121,15 @@ def surroundedness(task, worker, context, facts):
 
 
 def corners(task, worker, context, facts):
-    """Where contours of all orientations meet: the energy that three of the four orientations
-    reach, at every place; or, if the highest is flat next to the signal, as much everywhere.
+    """Where contours of all orientations meet (`reference.corners`); or, if the highest is flat
+    next to the signal, as much everywhere.
     """
     arena, stride, width = context.arena, context.map_stride, context.map_width
     output = context.figures + stride
     energies = output + stride
-    highest = simd.Carry(simd.zeros(arena))
+    isotropic = energies  # in place of the first
+    nothing = simd.zeros(arena)
+    roots, sums = simd.Carry(nothing), simd.Carry(nothing)
     for y in simd.span(0, context.map_height, 1):
         row = y * context.map_pitch
         for x in simd.span(0, width, LANES):
@@ -135,11 +138,28 @@ def corners(task, worker, context, facts):
             )
             low = simd.minimum(a, b), simd.minimum(c, d)
             high = simd.maximum(a, b), simd.maximum(c, d)
+            least = simd.minimum(*low)
             second = simd.minimum(simd.maximum(*low), simd.minimum(*high))
+            mean = simd.maximum((a + b + c + d) * (1 / len(ORIENTATIONS)), LEAST_DIVISOR)
             arena.store(output + row + x, second)
-            inside = simd.ramp(x) < width
-            best = simd.maximum(second, highest.get())
-            highest.set(simd.select(inside, best, highest.get()))
+            arena.store(isotropic + row + x, least * (least / mean))
+            inside = simd.select(simd.ramp(x) < width, second, 0.0)
+            roots.set(roots.get() + simd.root(inside))
+            sums.set(sums.get() + inside)
+    root, total = simd.total(roots.get()).to(F64), simd.total(sums.get()).to(F64)
+    samples = (context.map_height * width).to(F64)
+    density = root * root / (simd.maximum(total, LEAST_DIVISOR) * samples)
+    scene = simd.maximum(simd.minimum((density - SPARSE) * (1 / (DENSE - SPARSE)), 1.0), 0.0)
+    scene = scene.to(F32).splat()
+    highest = simd.Carry(nothing)
+    for y in simd.span(0, context.map_height, 1):
+        row = y * context.map_pitch
+        for x in simd.span(0, width, LANES):
+            second, isotropic_here = arena.load(output + row + x), arena.load(isotropic + row + x)
+            found = second + (isotropic_here - second) * scene
+            arena.store(output + row + x, found)
+            inside = simd.select(simd.ramp(x) < width, found, 0.0)
+            highest.set(simd.maximum(inside, highest.get()))
     least = (simd.maximum(context.brightest, DARK) * FLAT).to(F32)
     with simd.when(simd.extreme(highest.get(), simd.maximum) <= least):
         for x in simd.span(0, context.map_height * context.map_pitch, LANES):
