@@ -28,6 +28,7 @@ SUITES = (
     "video",
     "attention",
     "levels",
+    "programs",
     "host",
     "compile",
 )
