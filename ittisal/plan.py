@@ -212,6 +212,11 @@ class Plan:
         again = feature.normalised_again
         return getattr(self.config, again) if isinstance(again, str) else again
 
+    @property
+    def channels_last(self) -> bool:
+        """Whether the caller's channels join the final map, rather than the sum over channels."""
+        return self.config.model is not Model.ITTI
+
     def channel_scale(self, *, colour: bool, past: bool) -> float:
         """What 1 in a caller's map of weight 1 adds to the sum: a lone peak's contribution."""
         config = self.config

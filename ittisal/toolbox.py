@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from .config import Config, HueReference, Normalisation, Opponency, Phase
-from .plan import HUE_TOLERANCE, Plan, Step, attenuation
+from .features import Model
+from .plan import HUE_TOLERANCE, PROGRAM_TOPS, Plan, Step, attenuation
 
 READING = Config(
     opponency=Opponency.WALTHER,
@@ -30,6 +31,15 @@ class ToolboxPlan(Plan):
     luma = (0.298936, 0.587043, 0.114021)  # MATLAB's rgb2gray
     gabor = (7.0, 2.3333)
     nearest = True
+
+    @property
+    def channels_last(self) -> bool:
+        """The caller's channels join the final map."""
+        return True
+
+    def channel_scale(self, *, colour: bool, past: bool) -> float:
+        """What 1 in a caller's map of weight 1 adds to it."""
+        return PROGRAM_TOPS[Model.TOOLBOX] * self.config.unit_weight(colour=colour, past=past)
 
     def step_weights(self, step: Step) -> tuple[np.ndarray, ...]:
         """Sides of two and three samples become their mean, once a level has one."""

@@ -138,11 +138,14 @@ class Traced(Backend):
             channel.value: _affine(*views.normalised_sum(f"conspicuity/{channel}"))
             for channel in self._weights()
         }
-        added |= guiding
+        if not self.plan.channels_last:
+            added |= guiding
         if self.plan.config.normalise_saliency:
             total, saliency = views.sum("saliency"), _affine(*views.normalised_sum("saliency"))
             share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
             added = {name: x * share for name, x in added.items()}
+        if self.plan.channels_last:
+            added |= guiding
         if self.plan.config.figure:
             surroundedness, corners = views.figure()
             figure = surroundedness * corners

@@ -64,7 +64,7 @@ LAYERS = {
     # The CPU's import time: nothing that compiles.
     "store": ("files warning", ""),
     "reference_backend": ("channels config frames pipeline plan reference", "numpy"),
-    "toolbox": ("config plan", "numpy"),
+    "toolbox": ("config features plan", "numpy"),
     "trace": ("channels features pipeline plan", "numpy"),
     "twin_pyramids": ("features", "numpy"),
     "cpu": (

@@ -259,11 +259,12 @@ class KernelBackend(OneByOne):
     def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
         """Run some stages on what the buffers hold; the last one writes the map into `out`."""
         state, past = self.format_state(frame), self.timing.past
-        context, in_context = state.context, (past, bool(self.terms))
+        last = self.plan.channels_last
+        context, in_context = state.context, (past, bool(self.terms) and not last)
         if state.in_context != in_context:
             context.set(**state.tables_of(*in_context))
             state.in_context = in_context
-        table = state.launch_table(past, bool(self.factors), tuple(chosen))
+        table = state.launch_table(past, bool(self.factors) and not last, tuple(chosen))
         integers = context.integers
         integers[FRAME], integers[OUT] = frame.ctypes.data, out.ctypes.data
         integers[BAD_VALUES] = 0
@@ -271,6 +272,11 @@ class KernelBackend(OneByOne):
             self.workers.run(table.ctypes.data, len(table) - 1, context.address)
         if integers[BAD_VALUES]:
             check_values(context.get("lowest"), context.get("highest"))
+        if last and self.stages[-1] in chosen:
+            for values in self.terms.values():
+                out += values
+            for values in self.factors:
+                out *= 1 + values
         self.ran = True
 
     def format_state(self, frame: np.ndarray) -> FormatState:
@@ -314,7 +320,8 @@ class KernelBackend(OneByOne):
             scale = self.plan.channel_scale(colour=self.colour, past=self.timing.past)
             self.terms = {name: scale * values for name, values in added(channels).items()}
             self.factors = list(multiplied(channels).values())
-            self.join()
+            if not self.plan.channels_last:
+                self.join()
         return ready
 
     def join(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..features import ORIENTATIONS
 from ..references.gbvs import GABOR
-from .rows import UPSAMPLE_MAP
+from .rows import NEAREST
 
 # A band of a level: where the intensity's level lies, from row to row, its size, the band's rows;
 # the part of each row in the map's rows, plain or faded; which of these it reaches (first and
@@ -19,7 +19,7 @@ BAND_BYTES = 8 * BAND_COLUMNS
 # columns; by vector of the map's columns, the first and the last that it comes from; the maps.
 BANDS, BAND_COUNT, ACROSS, REACHING, MAPS = range(5)
 
-EXTEND = UPSAMPLE_MAP + 1  # an operation: repeat the ends of a row beside it
+EXTEND = NEAREST + 1  # an operation: repeat the ends of a row beside it
 LIGHT_LEVELS = 256  # values that light is known for
 
 NEAR = 8  # reach of the filters along the wave, and of the diagonals' separable parts

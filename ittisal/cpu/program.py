@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,20 +121,6 @@ class ProgramBackend(KernelBackend):
         """Views of every buffer."""
         program = self.current.program
         return {name: program.view(name) for name in program.places}
-
-    def join(self) -> None:
-        """The caller's channels join the final map."""
-
-    def run_stages(self, frame: np.ndarray, out: np.ndarray, chosen: Sequence[str]) -> None:
-        """Run some stages; the last one writes the map, and what the caller's channels make of it,
-        into `out`.
-        """
-        super().run_stages(frame, out, chosen)
-        if self.stages[-1] in chosen:
-            for values in self.terms.values():
-                out += values
-            for values in self.factors:
-                out *= 1 + values
 
     def trace(
         self,
