@@ -268,7 +268,7 @@ def at_side(side: int) -> Row:
         size = round(width * factor), round(height * factor)
         shrinks = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         scaled_image = cv2.resize(image, size, interpolation=shrinks)
-        saliency = ittisal.upsample(quick(scaled_image), scaled_image.shape[:2])
+        saliency = ittisal.upsample(quick(scaled_image), scaled_image.shape[:2], ittisal.GAZE)
         back = cv2.INTER_LINEAR if factor < 1 else cv2.INTER_AREA
         return cv2.resize(saliency, (width, height), interpolation=back)
 
