@@ -26,6 +26,8 @@ ANGLES = (0, 45, 90, 135)
 PLANES = ("intensity", "red_green", "blue_yellow")
 Trace = dict[str, np.ndarray]
 METRICS = ("auc", "sauc", "nss", "cc")
+# All maps at a sixteenth, whatever the image's size.
+GAZE, WHITENED = (replace(each, working_size=0) for each in (ittisal.GAZE, ittisal.WHITENED))
 
 
 # --- intermediates, once per image ---------------------------------------------------------------
@@ -43,7 +45,7 @@ class Traces:
     def __init__(self) -> None:
         self.local = threading.local()
 
-    def __call__(self, image: np.ndarray, config: ittisal.Config = ittisal.GAZE) -> Trace:
+    def __call__(self, image: np.ndarray, config: ittisal.Config = GAZE) -> Trace:
         """All intermediates."""
         if getattr(self.local, "image", None) is not image:
             self.local.image, self.local.kept = image, {}
@@ -151,7 +153,7 @@ Row = Callable[[np.ndarray], np.ndarray]
 
 def of_trace(make: Callable[[Trace], np.ndarray], **changes: object) -> Row:
     """A map made of `gaze`'s intermediates, or of `gaze` with some fields changed."""
-    return lambda image: make(traced(image, replace(ittisal.GAZE, **changes)))
+    return lambda image: make(traced(image, replace(GAZE, **changes)))
 
 
 def with_corners(pick: Callable[[np.ndarray], np.ndarray], up: int = 0) -> Row:
@@ -173,7 +175,7 @@ def rows() -> dict[str, Row]:
         "corners alone": of_trace(lambda t: t["corners"]),
         "the sum over channels alone": of_trace(lambda t: t["saliency"], figure=False),
         "itti1998": lambda image: traced(image, ittisal.ITTI_1998)["saliency"],
-        "whitened": lambda image: traced(image, ittisal.WHITENED)["saliency"],
+        "whitened": lambda image: traced(image, WHITENED)["saliency"],
     }
     joined = {
         "joined: figure + corners, of one range": of_trace(

@@ -499,13 +499,13 @@ def test_parts_of_gaze_are_scored(small_dataset, capsys, tmp_path):
     shape = image.shape[0] // 16, image.shape[1] // 16
     made = {name: row(image) for name, row in fixations.rows().items()}
     assert all(saliency.shape == shape for saliency in made.values())
-    wanted = ittisal.Saliency(image.shape[:2], ittisal.GAZE, backend="reference")(image)
+    wanted = ittisal.Saliency(image.shape[:2], fixations.GAZE, backend="reference")(image)
     within("upsampled", made["gaze"], wanted)
     within("order", made["gaze"], made["figure x corners"] * fixations.promotion(traced(image)))
 
 
 def traced(image):
-    return ittisal.Saliency(image.shape[:2], ittisal.GAZE, backend="reference").trace(image)
+    return ittisal.Saliency(image.shape[:2], fixations.GAZE, backend="reference").trace(image)
 
 
 def test_boxes_against_fixations(small_dataset, capsys, tmp_path):
