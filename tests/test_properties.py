@@ -96,8 +96,10 @@ SPOT = (130, 200)
 def test_a_hot_spot_is_found_in_a_small_part_of_the_range(raw_map, name, dtype, channels, rng):
     """Small or wide, whatever lies below it."""
     for sigma in (4, 20, 30):
-        saliency = raw_map(hot_spot(dtype, channels, sigma, rng), PRESETS[name])
-        place = pixel(np.unravel_index(saliency.argmax(), saliency.shape))
+        frame, config = hot_spot(dtype, channels, sigma, rng), PRESETS[name]
+        saliency = raw_map(frame, config)
+        peak = np.unravel_index(saliency.argmax(), saliency.shape)
+        place = pixel(peak, config, max(frame.shape))
         assert saliency.max() > 0 and np.hypot(*(place - SPOT)) <= 24, (sigma, place)
 
 
