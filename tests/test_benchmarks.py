@@ -119,6 +119,7 @@ def test_runner_from_end_to_end(tmp_path):
         "LongRun",
         "Staleness",
         "WhatItCosts",
+        "Programs",
         "Crop",
         "HostTime",
         "Levels",

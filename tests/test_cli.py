@@ -859,7 +859,8 @@ def test_levels_of_a_thermal_picture(tmp_path):
         ran = run_here("map", *words, "--preset", "gaze", "--overlay", "--json", cwd=tmp_path)
         assert ran.status == 0 and 90 <= ran.rows[0]["peak"]["x"] <= 110, ran.err
     got, wanted = (load(tmp_path / f"{name}.saliency.png") for name in ("scene", "full"))
-    np.testing.assert_array_equal(got, wanted)
+    # Both are stretched to whole counts, by other arithmetic: some differ by one of 65535.
+    assert np.abs(got.astype(int) - wanted).max() <= 1
     overlay = load(tmp_path / "scene.overlay.png")
     assert overlay[:30].max() < 60 < overlay.max()  # the background is dark, as 7000 is black
 

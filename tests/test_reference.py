@@ -19,6 +19,9 @@ from ittisal.config import OrientationPyramid, PeakMean, Phase
 from ittisal.features import DIRECTIONS, FEATURES, ORIENTATIONS, TEMPORAL, Channel
 from ittisal.pipeline import STAGES
 
+# The levels of the paper, whatever the photograph's size.
+GAZE, VIDEO, WHITENED = (replace(each, working_size=0) for each in (GAZE, VIDEO, WHITENED))
+
 EVEN = replace(ITTI_1998, phase="even")
 REPLICATE = replace(EVEN, upsampling="replicate")
 SPLIT = replace(ITTI_1998, split_cs=True)
@@ -725,7 +728,7 @@ def test_the_order_of_the_sums(name, photo):
 
 def test_stages_in_order_add_what_the_trace_holds(photo):
     """Each stage by itself adds the names that are its own."""
-    stages = reference.Stages(reference.to_unit(photo), GAZE, None, 0.04)
+    stages = reference.Stages(reference.to_unit(photo), GAZE, None, 0.04, {}, {})
     added = {}
     for stage in STAGES:
         before = set(stages.out)

@@ -627,9 +627,9 @@ def stream(
     >>> with ittisal.stream(frames, fps=10) as results:
     ...     for result in results:
     ...         print(result.index, result.time, result.saliency.shape, result.dropped)
-    0 0.0 (4, 6) 0
-    1 0.1 (4, 6) 0
-    2 0.2 (4, 6) 0
+    0 0.0 (16, 24) 0
+    1 0.1 (16, 24) 0
+    2 0.2 (16, 24) 0
     """
     wanted = Wanted(every, start, end, first)
     reading = Reading(reader, channel_order, live, fps, timeout, reconnect)
