@@ -9,6 +9,7 @@ import importlib.util
 import re
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest

@@ -179,9 +179,9 @@ def test_what_does_not_depend_on_the_format_is_compiled_once():
 
     first = options("rgb", "uint8", 3)
     for other, apart in (
-        (options("bgr", "uint8", 3), {"scan"}),
-        (options("rgb", "float32", 3), {"scan"}),
-        (options("rgb", "uint8", 1), {"scan", "plane_statistics", "reconstruct"}),
+        (options("bgr", "uint8", 3), {"opponency"}),
+        (options("rgb", "float32", 3), {"scan", "opponency"}),
+        (options("rgb", "uint8", 1), {"scan", "opponency", "plane_statistics", "reconstruct"}),
     ):
         changed = {kernels for kernels in first if other[kernels] != first[kernels]}
         assert {kernels[0] for kernels in changed} == apart
