@@ -261,8 +261,23 @@ def promoting(t: Trace) -> np.ndarray:
 SIDES = (320, 400, 512, 640, 800, 1024, 1280, 1600, 1920)
 
 
-def at_side(side: int) -> Row:
-    """`gaze` of the image at another size: its map, resampled to the image's."""
+SHRUNK = (256, 400, 512, 640, 800)
+
+
+def octaves() -> dict[str, Row]:
+    """`gaze` and `whitened` of small images, with their levels shifted by 0 to 2 octaves."""
+    return {
+        f"octaves: {name}, longer side {side}, shifted by {shift}": at_side(
+            side, replace(config, working_size=side << shift)
+        )
+        for name, config in {"gaze": ittisal.GAZE, "whitened": ittisal.WHITENED}.items()
+        for side in SHRUNK
+        for shift in range(3)
+    }
+
+
+def at_side(side: int, config: ittisal.Config = ittisal.GAZE) -> Row:
+    """A preset's map of the image at another size, resampled to the image's."""
 
     def mapped(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
@@ -270,7 +285,8 @@ def at_side(side: int) -> Row:
         size = round(width * factor), round(height * factor)
         shrinks = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         scaled_image = cv2.resize(image, size, interpolation=shrinks)
-        saliency = ittisal.upsample(quick(scaled_image), scaled_image.shape[:2], ittisal.GAZE)
+        raw = quick_model(scaled_image.shape[:2], config, threading.get_ident())(scaled_image)
+        saliency = ittisal.upsample(raw, scaled_image.shape[:2], config)
         back = cv2.INTER_LINEAR if factor < 1 else cv2.INTER_AREA
         return cv2.resize(saliency, (width, height), interpolation=back)
 
@@ -278,14 +294,9 @@ def at_side(side: int) -> Row:
 
 
 @lru_cache(maxsize=64)
-def quick_model(shape: tuple[int, int], thread: int) -> ittisal.Saliency:
+def quick_model(shape: tuple[int, int], config: ittisal.Config, thread: int) -> ittisal.Saliency:
     """A model of the fast path; each thread its own."""
-    return ittisal.Saliency(shape, ittisal.GAZE, threads=1)
-
-
-def quick(image: np.ndarray) -> np.ndarray:
-    """The raw map by the fast path."""
-    return quick_model(image.shape[:2], threading.get_ident())(image)
+    return ittisal.Saliency(shape, config, threads=1)
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -304,6 +315,8 @@ def main(arguments: list[str]) -> int:
     models = {name: upsampled(row) for name, row in chosen.items()}
     if "size" in (options.only or "size"):
         models |= {f"size: longer side {side}": at_side(side) for side in SIDES}
+    if options.only == "octaves":  # alone, for there are many
+        models |= octaves()
     result = ittisal.evaluation.evaluate(
         ittisal.datasets.load(options.dataset),
         models,

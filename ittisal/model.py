@@ -137,7 +137,7 @@ class Saliency:
 
     @property
     def map_shape(self) -> tuple[int, int]:
-        """(height, width) of the raw map: a sixteenth of the frame's, or an eighth or a quarter."""
+        """(height, width) of the raw map: a sixteenth of the frame's, or finer (`sampling`)."""
         return self._plan.map_shape
 
     @property

@@ -25,15 +25,7 @@ STAGES = (
     "normalise",  # one scale and offset, or one new map, per map
     "combine",  # maps -> features -> conspicuity maps -> saliency map
 )
-PROGRAM_STAGES = {  # of the published programs
-    Model.TOOLBOX: (
-        "opponency",
-        "pyramid",
-        "orientation",
-        "centre_surround",
-        "normalise",
-        "combine",
-    ),
+PROGRAM_STAGES = {  # of the published programs whose stages are others
     Model.VOCUS2: (
         "opponency",  # frame -> planes of intensity and colour opponency
         "twin_pyramids",  # planes -> centre and surround -> their differences, split by sign
@@ -74,13 +66,6 @@ def makes_no_whole_maps(config: Config) -> tuple[bool, str]:
             'use backend="reference"'
         )
     return True, "every option"
-
-
-def lacks_program(config: Config) -> tuple[bool, str]:
-    """What a backend says that does not have a published program."""
-    return False, (
-        f'model={config.model.value!r} is not among its programs; use backend="reference"'
-    )
 
 
 class FrameFormat(NamedTuple):
@@ -137,7 +122,7 @@ def frame_timing(config: Config, elapsed: float | None) -> FrameTiming:
 
 def stages(plan: Plan, *, colour: bool, past: bool) -> tuple[str, ...]:
     """The stages that a frame goes through, in order."""
-    if plan.config.model is not Model.ITTI:
+    if plan.config.model in PROGRAM_STAGES:
         return PROGRAM_STAGES[plan.config.model]
     features = plan.features_of(colour=colour, past=past)
     runs = dict.fromkeys(STAGES, True)
@@ -164,9 +149,8 @@ class Backend(Protocol):
     """One way to run the stages for one plan. It owns its buffers: one per thread.
 
     Frames have been checked, but for the values of float ones, and so have the caller's channels,
-    whose maps are at the map's level. The state that a frame leaves is
-    committed when the next one comes, so that the last frame can be run again. A frame with bad
-    values leaves none.
+    whose maps are at the map's level. The state that a frame leaves is committed when the next one
+    comes, so that the last frame can be run again. A frame with bad values leaves none.
     """
 
     name: str

@@ -12,7 +12,6 @@ import numpy as np
 from .config import (
     CENTRE_LEVELS,
     DELTAS,
-    MAP_LEVEL,
     TOP_LEVEL,
     Config,
     Normalisation,
@@ -20,7 +19,7 @@ from .config import (
     SmallFrames,
 )
 from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature, Model
-from .sampling import sampling
+from .sampling import map_level, sampling
 
 BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
 BINOMIAL_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
@@ -95,7 +94,7 @@ class Plan:
     @property
     def map_level(self) -> int:
         """The level of the saliency map."""
-        return MAP_LEVEL - self.octave_shift
+        return map_level(self.shape, self.config)
 
     @cached_property
     def top_level(self) -> int:

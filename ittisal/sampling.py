@@ -35,6 +35,15 @@ class Sampling(NamedTuple):
         samples = np.floor((at - self.first[axis]) / self.step[axis] + 0.5).astype(np.intp)
         return np.asarray(samples.clip(0, self.map_shape[axis] - 1))
 
+    def starts(self, axis: int) -> np.ndarray:
+        """The first pixel of each sample's nearest on an axis; ascending, intp."""
+        return np.searchsorted(self.nearest(axis), np.arange(self.map_shape[axis]))
+
+
+def map_level(shape: tuple[int, int], config: Config) -> int:
+    """The pyramid's level that the maps of frames of (height, width) have the size of."""
+    return VOCUS2_LEVEL if config.model is Model.VOCUS2 else MAP_LEVEL - config.octave_shift(shape)
+
 
 def sampling(shape: tuple[int, int], config: Config) -> Sampling:
     """The grid of the maps of frames of (height, width) under a config.
@@ -55,7 +64,7 @@ def sampling(shape: tuple[int, int], config: Config) -> Sampling:
         rows, columns = (max((2 * GBVS_SIDE * n + longer) // (2 * longer), 1) for n in shape)
         steps = height / rows, width / columns
         return Sampling(shape, (rows, columns), steps, _between(steps))
-    level = VOCUS2_LEVEL if config.model is Model.VOCUS2 else MAP_LEVEL - config.octave_shift(shape)
+    level = map_level(shape, config)
     steps = 1 << level, 1 << level
     even = config.phase is Phase.EVEN or config.model is Model.TOOLBOX
     map_shape = max(height >> level, 1), max(width >> level, 1)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .channels import NO_CHANNELS, Channels
+from .channels import NO_CHANNELS, Channels, gain
 from .features import FEATURES, ORIENTATIONS, TEMPORAL, Channel, Feature
 from .pipeline import FIRST_FRAME, PROGRAM_STAGES, STAGES, Backend, FrameTiming
 from .plan import PROMOTION, SCALES, Plan
@@ -165,53 +165,38 @@ class Traced(Backend):
         return self.plan.config.channel_weights(colour=self.colour, past=self.timing.past)
 
 
-class ProgramBuffers(Protocol):
-    """A backend of a published program, whose buffers have names."""
-
-    plan: Plan
-
-    @property
-    def colour(self) -> bool:
-        """Whether the last frame had three channels."""
+class ProgramTraced(Traced):
+    """The same of a published program, whose buffers have names."""
 
     def named_buffers(self) -> dict[str, np.ndarray]:
         """Views of the last frame's, by the reference's names."""
+        raise NotImplementedError
 
-    def arrive(
-        self, frame: np.ndarray, timing: FrameTiming | None, channels: Channels = NO_CHANNELS
-    ) -> np.ndarray:
-        """A frame made ready for `run_stages`; without a timing, the last one again."""
-
-    def run_stages(self, frame: np.ndarray, out: np.ndarray, stages: Sequence[str]) -> None:
-        """Run some stages on what the buffers hold; the last one writes the map into `out`."""
+    def trace(
+        self,
+        frame: np.ndarray,
+        timing: FrameTiming | None = FIRST_FRAME,
+        channels: Channels = NO_CHANNELS,
+    ) -> dict[str, np.ndarray]:
+        """Every buffer, and the map."""
+        out = np.empty(self.plan.map_shape, np.float32)
+        ready = self.arrive(frame, timing, channels)
+        self.run_stages(ready, out, PROGRAM_STAGES[self.plan.config.model])
+        named = {name: x.copy() for name, x in self.named_buffers().items()}
+        named |= {f"contribution/{name}": x for name, x in self.contributions().items()}
+        return {**named, "saliency": out}
 
     def contributions(self) -> dict[str, np.ndarray]:
-        """What each channel added to the last frame's map; new arrays."""
-
-
-def program_trace(
-    backend: ProgramBuffers, frame: np.ndarray, timing: FrameTiming | None, channels: Channels
-) -> dict[str, np.ndarray]:
-    """Every buffer, and the map."""
-    plan = backend.plan
-    out = np.empty(plan.map_shape, np.float32)
-    ready = backend.arrive(frame, timing, channels)
-    backend.run_stages(ready, out, PROGRAM_STAGES[plan.config.model])
-    named = {name: x.copy() for name, x in backend.named_buffers().items()}
-    named |= {f"contribution/{name}": x for name, x in backend.contributions().items()}
-    return {**named, "saliency": out}
-
-
-def program_contributions(backend: ProgramBuffers) -> dict[str, np.ndarray]:
-    """The map, divided at each sample in proportion to the channels' terms."""
-    buffers, config = backend.named_buffers(), backend.plan.config
-    added = {
-        str(channel): np.float32(weight) * buffers[f"conspicuity/{channel}"]
-        for channel, weight in config.channel_weights(colour=backend.colour).items()
-    }
-    saliency, total = buffers["saliency"], sum(added.values(), np.float32(0))
-    share = np.divide(saliency, total, out=np.zeros_like(saliency), where=total > 0)
-    return {name: x * share for name, x in added.items()}
+        """The map, divided at each sample in proportion to the channels' terms; new arrays."""
+        buffers, (guiding, factors) = self.named_buffers(), self.guidance()
+        added = {
+            str(channel): np.float32(weight) * buffers[f"conspicuity/{channel}"]
+            for channel, weight in self._weights().items()
+        }
+        saliency, total = buffers["saliency"], sum(added.values(), np.float32(0))
+        share = np.divide(saliency, total, out=np.zeros_like(saliency), where=total > 0)
+        added = {name: x * share for name, x in added.items()} | guiding
+        return {name: x * gain(factors) for name, x in added.items()}
 
 
 def _normalised(

@@ -9,6 +9,7 @@ import pytest
 
 import ittisal
 from ittisal import GBVS, TOOLBOX, VOCUS2, BackendError, Saliency, references
+from ittisal.attention.grid import Grid
 from ittisal.references import gbvs, vocus2
 from ittisal.sampling import sampling
 
@@ -135,3 +136,11 @@ def test_gbvs_colours():
 def test_a_backend_without_the_program_says_so(name):
     with pytest.raises(BackendError, match="cuda"):
         Saliency((64, 96), PROGRAMS[name], backend="cuda")
+
+
+def test_attention_on_maps_with_more_samples_than_pixels(rng):
+    """`gbvs` has 48 samples along the longer side of any frame."""
+    seen = Grid.of(rng.random((32, 40)), (32, 40), GBVS)
+    assert seen.saliency.shape == (38, 48) and np.isfinite(seen.saliency).all()
+    assert ittisal.scanpath(rng.random((32, 40)), 2, shape=(32, 40), config=GBVS)
+    assert isinstance(ittisal.regions(rng.random((32, 40)), shape=(32, 40), config=GBVS), list)

@@ -83,7 +83,7 @@ def crop(
     Parameters
     ----------
     source : array of shape (h, w), mapping, or Result
-        A saliency map, of a sixteenth of the frame's size or of its own; or what `Saliency.trace`
+        A saliency map, as `Saliency` gives it or of the frame's own size; or what `Saliency.trace`
         gives; or a result of `ittisal.stream`.
     aspect : float, optional
         Width over height, as in 16 / 9. By default the frame's own, which is of use with `zoom`.

@@ -34,9 +34,12 @@ class Grid:
         if not seen.full_size:
             return cls(seen)
         grid = seen._replace(seen=seen.shape).sampling
-        starts = [np.searchsorted(grid.nearest(a), np.arange(grid.map_shape[a])) for a in (0, 1)]
+        starts = [grid.starts(axis) for axis in (0, 1)]
         sums = np.add.reduceat(np.add.reduceat(seen.saliency, starts[1], 1), starts[0], 0)
-        sizes = [np.diff(first, append=n) for first, n in zip(starts, seen.shape, strict=True)]
+        sizes = [
+            np.maximum(np.diff(first, append=n), 1)  # where samples outnumber pixels, one of these
+            for first, n in zip(starts, seen.shape, strict=True)
+        ]
         means = sums / np.outer(*sizes)
         return cls(seen._replace(saliency=means, seen=seen.shape))
 

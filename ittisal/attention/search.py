@@ -191,7 +191,6 @@ def _samples(mask: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
     for part in (mask, ~mask):
         counts = part.astype(np.float64)
         for axis in (0, 1):
-            starts = np.searchsorted(grid.nearest(axis), np.arange(grid.map_shape[axis]))
-            counts = np.add.reduceat(counts, starts, axis=axis)
+            counts = np.add.reduceat(counts, grid.starts(axis), axis=axis)
         parts.append(counts)
     return parts[0], parts[1]

@@ -38,7 +38,7 @@ examples:
   ittisal map photos/ --json | jq .peak       where attention goes first
   ittisal map photo.jpg --preset gaze         where people would look
   ittisal map photo.jpg --preset gaze --faces yunet.onnx      and at whom
-  ittisal map photo.jpg --raw                 unscaled numbers, 1/16 of the size, .npy
+  ittisal map photo.jpg --raw                 unscaled numbers, the map's own size, .npy
   curl -s URL | ittisal map - > map.png
   ittisal map photo.jpg --set weights.colour=0
   ittisal map thermal.tiff --levels 7000:7500 16 bits, of which the scene uses a part
@@ -70,8 +70,8 @@ def add_parser(commands: Any) -> None:
     add(
         "--size",
         choices=("image", "map"),
-        help="the image's (default), or the map's own: a sixteenth "
-        "of it, with --class-model the network's input",
+        help="the image's (default), or the map's own: a sixteenth of it, or what the preset has; "
+        "with --class-model the network's input",
     )
     add("--raw", action="store_true", help="as computed, not scaled to 1: --format npy --size map")
     add("--overlay", action="store_true", help="also a heat map over the photograph, .overlay.png")

@@ -38,10 +38,6 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.model not in (Model.ITTI, Model.TOOLBOX):
-        from . import program
-
-        return program.supports(config)
     return makes_no_whole_maps(config)
 
 

@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..allocator import Allocator
-from ..channels import NO_CHANNELS, Channels, gain
-from ..config import Config
 from ..features import Model, Signal
-from ..pipeline import FIRST_FRAME, FrameFormat, FrameTiming, lacks_program, schedule
+from ..pipeline import FrameFormat, schedule
 from ..plan import Plan
-from ..trace import program_contributions, program_trace
+from ..trace import ProgramTraced
 from .backend import FormatState, KernelBackend
 from .layout import PAD, aligned, padded
 from .rows import SCAN_TASKS
@@ -102,7 +100,7 @@ class ProgramState(FormatState):
         return super().nbytes + self.program.arena.nbytes
 
 
-class ProgramBackend(KernelBackend):
+class ProgramBackend(KernelBackend, ProgramTraced):
     """A published program. See `ittisal.pipeline.Backend`."""
 
     current: ProgramState
@@ -121,24 +119,3 @@ class ProgramBackend(KernelBackend):
         """Views of every buffer."""
         program = self.current.program
         return {name: program.view(name) for name in program.places}
-
-    def trace(
-        self,
-        frame: np.ndarray,
-        timing: FrameTiming | None = FIRST_FRAME,
-        channels: Channels = NO_CHANNELS,
-    ) -> dict[str, np.ndarray]:
-        """Every buffer, and the map."""
-        return program_trace(self, frame, timing, channels)
-
-    def contributions(self) -> dict[str, np.ndarray]:
-        """What each channel added to the last frame's map; new arrays."""
-        added = program_contributions(self) | self.terms
-        return {name: x * gain(self.factors) for name, x in added.items()}
-
-
-def supports(config: Config) -> tuple[bool, str]:
-    """Whether the program of a config is here."""
-    if config.model in PROGRAMS:
-        return True, "the whole program"
-    return lacks_program(config)

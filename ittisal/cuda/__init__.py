@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..config import Config
 from ..features import Model
-from ..pipeline import lacks_program, makes_no_whole_maps
+from ..pipeline import makes_no_whole_maps
 from ..plan import Plan
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def supports(config: Config) -> tuple[bool, str]:
     if config.model is Model.VOCUS2:
         return True, "the whole program"
     if config.model is not Model.ITTI:
-        return lacks_program(config)
+        return False, f'model={config.model.value!r} has no kernels here; use backend="cpu"'
     return makes_no_whole_maps(config)
 
 

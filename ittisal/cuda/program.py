@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..channels import NO_CHANNELS, Channels
-from ..pipeline import FIRST_FRAME, BackendError, FrameTiming
-from ..trace import program_contributions, program_trace
+from ..channels import Channels
+from ..pipeline import BackendError
+from ..trace import ProgramTraced
 from .backend import CudaBackend, FormatState
 from .vocus2 import TwinPyramids
 
 
-class ProgramBackend(CudaBackend):
+class ProgramBackend(ProgramTraced, CudaBackend):
     """A published program. See `ittisal.pipeline.Backend`."""
 
     layout: TwinPyramids
@@ -30,19 +30,6 @@ class ProgramBackend(CudaBackend):
             )
             for name, start in starts.items()
         }
-
-    def trace(
-        self,
-        frame: np.ndarray,
-        timing: FrameTiming | None = FIRST_FRAME,
-        channels: Channels = NO_CHANNELS,
-    ) -> dict[str, np.ndarray]:
-        """Every buffer, and the map."""
-        return program_trace(self, frame, timing, channels)
-
-    def contributions(self) -> dict[str, np.ndarray]:
-        """What each channel added to the last frame's map; new arrays."""
-        return program_contributions(self)
 
     def _join(self, state: FormatState, channels: Channels, stream: Any) -> None:
         if channels:

@@ -11,10 +11,9 @@ import numpy as np
 from .. import plan as model
 from ..channels import LIMIT as CHANNEL_LIMIT  # noqa: F401 - named in capitals, for kernels
 from ..config import DELTAS, Channel, Choice, Phase
-from ..features import FEATURES, ORIENTATIONS, Model
+from ..features import FEATURES, ORIENTATIONS
 from ..pipeline import FrameFormat
 from ..plan import BINOMIAL_5, BINOMIAL_9, Plan, downsampling_weights
-from ..sampling import VOCUS2_LEVEL
 from . import layout
 from .sources import Unit
 from .structs import SIZES
@@ -55,7 +54,7 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
         "RIDGE": repr(model.RIDGE),  # a double
         **SIZES,
         "FINEST_LEVEL": plan.finest_level,
-        "MAP_LEVEL": VOCUS2_LEVEL if config.model is Model.VOCUS2 else plan.map_level,
+        "MAP_LEVEL": plan.map_level,
         "NEAR": DELTAS[0],  # surround less centre level
         "FAR": DELTAS[1],
         "ORIENTATIONS": len(ORIENTATIONS),

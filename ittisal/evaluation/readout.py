@@ -86,9 +86,8 @@ class Readout:
     ) -> np.ndarray:
         """The log density of fixations, in natural logarithms: float32 of `shape`, (H, W).
 
-        `raw_map`, of shape (H//16, W//16), is as `Saliency` computes it: finite, not negative, in
-        any unit. `config` is the model's: its `phase` says where the map's samples lie. |logsumexp|
-        is below 0.001.
+        `raw_map` is as `Saliency` computes it: finite, not negative, in any unit. `config` is the
+        model's: it says where the map's samples lie. |logsumexp| is below 0.001.
         """
         raw = np.asarray(raw_map, np.float64)
         if raw.ndim != 2 or not np.isfinite(raw).all() or raw.min(initial=0) < 0:

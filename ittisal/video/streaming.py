@@ -316,7 +316,8 @@ class Stream:
             if self._forget:
                 model.reset()
                 self._attention.reset()
-                getattr(self._channels, "reset", int)()
+                if hasattr(self._channels, "reset"):
+                    self._channels.reset()
             saliency = model(working, time=slot.time, channels=self._channels)
         except (TypeError, ValueError) as error:
             statistics.failed += 1

@@ -14,7 +14,7 @@ from .. import rows as r
 from .. import simd
 from ..simd import LANES, Record
 from .downsample import clear
-from .orientation import even_filter, odd_filter, rows_around, wave, windows
+from .orientation import VerticalFilters, even_filter, odd_filter, rows_around, wave, windows
 from .task import Task, stream
 
 AROUND = range(-r.REACH, r.REACH + 1)
@@ -69,39 +69,19 @@ def energy_row(task: Task, row: Record) -> None:
         mean_and_scale(taps, lambda y, x: diagonal * (y - x), trig) for trig in (math.cos, math.sin)
     ]
     for x in simd.span(0, level[r.LEVEL_WIDTH], LANES):
-
-        def vertical(p, x=x):
-            samples = [each.load(x * r.GABOR_PARTIALS + p * LANES) for each in around]
-            ahead, behind = samples[r.REACH + 1 :], samples[r.REACH - 1 :: -1]
-            return (
-                samples[r.REACH],
-                [a + b for a, b in zip(ahead, behind, strict=True)],
-                [a - b for a, b in zip(ahead, behind, strict=True)],
-            )
-
-        def cosine_sine(p, k):
-            centre, sums, differences = vertical(p)
-            return (
-                even_filter(wave(taps, k, math.cos), centre, sums),
-                odd_filter(wave(taps, k, math.sin), differences),
-            )
-
-        def summed(p, weights):
-            centre, sums, _ = vertical(p)
-            return even_filter(weights, centre, sums)
-
+        down = VerticalFilters(around, x, r.GABOR_PARTIALS, taps)
         factor = simd.maximum(escaping.load(x), inside.load(x) * row_factor)
-        box = summed(1, [1.0] * len(taps))
+        box = down.summed(1, [1.0] * len(taps))
 
         def write(orientation, measures, even, odd, x=x, factor=factor, box=box):
             (mean, even_scale), (_, odd_scale) = measures
             energy = simd.absolute(even - box * mean) * even_scale + simd.absolute(odd) * odd_scale
             output.store(row[r.ORIENTED_STRIDE] * orientation + x, energy * factor)
 
-        write(0, straight, *cosine_sine(0, k))
-        write(2, straight, summed(2, taps), summed(3, taps))
-        cos_cos, cos_sin = cosine_sine(4, diagonal)
-        sin_cos, sin_sin = cosine_sine(5, diagonal)
+        write(0, straight, *down.cosine_sine(0, k))
+        write(2, straight, down.summed(2, taps), down.summed(3, taps))
+        cos_cos, cos_sin = down.cosine_sine(4, diagonal)
+        sin_cos, sin_sin = down.cosine_sine(5, diagonal)
         write(1, oblique, cos_cos + sin_sin, cos_sin - sin_cos)
         write(3, oblique, cos_cos - sin_sin, cos_sin + sin_cos)
 

@@ -100,6 +100,35 @@ def band_row(task: Task, row: Record, base: Value | int) -> None:
             partials.store(x * r.PARTIALS + p * LANES, result)
 
 
+class VerticalFilters:
+    """Filters down the partial results of nine rows, a vector of columns from `x` on."""
+
+    def __init__(self, around: list[Memory], x: Value, partials: int, taps: list[float]) -> None:
+        self.around, self.start, self.taps = around, x * partials, taps
+
+    def cosine_sine(self, partial: int, wavenumber: float) -> tuple[Value, Value]:
+        """By an envelope times cosine and times sine."""
+        centre, sums, differences = self._samples(partial)
+        return (
+            even_filter(wave(self.taps, wavenumber, math.cos), centre, sums),
+            odd_filter(wave(self.taps, wavenumber, math.sin), differences),
+        )
+
+    def summed(self, partial: int, weights: list[float]) -> Value:
+        """By weights from the centre out."""
+        centre, sums, _ = self._samples(partial)
+        return even_filter(weights, centre, sums)
+
+    def _samples(self, partial: int) -> tuple[Value, list[Value], list[Value]]:
+        samples = [each.load(self.start + partial * LANES) for each in self.around]
+        ahead, behind = samples[r.REACH + 1 :], samples[r.REACH - 1 :: -1]
+        return (
+            samples[r.REACH],
+            [a + b for a, b in zip(ahead, behind, strict=True)],
+            [a - b for a, b in zip(ahead, behind, strict=True)],
+        )
+
+
 def energy_row(task: Task, row: Record) -> None:
     """The energies of one row from the partial results of the nine rows around it. The result
     is in scratch, or relative to the number that the task holds.
@@ -111,37 +140,17 @@ def energy_row(task: Task, row: Record) -> None:
     output, plane_stride = arena.at(target + row[r.ORIENTED]), row[r.ORIENTED_STRIDE]
     wavenumber, diagonal = facts.wavenumber, facts.wavenumber / math.sqrt(2)
     for x in simd.span(0, level[r.LEVEL_WIDTH], LANES):
-
-        def vertical(p, x=x):
-            samples = [each.load(x * r.PARTIALS + p * LANES) for each in around]
-            ahead, behind = samples[r.REACH + 1 :], samples[r.REACH - 1 :: -1]
-            return (
-                samples[r.REACH],
-                [a + b for a, b in zip(ahead, behind, strict=True)],
-                [a - b for a, b in zip(ahead, behind, strict=True)],
-            )
-
-        def cosine_sine(p, k):
-            centre, sums, differences = vertical(p)
-            return (
-                even_filter(wave(TAPS, k, math.cos), centre, sums),
-                odd_filter(wave(TAPS, k, math.sin), differences),
-            )
-
-        def smooth(p):
-            centre, sums, _ = vertical(p)
-            return even_filter(TAPS, centre, sums)
-
+        down = VerticalFilters(around, x, r.PARTIALS, TAPS)
         scale = factors.load(x) * row_factor
 
         def write(orientation, real, imaginary, x=x, scale=scale):
             energy = simd.root(real * real + imaginary * imaginary) * scale
             output.store(plane_stride * orientation + x, energy)
 
-        write(0, *cosine_sine(0, wavenumber))  # horizontal bar: the wave runs down
-        write(2, smooth(1), smooth(2))
-        cos_cos, cos_sin = cosine_sine(3, diagonal)
-        sin_cos, sin_sin = cosine_sine(4, diagonal)
+        write(0, *down.cosine_sine(0, wavenumber))  # horizontal bar: the wave runs down
+        write(2, down.summed(1, TAPS), down.summed(2, TAPS))
+        cos_cos, cos_sin = down.cosine_sine(3, diagonal)
+        sin_cos, sin_sin = down.cosine_sine(4, diagonal)
         write(1, cos_cos + sin_sin, cos_sin - sin_cos)
         write(3, cos_cos - sin_sin, cos_sin + sin_cos)
 
