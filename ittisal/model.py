@@ -243,7 +243,7 @@ class Saliency:
         format_, count = format_of(frames, several), len(frames) if several else None
         guiding = self._checked(channels, frames, count)
         with self._exclusive as backend, self._past.follow(format_, time, count) as timings:
-            self._channels = channels_of_frame(guiding, -1)
+            self._channels = channels_of_frame(guiding, -1) if guiding else guiding
             if several:
                 backend.run_batch(self._stretch(frames, timings), out, timings, guiding)
             else:
@@ -532,7 +532,7 @@ class Saliency:
             format_, count = format_of(frames, several), len(frames) if several else None
             guiding = self._checked(channels, frames, count, gpu.adopt)
             with self._past.follow(format_, time, count) as timings:
-                self._channels = channels_of_frame(guiding, -1)
+                self._channels = channels_of_frame(guiding, -1) if guiding else guiding
                 gpu.run_device(frames, maps, count, timings, guiding)
             handed = gpu.hand_over(maps, frame)  # whose stream then waits for our reading of it
             if out is None:

@@ -450,7 +450,8 @@ class CudaBackend(Traced):
     def _join(self, state: FormatState, channels: Channels, stream: Any) -> None:
         """The caller's channels of the frames that are launched next."""
         if not channels:
-            self.guidance_maps.clear()
+            if self.guidance_maps.names:
+                self.guidance_maps.clear()
             return
         colour, past = state.format.colour, self.timing.past
         schedule = self.layout.schedule(state.format, self.count, past=past)
