@@ -567,11 +567,12 @@ VIDEO = Config(
     weights=ChannelWeights(
         {c: 1 for c, traits in CHANNELS.items() if traits.weight or traits.needs_past}
     ),
-    hue_reference=HueReference.FIXED,
+    opponency=Opponency.LINEAR,
+    figure=True,
     working_size=800,
 )
-"""`itti1998` for moving pictures: with flicker and motion, and colours that no single bright
-pixel makes flicker."""
+"""`gaze` for moving pictures: with flicker and motion, which need no figure to be seen. The first
+frame's map is that of `gaze`."""
 
 WHITENED = Config(
     weights=ChannelWeights({"whitened": 1}),

@@ -43,6 +43,7 @@ HUE_TOLERANCE = 1 + 1e-6  # a pixel at exactly the hue threshold has no hue
 RIDGE = 1e-2  # of the mean variance, added to each before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
 PROMOTION = 20.0  # value of N that doubles what a figure counts
+MOVING_FIGURE = 2.0  # surroundedness that flicker and motion have without an outline
 # What N leaves of a map with a single peak; of `iterative`, about.
 LONE_PEAK = {
     Normalisation.MAXNORM: RANGE**3,

@@ -33,7 +33,7 @@ from .config import (
     Smoothing,
     Upsampling,
 )
-from .features import DIRECTIONS, FEATURES, ORIENTATIONS, Channel, Model, Signal
+from .features import DIRECTIONS, FEATURES, ORIENTATIONS, TEMPORAL, Channel, Model, Signal
 
 TAPS_5 = np.array([1, 4, 6, 4, 1]) / 16
 TAPS_9 = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
@@ -49,6 +49,7 @@ REST = 1e-4  # of full scale, 6 counts in 65535: less flicker is none while its 
 RIDGE = 1e-2  # of the mean variance, added to each variance before whitening
 SOFT = 0.01  # standard deviations: surroundedness is sqrt(x + SOFT) - sqrt(SOFT)
 PROMOTION = 20.0  # value of N, of 0 to 1000, that doubles what a figure counts
+MOVING_FIGURE = 2.0  # surroundedness that flicker and motion have without an outline; 0 to 6
 LONE_PEAKS = {"maxnorm": 1000.0, "iterative": 100.0, "none": 1.0}  # what N leaves of one, about
 PROGRAM_TOPS = {"toolbox": 2.0, "vocus2": 1.0, "gbvs": 1.0}  # of a program's map, about
 CORNERS_ACROSS = 256  # samples of the longer side, at most, where corners are found
@@ -676,19 +677,24 @@ class Stages:
             top = LONE_PEAKS[self.config.normalisation]
             weight = self.config.unit_weight(colour=self.unit.ndim == 3, past=self.past is not None)
             out[f"contribution/{name}"] = top * weight * values
-        terms = [f"contribution/{name}" for name in (*self.weights, *self.added)]
+        names = (*self.weights, *self.added)
+        terms = [f"contribution/{name}" for name in names]
+        if self.config.figure:  # figures are promoted, and what moves needs no outline
+            for name, term in zip(names, terms, strict=True):
+                out[term] = out[term] * (out["figure"] + MOVING_FIGURE * (name in TEMPORAL))
         saliency = np.sum([out[term] for term in terms], axis=0)
         if self.config.normalise_saliency:
             total, saliency = saliency, self.n(saliency, to=2.0)
             share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
             out |= {term: out[term] * share for term in terms}
+        factors = list[np.ndarray]()
         if self.config.figure:
-            figure = out["figure"] * out["corners"]
-            out |= {term: out[term] * figure / PROMOTION for term in terms}
-            out["contribution/figure"] = figure
+            out |= {term: out[term] / PROMOTION for term in terms}
+            out["contribution/figure"] = out["figure"]
             terms.append("contribution/figure")
-            saliency = figure * (1 + saliency / PROMOTION)
-        factors = [1 + values for values in self.multiplied.values()]
+            saliency = out["figure"] + saliency / PROMOTION
+            factors.append(out["corners"])
+        factors += [1 + values for values in self.multiplied.values()]
         if self.config.centre_prior > 0:
             factors.append(centre_prior(self.unit.shape[:2], saliency.shape, self.config))
         for factor in factors:

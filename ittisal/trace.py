@@ -11,7 +11,7 @@ import numpy as np
 from .channels import NO_CHANNELS, Channels, gain
 from .features import FEATURES, ORIENTATIONS, TEMPORAL, Channel, Feature
 from .pipeline import FIRST_FRAME, PROGRAM_STAGES, STAGES, Backend, FrameTiming
-from .plan import PROMOTION, SCALES, Plan
+from .plan import MOVING_FIGURE, PROMOTION, SCALES, Plan
 
 
 class Buffers(Protocol):
@@ -140,18 +140,23 @@ class Traced(Backend):
         }
         if not self.plan.channels_last:
             added |= guiding
+        if self.plan.config.figure:
+            surroundedness, corners = views.figure()
+            added = {
+                name: x * (surroundedness + np.float32(MOVING_FIGURE * (name in TEMPORAL)))
+                for name, x in added.items()
+            }
         if self.plan.config.normalise_saliency:
             total, saliency = views.sum("saliency"), _affine(*views.normalised_sum("saliency"))
             share = np.divide(saliency, total, out=np.zeros_like(total), where=total > 0)
             added = {name: x * share for name, x in added.items()}
         if self.plan.channels_last:
             added |= guiding
-        if self.plan.config.figure:
-            surroundedness, corners = views.figure()
-            figure = surroundedness * corners
-            added = {name: x * figure / np.float32(PROMOTION) for name, x in added.items()}
-            added["figure"] = figure
         factors = [1 + x for x in factors]
+        if self.plan.config.figure:
+            added = {name: x / np.float32(PROMOTION) for name, x in added.items()}
+            added["figure"] = surroundedness
+            factors.insert(0, corners)
         if self.plan.config.centre_prior > 0:
             factors.append(np.outer(*self.plan.centre_prior()).astype(np.float32))
         for factor in factors:

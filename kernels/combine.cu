@@ -129,7 +129,7 @@ __device__ Range add_features(const Geometry& g, float* arena, int channel) {
     return leave_range(g, arena, own, range);
 }
 
-// The weighted sum of the channels.
+// The weighted sum of the channels; as what promotes figures, where the config has them.
 __device__ Range add_channels(const Geometry& g, float* arena, const Guidance& guidance) {
     __shared__ Affine affines[CHANNELS];
     const int size = map_size(g);
@@ -138,16 +138,21 @@ __device__ Range add_channels(const Geometry& g, float* arena, const Guidance& g
             find_affine(g, arena, g.conspicuity + k, true, RANGE, g.weight[k], affines[k]);
     __syncthreads();
     float* to = sum_at(g, arena, g.saliency, false);
+    const float* figure = arena + g.figure_maps + SURROUNDEDNESS * size;
     Range range = no_values();
     for (int i = first_sample(); i < size + FAULT(one_sample_too_many); i += samples_on()) {
         float value = 0;
         for (int k = 0; k < CHANNELS; ++k) {
             if (g.row_count[k] == 0) continue;
             const float* from = sum_at(g, arena, g.conspicuity + k, true);
-            value += fmaf(__ldcg(from + i), affines[k].scale, affines[k].offset);
+            const float term = fmaf(__ldcg(from + i), affines[k].scale, affines[k].offset);
+            value += FIGURE ? term * (figure[i] + g.own_figure[k]) : term;
         }
 #pragma unroll 1
-        for (int k = 0; k < guidance.added; ++k) value += guidance.first(size)[k * size + i];
+        for (int k = 0; k < guidance.added; ++k) {
+            const float term = guidance.first(size)[k * size + i];
+            value += FIGURE ? term * figure[i] : term;
+        }
         to[i] = value;
         range = Wider()(range, {value, value});
     }
@@ -175,8 +180,8 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
         value = value < 0.0f ? 0.0f : value;
         if (FIGURE) {
             const float* figure = arena + g.figure_maps;
-            value = figure[SURROUNDEDNESS * size + i] * figure[CORNERS * size + i] *
-                    fmaf(value, 1.0f / PROMOTION, 1.0f);
+            value = fmaf(value, 1.0f / PROMOTION, figure[SURROUNDEDNESS * size + i]) *
+                    figure[CORNERS * size + i];
         }
 #pragma unroll 1
         for (int k = 0; k < guidance.multiplied; ++k)

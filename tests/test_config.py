@@ -378,10 +378,9 @@ def test_presets():
         "smoothing_seconds": 0.5,
     }
     assert preset("video") is VIDEO
-    larger = replace(ITTI_1998, working_size=800)
-    assert replace(larger, weights=VIDEO_WEIGHTS, hue_reference="fixed") == VIDEO
+    linear = replace(ITTI_1998, working_size=800, opponency="linear")
+    assert replace(linear, figure=True, weights=VIDEO_WEIGHTS) == VIDEO
     assert preset("whitened") is WHITENED
-    linear = replace(larger, opponency="linear")
     assert replace(linear, weights={"whitened": 1}, normalisation="none") == WHITENED
     assert preset("gaze") is GAZE == replace(linear, figure=True)
     assert PRESETS == {

@@ -13,6 +13,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from readings import FIVE
 from test_stages import photo_like
 from tolerances import within
 
@@ -300,12 +301,12 @@ def test_kernels_are_shared_by_what_they_depend_on():
     for dtype, channels in (("float32", 3), ("uint16", 3), ("uint8", 1)):
         new = kernels_of(ITTI_1998, dtype, channels) - plain
         assert {kernel.module for kernel in new} <= differing
-    assert {k.module for k in kernels_of(VIDEO) - plain} <= {
+    assert {k.module for k in kernels_of(FIVE) - plain} <= {
         "opponency", "pyramid", "motion", "combine",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("config", [ITTI_1998, INVT, VIDEO, WHITENED, GAZE])
+@pytest.mark.parametrize("config", [ITTI_1998, INVT, FIVE, VIDEO, WHITENED, GAZE])
 def test_launches_cover_each_stage_in_order(config):
     for colour, past in itertools.product((True, False), repeat=2):
         backend = CpuBackend(Plan((240, 320), config), "rgb", 2)

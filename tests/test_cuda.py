@@ -13,11 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from readings import FIVE
 from test_stages import photo_like
 from tolerances import correlation, within
 
 import ittisal
-from ittisal import INVT, ITTI_1998, VIDEO, BackendError, Saliency, backends, saliency_map
+from ittisal import INVT, ITTI_1998, BackendError, Saliency, backends, saliency_map
 from ittisal.cuda import describe, installation, sources
 from ittisal.cuda.layout import geometry_for, make_layout
 from ittisal.cuda.schedule import schedule
@@ -156,7 +157,7 @@ def test_units_keep_files_and_lines_and_hold_what_is_launched():
     plain = set(kernels_of(ITTI_1998))
     orientation = {"opponency_orientation", "coarsest_levels_orientation"}
     assert set(kernels_of(INVT)) - plain == orientation
-    assert set(kernels_of(replace(VIDEO, working_size=0))) - plain == {"motion"}
+    assert set(kernels_of(replace(FIVE, working_size=0))) - plain == {"motion"}
 
 
 def launches_of(config, format_, past):
@@ -193,7 +194,7 @@ def extra_feature(monkeypatch):
 def test_a_feature_of_the_table_is_in_the_geometry(extra_feature):
     """With no further line: its plane, maps and sums, and its row in its channel."""
     format_ = FrameFormat("uint8", 3)
-    layout = make_layout(Plan((200, 300), VIDEO))
+    layout = make_layout(Plan((200, 300), FIVE))
     geometry = geometry_for(layout, format_, True)[0]
     plan, channel = layout.plan, list(Channel).index(Channel.ORIENTATION)
     first, count = geometry["first_row"][channel], geometry["row_count"][channel]

@@ -15,6 +15,7 @@ import host_kernels
 import numpy as np
 import pytest
 from host_device import HostDevice, LateDevice
+from readings import FIVE
 from test_stages import photo_like
 from tolerances import correlation
 
@@ -31,15 +32,16 @@ SHAPE = (65, 83)
 COUNT = 5
 TIMES = [0.0, 0.04, 0.05, 0.09, 0.1]  # some closer than flicker's background forgets
 READINGS = {
+    "five": FIVE,
     "video": VIDEO,
-    "leaky": replace(VIDEO, smoothing="leaky", split_cs=True),
-    "smoothed alone": replace(VIDEO, weights={"intensity": 1}, smoothing="ema"),
-    "flicker alone": replace(VIDEO, weights={"flicker": 1}),
+    "leaky": replace(FIVE, smoothing="leaky", split_cs=True),
+    "smoothed alone": replace(FIVE, weights={"intensity": 1}, smoothing="ema"),
+    "flicker alone": replace(FIVE, weights={"flicker": 1}),
     "gaze": replace(GAZE, weights={"orientation": 1, "whitened": 1}, whitening_seconds=0.05),
 }
 
 
-def make(config=VIDEO, device=None):
+def make(config=FIVE, device=None):
     return CudaBackend(Plan(SHAPE, config), "rgb", device or HostDevice())
 
 
@@ -52,7 +54,7 @@ def forget(backend, value):
     backend.arena[counters] = kept
 
 
-def timings_of(config=VIDEO, times=TIMES):
+def timings_of(config=FIVE, times=TIMES):
     elapsed = [None, *(b - a for a, b in pairwise(times))]
     return [frame_timing(config, dt) for dt in elapsed]
 
@@ -63,7 +65,7 @@ def frames_of(dtype="uint8"):
     return np.stack([texture[y : y + SHAPE[0], x : x + SHAPE[1]] for y, x in at])
 
 
-def one_by_one(backend, config=VIDEO, frames=None, given=None):
+def one_by_one(backend, config=FIVE, frames=None, given=None):
     frames = frames_of() if frames is None else frames
     out = np.empty((len(frames), *backend.plan.map_shape), np.float32)
     for frame, saliency, when in zip(frames, out, given or timings_of(config), strict=True):
@@ -109,7 +111,7 @@ def test_two_graphs_serve_all_frames():
     """Wherever they lie: one for frames without a past, one for the rest; a model that remembers
     nothing has one.
     """
-    for config, graphs in ((VIDEO, 2), (replace(VIDEO, weights={"intensity": 1}), 1)):
+    for config, graphs in ((FIVE, 2), (replace(FIVE, weights={"intensity": 1}), 1)):
         backend, buffers = make(config), []
         for _ in range(3):
             for frame, when in zip(frames_of(), timings_of(config), strict=True):
@@ -211,7 +213,7 @@ FAULTS = [
 @lru_cache(maxsize=4)
 def outcome(dtype, fault=None):
     """Traces of a sequence, in which a bad frame comes between if it is float32."""
-    config = replace(VIDEO, smoothing="ema", figure=True, whitening_seconds=0.05)
+    config = replace(VIDEO, smoothing="ema", whitening_seconds=0.05)
     defines = {f"FAULT_{fault}": 1} if fault else {}
     backend, found = make(config, HostDevice(defines=defines)), []
     out = np.empty(backend.plan.map_shape, np.float32)
@@ -239,7 +241,7 @@ def test_planted_faults_are_noticed(fault):
 
 
 def test_a_model_that_remembers_nothing_is_told_nothing():
-    config = replace(VIDEO, weights={"intensity": 1, "colour": 1})
+    config = replace(FIVE, weights={"intensity": 1, "colour": 1})
     backend = make(config)
     out = np.empty((2, *backend.plan.map_shape), np.float32)
     backend.run(frames_of()[0], out[0], FIRST_FRAME)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tolerances import alike, within
 
-from ittisal import GAZE, ITTI_1998, WHITENED, Saliency, reference
+from ittisal import GAZE, ITTI_1998, VIDEO, WHITENED, Saliency, reference
 from ittisal.plan import Plan
 
 PRESETS = pytest.mark.parametrize("config", [WHITENED, GAZE], ids=["whitened", "gaze"])
@@ -253,6 +253,21 @@ def test_figure_promotes_what_pops_out(photo):
     traced = reference.trace(photo, GAZE)
     figure = traced["figure"] * traced["corners"]
     within("order", traced["saliency"], figure * (1 + plain / reference.PROMOTION))
+
+
+def test_what_moves_needs_no_figure(photo):
+    """Flicker and motion count as if they were figures, besides those that they promote."""
+    before = reference.trace(photo, VIDEO)
+    past = reference.passed(before, VIDEO)
+    traced = reference.trace(np.roll(photo, 3, axis=1), VIDEO, past=past)
+    plain = replace(VIDEO, figure=False)
+    terms = reference.trace(np.roll(photo, 3, axis=1), plain, past=past)
+    for channel in VIDEO.weights:
+        own = reference.MOVING_FIGURE if channel in ("flicker", "motion") else 0
+        wanted = (traced["figure"] + own) * traced["corners"] / reference.PROMOTION
+        name = f"contribution/{channel}"
+        within("order", traced[name], wanted * terms[name])
+        assert traced[name].any()
 
 
 def test_running_statistics_whiten_every_frame_but_the_first(photo):

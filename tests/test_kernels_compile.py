@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import nvrtc
 import pytest
-from readings import READINGS
+from readings import FIVE, READINGS
 from test_stages import EVERY
 
-from ittisal import GAZE, ITTI_1998, VIDEO, VOCUS2, BackendError, Config
+from ittisal import GAZE, ITTI_1998, VOCUS2, BackendError, Config
 from ittisal.config import Normalisation, Opponency
 from ittisal.cuda import sources, structs, supports, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
@@ -58,7 +58,7 @@ class Variant(NamedTuple):
 MAIN = Variant(ITTI_1998)
 ALL_READINGS = tuple(Variant(preset) for preset in READINGS.values())
 # Every option, and the levels that an octave shift moves, whatever the frame.
-SHIFTED = [replace(VIDEO, working_size=octaves * EXAMPLE[1]) for octaves in (2, 4)]
+SHIFTED = [replace(FIVE, working_size=octaves * EXAMPLE[1]) for octaves in (2, 4)]
 ALL = (*(config for config in EVERY.values() if supports(config)[0]), *SHIFTED)
 # Pairs: presets and formats, presets and opponencies (which grey frames have none of), presets and
 # N. Every other option comes once, for colour; left out are the products of three.
@@ -70,7 +70,7 @@ PRODUCTS = (
     ),
     *(
         Variant(replace(preset, normalisation=normalisation))
-        for preset, normalisation in product((ITTI_1998, VIDEO), Normalisation)
+        for preset, normalisation in product((ITTI_1998, FIVE), Normalisation)
     ),
     *map(Variant, ALL),
 )

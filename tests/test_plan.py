@@ -7,10 +7,10 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from readings import READINGS
+from readings import FIVE, READINGS
 from tolerances import within
 
-from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, plan, reference
+from ittisal import GAZE, INVT, ITTI_1998, WHITENED, Config, plan, reference
 from ittisal.config import Phase
 from ittisal.features import (
     CHANNELS,
@@ -270,7 +270,7 @@ def test_the_table_of_features_by_hand():
 
 def test_features_in_order_and_without_the_weightless():
     assert Plan((64, 64), ITTI_1998).features == FEATURES[:7]
-    assert Plan((64, 64), VIDEO).features == FEATURES
+    assert Plan((64, 64), FIVE).features == FEATURES
     assert Plan((64, 64), WHITENED).features == ()
     for channel in Channel:
         config = Config(weights={c: float(c is not channel) for c in Channel})
@@ -279,7 +279,7 @@ def test_features_in_order_and_without_the_weightless():
 
 
 def test_features_of_a_frame_without_a_past_or_colour():
-    made = Plan((64, 64), VIDEO)
+    made = Plan((64, 64), FIVE)
     for colour, past in product((True, False), repeat=2):
         left_out = (set() if past else TEMPORAL) | (set() if colour else {Channel.COLOUR})
         got = made.features_of(colour=colour, past=past)
@@ -291,10 +291,10 @@ def test_features_of_a_frame_without_a_past_or_colour():
 
 
 def test_normalised_again():
-    made = Plan((64, 64), VIDEO)
+    made = Plan((64, 64), FIVE)
     again = {f.name for f in FEATURES if made.normalised_again(f)}
     assert again == {f.name for f in FEATURES if f.name.startswith(("orientation", "motion"))}
-    opponents = Plan((64, 64), replace(VIDEO, normalise_opponents=True))
+    opponents = Plan((64, 64), replace(FIVE, normalise_opponents=True))
     more = {f.name for f in FEATURES if opponents.normalised_again(f)}
     assert more - again == {"red_green", "blue_yellow"}
 
@@ -309,9 +309,9 @@ COLOURS = ["red_green", "blue_yellow"]
     [
         (ITTI_1998, ["intensity", *COLOURS, *ORIENTED]),
         (INVT, ["intensity", *COLOURS, *ORIENTED, "orientation_pyramid"]),
-        (VIDEO, ["intensity", "flicker", *COLOURS, *ORIENTED, *MOVING, "previous_intensity"]),
+        (FIVE, ["intensity", "flicker", *COLOURS, *ORIENTED, *MOVING, "previous_intensity"]),
         (
-            replace(VIDEO, orientation_pyramid="laplacian"),
+            replace(FIVE, orientation_pyramid="laplacian"),
             [
                 *["intensity", "flicker", *COLOURS, *ORIENTED, *MOVING],
                 *["orientation_pyramid", "previous_intensity"],

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import stimuli
 from attention import fixations
+from readings import FIVE
 from tolerances import alike, correlation, within
 
 from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, reference
@@ -20,7 +21,9 @@ from ittisal.features import DIRECTIONS, FEATURES, ORIENTATIONS, TEMPORAL, Chann
 from ittisal.pipeline import STAGES
 
 # The levels of the paper, whatever the photograph's size.
-GAZE, VIDEO, WHITENED = (replace(each, working_size=0) for each in (GAZE, VIDEO, WHITENED))
+GAZE, VIDEO, WHITENED, FIVE = (
+    replace(each, working_size=0) for each in (GAZE, VIDEO, WHITENED, FIVE)
+)
 
 EVEN = replace(ITTI_1998, phase="even")
 REPLICATE = replace(EVEN, upsampling="replicate")
@@ -598,7 +601,7 @@ def test_trace_names_and_forty_two_maps(config, photo):
 
 @pytest.mark.parametrize(
     "config",
-    [VIDEO, replace(VIDEO, split_cs=True), replace(INVT, weights=VIDEO.weights)],
+    [FIVE, replace(FIVE, split_cs=True), replace(INVT, weights=FIVE.weights)],
     ids=["video", "split", "invt"],
 )
 def test_trace_names_and_seventy_two_maps_of_a_frame_with_a_past(config, photo):
@@ -658,6 +661,7 @@ TIERS = {
     "weighted": Config(
         feature_weights={"blue_yellow": 4, "orientation_0": 4, "orientation_135": 0}
     ),
+    "five": FIVE,
     "video": VIDEO,
     "video_invt": replace(INVT, weights=dict.fromkeys(Channel, 1), smoothing="ema"),
 }
@@ -762,8 +766,7 @@ def test_contrast_takes_the_levels_of_its_pair(photo):
 def test_split_halves_add_up_to_the_absolute_contrast(photo):
     past = reference.passed(reference.trace(photo[:, ::-1]), ITTI_1998)
     split, whole = (
-        reference.trace(photo, config, past=past)
-        for config in (replace(VIDEO, split_cs=True), VIDEO)
+        reference.trace(photo, config, past=past) for config in (replace(FIVE, split_cs=True), FIVE)
     )
     for feature in (feature.name for feature in FEATURES):
         on, off = (split[f"contrast/{feature}/2-6/{half}"] for half in ("on", "off"))

@@ -9,8 +9,9 @@ import pytest
 import stimuli
 from attention import false_shifts
 from conftest import model
+from readings import FIVE
 
-from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, Config, guided_config, reference
+from ittisal import GAZE, INVT, ITTI_1998, WHITENED, Config, guided_config, reference
 from ittisal.attention.search import FLOOR
 from ittisal.features import FEATURES, Channel
 
@@ -145,13 +146,13 @@ def test_what_is_not_seen_keeps_its_weight():
     """Grey frames have no colour, and single frames no past; some examples may be grey."""
     image, place = stimuli.red_slanted(9, 4)
     grey, box = np.ascontiguousarray(image[..., 0]), box_around(place)
-    config = guided_config([grey], [box], VIDEO)
+    config = guided_config([grey], [box], FIVE)
     for feature in FEATURES:
         seen = feature.channel in (Channel.INTENSITY, Channel.ORIENTATION)
         assert (config.feature_weights[feature.name] != 1) == seen
     assert config.weights[Channel.COLOUR] == config.weights[Channel.MOTION] == 1
     assert config.weights[Channel.INTENSITY] != 1
-    mixed = guided_config([grey, image], [box, box], VIDEO)
+    mixed = guided_config([grey, image], [box, box], FIVE)
     assert mixed.feature_weights["red_green"] > mixed.feature_weights["blue_yellow"]
     assert guided_config([image], [box], GAZE).figure
 

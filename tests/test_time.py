@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from attention import pixel
 from conftest import model
+from readings import FIVE
 from test_stages import photo_like
 from tolerances import alike, correlation, within
 
-from ittisal import INVT, ITTI_1998, VIDEO, Config, Saliency, reference, saliency_map
+from ittisal import GAZE, INVT, ITTI_1998, VIDEO, Config, Saliency, reference, saliency_map
 from ittisal.config import TEMPORAL, Channel
 from ittisal.features import DIRECTIONS
 
@@ -24,6 +25,7 @@ SHAPE = (64, 96)
 FLICKER, MOTION = Config(weights={"flicker": 1}), Config(weights={"motion": 1})
 EMA, LEAKY = replace(ITTI_1998, smoothing="ema"), replace(ITTI_1998, smoothing="leaky")
 READINGS = {
+    "five": FIVE,
     "video": VIDEO,
     "video_invt": replace(
         INVT, weights=dict.fromkeys(Channel, 1), smoothing="leaky", whitening_seconds=0.1
@@ -31,7 +33,7 @@ READINGS = {
     "leaky": LEAKY,
 }
 COLOUR, STATIC = {"colour"}, {"intensity", "colour", "orientation"}
-EVERY = {channel.value for channel in Channel if VIDEO.has(channel)}
+EVERY = {channel.value for channel in Channel if FIVE.has(channel)}
 TIMES = [0.0, 0.04, 0.05, 0.075, 0.2, 0.21]  # seconds; some closer than flicker's past lasts
 
 
@@ -39,7 +41,7 @@ TIMES = [0.0, 0.04, 0.05, 0.075, 0.2, 0.21]  # seconds; some closer than flicker
 def fresh(backend):
     """Config, shape -> a model of the backend under test that has no past."""
 
-    def make(config=VIDEO, shape=SHAPE):
+    def make(config=FIVE, shape=SHAPE):
         run = model(backend, shape, config)
         run.reset()
         return run
@@ -106,7 +108,7 @@ def test_pitfall_16_at_levels_that_are_not_stored(direction):
     before, now = (reference.pyramid(reference.intensity(f), ITTI_1998) for f in frames)
     found = {
         other: sum(
-            reference.motion(now[level], before[level], other, VIDEO.motion_threshold).sum()
+            reference.motion(now[level], before[level], other, FIVE.motion_threshold).sum()
             for level in (1, 2, 3)
         )
         for other in DIRECTIONS
@@ -160,7 +162,7 @@ def test_a_level_prefers_a_sample_per_frame(fresh, level):
     assert max(found, key=found.get) == 2**level
 
 
-@pytest.mark.parametrize("threshold", [0.0, VIDEO.motion_threshold, 0.5])
+@pytest.mark.parametrize("threshold", [0.0, FIVE.motion_threshold, 0.5])
 def test_what_the_threshold_leaves(fresh, threshold):
     """All that is kept is at least the threshold: and a higher one keeps less of the same."""
     frames = movie(2)
@@ -200,7 +202,7 @@ def test_motion_mirrored_and_transposed(fresh):
 
 def test_a_thing_is_followed(fresh):
     """Moving by 16 pixels per frame, among many that stand still."""
-    run, rng = fresh(VIDEO, (256, 320)), np.random.default_rng(3)
+    run, rng = fresh(FIVE, (256, 320)), np.random.default_rng(3)
     still = np.full((256, 320, 3), 60, np.uint8)
     for y, x in rng.integers(16, 224, (24, 2)):
         still[y : y + 12, x : x + 12] = 200
@@ -213,16 +215,49 @@ def test_a_thing_is_followed(fresh):
             added = run.contributions()
             assert added["motion"].max() > 0
             place = np.unravel_index(added["motion"].argmax(), added["motion"].shape)
-            seen.append(pixel(place, VIDEO, 320))
+            seen.append(pixel(place, FIVE, 320))
     assert all(abs(y - 128) <= 16 for y, _ in seen)
     for k, (_, x) in enumerate(seen):
         assert abs(x - (56 + 16 * (k + 1))) <= 16
 
 
+def bars(where, moved, shades):
+    """Bars on grey, each moved along x by some pixels."""
+    frame = np.full((256, 320, 3), 90, np.uint8)
+    for (y, x), along, shade in zip(where, moved, shades, strict=True):
+        frame[y : y + 20, x + along : x + along + 6] = shade
+    return frame
+
+
+@pytest.mark.parametrize("odd", ["moves", "moves the other way", "flickers"])
+def test_what_moves_unlike_the_rest_is_seen_first(fresh, odd):
+    """By `video` as by the channels alone, while `gaze` sees equal bars."""
+    rng = np.random.default_rng(7)
+    where = [(y, x) for y in range(30, 226, 40) for x in range(40, 280, 48)]
+    where = [tuple(place + rng.integers(-6, 7, 2)) for place in where]
+    target = 14
+    for config in (FIVE, VIDEO):
+        run = fresh(config, (256, 320))
+        for k in range(6):
+            along = np.full(len(where), 4 * k if odd == "moves the other way" else 0)
+            along[target] = {"moves": 4 * k, "flickers": 0}.get(odd, -4 * k)
+            shades = np.full(len(where), 180)
+            shades[target] -= 60 * (odd == "flickers" and k % 2)
+            saliency = run(bars(where, along, shades), time=0.04 * k)
+        y, x = pixel(np.unravel_index(saliency.argmax(), saliency.shape), config, 320)
+        assert abs(y - where[target][0] - 10) <= 16
+        assert abs(x - where[target][1] - along[target] - 3) <= 16
+
+
+def test_a_first_frame_is_seen_as_gaze_sees_it(fresh):
+    frame = movie(1)[0]
+    within("same_maths", fresh(VIDEO)(frame), fresh(GAZE)(frame))
+
+
 @pytest.mark.parametrize("gain", [2.0**-3, 2.0**-16])
 def test_exposure_does_not_matter(fresh, gain):
     """Nor to motion, whose responses go by its square, but for the threshold."""
-    run = fresh(replace(VIDEO, motion_threshold=0))
+    run = fresh(replace(FIVE, motion_threshold=0))
     added = []
     for scale in (1, gain):
         maps_of(run, movie(2, dtype="float32") * np.float32(scale))
@@ -262,7 +297,7 @@ def test_flicker_of_other_formats(fresh, dtype, channels):
     full = 1.0 if dtype == "float32" else np.iinfo(dtype).max
     frames = [uniform(full * value, dtype=dtype) for value in (0.2, 0.8)]
     frames = [frame if channels == 3 else frame[..., 0].copy() for frame in frames]
-    run = fresh(VIDEO)
+    run = fresh(FIVE)
     run(frames[0])
     got = level_2(run, frames[1])
     within("stage_opponency", got, np.full(got.shape, 0.6))
@@ -291,7 +326,7 @@ FIXED_POINT = 3 * (1 + 765 * 32 / 2**16) / (765 * 32)
 @pytest.mark.parametrize(("dtype", "channels"), [("uint8", 3), ("uint8", 1), ("float32", 3)])
 def test_a_step_fades_geometrically_at_ten_milliseconds(fresh, dtype, channels):
     """P moves a third of the way: |I - P| after n frames is (1 - 1/3)^n of the step."""
-    run = fresh(VIDEO, (32, 32))
+    run = fresh(FIVE, (32, 32))
     frames = [uniform(value, (32, 32), dtype) for value in (0, 0.8 if dtype == "float32" else 204)]
     dark, bright = (frame if channels == 3 else frame[..., 0].copy() for frame in frames)
     allowed = FIXED_POINT if (dtype, channels) == ("uint8", 3) else 1e-6
@@ -334,7 +369,7 @@ def test_a_still_picture_comes_to_rest(fresh, gain, dtype):
     frames = movie(2, dtype="float32") * np.float32(gain)
     if dtype == "uint8":
         frames = np.uint8(np.round(frames * 255))
-    run = fresh(VIDEO)
+    run = fresh(FIVE)
     run(frames[0], time=0)
     for n in range(40):
         run(frames[1], time=0.01 * (n + 1))
@@ -353,7 +388,7 @@ def test_little_light_flickers_too(fresh):
     off = np.full((256, 320), 7000, np.uint16)
     on = off.copy()
     on[110:150, 200:240] += 50
-    run = fresh(VIDEO, (256, 320))
+    run = fresh(FIVE, (256, 320))
     for k in range(4):
         run((off, on)[k % 2], time=0.02 * k)
         assert k == 0 or run.contributions()["flicker"].any()
@@ -366,23 +401,23 @@ def test_a_blinking_square_is_looked_at(fresh):
         off[y : y + 16, x : x + 16] = 220
     on = off.copy()
     on[110:126, 250:266] = 220
-    run = fresh(VIDEO, (256, 320))
+    run = fresh(FIVE, (256, 320))
     for k in range(6):
         saliency = run((off, on)[k % 2])
         if k > 0:
             flicker = run.contributions()["flicker"]
             for x in (flicker, saliency):
-                place = pixel(np.unravel_index(x.argmax(), x.shape), VIDEO, 320)
+                place = pixel(np.unravel_index(x.argmax(), x.shape), FIVE, 320)
                 assert np.hypot(*(place - (117.5, 257.5))) <= 24
 
 
 # --- the first frame, and those like the last --------------------------------------------------
 
 
-@pytest.mark.parametrize("threshold", [VIDEO.motion_threshold, 0])
+@pytest.mark.parametrize("threshold", [FIVE.motion_threshold, 0])
 def test_a_still_scene_neither_flickers_nor_moves(fresh, threshold):
     """Exactly; and what is left is the first map, with three weights out of five."""
-    run, frame = fresh(replace(VIDEO, motion_threshold=threshold)), movie(1)[0]
+    run, frame = fresh(replace(FIVE, motion_threshold=threshold)), movie(1)[0]
     first = run(frame)
     for _ in range(3):
         saliency = run(frame)
@@ -396,8 +431,8 @@ def test_a_still_scene_neither_flickers_nor_moves(fresh, threshold):
 def test_the_first_frame_is_a_picture(fresh, channels):
     """Flicker and motion are left out of the weights; kernels without them round otherwise."""
     frame = movie(1, channels=channels)[0]
-    still = replace(VIDEO, weights=dict.fromkeys(STATIC, 1))
-    run = fresh(VIDEO)
+    still = replace(FIVE, weights=dict.fromkeys(STATIC, 1))
+    run = fresh(FIVE)
     within("same_maths", run(frame), fresh(still)(frame))
     assert set(run.contributions()) == STATIC - (COLOUR if channels == 1 else set())
 
@@ -444,9 +479,9 @@ def test_another_format_starts_anew(fresh, reading):
 @pytest.mark.parametrize("channel", sorted(TEMPORAL))
 def test_removing_a_temporal_channel_changes_the_map(fresh, channel):
     frames = movie(2, (256, 320))
-    less = replace(VIDEO, weights={c: float(c is not channel) for c in Channel})
+    less = replace(FIVE, weights={c: float(c is not channel) for c in Channel})
     maps = []
-    for config in (VIDEO, less):
+    for config in (FIVE, less):
         run = fresh(config, (256, 320))
         run(frames[0])
         maps.append(run(frames[1]))
@@ -756,12 +791,13 @@ def test_a_bad_frame_among_several_starts_anew(fresh, method):
 
 @pytest.mark.parametrize(
     "config",
-    [VIDEO, replace(VIDEO, weights={"intensity": 4, "colour": 2, "flicker": 1, "motion": 3})],
-    ids=["video", "weighted"],
+    [FIVE, VIDEO, replace(FIVE, weights={"intensity": 4, "colour": 2, "flicker": 1, "motion": 3})],
+    ids=["five", "video", "weighted"],
 )
 def test_contributions_sum_to_the_map(fresh, config):
     run = fresh(config)
     having = {channel.value for channel in Channel if config.has(channel)}
+    having |= {"figure"} if config.figure else set()
     for channels in (3, 1):
         for k, frame in enumerate(movie(3, channels=channels)):
             saliency, added = run(frame), run.contributions()
@@ -854,8 +890,8 @@ def test_a_map_halves_in_tau_ln_2_however_often_it_is_looked_at(fresh, steps):
 def test_smoothing_is_of_the_whole_map(fresh):
     """Flicker and motion are in it; the past is the smoothed map, not the last frame's own."""
     frames = movie()
-    plain = maps_of(fresh(VIDEO), frames, TIMES).astype(float)
-    got = maps_of(fresh(replace(VIDEO, smoothing="ema")), frames, TIMES)
+    plain = maps_of(fresh(FIVE), frames, TIMES).astype(float)
+    got = maps_of(fresh(replace(FIVE, smoothing="ema")), frames, TIMES)
     value = plain[0]
     for saliency, smoothed in zip(plain, got, strict=True):
         value = value + 0.1 * (saliency - value)
@@ -880,18 +916,18 @@ def test_timings_forget_the_past_and_never_disturb(fresh):
 def test_pictures_do_not_see_each_other(backend):
     """`saliency_map` is for single images, whatever the preset."""
     frames = movie(2)
-    wanted = saliency_map(frames[0], VIDEO, backend=backend)
+    wanted = saliency_map(frames[0], FIVE, backend=backend)
     for frame in (frames[1], frames[0]):
-        again = saliency_map(frame, VIDEO, backend=backend)
+        again = saliency_map(frame, FIVE, backend=backend)
     np.testing.assert_array_equal(again, wanted)
-    still = replace(VIDEO, weights=dict.fromkeys(STATIC, 1))
+    still = replace(FIVE, weights=dict.fromkeys(STATIC, 1))
     within("same_maths", wanted, saliency_map(frames[0], still, backend=backend))
 
 
 def test_frames_may_be_filled_anew(fresh):
     """What is remembered is the model's own: a decoder's one buffer serves."""
     frames = movie()
-    for config in (VIDEO, LEAKY):
+    for config in (FIVE, LEAKY):
         run = fresh(config)
         wanted = maps_of(run, frames, TIMES)
         buffer, out = run.pinned_frame(), np.empty(run.map_shape, np.float32)
@@ -907,8 +943,8 @@ def test_frames_may_be_filled_anew(fresh):
 def test_models_do_not_share_a_past(backend):
     frames = movie(4)
     with (
-        Saliency(SHAPE, VIDEO, backend=backend, threads=1) as one,
-        Saliency(SHAPE, VIDEO, backend=backend, threads=1) as other,
+        Saliency(SHAPE, FIVE, backend=backend, threads=1) as one,
+        Saliency(SHAPE, FIVE, backend=backend, threads=1) as other,
     ):
         wanted = maps_of(one, frames)
         one.reset()
@@ -920,14 +956,14 @@ def test_models_do_not_share_a_past(backend):
 def test_channel_order(backend):
     frames = movie(3)
     with (
-        Saliency(SHAPE, VIDEO, backend=backend, threads=1) as rgb,
-        Saliency(SHAPE, VIDEO, backend=backend, threads=1, channel_order="bgr") as bgr,
+        Saliency(SHAPE, FIVE, backend=backend, threads=1) as rgb,
+        Saliency(SHAPE, FIVE, backend=backend, threads=1, channel_order="bgr") as bgr,
     ):
         np.testing.assert_array_equal(maps_of(bgr, frames[..., ::-1]), maps_of(rgb, frames))
 
 
 def test_linear_frames_flicker_in_light(fresh):
-    run = fresh(replace(VIDEO, linear=True))
+    run = fresh(replace(FIVE, linear=True))
     run(uniform(0))
     got = level_2(run, uniform(188))  # half the light, nearly
     within("stage_opponency", got, np.full(got.shape, ((188 / 255 + 0.055) / 1.055) ** 2.4))
@@ -946,7 +982,7 @@ def test_the_maps_do_not_depend_on_threads(reading):
         np.testing.assert_array_equal(other, maps[0])
 
 
-@pytest.mark.parametrize("config", [VIDEO, replace(VIDEO, smoothing="leaky")])
+@pytest.mark.parametrize("config", [FIVE, replace(FIVE, smoothing="leaky")])
 def test_moving_frames_cost_no_allocation(config):
     frames = movie(2)
     with Saliency(SHAPE, config, backend="cpu", threads=2) as run:
@@ -969,7 +1005,7 @@ def test_moving_frames_cost_no_allocation(config):
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_uniform_frames_give_exactly_zero_however_they_change(fresh, shape, dtype):
     """A flash of the whole frame is nowhere in particular; nor is a cut to black."""
-    run = fresh(FLICKER if dtype == "uint8" else VIDEO, shape)
+    run = fresh(FLICKER if dtype == "uint8" else FIVE, shape)
     for now, value in pairwise((0, 10, 255, 40, 0)):
         assert not run(uniform(value if dtype == "uint8" else value / 255, shape, dtype)).any(), now
 
@@ -1040,7 +1076,7 @@ def test_a_traced_bad_frame_leaves_no_trace(fresh):
 
 def test_contributions_are_of_the_last_frame_of_a_batch(fresh):
     frames = movie(6)
-    for config in (ITTI_1998, VIDEO):
+    for config in (ITTI_1998, FIVE):
         run = fresh(config)
         for count in (6, 2):
             run.reset()

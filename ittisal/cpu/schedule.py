@@ -269,11 +269,13 @@ class Schedule:
     def combine(self) -> list[Launch]:
         """Sums and their N: features, channels, and the saliency map."""
         config = self.plan.config
-        sums, norm = kernel("combine", tasks="sums"), self._normalise(halves=1)
+        norm = self._normalise(halves=1)
         first, launches = 0, list[Launch]()
         for count in (len(self.features), len(self.channels), 1):
             if count:
                 order = Order.SERIAL if launches else Order.AFTER
+                last = first == len(self.features) + len(self.channels)
+                sums = kernel("combine", tasks="sums", figure=int(last and config.figure))
                 launches += [
                     Launch("combine", sums, count, order, first),
                     Launch("combine", norm, count, Order.FUSED, self.map_tasks + first),

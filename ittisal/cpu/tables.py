@@ -15,7 +15,7 @@ import numpy as np
 
 from ..allocator import Allocator
 from ..config import Phase, Upsampling
-from ..features import ORIENTATIONS, Channel, Feature, Signal
+from ..features import ORIENTATIONS, TEMPORAL, Channel, Feature, Signal
 from ..plan import DELTAS, RANGE, SALIENCY_RANGE, SCALES, Plan
 from . import rows as r
 from .layout import ENERGIES, PAD, Layout, Weights, state_stride
@@ -32,7 +32,7 @@ class Program(NamedTuple):
     rows: np.ndarray
     plane: int = 0
     output: int = 0
-    extra: int = 0  # gain of negative contrasts; base of energies; number of a group
+    extra: int = 0  # gain of negative contrasts; base of energies; a group; how many rows of time
 
 
 NO_ROWS = np.zeros((0, r.COLUMNS), np.int64)
@@ -370,14 +370,14 @@ class Tables:
         self, features: Sequence[Feature], weights: dict[Channel, float], *, added: bool
     ) -> np.ndarray:
         """Sums of features' maps, of channels' features, and of the channels, with the caller's if
-        some are added.
+        some are added; those of time are last, and counted.
         """
         plan, layout = self.plan, self.layout
         programs = []
 
-        def add(output: str, sources: Iterable[tuple[int, int]]) -> None:
+        def add(output: str, sources: Iterable[tuple[int, int]], temporal: int = 0) -> None:
             records = np.array([*sources], np.int64).reshape(-1, r.SOURCE_COLUMNS)
-            programs.append(Program(records, 0, layout.sum_at(output)))
+            programs.append(Program(records, 0, layout.sum_at(output), temporal))
 
         def normalised(names: Iterable[str]) -> list[tuple[int, int]]:
             return [(layout.normalised_at(name), layout.sum_affine_at(name)) for name in names]
@@ -396,8 +396,14 @@ class Tables:
             sources = normalised(f"feature/{f.name}" for f in features if f.channel is channel)
             # A channel without features is a sum that its own stage has made.
             add(f"conspicuity/{channel}", sources or [(layout.whitened_sum, layout.unity)])
-        channels = normalised(f"conspicuity/{channel}" for channel in weights)
-        add("saliency", [*channels, *[(layout.added, layout.unity)] * added])
+        still, moving = (
+            normalised(
+                f"conspicuity/{channel}" for channel in weights if (channel in TEMPORAL) is past
+            )
+            for past in (False, True)
+        )
+        caller = [(layout.added, layout.unity)] * added
+        add("saliency", [*still, *caller, *moving], len(moving))
         return self.tasks(programs)
 
     # --- whitening and figure

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..allocator import Allocator
 from ..config import Channel, Config, Contrast, Smoothing
-from ..features import FEATURES, ORIENTATIONS, Model, Signal
+from ..features import FEATURES, ORIENTATIONS, TEMPORAL, Model, Signal
 from ..pipeline import FrameFormat
 from ..plan import (
     BINOMIAL_9,
     FIGURE_MAPS,
     HUE_TOLERANCE,
+    MOVING_FIGURE,
     SCALES,
     Plan,
     downsampling_weights,
@@ -252,6 +253,7 @@ def geometry_for(layout: Layout, format_: FrameFormat, past: bool) -> np.ndarray
         geometry["first_row"][0, index] = min(its_rows, default=0)
         geometry["row_count"][0, index] = len(its_rows)
         geometry["weight"][0, index] = weights.get(channel, 0.0)
+        geometry["own_figure"][0, index] = MOVING_FIGURE * (channel in TEMPORAL)
     geometry["channel_count"] = len(weights)
     integers = format_.dtype != "float32"
     geometry["full"] = np.iinfo(format_.dtype).max if integers and not config.linear else 1.0

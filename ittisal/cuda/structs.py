@@ -112,6 +112,7 @@ _TABLES: dict[str, dict[str, str]] = {
         "float hue_threshold": "a fraction",
         "float motion_threshold": "of squared intensity",
         "float weight[CHANNELS]": "of the conspicuity maps",
+        "float own_figure[CHANNELS]": "surroundedness that a channel has without an outline",
         "float waves[2][2][5]": "taps: axial and diagonal; times cosine and sine",
     },
     # What differs from frame to frame. It lies in device memory, so that one recorded graph serves

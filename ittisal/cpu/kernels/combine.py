@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...plan import PROMOTION
+from ...plan import MOVING_FIGURE, PROMOTION
 from .. import rows as r
 from .. import simd
 from ..simd import Record
@@ -11,29 +11,40 @@ from .task import Task, blocks
 
 def combine(task, worker, context, facts):
     """One sum of maps, each scaled and shifted by its own two numbers: a feature's maps, a
-    channel's features, or the channels.
+    channel's features, or the channels; these promote figures, where the config has them.
     """
     task, arena = Task(task, worker, context, facts), context.arena
     first, last, output = task.record[r.FIRST_ROW], task.record[r.END_ROW], task.output
-    shift = simd.Carry(simd.zeros(arena, 1))
-    for source in simd.span(first, last, r.SOURCE_BYTES):
-        shift.set(shift.get() + arena[Record(source)[r.SOURCE_AFFINE] + 1])
-    offset = shift.get().splat()
+    parts = [(first, last)]
+    if facts.figure:
+        middle = last - task.extra * r.SOURCE_BYTES
+        parts = [(first, middle), (middle, last)]
+    offsets = []
+    for part in parts:
+        shift = simd.Carry(simd.zeros(arena, 1))
+        for source in simd.span(*part, r.SOURCE_BYTES):
+            shift.set(shift.get() + arena[Record(source)[r.SOURCE_AFFINE] + 1])
+        offsets.append(shift.get().splat())
     size = context.map_height * context.map_pitch
     for x, vectors in blocks(size):
-        totals = [simd.Carry(offset) for _ in vectors]
-        for source in simd.span(first, last, r.SOURCE_BYTES):
-            record = Record(source)
-            scale, start = arena[record[r.SOURCE_AFFINE]].splat(), record[r.SOURCE_MAP] + x
-            for k, total in zip(vectors, totals, strict=True):
-                total.set(total.get() + arena.load(start + k) * scale)
-        for k, total in zip(vectors, totals, strict=True):
-            arena.store(output + x + k, total.get())
+        sums = [[simd.Carry(offset) for _ in vectors] for offset in offsets]
+        for part, totals in zip(parts, sums, strict=True):
+            for source in simd.span(*part, r.SOURCE_BYTES):
+                record = Record(source)
+                scale, start = arena[record[r.SOURCE_AFFINE]].splat(), record[r.SOURCE_MAP] + x
+                for k, total in zip(vectors, totals, strict=True):
+                    total.set(total.get() + arena.load(start + k) * scale)
+        for k, *totals in zip(vectors, *sums, strict=True):
+            value = totals[0].get()
+            if facts.figure:
+                moving, figure = totals[1].get(), arena.load(context.figures + x + k)
+                value = (value + moving) * figure + moving * MOVING_FIGURE
+            arena.store(output + x + k, value)
 
 
 def write_map(task, worker, context, facts):
-    """The normalised sum to the caller's array: as what promotes figures, times the caller's gain
-    and the prior of place, and smoothed over time, where these are asked for.
+    """The normalised sum to the caller's array: with the figures that it promotes, times corners,
+    the caller's gain and the prior of place, and smoothed over time, where these are asked for.
     """
     arena, out, affine = context.arena, context.out, context.saliency_affine
     scale, offset = arena[affine], arena[affine + 1]
@@ -51,8 +62,8 @@ def write_map(task, worker, context, facts):
             # The lowest value times its scale may round to just under its offset.
             value = simd.maximum(row[x] * scale + offset, 0.0)
             if facts.figure:
-                figure = figures[x] * figures[context.map_stride + x]
-                value = figure + figure * value * (1 / PROMOTION)
+                corners = figures[context.map_stride + x]
+                value = (figures[x] + value * (1 / PROMOTION)) * corners
             if facts.gain:
                 value = value * gain[x]
             if facts.prior:
