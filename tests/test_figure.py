@@ -262,7 +262,7 @@ def test_what_moves_needs_no_figure(photo):
     traced = reference.trace(np.roll(photo, 3, axis=1), VIDEO, past=past)
     plain = replace(VIDEO, figure=False)
     terms = reference.trace(np.roll(photo, 3, axis=1), plain, past=past)
-    for channel in VIDEO.weights:
+    for channel in VIDEO.channel_weights(past=True):
         own = reference.MOVING_FIGURE if channel in ("flicker", "motion") else 0
         wanted = (traced["figure"] + own) * traced["corners"] / reference.PROMOTION
         name = f"contribution/{channel}"

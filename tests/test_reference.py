@@ -717,10 +717,16 @@ def test_the_order_of_the_sums(name, photo):
         border = max(distances[0].shape) // 20
         sums[Channel.WHITENED] = sum(reference.attenuate(x, border) for x in distances)
     terms = {channel: weight * later(sums[channel]) for channel, weight in weights.items()}
+    if config.figure:
+        moving = reference.MOVING_FIGURE
+        terms = {c: term * (trace["figure"] + moving * (c in TEMPORAL)) for c, term in terms.items()}
     total = saliency = sum(terms.values())
     if config.normalise_saliency:
         saliency = later(total, to=2.0)
     share = saliency / np.where(total > 0, total, 1)
+    if config.figure:
+        share = share * trace["corners"] / reference.PROMOTION
+        saliency = (trace["figure"] + saliency / reference.PROMOTION) * trace["corners"]
     for channel, term in terms.items():
         within("order", trace[f"conspicuity/{channel}"], sums[channel])
         within("order", trace[f"contribution/{channel}"], term * share)
