@@ -718,8 +718,9 @@ def test_the_order_of_the_sums(name, photo):
         sums[Channel.WHITENED] = sum(reference.attenuate(x, border) for x in distances)
     terms = {channel: weight * later(sums[channel]) for channel, weight in weights.items()}
     if config.figure:
-        moving = reference.MOVING_FIGURE
-        terms = {c: term * (trace["figure"] + moving * (c in TEMPORAL)) for c, term in terms.items()}
+        for channel in terms:
+            own = reference.MOVING_FIGURE * (channel in TEMPORAL)
+            terms[channel] = terms[channel] * (trace["figure"] + own)
     total = saliency = sum(terms.values())
     if config.normalise_saliency:
         saliency = later(total, to=2.0)
