@@ -49,8 +49,8 @@ av = pytest.importorskip("av")
 COUNT = 12
 SIZE = (64, 96)
 # Four times as quick, where what the model makes of the frames is not the question.
-LIGHT = ["--set", "weights.orientation=0", "--set", "weights.colour=0"]
-CHANNELS = ("intensity", "colour", "orientation", "flicker", "motion")
+LIGHT = ["--set", "figure=false", "--set", "weights.orientation=0", "--set", "weights.colour=0"]
+CHANNELS = ("intensity", "colour", "orientation", "flicker", "motion", "figure")
 
 
 def clip(path, count=COUNT, ticks=None, size=SIZE, **options):
@@ -115,9 +115,9 @@ def test_a_clip_becomes_an_overlay_beside_it(tmp_path):
     times, pictures = read(tmp_path / "clip.overlay.mp4")
     np.testing.assert_allclose(times, np.arange(COUNT) / 25, atol=1e-6)
     assert {picture.shape for picture in pictures} == {(64, 96, 3)}
-    grey = np.ptp(pictures[-1][2:10, 2:10].astype(int), axis=2)
-    assert grey.max() < 12  # a quiet corner
-    assert np.ptp(pictures[-1].astype(int), axis=2).max() > 60  # heat elsewhere
+    colours = np.ptp(np.array(pictures).astype(int), axis=3)
+    assert colours[:, 2:10, 2:10].max() < 12  # a quiet corner
+    assert colours[0].max() > 60  # heat elsewhere
 
 
 @pytest.mark.parametrize("levels", ["7000:7500", "1%:99.9%", "1%:99.9%:first"])
@@ -241,7 +241,7 @@ def test_model_options_reach_the_model(folder):
     few = ["clip.mp4", "--jsonl", "-", "-q", "--frames", "3"]
     ran = here(*few, "--preset", "itti1998", cwd=folder)
     assert tuple(ran.rows[2]["shares"]) == CHANNELS[:3]
-    ran = here(*few, "--set", "weights.motion=0", cwd=folder)
+    ran = here(*few, "--set", "weights.motion=0", "--set", "figure=false", cwd=folder)
     assert tuple(ran.rows[2]["shares"]) == CHANNELS[:4]
 
 

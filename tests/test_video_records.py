@@ -39,7 +39,7 @@ def test_a_record_tells_what_the_map_holds():
 @pytest.mark.parametrize(
     ("config", "channels"),
     [
-        (ittisal.VIDEO, CHANNELS),
+        (ittisal.VIDEO, [*CHANNELS, "figure"]),
         (ittisal.ITTI_1998, CHANNELS[:3]),
         (ittisal.GAZE, [*CHANNELS[:3], "figure"]),
     ],
@@ -77,7 +77,7 @@ def test_json_and_csv_say_the_same():
     assert lines == records
     text = "\n".join([record.header, *map(csv_line, records)])
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert list(rows[0]) == [*COLUMNS, *(f"share_{name}" for name in CHANNELS)]
+    assert list(rows[0]) == [*COLUMNS, *(f"share_{name}" for name in (*CHANNELS, "figure"))]
     for row, line in zip(rows, lines, strict=True):
         assert (int(row["frame"]), float(row["time"])) == (line["frame"], line["time"])
         assert (int(row["x"]), int(row["y"])) == (line["peak"]["x"], line["peak"]["y"])
