@@ -19,6 +19,7 @@ from .config import (
     SmallFrames,
 )
 from .features import CHANNELS, FEATURES, ORIENTATIONS, Channel, Feature, Model
+from .gabor import Gabor
 from .sampling import map_level, sampling
 
 BINOMIAL_5 = np.array([1, 4, 6, 4, 1]) / 16
@@ -72,8 +73,18 @@ class Plan:
     # What a published program of this family does in its own way; see `toolbox`.
     pyramid_taps = BINOMIAL_5
     luma: ClassVar[tuple[float, ...]] = ()  # weights of R, G and B in intensity; none: their mean
-    gabor: ClassVar[tuple[float, ...]] = ()  # period and deviation of the oriented filters
+    gabor: ClassVar[Gabor | None] = None  # the oriented filters; none: binomial ones of a band
     nearest = False  # centre-surround maps are of the nearest samples at the map's level
+
+    @property
+    def envelope(self) -> np.ndarray:
+        """The nine taps of the oriented filters, along either axis."""
+        return self.gabor.envelope if self.gabor else BINOMIAL_9
+
+    @property
+    def wavenumber(self) -> float:
+        """Of the oriented filters, radians per sample."""
+        return self.gabor.wavenumber if self.gabor else self.config.wavenumber
 
     # --- levels and pairs
 

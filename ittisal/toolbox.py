@@ -8,6 +8,7 @@ import numpy as np
 
 from .config import Config, HueReference, Normalisation, Opponency, Phase
 from .features import Model
+from .gabor import REACH, Gabor
 from .plan import HUE_TOLERANCE, PROGRAM_TOPS, Plan, Step, attenuation
 
 READING = Config(
@@ -20,7 +21,6 @@ READING = Config(
     normalise_saliency=True,
 )
 MEANS = {2: (0.5, 0.5), 3: (0.25, 0.5, 0.25)}  # of sides of so many samples, which become one
-REACH = 4  # of the oriented filters
 
 
 class ToolboxPlan(Plan):
@@ -29,7 +29,7 @@ class ToolboxPlan(Plan):
     # Seven taps that sum to 33, in the middle of nine.
     pyramid_taps = np.array([0, 1, 1, 5, 10, 10, 5, 1, 0]) / 33
     luma = (0.298936, 0.587043, 0.114021)  # MATLAB's rgb2gray
-    gabor = (7.0, 2.3333)
+    gabor = Gabor(period=7.0, deviation=2.3333)
     nearest = True
 
     @property

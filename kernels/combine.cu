@@ -27,6 +27,14 @@ struct Guidance {
     INLINE const float* first(int size) const {
         return maps + size_t(blockIdx.z) * (added + multiplied) * size;
     }
+    INLINE float add(float value, int size, int i, const float* figure = nullptr) const {
+#pragma unroll 1
+        for (int k = 0; k < added; ++k) {
+            const float term = first(size)[k * size + i];
+            value += FIGURE ? term * figure[i] : term;
+        }
+        return value;
+    }
 };
 INLINE int warp() { return threadIdx.x / 32; }
 INLINE int warps() { return blockDim.x / 32; }
@@ -148,11 +156,7 @@ __device__ Range add_channels(const Geometry& g, float* arena, const Guidance& g
             const float term = fmaf(__ldcg(from + i), affines[k].scale, affines[k].offset);
             value += FIGURE ? term * (figure[i] + g.own_figure[k]) : term;
         }
-#pragma unroll 1
-        for (int k = 0; k < guidance.added; ++k) {
-            const float term = guidance.first(size)[k * size + i];
-            value += FIGURE ? term * figure[i] : term;
-        }
+        if (!CHANNELS_LAST) value = guidance.add(value, size, i, figure);
         to[i] = value;
         range = Wider()(range, {value, value});
     }
@@ -183,6 +187,7 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
             value = fmaf(value, 1.0f / PROMOTION, figure[SURROUNDEDNESS * size + i]) *
                     figure[CORNERS * size + i];
         }
+        if (CHANNELS_LAST) value = guidance.add(value, size, i);
 #pragma unroll 1
         for (int k = 0; k < guidance.multiplied; ++k)
             value *= 1.0f + guidance.first(size)[(guidance.added + k) * size + i];
@@ -207,7 +212,7 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
 }
 
 // Steps `step` to `last`. Sums are complete when their range is known, which all threads wait for.
-extern "C" __global__ void __launch_bounds__(1024, 1)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1)
     combine(MODEL, const Call* call, const float* channel_maps, int added, int multiplied, int step,
             int last) {
     arena += size_t(blockIdx.z) * g.frame;

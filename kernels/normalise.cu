@@ -5,7 +5,7 @@
 #include "normalise.cuh"
 #include "signal.cuh"
 
-extern "C" __global__ void __launch_bounds__(1024, 1) normalise(MODEL, int step, int last) {
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) normalise(MODEL, int step, int last) {
     const int slot = blockIdx.y % SLOTS, row = blockIdx.y / SLOTS;
     if (!(g.pairs >> slot & 1)) return;
     arena += size_t(blockIdx.z) * g.frame;

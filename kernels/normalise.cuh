@@ -5,6 +5,9 @@
 enum { PARTS = 36 };  // a plateau's samples count as 36ths: 1 / ((1 + a) (1 + b)), a, b <= 2
 const float FIXED = 65536.0f * 65536.0f;  // peaks of 0 to 1 as integers: summed in any order
 
+// Threads of a block that has a map, at most.
+enum { MOST_THREADS = NORMALISATION_ITERATIVE ? MAP_THREADS : 1024 };
+
 // N's scale and offset, or 1 and 0 where `iterative` has written a new map.
 struct Affine {
     float scale, offset;
@@ -142,17 +145,15 @@ __device__ void smooth_map(const float* in, float* middle, float* out, int heigh
     const float *by_row = kernel + reach + 1, *by_column = by_row + height;
     for (Walk at(height, width); at.more(); at.next()) {
         float value = 0;
-        for (int k = -reach; k <= reach; ++k)
-            if (at.y + k >= 0 && at.y + k < height)
-                value = fmaf(kernel[k < 0 ? -k : k], in[at.i + k * width], value);
+        for (int k = max(-reach, -at.y), last = min(reach, height - 1 - at.y); k <= last; ++k)
+            value = fmaf(__ldg(kernel + abs(k)), in[at.i + k * width], value);
         middle[at.i] = value * by_row[at.y];
     }
     __syncthreads();
     for (Walk at(height, width); at.more(); at.next()) {
         float value = 0;
-        for (int k = -reach; k <= reach; ++k)
-            if (at.x + k >= 0 && at.x + k < width)
-                value = fmaf(kernel[k < 0 ? -k : k], middle[at.i + k], value);
+        for (int k = max(-reach, -at.x), last = min(reach, width - 1 - at.x); k <= last; ++k)
+            value = fmaf(__ldg(kernel + abs(k)), middle[at.i + k], value);
         out[at.i] = value * by_column[at.x];
     }
     __syncthreads();
@@ -167,8 +168,10 @@ __device__ void iterate(const Geometry& g, const float* tables, float* map, floa
         map[i] = fmaf(map[i], first.scale, first.offset);
     __syncthreads();
     for (int k = 0; k < ITERATIONS; ++k) {
-        smooth_map(map, middle, excitation, height, width, tables + g.gaussians[0], g.reach[0]);
-        smooth_map(map, middle, inhibition, height, width, tables + g.gaussians[1], g.reach[1]);
+#pragma unroll 1
+        for (int j = 0; j < 2; ++j)
+            smooth_map(map, middle, scratch + j * size, height, width, tables + g.gaussians[j],
+                       g.reach[j]);
         const float constant = INHIBITION * range_of(map, size).high;
         for (int i = threadIdx.x; i < size; i += blockDim.x)
             map[i] = fmaxf(0.0f, map[i] + excitation[i] - inhibition[i] - constant);

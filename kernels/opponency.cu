@@ -137,7 +137,7 @@ struct PixelColumn {
             const float r = element(pixel.element[BGR ? 2 : 0], linear),
                         g = element(pixel.element[1], linear),
                         b = element(pixel.element[BGR ? 0 : 2], linear);
-            const float sum = value[PLANE_INTENSITY] = (r + g) + b;
+            const float sum = value[PLANE_INTENSITY] = INTENSITY(r, g, b);
             if constexpr (COLOURS) {
                 float &red_green = value[PLANE_RED_GREEN], &blue_yellow = value[PLANE_BLUE_YELLOW];
                 const float brightness = opponents(r, g, b, sum, red_green, blue_yellow);
@@ -198,11 +198,12 @@ INLINE void downsample_frame(const Geometry& g, const float* tables, float* aren
 
 // Blocks that have to fit a multiprocessor: so few that no incomplete sum leaves the registers.
 // Without a number the compiler aims at more, and spills.
-enum { RESIDENT = PIXEL_PLANES == 4 ? 3 : 4 };
+enum { RESIDENT = PYRAMID_TAPS == 9 ? 3 - BLACKWELL : PIXEL_PLANES == 4 ? 3 : 4 };
 
 extern "C" __global__ void __launch_bounds__(COLUMNS, RESIDENT)
     opponency(MODEL, const Call* call, Background* background, int rows) {
-    downsample_frame<5, PIXEL_PLANES>(g, tables, arena, call, background, rows, PYRAMID_STEP, 0);
+    downsample_frame<PYRAMID_TAPS, PIXEL_PLANES>(g, tables, arena, call, background, rows,
+                                                 PYRAMID_STEP, 0);
 }
 
 #if HAS_ORIENTATION_PYRAMID

@@ -3,10 +3,13 @@
 // tile, in registers, then eight across its rows give the four orientations. Outside the frame the
 // band is zero; the cut kernels' renormalisation and the border's fade are one factor per row and
 // per column.
+//
+// GABOR: of the samples themselves, by a Gaussian times a wave, less the even filter's mean, which a
+// box gives; energies are |even| + |odd|. A factor per column lets samples escape their row's.
 
 #include "common.cuh"
 
-enum { SPREAD = 4, WINDOW = 2 * SPREAD + 1, PARTIALS = 5 };
+enum { SPREAD = 4, WINDOW = 2 * SPREAD + 1, PARTIALS = 5 + GABOR };
 // Of a tile: energies, the band that they need, the samples that the band needs; down and across.
 enum {
     BAND_X = TILE_COLUMNS + 2 * SPREAD,
@@ -15,10 +18,10 @@ enum {
     SAMPLE_ROWS = BAND_ROWS + 2 * SPREAD
 };
 
-// The 9-tap binomial of the nine samples from `at` on, and the same with taps like a cosine, alike
-// on both sides, or like a sine, of opposite signs.
+// The envelope's sum of the nine samples from `at` on, and the same with taps like a cosine, alike
+// on both sides, or like a sine, of opposite signs; and their plain sum.
 INLINE float smooth(const float* at) {
-    const float taps[] = BINOMIAL_9;
+    const float taps[] = ENVELOPE;
     float out = (at[2 * SPREAD] + at[0]) * taps[0];
 #pragma unroll
     for (int i = 1; i < SPREAD; ++i) out = fmaf(at[2 * SPREAD - i] + at[i], taps[i], out);
@@ -34,6 +37,13 @@ INLINE float sine(const float* at, const float (&taps)[5]) {
     float out = (at[5] - at[3]) * taps[1];
 #pragma unroll
     for (int i = 2; i <= SPREAD; ++i) out = fmaf(at[4 + i] - at[4 - i], taps[i], out);
+    return out;
+}
+
+INLINE float total(const float* at) {
+    float out = at[0];
+#pragma unroll
+    for (int i = 1; i < WINDOW; ++i) out += at[i];
     return out;
 }
 
@@ -87,7 +97,8 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(MODEL, int pla
         for (int i = 0; i < 4; ++i) {
             const int x = x1 - SPREAD + c + i;
             const float scale = x >= 0 && x < width ? __ldg(columns + x) * down : 0.0f;
-            out[i] = fmaf(-smooth(window + i), scale, centre[i]);  // outside, samples are 0 too
+            // Outside, samples are 0 too.
+            out[i] = GABOR ? centre[i] : fmaf(-smooth(window + i), scale, centre[i]);
         }
         *reinterpret_cast<float4*>(&band[r][c]) = make_float4(out[0], out[1], out[2], out[3]);
     }
@@ -100,6 +111,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(MODEL, int pla
         for (int i = 0; i < EACH; ++i) {
             const int r = half * EACH + i;
             partials[0][r][column] = smooth(window + i);
+            if (GABOR) partials[PARTIALS - 1][r][column] = total(window + i);
 #pragma unroll
             for (int k = 0; k < 2; ++k) {
                 partials[1 + 2 * k][r][column] = cosine(window + i, g.waves[k][0]);
@@ -113,13 +125,29 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) orientation(MODEL, int pla
         if (y >= height && !FAULT(rows_too_many)) break;
         const float down = __ldg(rows + height + y);
         float* out = to + y * width + x1 + c;
-        float scale[4];
+        float scale[4], box[4] = {};
 #pragma unroll
         for (int i = 0; i < 4; ++i)
             scale[i] = x1 + c + i < width ? __ldg(columns + width + x1 + c + i) * down : 0.0f;
+        if (GABOR) {
+            float window[12];
+            load_row(partials[PARTIALS - 1][r], c, window);
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                if (x1 + c + i < width) scale[i] = fmaxf(scale[i], __ldg(columns + x1 + c + i));
+                box[i] = total(window + i);
+            }
+        }
         // Orientations: a horizontal bar (0), whose wave runs down, 45, 90 and 135 degrees.
         const auto write = [&](int orientation, int i, float real, float imaginary) {
-            const float energy = root(fmaf(real, real, imaginary * imaginary));
+            float energy;
+            if constexpr (GABOR) {
+                const float measures[2][3] = MEASURES;
+                const float(&its)[3] = measures[orientation % 2];
+                energy = fmaf(fabsf(fmaf(-its[0], box[i], real)), its[1], fabsf(imaginary) * its[2]);
+            } else {
+                energy = root(fmaf(real, real, imaginary * imaginary));
+            }
             if (x1 + c + i < width) out[orientation * size + i] = energy * scale[i];
         };
         float window[12], other[12];

@@ -96,17 +96,20 @@ __device__ void downsample_plane(const Geometry& g, const float* tables, float* 
     }
 }
 
-extern "C" __global__ void __launch_bounds__(COLUMNS, BLACKWELL ? 4 : 8)
+// Blocks that have to fit a multiprocessor.
+enum { OF_FIVE = BLACKWELL ? 4 : 8, OF_NINE = BLACKWELL ? 3 : 6 };
+
+extern "C" __global__ void __launch_bounds__(COLUMNS, PYRAMID_TAPS == 5 ? OF_FIVE : OF_NINE)
     pyramid(MODEL, int first_plane, int level, int rows) {
-    downsample_levels<5>(g, tables, arena, PYRAMID_STEP, first_plane, level, rows);
+    downsample_levels<PYRAMID_TAPS>(g, tables, arena, PYRAMID_STEP, first_plane, level, rows);
 }
 extern "C" __global__ void __launch_bounds__(1024, 1)
     coarsest_levels(MODEL, int first_plane, int level) {
-    downsample_plane<5>(g, tables, arena, PYRAMID_STEP, first_plane, level);
+    downsample_plane<PYRAMID_TAPS>(g, tables, arena, PYRAMID_STEP, first_plane, level);
 }
 
 #if HAS_ORIENTATION_PYRAMID
-extern "C" __global__ void __launch_bounds__(COLUMNS, BLACKWELL ? 3 : 6)
+extern "C" __global__ void __launch_bounds__(COLUMNS, OF_NINE)
     pyramid_orientation(MODEL, int first_plane, int level, int rows) {
     downsample_levels<9>(g, tables, arena, ORIENTATION_PYRAMID_STEP, first_plane, level, rows);
 }

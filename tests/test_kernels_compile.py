@@ -14,7 +14,7 @@ import pytest
 from readings import FIVE, READINGS
 from test_stages import EVERY
 
-from ittisal import GAZE, ITTI_1998, VOCUS2, BackendError, Config
+from ittisal import GAZE, ITTI_1998, TOOLBOX, VOCUS2, BackendError, Config
 from ittisal.config import Normalisation, Opponency
 from ittisal.cuda import sources, structs, supports, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
@@ -74,11 +74,11 @@ PRODUCTS = (
     ),
     *map(Variant, ALL),
 )
-PROGRAM = tuple(Variant(VOCUS2, format_) for format_ in FORMATS)
+PROGRAMS = tuple(itertools.starmap(Variant, product((TOOLBOX, VOCUS2), FORMATS)))
 # All of it for one GPU, the presets for the oldest and the newest, whose compilers differ most.
-CASES = {capability: (MAIN, PROGRAM[1]) for capability in CAPABILITIES}
-CASES |= {75: (*ALL_READINGS, *PROGRAM), 120: (*ALL_READINGS, *PROGRAM)}
-CASES[90] = (*PRODUCTS, *PROGRAM)
+CASES = {capability: (MAIN, Variant(TOOLBOX), Variant(VOCUS2)) for capability in CAPABILITIES}
+CASES |= {75: (*ALL_READINGS, *PROGRAMS), 120: (*ALL_READINGS, *PROGRAMS)}
+CASES[90] = (*PRODUCTS, *PROGRAMS)
 FILES = sorted(name for name in sources.read() if name.endswith(".cu"))
 
 
@@ -151,7 +151,7 @@ def test_use_of_double_precision_is_found():
 
 
 def definitions(config, order, format_):
-    return variant.definitions(Plan(EXAMPLE, config), order, format_)
+    return variant.definitions(make_layout(Plan(EXAMPLE, config)).plan, order, format_)
 
 
 def test_every_value_of_every_option_is_compiled():

@@ -45,6 +45,7 @@ LAYERS = {
     "features": ("", ""),
     "files": ("", ""),
     "frames": ("config", "numpy"),
+    "gabor": ("", "numpy"),
     # OpenCV inside functions only.
     "imagefiles": ("frames imageheaders imagemetadata", "numpy cv2"),
     # PyTorch inside functions only.
@@ -56,7 +57,7 @@ LAYERS = {
     "metrics": ("metrics", "numpy"),
     "model": ("backends channels config frames levels maps pipeline plan sampling", "numpy"),
     "pipeline": ("channels config features frames plan", "numpy"),
-    "plan": ("config features sampling", "numpy"),
+    "plan": ("config features gabor sampling", "numpy"),
     "readout": ("evaluation", ""),
     "reference": ("config features references", "numpy"),
     "references": ("config features references", "numpy"),
@@ -64,18 +65,18 @@ LAYERS = {
     # The CPU's import time: nothing that compiles.
     "store": ("files warning", ""),
     "reference_backend": ("channels config frames pipeline plan reference", "numpy"),
-    "toolbox": ("config features plan", "numpy"),
+    "toolbox": ("config features gabor plan", "numpy"),
     "trace": ("channels features pipeline plan", "numpy"),
     "twin_pyramids": ("features", "numpy"),
     "cpu": (
-        "_version allocator channels config cpu features frames pipeline plan references store "
-        "toolbox trace twin_pyramids",
+        "_version allocator channels config cpu features frames gabor pipeline plan references "
+        "store toolbox trace twin_pyramids",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": (
-        "allocator channels config cuda features frames pipeline plan sampling store trace "
-        "twin_pyramids",
+        "allocator channels config cuda features frames pipeline plan sampling store toolbox "
+        "trace twin_pyramids",
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),

@@ -381,7 +381,8 @@ def test_stages_are_the_references(kind, name, shape):
     ("kind", "name"),
     [
         ("cpu", "itti1998"), ("cuda", "itti1998"), ("cuda", "linear"),
-        ("cpu", "toolbox"), ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"),
+        ("cpu", "toolbox"), ("cuda", "toolbox"),
+        ("cpu", "video"), ("cuda", "video"), ("cuda", "video_linear"),
         ("cuda", "gaze"), ("cpu", "video_shifted"), ("cuda", "video_shifted"),
         ("cuda", "whitened"),
     ],

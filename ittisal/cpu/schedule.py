@@ -165,7 +165,7 @@ class Schedule:
         wavenumber = self.plan.config.wavenumber
         energies = kernel("orientation", tasks="orientation", wavenumber=wavenumber)
         if self.plan.gabor:
-            energies = kernel("gabor", tasks="orientation", gabor=self.plan.gabor)
+            energies = kernel("gabor", tasks="orientation", gabor=tuple(self.plan.gabor))
         return self._levels("orientation", energies)
 
     def motion(self) -> list[Launch]:

@@ -24,7 +24,7 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.model is Model.VOCUS2:
+    if config.model in (Model.TOOLBOX, Model.VOCUS2):
         return True, "the whole program"
     if config.model is not Model.ITTI:
         return False, f'model={config.model.value!r} has no kernels here; use backend="cpu"'
@@ -56,7 +56,7 @@ def make(plan: Plan, channel_order: str, threads: int) -> CudaBackend:
     from .installation import explained
     from .program import ProgramBackend
 
-    backend = CudaBackend if plan.config.model is Model.ITTI else ProgramBackend
+    backend = ProgramBackend if plan.config.model is Model.VOCUS2 else CudaBackend
     with explained("the GPU cannot be used"):
         return backend(plan, channel_order)
 

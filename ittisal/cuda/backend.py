@@ -70,8 +70,8 @@ class CudaBackend(Traced):
     threads = 1
 
     def __init__(self, plan: Plan, channel_order: str, device: Any = None) -> None:
-        self.plan, self.order = plan, channel_order
-        self.layout = make_layout(plan)
+        self.layout, self.order = make_layout(plan), channel_order
+        self.plan = plan = self.layout.plan
         self.device = device if device is not None else Device()
         self.remembers, self.map_bytes = plan.config.remembers, 4 * math.prod(plan.map_shape)
         # What the API asks of arrays on the device.

@@ -10,20 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..allocator import Allocator
-from ..config import Channel, Config, Contrast, Smoothing
+from ..config import Channel, Contrast, Smoothing
 from ..features import FEATURES, ORIENTATIONS, TEMPORAL, Model, Signal
 from ..pipeline import FrameFormat
 from ..plan import (
-    BINOMIAL_9,
     FIGURE_MAPS,
     HUE_TOLERANCE,
     MOVING_FIGURE,
     SCALES,
     Plan,
-    downsampling_weights,
     gaussian_tables,
     linear_light,
 )
+from ..toolbox import toolbox_plan
 from .structs import COUNTERS, ENERGIES, FOUND, GEOMETRY, LEVELS, SIZES, STEP_KINDS
 
 STATISTIC_SIZE = SCALES * (1 + SCALES)  # doubles of one set: a mean and a row of covariances each
@@ -32,6 +31,7 @@ MEASURE_BLOCKS = 16  # at most, that measure maps
 SCAN_BLOCKS = 256  # of `scan`, at most
 ALONE = 8192  # samples of a plane that one block takes on to the coarsest level
 MAP_BLOCKS = 32  # that share a map, at most: as many as a warp has threads
+MAP_THREADS = 512  # of each, at most: three fit where 1536 threads do
 TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
 SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
@@ -67,19 +67,21 @@ def make_layout(plan: Plan) -> Layout:
     ValueError
         The frame is too large for 32-bit offsets.
     """
-    config = plan.config
-    if config.model is Model.VOCUS2:
+    if plan.config.model is Model.VOCUS2:
         from . import vocus2
 
         return vocus2.make_layout(plan)
+    if plan.config.model is Model.TOOLBOX:
+        plan = toolbox_plan(plan)
+    config = plan.config
     geometry = np.zeros(1, GEOMETRY)[0]
     tables, arena = Allocator(ALIGNED), Allocator(ALIGNED)
     _place_levels(plan, geometry, tables, arena)
     for step in plan.steps():
-        for axis, (n, fade) in enumerate(zip(plan.level_shape(step.level), step.fade, strict=True)):
-            weights = downsampling_weights(n, step.taps, config.phase)
+        weights_and_fades = zip(plan.step_weights(step), step.fade, strict=True)
+        for axis, (weights, fade) in enumerate(weights_and_fades):
             at = 2 * np.arange(len(weights))[:, None] - len(step.taps) // 2
-            faded = fade[np.clip(at + np.arange(len(step.taps) + 1), 0, n - 1)]
+            faded = fade[np.clip(at + np.arange(len(step.taps) + 1), 0, len(fade) - 1)]
             kind = STEP_KINDS.index(step.kind)
             geometry["steps"][kind, step.level, axis] = tables.put(weights * faded)
     geometry["map_fade"] = [tables.put(fade) for fade in plan.map_fade()]
@@ -185,19 +187,21 @@ def _set_numbers(plan: Plan, geometry: Any) -> None:
     geometry["corner_level"] = plan.corner_level
     geometry["hue_threshold"] = config.hue_threshold * HUE_TOLERANCE
     geometry["motion_threshold"] = config.motion_threshold
-    geometry["waves"] = _waves(config)
+    geometry["waves"] = _waves(plan)
 
 
 def _has_energies(plan: Plan) -> bool:
     return plan.config.has(Channel.WHITENED)
 
 
-def _waves(config: Config) -> np.ndarray:
-    """The 9-tap binomial, from its centre out, times cosine and sine; axial, then diagonal."""
+def _waves(plan: Plan) -> np.ndarray:
+    """The oriented filters' envelope, from its centre out, times cosine and sine; axial, then
+    diagonal.
+    """
     at = np.arange(5)
-    numbers = config.wavenumber * np.array([1, np.sqrt(0.5)])[:, None, None]
+    numbers = plan.wavenumber * np.array([1, np.sqrt(0.5)])[:, None, None]
     waves = np.concatenate([np.cos(numbers * at), np.sin(numbers * at)], axis=1)
-    return waves * BINOMIAL_9[4:]
+    return waves * plan.envelope[4:]
 
 
 # --- the features of a frame -------------------------------------------------------------------

@@ -16,7 +16,16 @@ from ..config import Channel
 from ..features import FEATURES, ORIENTATIONS
 from ..pipeline import FrameFormat
 from ..plan import SCALES, SLOTS
-from .layout import ALONE, CORNERS, MAP_BLOCKS, MEASURE_BLOCKS, SCAN_BLOCKS, Layout, rows
+from .layout import (
+    ALONE,
+    CORNERS,
+    MAP_BLOCKS,
+    MAP_THREADS,
+    MEASURE_BLOCKS,
+    SCAN_BLOCKS,
+    Layout,
+    rows,
+)
 from .structs import Step
 from .variant import COLUMNS, MAX_ROWS, THREADS
 
@@ -24,7 +33,6 @@ ROWS = (16, 8, 4)  # of outputs that a block makes: fewer if there would be few 
 ENOUGH = 256  # blocks: some two per multiprocessor of a large GPU
 # Samples of a map that one block takes, at most, and of a block's part of a larger one, at least. A
 # launch more costs as much as some thousand samples; there are six times as many maps as sums.
-MAP_THREADS = 512  # of a block, at most: three fit where 1536 threads do
 SHARED = {"normalise": (8192, 2048), "combine": (2048, 256), "figure": (8192, 8192)}
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 MOST_DOWN = 65535  # blocks along y, of any grid
@@ -77,7 +85,7 @@ class Schedule:
         for kernel, taps, first, _ in self._pyramids("opponency"):
             width = _outputs(taps, finest)
             high, down, across = _tiles(self.plan.level_shape(finest), width, self.frames)
-            given = ("background", high) if taps == 5 else (high, first)
+            given = (high, first) if first else ("background", high)
             yield self._launch("opponency", kernel, (across, down), COLUMNS, "call", *given)
 
     def scan(self) -> Launch:
@@ -142,8 +150,12 @@ class Schedule:
         yield self._launch("figure", "corners", parts, block)
 
     def centre_surround(self) -> Iterator[Launch]:
-        """Tiles of the maps of all features and centre levels."""
+        """Tiles of the maps of all features and centre levels; or each map's nearest samples."""
         plan, levels = self.plan, self.plan.centre_levels
+        if plan.nearest:
+            grid = _ceil(self.size, THREADS), SLOTS * self.features
+            yield self._launch("centre_surround", "nearest", grid, THREADS)
+            return
         widths = [_outputs(self.config.reduction_taps, plan.map_level - c) for c in levels]
         high, down, _ = _tiles(plan.map_shape, widths[0], self.features * self.frames)
         tiles = sum(down * _ceil(plan.map_shape[1], width) for width in widths)
@@ -203,7 +215,7 @@ class Schedule:
 
     def _pyramids(self, kernel: str) -> Iterator[tuple[str, int, int, int]]:
         """Of the pyramids that there are: a kernel's name, taps, first plane and planes."""
-        yield kernel, 5, 0, self.pixel_planes
+        yield kernel, len(self.plan.pyramid_taps), 0, self.pixel_planes
         if self.config.has_orientation_pyramid:
             yield f"{kernel}_orientation", 9, self._plane("orientation_pyramid"), 1
 

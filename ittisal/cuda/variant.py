@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,7 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
     """
     config, colour = plan.config, format_.colour
     planes = plan.pixel_planes(colour=colour)
+    lowpass = {5: BINOMIAL_5, 9: BINOMIAL_9, len(plan.pyramid_taps): plan.pyramid_taps}
     numbers: dict[str, int | float] = {}
     for module in (vars(model), vars(layout), globals()):
         numbers |= {name: value for name, value in module.items() if name.isupper()}
@@ -75,10 +78,15 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
         "HAS_WHITENED": int(config.has(Channel.WHITENED)),
         "AVERAGES": int(config.averages),
         "HAS_CENTRE_PRIOR": int(config.centre_prior > 0),
+        "CHANNELS_LAST": int(plan.channels_last),
         # Filters.
-        "INTERIOR_5(k)": _interior(BINOMIAL_5, config.phase),
-        "INTERIOR_9(k)": _interior(BINOMIAL_9, config.phase),
-        "BINOMIAL_9": "{" + ",".join(_float(tap) for tap in BINOMIAL_9) + "}",
+        "PYRAMID_TAPS": len(plan.pyramid_taps),
+        **{f"INTERIOR_{n}(k)": _interior(taps, config.phase) for n, taps in lowpass.items()},
+        "ENVELOPE": _array(plan.envelope),
+        "GABOR": int(plan.gabor is not None),
+        "MEASURES": _array(plan.gabor.measures() if plan.gabor else ()),
+        # Of colours: their mean, times three.
+        "INTENSITY(r,g,b)": _intensity(plan.luma),
     }
 
 
@@ -99,6 +107,19 @@ def _words(text: str) -> frozenset[str]:
 
 def _float(value: float) -> str:
     return f"{float(value)!r}f"
+
+
+def _array(values: Any) -> str:
+    if isinstance(values, float):
+        return _float(values)
+    return "{" + ",".join(_array(each) for each in values) + "}"
+
+
+def _intensity(luma: Sequence[float]) -> str:
+    if not luma:
+        return "((r)+(g))+(b)"
+    r, g, b = (_float(3 * weight) for weight in luma)
+    return f"fmaf({r},r,fmaf({g},g,{b}*(b)))"
 
 
 def _interior(taps: np.ndarray, phase: Phase) -> str:

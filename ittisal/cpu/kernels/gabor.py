@@ -8,8 +8,8 @@ five horizontal filters of a row, then eight vertical ones of the last nine rows
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
+from ...gabor import Gabor
 from .. import rows as r
 from .. import simd
 from ..simd import LANES, Record
@@ -17,29 +17,13 @@ from .downsample import clear
 from .orientation import VerticalFilters, even_filter, odd_filter, rows_around, wave, windows
 from .task import Task, stream
 
-AROUND = range(-r.REACH, r.REACH + 1)
-
-
-def envelope(deviation: float) -> list[float]:
-    """The taps of a Gaussian, from its centre out."""
-    return [math.exp(-((i / deviation) ** 2) / 2) for i in range(r.REACH + 1)]
-
-
-def mean_and_scale(
-    taps: list[float], phase: Callable[[int, int], float], trig: Callable[[float], float]
-) -> tuple[float, float]:
-    """Mean of a filter by row and column, and what makes its norm 1 without it."""
-    values = [taps[abs(y)] * taps[abs(x)] * trig(phase(y, x)) for y in AROUND for x in AROUND]
-    mean = sum(values) / len(values)
-    return mean, 1 / math.sqrt(sum((value - mean) ** 2 for value in values))
-
 
 def filtered_row(task: Task, row: Record) -> None:
     """Write the code for one row, filtered along x into its six partial results, which lie side by
     side, a vector of each in turn.
     """
-    arena, (period, deviation) = task.arena, task.facts.gabor
-    taps, k = envelope(deviation), 2 * math.pi / period
+    arena, filters = task.arena, Gabor(*task.facts.gabor)
+    taps, k = filters.envelope[r.REACH :].tolist(), filters.wavenumber
     source, width = arena.at(row[r.BAND_CENTRE]), row.record(r.LEVEL)[r.LEVEL_WIDTH]
     partials = arena.at(task.scratch + row[r.ORIENTED])
     for x, here, left, right in windows(source, width):
@@ -58,23 +42,20 @@ def energy_row(task: Task, row: Record) -> None:
 
     Rows at the border have a factor of 0, which their first and last samples escape.
     """
-    arena, (period, deviation) = task.arena, task.facts.gabor
-    taps, k = envelope(deviation), 2 * math.pi / period
+    arena, filters = task.arena, Gabor(*task.facts.gabor)
+    taps, k = filters.envelope[r.REACH :].tolist(), filters.wavenumber
+    straight, oblique = filters.measures()
     diagonal = k / math.sqrt(2)
     level, around = row.record(r.LEVEL), rows_around(task, row, task.scratch)
     escaping, inside = (arena.at(level[each]) for each in (r.LOW_FACTORS, r.ENERGY_FACTORS))
     row_factor, output = arena[row[r.ROW_FACTOR]], arena.at(task.output + row[r.ORIENTED])
-    straight = [mean_and_scale(taps, lambda y, x: k * y, trig) for trig in (math.cos, math.sin)]
-    oblique = [
-        mean_and_scale(taps, lambda y, x: diagonal * (y - x), trig) for trig in (math.cos, math.sin)
-    ]
     for x in simd.span(0, level[r.LEVEL_WIDTH], LANES):
         down = VerticalFilters(around, x, r.GABOR_PARTIALS, taps)
         factor = simd.maximum(escaping.load(x), inside.load(x) * row_factor)
         box = down.summed(1, [1.0] * len(taps))
 
         def write(orientation, measures, even, odd, x=x, factor=factor, box=box):
-            (mean, even_scale), (_, odd_scale) = measures
+            mean, even_scale, odd_scale = measures
             energy = simd.absolute(even - box * mean) * even_scale + simd.absolute(odd) * odd_scale
             output.store(row[r.ORIENTED_STRIDE] * orientation + x, energy * factor)
 
