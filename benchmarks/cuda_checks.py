@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import ittisal
-from ittisal import GAZE, INVT, ITTI_1998, VIDEO, WHITENED, cuda
+from ittisal import GAZE, INVT, ITTI_1998, TOOLBOX, VIDEO, WHITENED, cuda
 from ittisal.cuda import compiler
 
 from .agreement import agreement
@@ -34,6 +34,7 @@ CONFIGS = {
     "video": VIDEO,
     "whitened": WHITENED,
     "gaze": GAZE,
+    "toolbox": TOOLBOX,
     "split_cs": replace(ITTI_1998, split_cs=True),
     "walther": replace(ITTI_1998, opponency="walther", split_cs=True),
     "iterative": replace(ITTI_1998, normalisation="iterative"),
@@ -52,7 +53,7 @@ CONFIGS = {
         smoothing="leaky",
     ),
 }
-PRESETS = tuple(CONFIGS)[:5]
+PRESETS = tuple(CONFIGS)[:6]
 TURNS = 4  # of the same frames: launched one by one, then as recorded graphs
 MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
@@ -359,7 +360,8 @@ import numpy as np
 import ittisal
 from benchmarks.scenes import scene
 shape = (int(sys.argv[1]), int(sys.argv[2]))
-for config in (ittisal.ITTI_1998, ittisal.INVT, ittisal.VIDEO, ittisal.WHITENED, ittisal.GAZE):
+for name in sys.argv[3:]:
+    config = ittisal.preset(name)
     with ittisal.Saliency(shape, config, backend="cuda", channel_order="bgr") as model:
         model(scene(shape))
         model(scene(shape, seed=1))
@@ -381,7 +383,7 @@ def sanitizer() -> Iterator[tuple[str, Any]]:
         return
     for check, (options, shape) in TOOLS.items():
         command = [tool, "--tool", check, *options, "--error-exitcode", str(FAULTS)]
-        command += [sys.executable, "-c", SANITIZED, *map(str, shape)]
+        command += [sys.executable, "-c", SANITIZED, *map(str, shape), *PRESETS]
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=ROOT)
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]

@@ -167,7 +167,7 @@ def launches_of(config, format_, past):
 
 @pytest.mark.parametrize("past", [False, True])
 @pytest.mark.parametrize("format_", [FrameFormat("uint8", 3), FrameFormat("float32", 1)])
-@pytest.mark.parametrize("name", ["itti1998", "invt", "video", "gaze", "whitened"])
+@pytest.mark.parametrize("name", ["itti1998", "invt", "video", "gaze", "whitened", "toolbox"])
 def test_a_schedule_covers_each_stage_in_order(name, format_, past):
     plan, launches = launches_of(ittisal.preset(name), format_, past)
     there = tuple(dict.fromkeys(launch.stage for launch in launches))

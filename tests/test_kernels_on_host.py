@@ -23,7 +23,7 @@ from host_device import HostDevice
 from test_stages import CONFIGS, photo_like
 from tolerances import within
 
-from ittisal import GAZE, INVT, ITTI_1998, BackendError, Config, Saliency, upsample
+from ittisal import GAZE, INVT, ITTI_1998, TOOLBOX, BackendError, Config, Saliency, upsample
 from ittisal.allocator import Allocator
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda import sources, supports
@@ -43,6 +43,7 @@ READINGS = {
     "split": CONFIGS["split"],
     "iterative": replace(CONFIGS["iterative"], normalise_saliency=True),
     "gaze": replace(GAZE, weights={"colour": 1, "orientation": 1, "whitened": 1}),
+    "toolbox": TOOLBOX,
 }
 # Fault points of the kernels: FAULT(name) in their text.
 MOAT_FAULTS = ["rows_too_many", "one_sample_too_many"]
@@ -130,7 +131,7 @@ def test_markers_too_large_for_shared_memory_are_the_same():
             np.testing.assert_array_equal(got[key], wanted[key])
 
 
-@pytest.mark.parametrize("reading", [name for name in READINGS if name != "iterative"])
+@pytest.mark.parametrize("reading", ["itti1998", "invt", "split", "gaze"])
 def test_sums_that_several_blocks_share_are_the_same(monkeypatch, reading):
     """As of large frames: each step of `normalise` and `combine` is a launch of its own."""
     shape, config = (150, 470), replace(READINGS[reading], normalise_saliency=reading == "invt")
@@ -639,13 +640,14 @@ SANITIZED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from ittisal import INVT, ITTI_1998
+from ittisal import INVT, ITTI_1998, TOOLBOX
 from test_kernels_on_host import READINGS, make, planted, replace, saliency
 from test_stages import photo_like
 
 fault = sys.argv[2]
-# All kernels, in three.
-CONFIGS = ITTI_1998, READINGS["gaze"], replace(INVT, split_cs=True, normalisation="iterative")
+# All kernels, in four.
+split = replace(INVT, split_cs=True, normalisation="iterative")
+CONFIGS = ITTI_1998, READINGS["gaze"], split, TOOLBOX
 cases = {"forward": (61, 67), "random": (33, 131)}
 for config in CONFIGS if not fault else [ITTI_1998]:
     for order, shape in cases.items() if not fault else [("forward", (61, 67))]:
