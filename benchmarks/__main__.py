@@ -37,7 +37,10 @@ BUSY = 0.7  # running processes beyond which figures deserve a warning
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=f"{__doc__} `fuzz` has options of its own: see `fuzz --help`.",
+    )
     what = f"any of {', '.join(SUITES)}, or all (default); or cuda, alone, on a machine with a GPU"
     parser.add_argument("what", nargs="*", help=what)
     parser.add_argument("--only", metavar="CLASS", help="one suite class, such as Frame")
@@ -85,6 +88,10 @@ def _threads(text: str) -> tuple[int, ...]:
 
 def main(arguments: list[str]) -> int:
     """Run what the command line names; 0 unless something failed."""
+    if arguments[:1] == ["fuzz"]:
+        from . import fuzz
+
+        return fuzz.main(arguments[1:])
     options = parse(arguments)
     if options.what == ["cuda"]:
         from . import cuda, cuda_estimate

@@ -1,0 +1,178 @@
+"""`python -m benchmarks fuzz`: broken and hostile inputs, and what must not come of them.
+
+Whole inputs of many formats (`fuzz_seeds`) are damaged (`fuzz_mutations`) and given to ittisal's
+commands in child processes with limits on time and memory; what is wrong is judged there
+(`fuzz_case`). A child that crashes or hangs is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import multiprocessing
+import queue
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any, NamedTuple
+
+from . import fuzz_case
+from .fuzz_seeds import KINDS, Seed
+
+WALL = 30.0  # seconds until a case is ended
+PATIENCE = 2.0  # seconds from SIGTERM to the end
+
+
+class Verdict(NamedTuple):
+    """What is wrong with a case."""
+
+    number: int
+    failures: list[tuple[str, str]]  # oracle, and what it says
+    status: Any = None
+    err: str = ""
+
+
+class Child:
+    """A process that runs cases of one kind, and a new one after each that crashed or hung."""
+
+    def __init__(self, kind: str, seed: int, seeds: list[Seed]) -> None:
+        self._given = kind, seed, seeds
+        self._process: Any = None
+
+    def run(self, number: int) -> Verdict:
+        """Run the case of a number."""
+        if self._process is None:
+            self._start()
+        self._pipe.send(number)
+        try:
+            if self._pipe.poll(WALL):
+                return Verdict(number, *self._pipe.recv())
+            self._process.terminate()
+            if self._pipe.poll(PATIENCE):
+                return Verdict(number, *self._pipe.recv())
+            end = "endless", "did not end, and does not answer SIGTERM"
+        except EOFError:
+            self._process.join()
+            end = "crash", f"exit status {self._process.exitcode}"
+        err = (self._root / "err").read_text(errors="replace")
+        self.close()
+        return Verdict(number, [end], None, err)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._root = Path(tempfile.mkdtemp(prefix="ittisal-fuzz-"))
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(
+            target=fuzz_case.serve, args=(other, *self._given, self._root), daemon=True
+        )
+        self._process.start()
+        other.close()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._process = None
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def run(
+    kind: str, seed: int, numbers: Iterator[int], *, seconds: float = math.inf, jobs: int = 1
+) -> Iterator[Verdict]:
+    """The verdicts on cases, as they come, until numbers or `seconds` are over."""
+    seeds = KINDS[kind]()
+    end = time.monotonic() + seconds
+    verdicts: queue.Queue[Verdict | None] = queue.Queue()
+
+    def work() -> None:
+        with Child(kind, seed, seeds) as child:
+            for number in numbers:
+                verdicts.put(child.run(number))
+                if time.monotonic() > end:
+                    break
+        verdicts.put(None)
+
+    for _ in range(jobs):
+        Thread(target=work, daemon=True).start()
+    for _ in range(jobs):
+        yield from iter(verdicts.get, None)
+
+
+def keep(folder: Path, kind: str, seed: int, verdict: Verdict) -> Path:
+    """Write a case's files, and what is wrong with it, into a folder of its own."""
+    case = fuzz_case.plan(kind, seed, verdict.number, KINDS[kind]())
+    kept = folder / case.name
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    fuzz_case.write(case, kept)
+    facts = {
+        "repeat": f"python -m benchmarks fuzz --only {kind} --seed {seed} --case {verdict.number}",
+        "seed": case.seed,
+        "mutations": case.mutations,
+        "argv": case.argv,
+        "status": str(verdict.status),
+        "failures": verdict.failures,
+        "stderr": verdict.err,
+    }
+    (kept / "case.json").write_text(json.dumps(facts, indent=1))
+    return kept
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the command line says; 1 if anything is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks fuzz", description=__doc__)
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=list(KINDS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=60, help="for all kinds together (60)")
+    parser.add_argument("--cases", type=int, help="of each kind, however long that takes")
+    parser.add_argument("--case", type=int, help="only the case of this number")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time (1)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(tempfile.gettempdir(), "ittisal-fuzz"),
+        help="folder for failing inputs (%(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    seconds = options.seconds / len(options.only)
+    if options.case is not None:
+        numbers = range(options.case, options.case + 1)
+    else:
+        numbers = itertools.count() if options.cases is None else range(options.cases)
+    seconds = seconds if options.cases is None else math.inf
+    found: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    print("| kind | cases | failures | cases/s |\n|---|---|---|---|")
+    for kind in options.only:
+        start, failed, count = time.monotonic(), 0, 0
+        for verdict in run(kind, options.seed, iter(numbers), seconds=seconds, jobs=options.jobs):
+            count += 1
+            failed += bool(verdict.failures)
+            if verdict.failures:
+                kept = keep(options.out, kind, options.seed, verdict)
+                for oracle, text in verdict.failures:
+                    found[kind, oracle, re.sub(r"[\d.]+", "0", text)[:100]].append(kept.name)
+            if options.case is not None:
+                print(verdict.err, verdict.failures, sep="\n", file=sys.stderr)
+        rate = count / (time.monotonic() - start)
+        print(f"| {kind} | {count} | {failed} | {rate:.1f} |", flush=True)
+    for (kind, oracle, text), names in sorted(found.items()):
+        print(f"- {kind}, {oracle}, {len(names)} times, as {names[0]}: {text}")
+    if found:
+        print(f"failing inputs are in {options.out}; case.json says how to repeat each")
+    return int(bool(found))

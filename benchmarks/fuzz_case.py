@@ -1,0 +1,392 @@
+"""One case of `python -m benchmarks fuzz`: an input made, a command run on it, and what is wrong.
+
+A case is named by its kind, the run's seed and its number, and the same each time.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .fuzz_mutations import mutate, mutate_arguments
+from .fuzz_seeds import Seed
+
+GIBI = 1 << 30
+ADDRESSES = 3 * GIBI  # of address space that a case may take
+MEMORY = 1 * GIBI  # that it may use
+SECONDS = 10.0  # of the CPU
+LONGEST = 600  # characters of a line of an error
+WARNINGS_HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+
+
+class Case(NamedTuple):
+    """What is run."""
+
+    name: str
+    seed: str
+    mutations: list[str]
+    files: dict[str, bytes]
+    target: str
+    argv: list[str]
+
+
+class Outcome(NamedTuple):
+    """What came of it."""
+
+    status: Any  # the exit status, or an exception
+    out: str
+    err: str
+    warnings: list[str]  # of Python, raised within libraries or by them in ittisal
+    seconds: float  # of the CPU
+    memory: int  # bytes more than before, at most
+    changed: list[str]  # inputs that are not what they were
+    made: list[str]  # files, and folders that hold none
+    temporary: list[str]  # left in the folder of temporary files
+    interrupted: bool
+
+
+def plan(kind: str, seed: int, number: int, seeds: list[Seed]) -> Case:
+    """The case of this number; the first are the seeds, unchanged."""
+    rng = random.Random(f"{kind} {seed} {number}")
+    whole = number < len(seeds)
+    base = seeds[number] if whole else rng.choice(seeds)
+    target, argv = rng.choice(base.targets), rng.choice(base.commands).split()
+    files, done = dict(base.files), []
+    if target == "argv" and not whole:
+        argv, done = mutate_arguments(rng, argv)
+        argv = [word for word in argv if "://" not in word]  # nothing leaves this machine
+    elif not whole:
+        files[target], done = mutate(rng, target, files[target])
+        if len(files) == 1 and rng.random() < 0.05:
+            other = f"in{rng.choice(('.png', '.jpg', '.tif', '.npy', '.mp4', '.gif', ''))}"
+            files[other], target = files.pop(target), other
+            done.append(f"named {other}")
+    argv = [word.replace("{}", target) for word in argv]
+    return Case(f"{kind}-{seed}-{number:06d}", base.name, done, files, target, argv)
+
+
+def write(case: Case, folder: Path) -> None:
+    """Write a case's files into a folder."""
+    for name, data in case.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+def serve(pipe: Connection, kind: str, seed: int, seeds: list[Seed], root: Path) -> None:
+    """In a process of its own: run the cases whose numbers come, and send what is wrong."""
+    tempfile.tempdir = str(root / "temporary")
+    os.mkdir(tempfile.tempdir)
+    os.environ |= {"TMPDIR": tempfile.tempdir, "COLUMNS": "100"}
+    streams = [
+        os.open(root / name, os.O_RDWR | os.O_CREAT | os.O_APPEND) for name in ("out", "err")
+    ]
+    import cv2
+
+    cv2.setNumThreads(1)
+    import ittisal.cpu.backend  # noqa: F401 (loaded before memory is limited)
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESSES, used + ADDRESSES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    while True:
+        case = plan(kind, seed, pipe.recv(), seeds)
+        outcome = run(case, root, streams)
+        pipe.send((judge(case, outcome), outcome.status, outcome.err))
+
+
+def run(case: Case, root: Path, streams: list[int]) -> Outcome:
+    """Run a case's command in this process, with standard output and error in files."""
+    from ittisal import warning
+    from ittisal.cli import main
+
+    work = root / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    write(case, work)
+    os.chdir(work)
+    for number, stream in zip((1, 2), streams, strict=True):
+        os.ftruncate(stream, 0)
+        os.dup2(stream, number)
+    heard: list[str] = []
+    warning._given.clear()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, start = _memory("VmRSS"), time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = _listener(heard)
+        status: Any
+        try:
+            status = main(case.argv)
+        except SystemExit as end:
+            status = end.code or 0
+        except BaseException as error:
+            status = error
+    seconds, peak = time.process_time() - start, _memory("VmHWM")
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os.chdir(root)
+    out, err = (_text(stream) for stream in streams)
+    changed = [
+        name for name, data in case.files.items()
+        if not (work / name).is_file() or (work / name).read_bytes() != data
+    ]  # fmt: skip
+    temporary = os.listdir(tempfile.gettempdir())
+    for name in temporary:
+        shutil.rmtree(Path(tempfile.gettempdir(), name), ignore_errors=True)
+    return Outcome(
+        *(status, out, err, heard, seconds, peak - before, changed, list(_made(work, case))),
+        *(temporary, status == 143),
+    )
+
+
+def _listener(heard: list[str]) -> Callable[..., None]:
+    """What notes warnings of libraries, and prints all that users see."""
+
+    def listen(message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
+        if issubclass(category, WARNINGS_HIDDEN):
+            return
+        if f"{os.sep}ittisal{os.sep}" in filename or "site-packages" in filename:
+            heard.append(f"{Path(filename).name}:{lineno}: {message}")
+        print(f"ittisal: {message}", file=sys.stderr)
+
+    return listen
+
+
+def _memory(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
+
+
+def _text(stream: int) -> str:
+    data = os.pread(stream, 1 << 24, 0)
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _made(work: Path, case: Case) -> Iterator[str]:
+    for folder, folders, names in os.walk(work):
+        for name in names:
+            path = str(Path(folder, name).relative_to(work))
+            if path not in case.files:
+                yield path
+        if not (folders or names):
+            yield str(Path(folder).relative_to(work))
+
+
+# --- judging -------------------------------------------------------------------------------------
+
+
+def judge(case: Case, outcome: Outcome) -> list[tuple[str, str]]:
+    """What is wrong: names of oracles, and what they say."""
+    return [(name, text) for name, oracle in ORACLES.items() for text in oracle(case, outcome)]
+
+
+def _endless(case: Case, outcome: Outcome) -> Iterator[str]:
+    if outcome.interrupted:
+        yield "did not end; ended by SIGTERM"
+    elif outcome.seconds > SECONDS:
+        yield f"{outcome.seconds:.0f} s of the CPU"
+
+
+def _memory_used(case: Case, outcome: Outcome) -> Iterator[str]:
+    if outcome.memory > MEMORY:
+        yield f"{outcome.memory >> 20} MiB"
+    if re.search(r"not enough memory|unable to allocate|failed to allocate", outcome.err, re.I):
+        yield f"more than there is: {outcome.err[:200]}"
+
+
+def _fault(case: Case, outcome: Outcome) -> Iterator[str]:
+    if isinstance(outcome.status, BaseException):
+        yield f"raised {outcome.status!r}"
+    found = re.search(r".*(fault in ittisal|Traceback|Exception ignored).*", outcome.err)
+    if found:
+        yield found[0][:300]
+
+
+def _status(case: Case, outcome: Outcome) -> Iterator[str]:
+    if not outcome.interrupted and outcome.status not in (0, 1, 2):
+        yield f"exit status {outcome.status}"
+    if outcome.status in (1, 2) and not outcome.err.strip() and "problems" not in outcome.out:
+        yield f"exit status {outcome.status} without a word"
+
+
+def _message(case: Case, outcome: Outcome) -> Iterator[str]:
+    for line in outcome.err.splitlines():
+        if len(line) > LONGEST + len(" ".join(case.argv[1:2])):
+            yield f"a line of {len(line)} characters: {line[:120]}"
+        elif not line.startswith(("ittisal", "usage:", " ")) and "--help" not in case.argv:
+            yield f"not ours: {line[:200]}"
+        elif not line.isprintable() or "\\udc" in line:
+            yield f"not printable: {line[:200]!r}"
+
+
+def _warnings(case: Case, outcome: Outcome) -> Iterator[str]:
+    yield from outcome.warnings
+
+
+def _inputs(case: Case, outcome: Outcome) -> Iterator[str]:
+    for name in outcome.changed:
+        yield f"{name} is not what it was"
+
+
+def _leftovers(case: Case, outcome: Outcome) -> Iterator[str]:
+    for name in outcome.temporary:
+        yield f"temporary {name}"
+    for name in outcome.made:
+        said = name in outcome.out or name.split(os.sep)[0] in outcome.out
+        if ".ittisal-" in name or not (said or outcome.status == 0):
+            yield name
+
+
+def _values(case: Case, outcome: Outcome) -> Iterator[str]:
+    """Outputs: readable, finite, in range, of the promised size."""
+    work = Path(tempfile.gettempdir()).parent / "work"
+    facts: Any = {}
+    if "--json" in case.argv and outcome.out and outcome.status in (0, 1):
+        try:
+            facts = json.loads(outcome.out, parse_constant=_no_number)
+        except ValueError as error:
+            if len(outcome.out.splitlines()) == 1:
+                yield f"standard output: {error}"
+    for name in outcome.made:
+        read = READERS.get(Path(name).suffix)
+        if read is None or not (work / name).is_file() or ".ittisal-" in name:
+            continue
+        try:
+            array = read((work / name).read_bytes())
+        except Exception as error:
+            yield f"{name}: {error!r}"
+            continue
+        if case.argv[0] == "map" and array is not None and array.dtype == np.float32:
+            low, high = float(array.min()), float(array.max())
+            limit = np.inf if "--raw" in case.argv else 1.0
+            if not (0 <= low and high <= limit and high < np.inf):
+                yield f"{name}: from {low} to {high}"
+            size = [facts.get("height"), facts.get("width")]
+            if (
+                not {"--raw", "--size"} & {*case.argv}
+                and list(array.shape[:2]) != size != [None] * 2
+            ):
+                yield f"{name}: {array.shape} for {size}"
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} in JSON")
+
+
+def _concealed(case: Case, outcome: Outcome) -> Iterator[str]:
+    """Read without a word though an independent reader finds damage."""
+    said = [line for line in outcome.err.splitlines() if "nothing stands out" not in line]
+    if outcome.status != 0 or said or "-q" in case.argv or '"damaged"' in outcome.out:
+        return
+    data = case.files.get(case.target, b"")
+    found = {"map": _pillow, "crop": _pillow, "video": _ffmpeg}.get(case.argv[0], _nothing)(data)
+    if found:
+        yield found
+
+
+def _nothing(data: bytes) -> str:
+    return ""
+
+
+def _pillow(data: bytes) -> str:
+    """What Pillow finds wrong with a picture that it knows."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+        except Image.UnidentifiedImageError:
+            return ""
+        except Exception as error:
+            return (
+                ""
+                if re.search("unsupported|not supported|unknown", str(error), re.I)
+                else repr(error)
+            )
+    return ""
+
+
+def _ffmpeg(data: bytes) -> str:
+    """What FFmpeg says of a video, through PyAV: errors, and frames that it calls corrupt."""
+    import av
+
+    av.logging.set_level(av.logging.ERROR)
+    corrupt = 0
+    try:
+        with av.logging.Capture() as log, av.open(io.BytesIO(data)) as container:
+            container.streams.video[0].thread_count = 1
+            for frame in container.decode(video=0):
+                corrupt += frame.is_corrupt
+    except (av.FFmpegError, IndexError) as error:
+        return repr(error)
+    finally:
+        av.logging.set_level(None)
+    return f"{corrupt} corrupt frames" if corrupt else "".join(text for *_, text in log[:1])
+
+
+def _png(data: bytes) -> None:
+    import cv2
+
+    if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is None:
+        raise ValueError("no picture")
+
+
+def _lines(data: bytes) -> None:
+    for line in data.splitlines():
+        json.loads(line, parse_constant=_no_number)
+
+
+def _rows(data: bytes) -> None:
+    rows = list(csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"))))
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError("rows of different length")
+
+
+def _movie(data: bytes) -> None:
+    if wrong := _ffmpeg(data):
+        raise ValueError(wrong)
+
+
+READERS: dict[str, Callable[[bytes], Any]] = {
+    ".npy": lambda data: np.load(io.BytesIO(data)),
+    ".png": _png,
+    ".jsonl": _lines,
+    ".csv": _rows,
+    ".mp4": _movie,
+}
+ORACLES: dict[str, Callable[[Case, Outcome], Iterator[str]]] = {
+    "endless": _endless,
+    "memory": _memory_used,
+    "fault": _fault,
+    "status": _status,
+    "message": _message,
+    "warning": _warnings,
+    "input": _inputs,
+    "leftover": _leftovers,
+    "values": _values,
+    "concealed": _concealed,
+}
