@@ -13,7 +13,6 @@ import json
 import math
 import multiprocessing
 import queue
-import re
 import shutil
 import sys
 import tempfile
@@ -156,7 +155,7 @@ def main(arguments: list[str]) -> int:
     else:
         numbers = itertools.count() if options.cases is None else range(options.cases)
     seconds = seconds if options.cases is None else math.inf
-    found: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    found: defaultdict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
     print("| kind | cases | failures | cases/s |\n|---|---|---|---|")
     for kind in options.only:
         start, failed, count = time.monotonic(), 0, 0
@@ -166,13 +165,14 @@ def main(arguments: list[str]) -> int:
             if verdict.failures:
                 kept = keep(options.out, kind, options.seed, verdict)
                 for oracle, text in verdict.failures:
-                    found[kind, oracle, re.sub(r"[\d.]+", "0", text)[:100]].append(kept.name)
+                    found[kind, oracle, text.partition(": ")[0]].append((kept.name, text))
             if options.case is not None:
                 print(verdict.err, verdict.failures, sep="\n", file=sys.stderr)
         rate = count / (time.monotonic() - start)
         print(f"| {kind} | {count} | {failed} | {rate:.1f} |", flush=True)
-    for (kind, oracle, text), names in sorted(found.items()):
-        print(f"- {kind}, {oracle}, {len(names)} times, as {names[0]}: {text}")
+    for (kind, oracle, _), cases in sorted(found.items()):
+        name, text = cases[0]
+        print(f"- {kind}, {oracle}, {len(cases)} times, as {name}: {text}")
     if found:
         print(f"failing inputs are in {options.out}; case.json says how to repeat each")
     return int(bool(found))

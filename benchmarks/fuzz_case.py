@@ -32,6 +32,7 @@ GIBI = 1 << 30
 ADDRESSES = 3 * GIBI  # of address space that a case may take
 MEMORY = 1 * GIBI  # that it may use
 SECONDS = 10.0  # of the CPU
+OUTPUTS = {"-o", "--output", "--out", "--csv", "--jsonl", "--per-image", "--plot"}
 LONGEST = 600  # characters of a line of an error
 WARNINGS_HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
@@ -211,17 +212,18 @@ def _endless(case: Case, outcome: Outcome) -> Iterator[str]:
 
 def _memory_used(case: Case, outcome: Outcome) -> Iterator[str]:
     if outcome.memory > MEMORY:
-        yield f"{outcome.memory >> 20} MiB"
-    if re.search(r"not enough memory|unable to allocate|failed to allocate", outcome.err, re.I):
-        yield f"more than there is: {outcome.err[:200]}"
+        yield f"used: {outcome.memory >> 20} MiB"
+    found = re.search(r".*(not enough memory|(unable|failed) to allocate).*", outcome.err, re.I)
+    if found:
+        yield f"asked for: {found[0][:300]}"
 
 
 def _fault(case: Case, outcome: Outcome) -> Iterator[str]:
     if isinstance(outcome.status, BaseException):
-        yield f"raised {outcome.status!r}"
-    found = re.search(r".*(fault in ittisal|Traceback|Exception ignored).*", outcome.err)
+        yield f"raised: {outcome.status!r}"
+    found = re.search(r".*(unexpected \w+: .*fault in ittisal|Traceback|ignored in)", outcome.err)
     if found:
-        yield found[0][:300]
+        yield f"{found[1][:60]}: {found[0][:300]}"
 
 
 def _status(case: Case, outcome: Outcome) -> Iterator[str]:
@@ -233,8 +235,8 @@ def _status(case: Case, outcome: Outcome) -> Iterator[str]:
 
 def _message(case: Case, outcome: Outcome) -> Iterator[str]:
     for line in outcome.err.splitlines():
-        if len(line) > LONGEST + len(" ".join(case.argv[1:2])):
-            yield f"a line of {len(line)} characters: {line[:120]}"
+        if len(line) > LONGEST:
+            yield f"long: {len(line)} characters: {line[:120]}"
         elif not line.startswith(("ittisal", "usage:", " ")) and "--help" not in case.argv:
             yield f"not ours: {line[:200]}"
         elif not line.isprintable() or "\\udc" in line:
@@ -247,16 +249,20 @@ def _warnings(case: Case, outcome: Outcome) -> Iterator[str]:
 
 def _inputs(case: Case, outcome: Outcome) -> Iterator[str]:
     for name in outcome.changed:
-        yield f"{name} is not what it was"
+        places = [i for i, word in enumerate(case.argv) if word == name]
+        named_as_output = len(places) == 1 and case.argv[places[0] - 1] in OUTPUTS
+        if not named_as_output:
+            yield f"changed: {name}"
 
 
 def _leftovers(case: Case, outcome: Outcome) -> Iterator[str]:
     for name in outcome.temporary:
-        yield f"temporary {name}"
+        yield f"temporary: {name}"
+    wrote = outcome.out + "".join(re.findall("wrote .*", outcome.err))
     for name in outcome.made:
-        said = name in outcome.out or name.split(os.sep)[0] in outcome.out
-        if ".ittisal-" in name or not (said or outcome.status == 0):
-            yield name
+        said = outcome.status == 0 or name in wrote or name.split(os.sep)[0] in wrote
+        if ".ittisal-" in name or not said:
+            yield f"{name}: left"
 
 
 def _values(case: Case, outcome: Outcome) -> Iterator[str]:
@@ -269,26 +275,26 @@ def _values(case: Case, outcome: Outcome) -> Iterator[str]:
         except ValueError as error:
             if len(outcome.out.splitlines()) == 1:
                 yield f"standard output: {error}"
-    for name in outcome.made:
+    for name in outcome.made if case.argv[0] != "dataset" else ():  # which copies pictures
         read = READERS.get(Path(name).suffix)
         if read is None or not (work / name).is_file() or ".ittisal-" in name:
             continue
         try:
             array = read((work / name).read_bytes())
         except Exception as error:
-            yield f"{name}: {error!r}"
+            yield f"unreadable {name}: {error!r}"
             continue
         if case.argv[0] == "map" and array is not None and array.dtype == np.float32:
             low, high = float(array.min()), float(array.max())
             limit = np.inf if "--raw" in case.argv else 1.0
-            if not (0 <= low and high <= limit and high < np.inf):
-                yield f"{name}: from {low} to {high}"
+            if low < 0 or high > limit or not np.isfinite([low, high]).all():
+                yield f"range: {name}: from {low} to {high}"
             size = [facts.get("height"), facts.get("width")]
             if (
                 not {"--raw", "--size"} & {*case.argv}
                 and list(array.shape[:2]) != size != [None] * 2
             ):
-                yield f"{name}: {array.shape} for {size}"
+                yield f"size: {name}: {array.shape} for {size}"
 
 
 def _no_number(text: str) -> float:
@@ -342,10 +348,14 @@ def _ffmpeg(data: bytes) -> str:
             for frame in container.decode(video=0):
                 corrupt += frame.is_corrupt
     except (av.FFmpegError, IndexError) as error:
-        return repr(error)
+        return f"FFmpeg: {error}"
     finally:
         av.logging.set_level(None)
-    return f"{corrupt} corrupt frames" if corrupt else "".join(text for *_, text in log[:1])
+    return (
+        f"FFmpeg: {corrupt} corrupt frames"
+        if corrupt
+        else "".join(f"FFmpeg: {text}" for *_, text in log[:1])
+    )
 
 
 def _png(data: bytes) -> None:
