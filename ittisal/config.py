@@ -272,7 +272,7 @@ class Config:
     whitening_seconds : float >= 0
         The statistics of whitening are each frame's own (0), or running ones: averages over about
         so many seconds of the frames before, so that no frame waits for its own.
-    centre_prior : float >= 0
+    centre_prior : float, 0 or 1e-6 to 1e6
         Multiply the map by a Gaussian about the frame's middle, of this standard deviation as a
         fraction of each side; 0: no prior. People look at the middle of photographs whatever they
         show (Tatler 2007), so AUC and NSS gain by it, and shuffled AUC loses.
@@ -507,7 +507,7 @@ _RANGES = {  # field -> (accepts, what the limit is)
     "iterations": (lambda v: 1 <= v <= 100, "1 to 100"),
     "motion_threshold": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "whitening_seconds": (lambda v: 0 <= v < math.inf, "at least 0 and finite"),
-    "centre_prior": (lambda v: 0 <= v < math.inf, "at least 0 and finite"),
+    "centre_prior": (lambda v: v == 0 or 1e-6 <= v <= 1e6, "0, or 1e-6 to 1e6"),
     "working_size": (lambda v: 0 <= v <= 1 << 30, "at least 0 and at most 2^30"),
     "smoothing_rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "smoothing_seconds": (lambda v: 0 < v < math.inf, "above 0 and finite"),

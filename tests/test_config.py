@@ -82,7 +82,7 @@ RANGES = {  # field -> the limit in words, values within it, and values outside
     "working_size": ("at least 0 and at most 2^30", [0, 1 << 30], [-1, (1 << 30) + 1]),
     "motion_threshold": ("at least 0 and below 1", [0.0, 0.999], [-1e-9, 1.0, NAN]),
     "whitening_seconds": ("at least 0 and finite", [0.0, 1e6], [-1e-9, INF, NAN]),
-    "centre_prior": ("at least 0 and finite", [0.0, 0.28, 1e6], [-1e-9, INF, NAN]),
+    "centre_prior": ("0, or 1e-6 to 1e6", [0.0, 1e-6, 0.28, 1e6], [-1e-9, 1e-7, 1e7, INF, NAN]),
     "smoothing_rate": ("above 0 and at most 1", [1e-6, 1.0], [0.0, 1.001, NAN]),
     "smoothing_seconds": ("above 0 and finite", [1e-6, 1e6], [0.0, -1.0, INF, NAN]),
 }

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,12 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from test_cli import exif, with_exif
 from tolerances import within
 
 from ittisal import datasets
-from ittisal.datasets import DataSet, DataSetError
+from ittisal.datasets import DataSet, DataSetError, matlab
 from ittisal.datasets.gaze import fixations as gaze_fixations
 
 POSITIONS = "image,x,y\na.png,1,2\n"
@@ -359,7 +361,10 @@ def test_npz_that_is_damaged(rng, tiny, tmp_path):
     whole = np.frombuffer((tiny / "fixations.npz").read_bytes(), np.uint8)
     np.savez(tmp_path / "fixations.npz", **{**arrays_of(tiny), "x": np.array([1, "a"], object)})
     pickled = (tmp_path / "fixations.npz").read_bytes()
-    for content in (whole[:-500].tobytes(), b"image,x,y", b"", pickled):
+    no_text = np.array([0x110000], np.uint32).view("U1")
+    np.savez(tmp_path / "fixations.npz", **{**arrays_of(tiny), "images": no_text})
+    beyond_unicode = (tmp_path / "fixations.npz").read_bytes()
+    for content in (whole[:-500].tobytes(), b"image,x,y", b"", pickled, beyond_unicode):
         (tmp_path / "fixations.npz").write_bytes(content)
         with pytest.raises(DataSetError, match=r"fixations.npz cannot be read: damaged, truncated"):
             datasets.load(tmp_path)
@@ -701,6 +706,45 @@ def test_published_images_are_as_stored_and_those_missing_are_left_out(tmp_path)
     data, (problem,) = read_published("osie", tmp_path)
     assert (data.images, len(data.x)) == (("1002.jpg",), 4)
     assert "1001.jpg cannot be read: No such file" in problem
+
+
+MAT_VARIABLES = {
+    "numbers": np.arange(6.0).reshape(2, 3),
+    "complex": np.array([[1 + 2j]]),
+    "truth": np.array([[True, False]]),
+    "sparse": scipy.sparse.csc_matrix(np.eye(3) * 1j),
+    "text": "ab\u00e9",
+    "nothing": np.zeros((0, 0)),
+    "cells": cell([np.arange(3), {"a": 1.0, "b": cell(["x", {}])}]),
+}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_mat_files_of_every_class(compressed, tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", MAT_VARIABLES, do_compression=compressed)
+    assert matlab.load(tmp_path / "a.mat").keys() == MAT_VARIABLES.keys()
+
+
+@pytest.mark.parametrize(
+    ("whole", "damaged", "message"),
+    [
+        ((9, 24), (0, 24), "an element of type 0 and 24 bytes at 56"),
+        ((9, 24), (14, 24), "an element of type 14"),
+        ((9, 24), (9, 32), "an element of type 9 and 32 bytes"),
+        ((5, 8), (5, 0), r"an array of \(\) in 80 bytes"),
+        ((1, 3), (1 << 20, 1 << 20), "an array of .* in 80 bytes"),
+        ((6, 0), (17, 0), "an array of class 17; give numbers"),
+    ],
+)
+def test_mat_files_that_scipy_cannot_be_given(whole, damaged, message, tmp_path):
+    """Some it refuses itself; some end the process, or take all memory."""
+    scipy.io.savemat(tmp_path / "a.mat", {"x": np.arange(3.0)})
+    data = (tmp_path / "a.mat").read_bytes()
+    broken = data.replace(struct.pack("<2I", *whole), struct.pack("<2I", *damaged), 1)
+    assert broken != data
+    (tmp_path / "a.mat").write_bytes(broken)
+    with pytest.raises(DataSetError, match=rf"damaged, truncated .* \(ValueError: {message}"):
+        matlab.load(tmp_path / "a.mat")
 
 
 def test_osie_files_that_are_not_as_published(tmp_path):

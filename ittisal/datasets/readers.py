@@ -1,8 +1,7 @@
 """Readers of published data sets, as their authors' files lay them out.
 
 Each takes the folder that the files were unpacked to, and fills a `Builder`. Positions become
-pixels of the image counted from 0, so that the whole part is the pixel. MATLAB files are read with
-SciPy.
+pixels of the image counted from 0, so that the whole part is the pixel.
 """
 
 from __future__ import annotations
@@ -10,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..imagefiles import ImageError, read
 from . import gaze
 from .dataset import Builder, DataSetError
+from .matlab import cells, load, member, numbers, variable
 
 Progress = Callable[[int, int], None]
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def osie(source: Path, builder: Builder, progress: Progress) -> None:
@@ -181,66 +179,3 @@ def _find(source: Path, *names: str) -> Path:
         f"{source} holds no {' or '.join(names)} (it holds {', '.join(inside[:4]) or 'nothing'}"
         f"{more}); give the folder that the archives were unpacked to (see `ittisal dataset list`)"
     )
-
-
-# --- MATLAB files -------------------------------------------------------------------------------
-
-
-def load(path: Path) -> dict[str, Any]:
-    """The variables of a `.mat` file; structures have their fields as attributes.
-
-    Axes of length 1 are dropped, so that a cell array of one cell is that cell: see `cells`. Raises
-    DataSetError if it is missing, damaged, not MATLAB's, or of version 7.3 (HDF5).
-    """
-    try:
-        with open(path, "rb") as file:
-            start = file.read(1024)
-    except OSError as error:
-        raise DataSetError(f"{path} cannot be read: {error.strerror}") from error
-    if start.startswith((b"MATLAB 7.3", _HDF5)) or _HDF5 in start:
-        raise DataSetError(
-            f"{path} is a MATLAB 7.3 file (HDF5), which SciPy does not read. In MATLAB, load it "
-            "and save it again with save(name, '-v7')"
-        )
-    if start.startswith(b"version https://git-lfs"):
-        raise DataSetError(f"{path} is a Git LFS pointer, not the file; run `git lfs pull`")
-    import scipy.io
-
-    try:
-        found = scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # damaged files make SciPy raise many types
-        raise DataSetError(
-            f"{path} is damaged, truncated or no MATLAB file ({type(error).__name__}: {error}); "
-            f"it starts with {start[:12]!r}. Fetch it again"
-        ) from error
-    return {name: value for name, value in found.items() if not name.startswith("__")}
-
-
-def variable(path: Path, name: str) -> Any:
-    """A variable of a `.mat` file. DataSetError as of `load`, or if there is none of this name."""
-    found = load(path)
-    if name not in found:
-        raise DataSetError(f"{path}: no variable {name}; it holds {', '.join(found) or 'nothing'}")
-    return found[name]
-
-
-def cells(value: Any) -> list[Any]:
-    """The elements of a cell or structure array, also if there is only one."""
-    return list(value.flat) if isinstance(value, np.ndarray) and value.dtype == object else [value]
-
-
-def member(path: Path, structure: Any, name: str) -> Any:
-    """A field of a structure; DataSetError if there is none of this name."""
-    fields = getattr(structure, "_fieldnames", None)
-    if fields is None or name not in fields:
-        holds = ", ".join(fields) if fields else f"a {type(structure).__name__}"
-        raise DataSetError(f"{path}: no field {name} where one is expected; there is {holds}")
-    return getattr(structure, name)
-
-
-def numbers(path: Path, structure: Any, name: str) -> np.ndarray:
-    """A field of numbers, as float64; DataSetError if it holds none."""
-    value = np.asarray(member(path, structure, name))
-    if value.dtype.kind not in "iuf":
-        raise DataSetError(f"{path}: {name} is of type {value.dtype}; numbers are expected")
-    return value.astype(np.float64)

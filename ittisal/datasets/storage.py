@@ -216,6 +216,7 @@ def _read_npz(table: Path) -> DataSet:
         with np.load(io.BytesIO(table.read_bytes()), allow_pickle=False) as archive:
             held = archive.files
             arrays: dict[str, Any] = {key: archive[key] for key in ARRAYS if key in held}
+        names = arrays["images"].tolist() if "images" in held else []
     except Exception as error:  # damaged archives make zipfile, zlib and NumPy raise many types
         raise DataSetError(
             f"{table} cannot be read: damaged, truncated, pickled or no .npz file ({error})"
@@ -232,7 +233,7 @@ def _read_npz(table: Path) -> DataSet:
     try:
         return DataSet(
             root=image_folder(table),
-            images=tuple(images.tolist()),
+            images=tuple(names),
             image=arrays.pop("img"),
             **arrays,
             **about,
