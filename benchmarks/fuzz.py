@@ -1,7 +1,7 @@
 """`python -m benchmarks fuzz`: broken and hostile inputs, and what must not come of them.
 
 Whole inputs of many formats (`fuzz_seeds`) are damaged (`fuzz_mutations`) and given to ittisal's
-commands in child processes with limits on time and memory; what is wrong is judged there
+commands in a child process with limits on time and memory, where the outcome is judged
 (`fuzz_case`). A child that crashes or hangs is started again.
 """
 
@@ -12,21 +12,19 @@ import itertools
 import json
 import math
 import multiprocessing
-import queue
 import shutil
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 
 from . import fuzz_case
-from .fuzz_seeds import KINDS, Seed
+from .fuzz_seeds import KINDS
 
-WALL = 30.0  # seconds until a case is ended
+WALL = 30.0  # seconds until SIGTERM
 PATIENCE = 2.0  # seconds from SIGTERM to the end
 
 
@@ -42,8 +40,8 @@ class Verdict(NamedTuple):
 class Child:
     """A process that runs cases of one kind, and a new one after each that crashed or hung."""
 
-    def __init__(self, kind: str, seed: int, seeds: list[Seed]) -> None:
-        self._given = kind, seed, seeds
+    def __init__(self, kind: str, seed: int) -> None:
+        self._given = kind, seed, KINDS[kind]()
         self._process: Any = None
 
     def run(self, number: int) -> Verdict:
@@ -57,7 +55,7 @@ class Child:
             self._process.terminate()
             if self._pipe.poll(PATIENCE):
                 return Verdict(number, *self._pipe.recv())
-            end = "endless", "did not end, and does not answer SIGTERM"
+            end = "endless", "does not end by SIGTERM"
         except EOFError:
             self._process.join()
             end = "crash", f"exit status {self._process.exitcode}"
@@ -84,33 +82,19 @@ class Child:
             shutil.rmtree(self._root, ignore_errors=True)
             self._process = None
 
-    def __enter__(self) -> Child:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
 
 def run(
-    kind: str, seed: int, numbers: Iterator[int], *, seconds: float = math.inf, jobs: int = 1
+    kind: str, seed: int, numbers: Iterable[int], seconds: float = math.inf
 ) -> Iterator[Verdict]:
-    """The verdicts on cases, as they come, until numbers or `seconds` are over."""
-    seeds = KINDS[kind]()
-    end = time.monotonic() + seconds
-    verdicts: queue.Queue[Verdict | None] = queue.Queue()
-
-    def work() -> None:
-        with Child(kind, seed, seeds) as child:
-            for number in numbers:
-                verdicts.put(child.run(number))
-                if time.monotonic() > end:
-                    break
-        verdicts.put(None)
-
-    for _ in range(jobs):
-        Thread(target=work, daemon=True).start()
-    for _ in range(jobs):
-        yield from iter(verdicts.get, None)
+    """The verdicts on cases, until numbers or `seconds` are over."""
+    child, end = Child(kind, seed), time.monotonic() + seconds
+    try:
+        for number in numbers:
+            yield child.run(number)
+            if time.monotonic() > end:
+                break
+    finally:
+        child.close()
 
 
 def keep(folder: Path, kind: str, seed: int, verdict: Verdict) -> Path:
@@ -125,11 +109,9 @@ def keep(folder: Path, kind: str, seed: int, verdict: Verdict) -> Path:
         "seed": case.seed,
         "mutations": case.mutations,
         "argv": case.argv,
-        "status": str(verdict.status),
-        "failures": verdict.failures,
-        "stderr": verdict.err,
+        **verdict._asdict(),
     }
-    (kept / "case.json").write_text(json.dumps(facts, indent=1))
+    (kept / "case.json").write_text(json.dumps(facts, indent=1, default=str))
     return kept
 
 
@@ -141,7 +123,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60, help="for all kinds together (60)")
     parser.add_argument("--cases", type=int, help="of each kind, however long that takes")
     parser.add_argument("--case", type=int, help="only the case of this number")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time (1)")
     parser.add_argument(
         "--out",
         type=Path,
@@ -149,25 +130,25 @@ def main(arguments: list[str]) -> int:
         help="folder for failing inputs (%(default)s)",
     )
     options = parser.parse_args(arguments)
+    numbers: Iterable[int] = itertools.count()
     seconds = options.seconds / len(options.only)
     if options.case is not None:
-        numbers = range(options.case, options.case + 1)
-    else:
-        numbers = itertools.count() if options.cases is None else range(options.cases)
-    seconds = seconds if options.cases is None else math.inf
+        numbers = [options.case]
+    elif options.cases is not None:
+        numbers, seconds = range(options.cases), math.inf
     found: defaultdict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
     print("| kind | cases | failures | cases/s |\n|---|---|---|---|")
     for kind in options.only:
         start, failed, count = time.monotonic(), 0, 0
-        for verdict in run(kind, options.seed, iter(numbers), seconds=seconds, jobs=options.jobs):
+        for verdict in run(kind, options.seed, numbers, seconds):
             count += 1
-            failed += bool(verdict.failures)
             if verdict.failures:
+                failed += 1
                 kept = keep(options.out, kind, options.seed, verdict)
                 for oracle, text in verdict.failures:
                     found[kind, oracle, text.partition(": ")[0]].append((kept.name, text))
             if options.case is not None:
-                print(verdict.err, verdict.failures, sep="\n", file=sys.stderr)
+                print(verdict.err, file=sys.stderr)
         rate = count / (time.monotonic() - start)
         print(f"| {kind} | {count} | {failed} | {rate:.1f} |", flush=True)
     for (kind, oracle, _), cases in sorted(found.items()):

@@ -12,7 +12,9 @@ import os
 import random
 import re
 import resource
+import runpy
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,8 +27,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import ittisal
+
 from .fuzz_mutations import mutate, mutate_arguments
-from .fuzz_seeds import Seed
+from .fuzz_seeds import Seed, picture
 
 GIBI = 1 << 30
 ADDRESSES = 3 * GIBI  # of address space that a case may take
@@ -60,7 +64,11 @@ class Outcome(NamedTuple):
     changed: list[str]  # inputs that are not what they were
     made: list[str]  # files, and folders that hold none
     temporary: list[str]  # left in the folder of temporary files
-    interrupted: bool
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether SIGTERM ended it."""
+        return self.status == 128 + signal.SIGTERM
 
 
 def plan(kind: str, seed: int, number: int, seeds: list[Seed]) -> Case:
@@ -105,8 +113,7 @@ def serve(pipe: Connection, kind: str, seed: int, seeds: list[Seed], root: Path)
     import cv2
 
     cv2.setNumThreads(1)
-    import ittisal.cpu.backend  # noqa: F401 (loaded before memory is limited)
-
+    ittisal.saliency_map(picture())  # loads the backend before memory is limited
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESSES, used + ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -118,9 +125,6 @@ def serve(pipe: Connection, kind: str, seed: int, seeds: list[Seed], root: Path)
 
 def run(case: Case, root: Path, streams: list[int]) -> Outcome:
     """Run a case's command in this process, with standard output and error in files."""
-    from ittisal import warning
-    from ittisal.cli import main
-
     work = root / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -130,15 +134,14 @@ def run(case: Case, root: Path, streams: list[int]) -> Outcome:
         os.ftruncate(stream, 0)
         os.dup2(stream, number)
     heard: list[str] = []
-    warning._given.clear()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, start = _memory("VmRSS"), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = _listener(heard)
-        status: Any
+        sys.argv, status = ["ittisal", *case.argv], None
         try:
-            status = main(case.argv)
+            runpy.run_module("ittisal", run_name="__main__")
         except SystemExit as end:
             status = end.code or 0
         except BaseException as error:
@@ -148,18 +151,18 @@ def run(case: Case, root: Path, streams: list[int]) -> Outcome:
         sys.stdout.flush()
         sys.stderr.flush()
     os.chdir(root)
-    out, err = (_text(stream) for stream in streams)
+    out, err = (os.pread(each, 1 << 24, 0).decode(errors="backslashreplace") for each in streams)
+    paths = {name: work / name for name in case.files}
     changed = [
-        name for name, data in case.files.items()
-        if not (work / name).is_file() or (work / name).read_bytes() != data
-    ]  # fmt: skip
+        name
+        for name, path in paths.items()
+        if not path.is_file() or path.read_bytes() != case.files[name]
+    ]
     temporary = os.listdir(tempfile.gettempdir())
     for name in temporary:
         shutil.rmtree(Path(tempfile.gettempdir(), name), ignore_errors=True)
-    return Outcome(
-        *(status, out, err, heard, seconds, peak - before, changed, list(_made(work, case))),
-        *(temporary, status == 143),
-    )
+    made = list(_made(work, case))
+    return Outcome(status, out, err, heard, seconds, peak - before, changed, made, temporary)
 
 
 def _listener(heard: list[str]) -> Callable[..., None]:
@@ -178,11 +181,6 @@ def _listener(heard: list[str]) -> Callable[..., None]:
 def _memory(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
-
-
-def _text(stream: int) -> str:
-    data = os.pread(stream, 1 << 24, 0)
-    return data.decode("utf-8", "backslashreplace")
 
 
 def _made(work: Path, case: Case) -> Iterator[str]:
@@ -269,32 +267,31 @@ def _values(case: Case, outcome: Outcome) -> Iterator[str]:
     """Outputs: readable, finite, in range, of the promised size."""
     work = Path(tempfile.gettempdir()).parent / "work"
     facts: Any = {}
-    if "--json" in case.argv and outcome.out and outcome.status in (0, 1):
+    if "--json" in case.argv and outcome.status in (0, 1) and outcome.out.count("\n") == 1:
         try:
             facts = json.loads(outcome.out, parse_constant=_no_number)
         except ValueError as error:
-            if len(outcome.out.splitlines()) == 1:
-                yield f"standard output: {error}"
-    for name in outcome.made if case.argv[0] != "dataset" else ():  # which copies pictures
-        read = READERS.get(Path(name).suffix)
-        if read is None or not (work / name).is_file() or ".ittisal-" in name:
+            yield f"standard output: {error}"
+    limit = np.inf if "--raw" in case.argv else 1.0
+    promised = (facts.get("height"), facts.get("width"))
+    if {"--raw", "--size"} & {*case.argv}:
+        promised = (None, None)
+    for name in outcome.made:
+        path = work / name
+        # Data sets are copied with their damaged pictures.
+        if path.suffix not in READERS or not path.is_file() or case.argv[0] == "dataset":
             continue
         try:
-            array = read((work / name).read_bytes())
+            array = READERS[path.suffix](path.read_bytes())
         except Exception as error:
-            yield f"unreadable {name}: {error!r}"
+            yield f"unreadable: {name}: {error!r}"
             continue
         if case.argv[0] == "map" and array is not None and array.dtype == np.float32:
             low, high = float(array.min()), float(array.max())
-            limit = np.inf if "--raw" in case.argv else 1.0
-            if low < 0 or high > limit or not np.isfinite([low, high]).all():
+            if not (0 <= low <= high <= limit and np.isfinite(high)):
                 yield f"range: {name}: from {low} to {high}"
-            size = [facts.get("height"), facts.get("width")]
-            if (
-                not {"--raw", "--size"} & {*case.argv}
-                and list(array.shape[:2]) != size != [None] * 2
-            ):
-                yield f"size: {name}: {array.shape} for {size}"
+            if array.shape[:2] != promised != (None, None):
+                yield f"size: {name}: {array.shape} for {promised}"
 
 
 def _no_number(text: str) -> float:
@@ -306,33 +303,25 @@ def _concealed(case: Case, outcome: Outcome) -> Iterator[str]:
     said = [line for line in outcome.err.splitlines() if "nothing stands out" not in line]
     if outcome.status != 0 or said or "-q" in case.argv or '"damaged"' in outcome.out:
         return
-    data = case.files.get(case.target, b"")
-    found = {"map": _pillow, "crop": _pillow, "video": _ffmpeg}.get(case.argv[0], _nothing)(data)
-    if found:
+    reader = {"map": _pillow, "crop": _pillow, "video": _ffmpeg}.get(case.argv[0])
+    if reader and (found := reader(case.files.get(case.target, b""))):
         yield found
-
-
-def _nothing(data: bytes) -> str:
-    return ""
 
 
 def _pillow(data: bytes) -> str:
     """What Pillow finds wrong with a picture that it knows."""
     from PIL import Image
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
-        except Image.UnidentifiedImageError:
-            return ""
-        except Exception as error:
-            return (
-                ""
-                if re.search("unsupported|not supported|unknown", str(error), re.I)
-                else repr(error)
-            )
+    except Image.UnidentifiedImageError:
+        return ""
+    except Exception as error:
+        known = not re.search("unsupported|not supported|unknown", str(error), re.I)
+        return repr(error) if known else ""
     return ""
 
 
@@ -351,11 +340,8 @@ def _ffmpeg(data: bytes) -> str:
         return f"FFmpeg: {error}"
     finally:
         av.logging.set_level(None)
-    return (
-        f"FFmpeg: {corrupt} corrupt frames"
-        if corrupt
-        else "".join(f"FFmpeg: {text}" for *_, text in log[:1])
-    )
+    messages = [text for *_, text in log] + [f"{corrupt} corrupt frames"] * (corrupt > 0)
+    return f"FFmpeg: {messages[0]}" if messages else ""
 
 
 def _png(data: bytes) -> None:
@@ -365,18 +351,18 @@ def _png(data: bytes) -> None:
         raise ValueError("no picture")
 
 
-def _lines(data: bytes) -> None:
+def _jsonl(data: bytes) -> None:
     for line in data.splitlines():
         json.loads(line, parse_constant=_no_number)
 
 
-def _rows(data: bytes) -> None:
-    rows = list(csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"))))
+def _csv(data: bytes) -> None:
+    rows = csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape")))
     if len({len(row) for row in rows}) != 1:
         raise ValueError("rows of different length")
 
 
-def _movie(data: bytes) -> None:
+def _mp4(data: bytes) -> None:
     if wrong := _ffmpeg(data):
         raise ValueError(wrong)
 
@@ -384,9 +370,9 @@ def _movie(data: bytes) -> None:
 READERS: dict[str, Callable[[bytes], Any]] = {
     ".npy": lambda data: np.load(io.BytesIO(data)),
     ".png": _png,
-    ".jsonl": _lines,
-    ".csv": _rows,
-    ".mp4": _movie,
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".mp4": _mp4,
 }
 ORACLES: dict[str, Callable[[Case, Outcome], Iterator[str]]] = {
     "endless": _endless,
