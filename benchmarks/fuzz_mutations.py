@@ -12,24 +12,38 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 Mutation = Callable[[random.Random, bytes], bytes]
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 EXTREME = (0, 1, 2, 3, 7, 127, 128, 255, 256, 16000, 32000, 32767, 32768, 65535, 65536, 1 << 24,
            (1 << 31) - 1, 1 << 31, (1 << 32) - 1)  # fmt: skip
-NUMBERS = ("0", "-1", "1", "2", "-0.0", "0.5", "1e-320", "1e308", "1e999", "-1e308", "nan", "NaN",
-           "inf", "-Infinity", "65536", "2147483648", "18446744073709551616", "9" * 400, "1_0", "0x10",
-           "١٢", "1.5.2", "", "true", "null", '"x"', "[]", "{}", "1:2", "50%")  # fmt: skip
-WORDS = ("", " ", "x", "-", "--", ".", "..", "out/", "in.png", "é", "\u202e", "\ud800", "\n", "\t",
-         "\x1b[31m", "%s", "%(x)s", "*", "[", "a" * 5000, "\ufeff", "missing.png", "/dev/null",
-         "/dev/full", "ds", "null", "true", "[" * 3000, '{"a":' * 3000, "a." * 1500 + "b")  # fmt: skip
-OPTIONS = ("--json", "-q", "-o", "-r", "--no-clobber", "--set", "--preset", "--backend", "--levels",
-           "--threads", "--size", "--raw", "--channels", "--overlay", "--format", "--csv", "--jsonl",
-           "--explain", "--aspect", "--metric", "--model", "--limit", "--start", "--every", "--help",
-           "--version", "--bogus", "--faces", "--class-model", "--config")  # fmt: skip
-TARGETS = ("in.png", "in.jpg", "in.mp4", "ds", "maps", "mine.toml", "out", "out.png", "out.csv")
+NUMBERS = (*_words("0 -1 1 2 -0.0 0.5 1e-320 1e308 1e999 -1e308 nan NaN inf -Infinity 65536"),
+           *_words("2147483648 18446744073709551616 1_0 0x10 ١٢ 1.5.2 true null [] {} 1:2 50%"),
+           "9" * 400, "", '"x"')  # fmt: skip
+TARGETS = _words("in.png in.jpg in.mp4 ds maps mine.toml out out.png out.csv")
+WORDS = (*_words("x - -- . .. out/ é %s %(x)s * [ missing.png /dev/null /dev/full null true"),
+         *TARGETS, "", " ", "\n", "\t", "\u202e", "\ud800", "\ufeff", "\x1b[31m", "a" * 5000,
+         "[" * 3000, '{"a":' * 3000, "a." * 1500 + "b")  # fmt: skip
+OPTIONS = _words(
+    "--json -q -o -r --no-clobber --set --preset --backend --levels --threads --size --raw "
+    "--channels --overlay --format --csv --jsonl --explain --aspect --metric --model --limit "
+    "--start --every --help --version --bogus --faces --class-model --config --strict "
+    "--max-pixels --resume --tiles --zoom"
+)
+SHAPES = ("(1000000, 1000000, 3)", "(40, 56)", "(0,)", "(-1, 40)", "(40, 56, 3, 1, 1)", "()",
+          "(40, 56, 9)", "(65536, 65536)", "(40.0, 56)", "[40, 56]")  # fmt: skip
+TYPES = _words("|V0 |V1 <f8 >f4 <f2 <u8 |O <U1 |b1 <c16 <m8[s] <f16 |S0 |u1 >u2 <M8[D] zz <i1")
+VALUES = _words("nan inf -inf -0.0 -1e-30 1e-45 3.4e38 -1 2 1e30")
 
 
 # --- bytes ---------------------------------------------------------------------------------------
@@ -98,26 +112,24 @@ def _range(rng: random.Random, length: int) -> tuple[int, int]:
 def png_chunk(rng: random.Random, data: bytes) -> bytes:
     """Damage, leave out or repeat a chunk, with the right checksum and length."""
     chunks, at = [], 8
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        chunks.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
-        at += 12 + length
-    if chunks:
-        i = rng.randrange(len(chunks))
-        name, held = chunks[i]
-        chunks[i : i + 1] = rng.choice(
-            (
-                [(name, _damaged(rng, held))] * 1,
-                [(name, _inflated(rng, held))],
-                [chunks[i]] * 2,
-                [],
-                [(name, extreme(rng, held)[: len(held)])],
-            )
-        )
-    return data[:8] + b"".join(
-        struct.pack(">I", len(held)) + name + held + struct.pack(">I", zlib.crc32(name + held))
-        for name, held in chunks
-    )
+    while at < len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        chunks.append((data[at + 4 : at + 8], data[at + 8 : end]))
+        at = end + 4
+    i = rng.randrange(len(chunks))
+    name, content = chunks[i]
+    changed = rng.choice((_damaged, _inflated, extreme))(rng, content)
+    chunks[i : i + 1] = rng.choice(([(name, changed)],) * 3 + ([chunks[i]] * 2, []))
+    return png(chunks)
+
+
+def png(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A PNG file of chunks' names and contents."""
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for name, content in chunks:
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        parts += [struct.pack(">I", len(content)), name, content, checksum]
+    return b"".join(parts)
 
 
 def _damaged(rng: random.Random, data: bytes) -> bytes:
@@ -133,19 +145,14 @@ def _inflated(rng: random.Random, data: bytes) -> bytes:
 
 
 def jpeg_segment(rng: random.Random, data: bytes) -> bytes:
-    """Damage, leave out or repeat a segment, with the right length."""
-    starts, at = [], 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        starts.append(at)
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[starts[-1] + 1] == 0xDA:
-            break
-    if not starts:
-        return bits(rng, data)
-    i = rng.randrange(len(starts))
-    start, end = starts[i], (starts[i + 1] if i + 1 < len(starts) else at)
-    held = rng.choice((_damaged, extreme))(rng, data[start + 4 : end])
-    segment = data[start : start + 2] + struct.pack(">H", len(held) + 2 & 0xFFFF) + held
+    """Damage, leave out or repeat a segment before the scan, with the right length."""
+    bounds, scan = [2], data.index(b"\xff\xda")
+    while bounds[-1] < scan:
+        at = bounds[-1] + 2
+        bounds.append(at + int.from_bytes(data[at : at + 2], "big"))
+    start, end = rng.choice(list(pairwise(bounds)))
+    content = rng.choice((_damaged, extreme))(rng, data[start + 4 : end])
+    segment = data[start : start + 2] + struct.pack(">H", len(content) + 2 & 0xFFFF) + content
     return data[:start] + rng.choice((segment, segment, b"", data[start:end] * 2)) + data[end:]
 
 
@@ -156,73 +163,49 @@ def jpeg_scan(rng: random.Random, data: bytes) -> bytes:
 
 
 def tiff_entry(rng: random.Random, data: bytes) -> bytes:
-    """Change the tag, type, count or value of an entry of a directory, or where the next one is."""
-    order = "<" if data[:2] == b"II" else ">"
-    at, directories = int.from_bytes(data[4:8], "little" if order == "<" else "big"), []
-    while 8 <= at < len(data) - 2 and at not in directories:
-        directories.append(at)
-        entries = struct.unpack_from(order + "H", data, at)[0]
-        after = at + 2 + 12 * entries
-        at = struct.unpack_from(order + "I", data, after)[0] if after + 4 <= len(data) else 0
-    if not directories:
-        return bits(rng, data)
-    at = rng.choice(directories)
-    entries = struct.unpack_from(order + "H", data, at)[0]
-    entry = at + 2 + 12 * rng.randint(0, entries)
-    form, offset = rng.choice(
-        (("H", 0), ("H", 2), ("I", 4), ("H", 8), ("I", 8), ("H", 8), ("I", 8))
-    )
-    limit = 0xFFFF if form == "H" else 0xFFFFFFFF
-    value = rng.choice((*EXTREME, 4, 5, 6, 8, 32773, 32946, at, rng.randrange(len(data)))) & limit
+    """Change the tag, type, count or value of an entry of a directory."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        entries = [tag.offset for page in tiff.pages for tag in page.tags]
+        order = tiff.byteorder
+    form, offset = rng.choice((("H", 0), ("H", 2), ("I", 4), *[("H", 8), ("I", 8)] * 2))
+    values = (*EXTREME, 4, 5, 6, 8, 32773, 32946, *entries, rng.randrange(len(data)))
+    value = rng.choice(values) & (0xFFFF if form == "H" else 0xFFFFFFFF)
     changed = bytearray(data)
-    if entry + 12 <= len(changed):
-        struct.pack_into(order + form, changed, entry + offset, value)
+    struct.pack_into(order + form, changed, rng.choice(entries) + offset, value)
     return bytes(changed)
 
 
 def riff_or_box(rng: random.Random, data: bytes) -> bytes:
     """Change the length of a part, before (ISO media) or after (RIFF) its name, or its name."""
     names = [match.start() for match in re.finditer(rb"[A-Za-z][A-Za-z0-9 ]{3}", data[:65536])]
-    if not names:
-        return bits(rng, data)
-    at = rng.choice(names) + rng.choice((-4, 0, 4, 8, 12))
-    near = int.from_bytes(data[max(at, 0) : at + 4], "big") + rng.choice((-1, 1, 8, -8))
-    value = struct.pack(
-        rng.choice("<>") + "I", rng.choice((*EXTREME, len(data), near)) & 0xFFFFFFFF
-    )
-    return data[: max(at, 0)] + value + data[max(at, 0) + 4 :]
+    at = max(rng.choice(names) + rng.choice((-4, 0, 4, 8, 12)), 0)
+    near = int.from_bytes(data[at : at + 4], "big") + rng.choice((-1, 1, 8, -8))
+    value = rng.choice((*EXTREME, len(data), near)) & 0xFFFFFFFF
+    return data[:at] + struct.pack(rng.choice("<>") + "I", value) + data[at + 4 :]
 
 
 def npy_header(rng: random.Random, data: bytes) -> bytes:
     """Change the text that says type, order and shape, with the right length."""
     end = 10 + int.from_bytes(data[8:10], "little")
-    shape = rng.choice(("(1000000, 1000000, 3)", "(40, 56)", "(0,)", "(-1, 40)", "(40, 56, 3, 1, 1)",
-                        "()", "(40, 56, 9)", "(65536, 65536)", "(40.0, 56)", "[40, 56]"))  # fmt: skip
-    kind = rng.choice(("|V0", "|V1", "<f8", ">f4", "<f2", "<u8", "|O", "<U1", "|b1", "<c16", "<m8[s]",
-                       "<f16", "|S0", "|u1", ">u2", "<M8[D]", "zz", "<i1"))  # fmt: skip
     header = data[10:end].decode("latin-1")
     replaced = (
-        re.sub(r"\([^)]*\)", shape, header),
-        re.sub(r"'[<>|=][^']*'", f"'{kind}'", header),
+        re.sub(r"\([^)]*\)", rng.choice(SHAPES), header),
+        re.sub(r"'[<>|=][^']*'", f"'{rng.choice(TYPES)}'", header),
         re.sub("True|False", rng.choice(("True", "False", "None")), header),
         replace_number(rng, header.encode()).decode("latin-1"),
         bits(rng, header.encode()).decode("latin-1"),
     )
-    held = rng.choice(replaced).encode("latin-1", "replace")
-    return data[:8] + struct.pack("<H", len(held) & 0xFFFF) + held + data[end:]
+    changed = rng.choice(replaced).encode("latin-1", "replace")
+    return data[:8] + struct.pack("<H", len(changed)) + changed + data[end:]
 
 
 def npy_values(rng: random.Random, data: bytes) -> bytes:
     """Write unusual numbers over values."""
     start = 10 + int.from_bytes(data[8:10], "little")
-    value = rng.choice(
-        ("nan", "inf", "-inf", "-0.0", "-1e-30", "1e-45", "3.4e38", "-1", "2", "1e30")
-    )
-    form = rng.choice("efd")
-    try:
-        packed = struct.pack("<" + form, float(value))
-    except OverflowError:
-        packed = struct.pack("<d", float(value))
+    with np.errstate(over="ignore", under="ignore"):
+        packed = np.float64(rng.choice(VALUES)).astype(rng.choice(("<f2", "<f4", "<f8"))).tobytes()
     changed = bytearray(data)
     for _ in range(rng.choice((1, 8, 200))):
         at = start + rng.randrange(max(len(data) - start, 1)) // len(packed) * len(packed)
@@ -231,20 +214,22 @@ def npy_values(rng: random.Random, data: bytes) -> bytes:
 
 
 def npz_member(rng: random.Random, data: bytes) -> bytes:
-    """Damage, leave out or rename an array of an archive, or give it another's content."""
+    """Damage or rename an array of an archive, or give it another's content."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        held = {name: archive.read(name) for name in archive.namelist()}
-    name = rng.choice(sorted(held))
-    change = rng.choice((npy_header, npy_values, bits, truncate, None))
-    if change is not None:
-        held[name] = change(rng, held[name])
-    else:
-        held[rng.choice((name, "other.npy"))] = held.pop(rng.choice(sorted(held)))
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name, other = rng.choice(list(members)), rng.choice(list(members))
+    content = members.pop(other if rng.random() < 0.2 else name)
+    change = rng.choice((npy_header, npy_values, bits, truncate, _unchanged))
+    members[rng.choice((name, name, "other.npy"))] = change(rng, content)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for each, content in held.items():
-            archive.writestr(each, content)
+        for name, content in members.items():
+            archive.writestr(name, content)
     return out.getvalue()
+
+
+def _unchanged(rng: random.Random, data: bytes) -> bytes:
+    return data
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -262,17 +247,15 @@ def replace_word(rng: random.Random, data: bytes) -> bytes:
 
 def lines(rng: random.Random, data: bytes) -> bytes:
     """Leave a line out, have it twice, or end lines otherwise."""
-    held = data.split(b"\n")
-    i = rng.randrange(len(held))
-    held[i : i + 1] = rng.choice(([], held[i : i + 1] * 2, [held[i], rng.choice(held)]))
-    return rng.choice((b"\n", b"\n", b"\n", b"\r\n", b"\r", b"")).join(held)
+    rows = data.split(b"\n")
+    i = rng.randrange(len(rows))
+    rows[i : i + 1] = rng.choice(([], [rows[i]] * 2, [rows[i], rng.choice(rows)]))
+    return rng.choice((b"\n", b"\n", b"\n", b"\r\n", b"\r", b"")).join(rows)
 
 
 def punctuation(rng: random.Random, data: bytes) -> bytes:
-    """One sign of punctuation becomes another."""
-    return _replaced(
-        rng, data, rb"[,;:=\[\]{}\"'\t]", ("", ",", ";", '"', "'", "[", "]", "{", "}", "=")
-    )
+    """One sign of punctuation becomes another, or none."""
+    return _replaced(rng, data, rb"[,;:=\[\]{}\"'\t]", ("", *",;\"'[]{}="))
 
 
 def encoding(rng: random.Random, data: bytes) -> bytes:
@@ -281,7 +264,7 @@ def encoding(rng: random.Random, data: bytes) -> bytes:
     return data.decode("utf-8", "replace").encode(name)
 
 
-def _replaced(rng: random.Random, data: bytes, pattern: bytes, choices: tuple[str, ...]) -> bytes:
+def _replaced(rng: random.Random, data: bytes, pattern: bytes, choices: Sequence[str]) -> bytes:
     found = list(re.finditer(pattern, data))
     if not found:
         return bits(rng, data)
@@ -323,22 +306,20 @@ def mutate_arguments(rng: random.Random, words: list[str]) -> tuple[list[str], l
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         i = rng.randrange(len(words) or 1)
         word = words[i] if words else ""
-        name, replacement = rng.choice(
-            (
-                ("number", [_text(replace_number, rng, word)]),
-                ("number", [_text(replace_number, rng, word)]),
-                ("word", [_text(replace_word, rng, word)]),
-                ("value", [word.partition("=")[0] + "=" + rng.choice(NUMBERS)]),
-                ("bits", [_text(bits, rng, word)]),
-                ("drop", []),
-                ("repeat", [word, word]),
-                ("option", [word, rng.choice(OPTIONS), rng.choice((*NUMBERS, *TARGETS))]),
-                ("flag", [word, rng.choice(OPTIONS)]),
-                ("name", [rng.choice(TARGETS)]),
-                ("any", [rng.choice((*WORDS, *NUMBERS))]),
-            )
-        )
-        words[i : i + 1] = replacement
+        changes = {
+            "number": [_text(replace_number, rng, word)],
+            "word": [_text(replace_word, rng, word)],
+            "value": [word.partition("=")[0] + "=" + rng.choice(NUMBERS)],
+            "bits": [_text(bits, rng, word)],
+            "drop": [],
+            "repeat": [word, word],
+            "option": [word, rng.choice(OPTIONS), rng.choice((*NUMBERS, *TARGETS))],
+            "flag": [word, rng.choice(OPTIONS)],
+            "name": [rng.choice(TARGETS)],
+            "any": [rng.choice((*WORDS, *NUMBERS))],
+        }
+        name = rng.choice(["number", *changes])
+        words[i : i + 1] = changes[name]
         done.append(f"{name} {i}")
     return words, done
 

@@ -7,16 +7,35 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import tempfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+import ittisal
+
+from .fuzz_mutations import png
+
 SIZE = (40, 56)  # height and width of pictures
 FRAMES = 8  # of videos
+CLIPS = (
+    ("h264.mp4", "libx264", "yuv420p"),
+    ("mpeg4.mp4", "mpeg4", "yuv420p"),
+    ("h264.mkv", "libx264", "yuv420p"),
+    ("vp8.webm", "libvpx", "yuv420p"),
+    ("mjpeg.avi", "mjpeg", "yuvj420p"),
+    ("mpeg2.ts", "mpeg2video", "yuv420p"),
+    ("h264.mov", "libx264", "yuv444p"),
+    ("animated.gif", "gif", "rgb8"),
+    ("lossless.avi", "ffv1", "yuv420p"),
+    ("flash.flv", "flv", "yuv420p"),
+)
+PRESETS = ("itti1998", "invt", "video", "whitened", "gaze", "toolbox", "vocus2", "gbvs")
 
 
 class Seed(NamedTuple):
@@ -99,10 +118,19 @@ COMMANDS = (
 )
 
 
+SETTINGS = (
+    "hue_threshold=0.1",
+    "weights.motion=2",
+    "model=itti",
+    "wavenumber=2.6",
+    "working_size=64",
+)
+
+
 @lru_cache
 def images() -> list[Seed]:
     """Pictures of every format that OpenCV, Pillow and tifffile write here."""
-    return [Seed(name, {name: data}, (name,), IMAGE_COMMANDS) for name, data in _pictures()]
+    return [Seed(name, {name: data}, (name,), IMAGE_COMMANDS) for name, data in _pictures().items()]
 
 
 @lru_cache
@@ -111,7 +139,7 @@ def arrays() -> list[Seed]:
     rgb = picture()
     unit = rgb / 255
     alpha = np.dstack([rgb, rgb[..., :1]])
-    held: dict[str, Any] = {
+    held = {
         "rgb8": rgb,
         "grey8": rgb[..., 0],
         "grey8x1": rgb[..., :1],
@@ -119,9 +147,6 @@ def arrays() -> list[Seed]:
         "fortran": np.asfortranarray(rgb),
         "rgb16": rgb.astype(np.uint16) * 257,
         "big16": (rgb.astype(np.uint16) * 257).astype(">u2"),
-        "int32": rgb.astype(np.int32),
-        "bool": rgb > 100,
-        "complex": unit.astype(np.complex64),
         "half": unit.astype(np.float16),
         "float": unit.astype(np.float32),
         "greyfloat": unit[..., 1].astype(np.float32),
@@ -129,17 +154,20 @@ def arrays() -> list[Seed]:
         "rgbafloat": (alpha / 255).astype(np.float32),
         "large": unit.astype(np.float32) * 3e38,
         "faint": unit.astype(np.float32) * 1e-40,
+        "int32": rgb.astype(np.int32),
+        "bool": rgb > 100,
+        "complex": unit.astype(np.complex64),
         "stack": np.stack([rgb, rgb]),
         "void": np.zeros(4, "V0"),
         "text": np.full(SIZE, "abc"),
         "record": np.zeros(SIZE, [("a", "u1"), ("b", "f4")]),
         "empty": np.zeros((0, 40, 3), np.uint8),
         "dates": np.zeros(SIZE, "M8[s]"),
+        "objects": np.array([[{}] * 40] * 40, object),
     }
-    contents = {name: _saved(array) for name, array in held.items()}
-    contents["objects"] = _saved(np.array([[{}] * 40] * 40, object))
     return [
-        Seed(name, {"in.npy": data}, ("in.npy",), ARRAY_COMMANDS) for name, data in contents.items()
+        Seed(name, {"in.npy": _npy(array)}, ("in.npy",), ARRAY_COMMANDS)
+        for name, array in held.items()
     ]
 
 
@@ -147,57 +175,39 @@ def arrays() -> list[Seed]:
 def videos() -> list[Seed]:
     """Videos of every container and codec that PyAV writes here, and raw ones."""
     frames = [np.roll(picture(), 2 * i, axis=1) for i in range(FRAMES)]
-    with tempfile.TemporaryDirectory() as folder:
-        clips = {
-            name: _video(Path(folder) / name, codec, pix_fmt, frames)
-            for name, codec, pix_fmt in (
-                ("h264.mp4", "libx264", "yuv420p"),
-                ("mpeg4.mp4", "mpeg4", "yuv420p"),
-                ("h264.mkv", "libx264", "yuv420p"),
-                ("vp8.webm", "libvpx", "yuv420p"),
-                ("mjpeg.avi", "mjpeg", "yuvj420p"),
-                ("mpeg2.ts", "mpeg2video", "yuv420p"),
-                ("h264.mov", "libx264", "yuv444p"),
-                ("animated.gif", "gif", "rgb8"),
-                ("lossless.avi", "ffv1", "yuv420p"),
-                ("flash.flv", "flv", "yuv420p"),
-            )
-        }
-    return [
-        Seed(name, {f"in{Path(name).suffix}": data}, (f"in{Path(name).suffix}",), VIDEO_COMMANDS)
-        for name, data in clips.items()
-    ]
+    seeds = []
+    for name, codec, pix_fmt in CLIPS:
+        file = f"in{Path(name).suffix}"
+        data = _video(Path(name).suffix, codec, pix_fmt, frames)
+        seeds.append(Seed(name, {file: data}, (file,), VIDEO_COMMANDS))
+    return seeds
 
 
 @lru_cache
 def tables() -> list[Seed]:
     """Data sets in our formats, spreadsheets and published layouts, and maps for them."""
-    pictures = {
-        f"ds/images/{name}": _cv(".png", picture(i)) for i, name in enumerate(("a.png", "b.png"))
-    }
-    rng = np.random.default_rng(1)
-    rows = [
-        (f"{'ab'[i % 2]}.png", *rng.uniform(0, SIZE[::-1]).round(1), i // 8, i % 4, 200 + i)
-        for i in range(48)
-    ]
-    text = "image,x,y,subject,order,duration_ms\n"
-    text += "".join(",".join(map(str, row)) + "\n" for row in rows)
-    spread = text.replace(",", ";").replace("duration_ms", "Duration").replace("image", "Stimulus")
+    pictures = {f"ds/images/{name}.png": _cv(picture(i)) for i, name in enumerate("ab")}
+    maps = {f"maps/{name}.npy": _npy(picture(i)[..., 0] / 255) for i, name in enumerate("ab")}
     about = json.dumps({"name": "tiny", "sigma_px": 8.5, "source": "x", "upright": False}).encode()
-    maps = {f"maps/{name}.npy": _saved(picture(i)[..., 0] / 255) for i, name in enumerate("ab")}
     files = {**pictures, "ds/dataset.json": about, **maps}
+    rng = np.random.default_rng(1)
+    columns = {
+        "image": ["ab"[i % 2] + ".png" for i in range(48)],
+        "x": rng.uniform(0, SIZE[1], 48).round(1),
+        "y": rng.uniform(0, SIZE[0], 48).round(1),
+        "subject": np.arange(48, dtype=np.int32) // 8,
+        "order": np.arange(48, dtype=np.int32) % 4,
+        "duration_ms": np.arange(200.0, 248),
+    }
+    rows = zip(*columns.values(), strict=True)
+    text = "\n".join(",".join(map(str, row)) for row in [list(columns), *rows]) + "\n"
+    spread = text.replace(",", ";").replace("duration_ms", "Duration").replace("image", "Stimulus")
     arrays = {
         "images": np.array(["a.png", "b.png"]),
         "sizes": np.array([SIZE] * 2, np.int32),
-        "img": np.array([row[0] == "b.png" for row in rows], np.int32),
-        **{name: np.array([row[i + 1] for row in rows]) for i, name in enumerate("xy")},
-        **{
-            name: np.array([row[i + 3] for row in rows], kind)
-            for i, (name, kind) in enumerate(
-                {"subject": np.int32, "order": np.int32, "duration_ms": np.float64}.items()
-            )
-        },
+        "img": np.arange(48, dtype=np.int32) % 2,
         "sigma_px": np.array([8.5, 8.5]),
+        **{name: column for name, column in columns.items() if name != "image"},
     }
     zipped = io.BytesIO()
     np.savez_compressed(zipped, **arrays)
@@ -215,38 +225,32 @@ def tables() -> list[Seed]:
 @lru_cache
 def configs() -> list[Seed]:
     """Configs of every preset, as TOML and JSON, and tables of read-outs."""
-    from ittisal.config import PRESETS, preset
-
+    files = {"in.png": _cv(picture())}
     seeds = []
-    files = {"in.png": _cv(".png", picture())}
     for name in PRESETS:
-        plain = preset(name).to_dict()
+        plain = ittisal.preset(name).to_dict()
         for form, text in (("toml", _toml(plain)), ("json", json.dumps(plain, indent=1))):
-            conf = f"mine.{form}"
-            seeds.append(
-                Seed(f"{name}.{form}", {**files, conf: text.encode()}, (conf,), CONFIG_COMMANDS)
-            )
-    data = {key: value for key, value in tables()[0].files.items()}
+            file = f"mine.{form}"
+            contents = {**files, file: text.encode()}
+            seeds.append(Seed(f"{name}.{form}", contents, (file,), CONFIG_COMMANDS))
     numbers = {"blur_percent": 2.2, "power": 2.3, "centre_width": 0.6, "centre_height": -0.1}
-    held = json.dumps({"about": "", "readouts": {"itti1998": {"readout": numbers}}}).encode()
-    out = ("submit ds --table r.json -o out --json", "readout ds --folds 2 --out r.json --json")
-    settings = ("map in.png -o out/ --json --raw --backend reference --set {}",) * 2
-    fields = "hue_threshold=0.1 weights.motion=2 model=itti wavenumber=2.6 working_size=64"
-    return [
-        *seeds,
-        *[
-            seeds[0]._replace(name=field, targets=("argv",), commands=(settings[0].format(field),))
-            for field in fields.split()
-        ],
-        Seed("readouts", {**data, "r.json": held}, ("r.json",), out),
-    ]
+    fits = json.dumps({"about": "", "readouts": {"itti1998": {"readout": numbers}}}).encode()
+    readouts = Seed(
+        "readouts",
+        {**tables()[0].files, "r.json": fits},
+        ("r.json",),
+        ("submit ds --table r.json -o out --json", "readout ds --folds 2 --out r.json --json"),
+    )
+    setting = "map in.png -o out/ --json --raw --backend reference --set "
+    settings = [Seed(field, files, ("argv",), (setting + field,)) for field in SETTINGS]
+    return [*seeds, *settings, readouts]
 
 
 @lru_cache
 def commands() -> list[Seed]:
     """Command lines of every command, with the files that they name."""
     files = dict(tables()[0].files)
-    files |= {"in.png": _cv(".png", picture()), "in.jpg": _cv(".jpg", picture(1))}
+    files |= {"in.png": _cv(picture()), "in.jpg": _cv(picture(1), ".jpg")}
     files |= {"in.mp4": videos()[0].files["in.mp4"], "mine.toml": b'phase = "centred"\n'}
     return [Seed(text, files, ("argv",), (text,)) for text in COMMANDS]
 
@@ -274,31 +278,29 @@ def picture(number: int = 0) -> np.ndarray:
     return image
 
 
-def _saved(array: np.ndarray) -> bytes:
+def _npy(array: np.ndarray) -> bytes:
     data = io.BytesIO()
     np.save(data, array, allow_pickle=True)
     return data.getvalue()
 
 
-def _cv(suffix: str, image: np.ndarray, *options: int) -> bytes:
+def _cv(image: np.ndarray, suffix: str = ".png", *options: int) -> bytes:
     """Encoded by OpenCV, of RGB."""
     import cv2
 
-    order = [2, 1, 0, 3][: image.shape[2]] if image.ndim == 3 else slice(None)
-    return cv2.imencode(suffix, image[..., order] if image.ndim == 3 else image, options)[
-        1
-    ].tobytes()
+    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}
+    if image.ndim == 3:
+        image = image[..., order[image.shape[2]]]
+    return cv2.imencode(suffix, image, options)[1].tobytes()
 
 
-def _pil(suffix: str, image: Any, mode: str | None = None, **options: Any) -> bytes:
+def _pil(image: np.ndarray, suffix: str = ".png", mode: str | None = None, **options: Any) -> bytes:
     """Encoded by Pillow, in a mode."""
     from PIL import Image
 
-    held = image if isinstance(image, Image.Image) else Image.fromarray(image)
     data = io.BytesIO()
-    (held.convert(mode) if mode else held).save(
-        data, Image.registered_extensions()[suffix], **options
-    )
+    converted = Image.fromarray(image).convert(mode)
+    converted.save(data, Image.registered_extensions()[suffix], **options)
     return data.getvalue()
 
 
@@ -312,7 +314,7 @@ def _tifffile(*arrays: np.ndarray, byteorder: str = "<", **options: Any) -> byte
     return data.getvalue()
 
 
-def _pictures() -> Iterator[tuple[str, bytes]]:
+def _pictures() -> dict[str, bytes]:
     import cv2
     from PIL import Image
 
@@ -320,114 +322,100 @@ def _pictures() -> Iterator[tuple[str, bytes]]:
     grey, alpha = rgb[..., 0], np.dstack([rgb, 255 - rgb[..., :1]])
     deep, unit = rgb.astype(np.uint16) * 257, (rgb / 255).astype(np.float32)
     exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "a description"
-    yield "baseline.jpg", _cv(".jpg", rgb)
-    yield "progressive.jpg", _pil(".jpg", rgb, progressive=True, optimize=True)
-    yield "grey.jpg", _cv(".jpg", grey)
-    yield "cmyk.jpg", _pil(".jpg", rgb, "CMYK")
-    yield "exif.jpg", _pil(".jpg", rgb, exif=exif, comment="text", dpi=(72, 72))
-    yield "restarts.jpg", _cv(".jpg", rgb, cv2.IMWRITE_JPEG_RST_INTERVAL, 2)
-    yield "rgb.png", _cv(".png", rgb)
-    yield "rgba.png", _cv(".png", alpha)
-    yield "deep.png", _cv(".png", deep)
-    yield "deepgrey.png", _cv(".png", deep[..., 0])
-    yield "exif.png", _pil(".png", rgb, exif=exif, dpi=(72, 72))
-    yield "palette.png", _pil(".png", rgb, "P", transparency=0)
-    yield "interlaced.png", _interlaced(rgb)
-    for bits in (1, 2, 4):
-        yield (
-            f"palette{bits}.png",
-            _pil(".png", Image.fromarray(rgb).quantize(1 << bits), bits=bits),
-        )
-    yield "bilevel.png", _pil(".png", rgb, "1")
-    yield (
-        "animated.png",
-        _pil(".png", rgb, save_all=True, append_images=[Image.fromarray(picture(1))]),
-    )
-    for scheme in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
-        yield f"{scheme}.tif", _pil(".tif", rgb, compression=scheme)
-    for scheme in ("group3", "group4"):
-        yield f"{scheme}.tif", _pil(".tif", rgb, "1", compression=scheme)
-    yield "palette.tif", _pil(".tif", rgb, "P")
-    yield "cmyk.tif", _pil(".tif", rgb, "CMYK")
-    yield "tiled.tif", _tifffile(rgb, tile=(16, 16))
-    yield (
-        "planar.tif",
-        _tifffile(np.moveaxis(rgb, 2, 0), planarconfig="separate", photometric="rgb"),
-    )
-    yield "zipped.tif", _tifffile(rgb, compression="zlib", predictor=True, rowsperstrip=8)
-    yield "big.tif", _tifffile(deep, byteorder=">", rowsperstrip=8)
-    yield "pages.tif", _tifffile(rgb, picture(1), grey)
-    yield "float.tif", _cv(".tiff", unit)
-    yield "floatlzw.tif", _cv(".tiff", unit[..., 0], cv2.IMWRITE_TIFF_COMPRESSION, 5)
-    yield "lossy.webp", _cv(".webp", rgb, cv2.IMWRITE_WEBP_QUALITY, 80)
-    yield "lossless.webp", _cv(".webp", alpha, cv2.IMWRITE_WEBP_QUALITY, 101)
-    yield (
-        "animated.webp",
-        _pil(".webp", rgb, save_all=True, append_images=[Image.fromarray(picture(1))], exif=exif),
-    )
-    yield "rgb.avif", _cv(".avif", rgb)
-    yield "alpha.avif", _pil(".avif", alpha)
-    yield "rgb.jp2", _cv(".jp2", rgb)
-    yield "tiles.jp2", _pil(".jp2", rgb, tile_size=(16, 16), irreversible=True)
-    yield "rgb.bmp", _cv(".bmp", rgb)
-    yield "palette.bmp", _pil(".bmp", rgb, "P")
-    yield "bilevel.bmp", _pil(".bmp", rgb, "1")
-    yield "alpha.bmp", _cv(".bmp", alpha)
-    for suffix, image in (("ppm", rgb), ("pgm", grey), ("pnm", deep), ("pbm", grey), ("pam", rgb)):
-        yield f"binary.{suffix}", _cv(f".{suffix}", image)
-    yield "text.ppm", _cv(".ppm", rgb[:16], cv2.IMWRITE_PXM_BINARY, 0)
-    yield "float.pfm", _cv(".pfm", unit)
-    yield "radiance.hdr", _cv(".hdr", unit)
-    yield "flat.gif", _pil(".gif", rgb, "P")
-    yield (
-        "animated.gif",
-        _pil(".gif", rgb, save_all=True, append_images=[Image.fromarray(picture(1))], disposal=2),
-    )
-    yield "sun.ras", _cv(".ras", rgb)
+    exif[0x0112], exif[0x010E] = 6, "a description"  # orientation, description
+    two: dict[str, Any] = {"save_all": True, "append_images": [Image.fromarray(picture(1))]}
+    return {
+        "baseline.jpg": _cv(rgb, ".jpg"),
+        "progressive.jpg": _pil(rgb, ".jpg", progressive=True, optimize=True),
+        "grey.jpg": _cv(grey, ".jpg"),
+        "cmyk.jpg": _pil(rgb, ".jpg", "CMYK"),
+        "exif.jpg": _pil(rgb, ".jpg", exif=exif, comment="text", dpi=(72, 72)),
+        "restarts.jpg": _cv(rgb, ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+        "rgb.png": _cv(rgb),
+        "rgba.png": _cv(alpha),
+        "deep.png": _cv(deep),
+        "deepgrey.png": _cv(deep[..., 0]),
+        "exif.png": _pil(rgb, exif=exif, dpi=(72, 72)),
+        "palette.png": _pil(rgb, mode="P", transparency=0),
+        "interlaced.png": _interlaced(rgb),
+        "palette1.png": _pil(grey, mode="P", bits=1),
+        "palette2.png": _pil(grey // 64, mode="P", bits=2),
+        "palette4.png": _pil(grey // 16, mode="P", bits=4),
+        "bilevel.png": _pil(rgb, mode="1"),
+        "animated.png": _pil(rgb, **two),
+        **{
+            f"{scheme}.tif": _pil(rgb, ".tif", compression=scheme)
+            for scheme in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
+        },
+        "group3.tif": _pil(rgb, ".tif", "1", compression="group3"),
+        "group4.tif": _pil(rgb, ".tif", "1", compression="group4"),
+        "palette.tif": _pil(rgb, ".tif", "P"),
+        "cmyk.tif": _pil(rgb, ".tif", "CMYK"),
+        "tiled.tif": _tifffile(rgb, tile=(16, 16)),
+        "planar.tif": _tifffile(np.moveaxis(rgb, 2, 0), planarconfig="separate", photometric="rgb"),
+        "zipped.tif": _tifffile(rgb, compression="zlib", predictor=True, rowsperstrip=8),
+        "big.tif": _tifffile(deep, byteorder=">", rowsperstrip=8),
+        "pages.tif": _tifffile(rgb, picture(1), grey),
+        "float.tif": _cv(unit, ".tiff"),
+        "floatlzw.tif": _cv(unit[..., 0], ".tiff", cv2.IMWRITE_TIFF_COMPRESSION, 5),
+        "lossy.webp": _cv(rgb, ".webp", cv2.IMWRITE_WEBP_QUALITY, 80),
+        "lossless.webp": _cv(alpha, ".webp", cv2.IMWRITE_WEBP_QUALITY, 101),
+        "animated.webp": _pil(rgb, ".webp", exif=exif, **two),
+        "rgb.avif": _cv(rgb, ".avif"),
+        "alpha.avif": _pil(alpha, ".avif"),
+        "rgb.jp2": _cv(rgb, ".jp2"),
+        "tiles.jp2": _pil(rgb, ".jp2", tile_size=(16, 16), irreversible=True),
+        "rgb.bmp": _cv(rgb, ".bmp"),
+        "palette.bmp": _pil(rgb, ".bmp", "P"),
+        "bilevel.bmp": _pil(rgb, ".bmp", "1"),
+        "alpha.bmp": _cv(alpha, ".bmp"),
+        "binary.ppm": _cv(rgb, ".ppm"),
+        "binary.pgm": _cv(grey, ".pgm"),
+        "binary.pnm": _cv(deep, ".pnm"),
+        "binary.pbm": _cv(grey, ".pbm"),
+        "binary.pam": _cv(rgb, ".pam"),
+        "text.ppm": _cv(rgb[:16], ".ppm", cv2.IMWRITE_PXM_BINARY, 0),
+        "float.pfm": _cv(unit, ".pfm"),
+        "radiance.hdr": _cv(unit, ".hdr"),
+        "flat.gif": _pil(rgb, ".gif", "P"),
+        "animated.gif": _pil(rgb, ".gif", disposal=2, **two),
+        "sun.ras": _cv(rgb, ".ras"),
+    }
 
 
 def _interlaced(image: np.ndarray) -> bytes:
     """A PNG of Adam7 passes, which neither OpenCV nor Pillow writes."""
-    import struct
-    import zlib
-
     passes = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2),
               (1, 2, 0, 1))  # fmt: skip
     rows = b"".join(b"\0" + row.tobytes() for y, dy, x, dx in passes for row in image[y::dy, x::dx])
     header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8, 2, 0, 0, 1)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
+    return png([(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
 
 
-def _video(path: Path, codec: str, pix_fmt: str, frames: list[np.ndarray]) -> bytes:
+def _video(suffix: str, codec: str, pix_fmt: str, frames: list[np.ndarray]) -> bytes:
     import av
 
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt, stream.codec_context.gop_size = pix_fmt, 4
-        stream.codec_context.thread_count = 1
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
-        container.mux(stream.encode())
-    return path.read_bytes()
+    with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+        with av.open(file.name, "w") as container:
+            stream = container.add_stream(codec, rate=25)
+            stream.height, stream.width = frames[0].shape[:2]
+            stream.pix_fmt, stream.codec_context.gop_size = pix_fmt, 4
+            stream.codec_context.thread_count = 1
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+            container.mux(stream.encode())
+        return file.read()
 
 
 def _toml(plain: dict[str, Any]) -> str:
     """A config's plain values as TOML."""
-    lines = [
-        f"{name} = {json.dumps(value)}"
-        for name, value in plain.items()
-        if not isinstance(value, dict)
-    ]
+    lines, sections = [], []
     for name, value in plain.items():
         if isinstance(value, dict):
-            lines += [f"[{name}]", *(f"{key} = {number}" for key, number in value.items())]
-    return "\n".join(lines) + "\n"
+            sections += [f"[{name}]", *(f"{key} = {number}" for key, number in value.items())]
+        else:
+            lines.append(f"{name} = {json.dumps(value)}")
+    return "\n".join([*lines, *sections]) + "\n"
 
 
 def _published() -> list[Seed]:
@@ -439,18 +427,20 @@ def _published() -> list[Seed]:
         scipy.io.savemat(data, variables)
         return data.getvalue()
 
-    jpg = _cv(".jpg", picture())
+    def cell(value: Any) -> np.ndarray:
+        array = np.empty((1, 1), object)
+        array[0, 0] = value
+        return array
+
+    jpg = _cv(picture(), ".jpg")
     points = np.zeros(SIZE, np.uint8)
     points[5:30:7, 4:50:9] = 1
     samples = np.full((400, 2), 20.0) + np.arange(400)[:, None] // 100 * 5
     seen = {"fix_x": [3.0, 20.0], "fix_y": [5.0, 9.0], "fix_duration": [200.0, 180.0]}
-    osie = np.empty((1, 1), object)
-    osie[0, 0] = {"img": "1001.jpg", "subjects": np.array([[seen]], object)}
-    white = np.empty((1, 1), object)
-    white[0, 0] = points
+    osie = cell({"img": "1001.jpg", "subjects": cell(seen)})
     layouts = {
         "osie": {"stimuli/1001.jpg": jpg, "fixations.mat": mat(fixations=osie)},
-        "toronto": {"Original Image Set/1.jpg": jpg, "origfixdata.mat": mat(white=white)},
+        "toronto": {"Original Image Set/1.jpg": jpg, "origfixdata.mat": mat(white=cell(points))},
         "cat2000": {
             "Stimuli/Art/001.jpg": jpg, "FIXATIONLOCS/Art/001.mat": mat(fixLocs=points),
         },
@@ -461,7 +451,7 @@ def _published() -> list[Seed]:
     }  # fmt: skip
     seeds = []
     for name, files in layouts.items():
-        held = {f"src/{path}": data for path, data in files.items()}
-        mutated = tuple(path for path in held if path.endswith(".mat"))
-        seeds.append(Seed(name, held, mutated, (f"dataset convert {name} src out --json",)))
+        files = {f"src/{path}": data for path, data in files.items()}
+        targets = tuple(path for path in files if path.endswith(".mat"))
+        seeds.append(Seed(name, files, targets, (f"dataset convert {name} src out --json",)))
     return seeds
