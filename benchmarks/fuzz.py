@@ -8,7 +8,6 @@ commands in a child process with limits on time and memory, where the outcome is
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import multiprocessing
@@ -17,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,7 +83,7 @@ class Child:
 
 
 def run(
-    kind: str, seed: int, numbers: Iterable[int], seconds: float = math.inf
+    kind: str, seed: int, numbers: Sequence[int], seconds: float = math.inf
 ) -> Iterator[Verdict]:
     """The verdicts on cases, until numbers or `seconds` are over."""
     child, end = Child(kind, seed), time.monotonic() + seconds
@@ -130,7 +129,7 @@ def main(arguments: list[str]) -> int:
         help="folder for failing inputs (%(default)s)",
     )
     options = parser.parse_args(arguments)
-    numbers: Iterable[int] = itertools.count()
+    numbers: Sequence[int] = range(sys.maxsize)
     seconds = options.seconds / len(options.only)
     if options.case is not None:
         numbers = [options.case]
