@@ -32,9 +32,8 @@ import ittisal
 from .fuzz_mutations import mutate, mutate_arguments
 from .fuzz_seeds import Seed, picture
 
-GIBI = 1 << 30
-ADDRESSES = 3 * GIBI  # of address space that a case may take
-MEMORY = 1 * GIBI  # that it may use
+ADDRESSES = 3 << 30  # bytes of address space that a case may take
+MEMORY = 1 << 30  # bytes that it may use
 SECONDS = 10.0  # of the CPU
 OUTPUTS = {"-o", "--output", "--out", "--csv", "--jsonl", "--per-image", "--plot"}
 LONGEST = 600  # characters of a line of an error
@@ -51,6 +50,11 @@ class Case(NamedTuple):
     target: str
     argv: list[str]
 
+    @property
+    def command(self) -> str:
+        """The first word."""
+        return self.argv[0] if self.argv else ""
+
 
 class Outcome(NamedTuple):
     """What came of it."""
@@ -58,7 +62,7 @@ class Outcome(NamedTuple):
     status: Any  # the exit status, or an exception
     out: str
     err: str
-    warnings: list[str]  # of Python, raised within libraries or by them in ittisal
+    warnings: list[str]  # of Python, by libraries
     seconds: float  # of the CPU
     memory: int  # bytes more than before, at most
     changed: list[str]  # inputs that are not what they were
@@ -107,9 +111,8 @@ def serve(pipe: Connection, kind: str, seed: int, seeds: list[Seed], root: Path)
     tempfile.tempdir = str(root / "temporary")
     os.mkdir(tempfile.tempdir)
     os.environ |= {"TMPDIR": tempfile.tempdir, "COLUMNS": "100"}
-    streams = [
-        os.open(root / name, os.O_RDWR | os.O_CREAT | os.O_APPEND) for name in ("out", "err")
-    ]
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    streams = [os.open(root / name, flags) for name in ("out", "err")]
     import cv2
 
     cv2.setNumThreads(1)
@@ -159,8 +162,8 @@ def run(case: Case, root: Path, streams: list[int]) -> Outcome:
         if not path.is_file() or path.read_bytes() != case.files[name]
     ]
     temporary = os.listdir(tempfile.gettempdir())
-    for name in temporary:
-        shutil.rmtree(Path(tempfile.gettempdir(), name), ignore_errors=True)
+    shutil.rmtree(tempfile.gettempdir())
+    os.mkdir(tempfile.gettempdir())
     made = list(_made(work, case))
     return Outcome(status, out, err, heard, seconds, peak - before, changed, made, temporary)
 
@@ -169,11 +172,10 @@ def _listener(heard: list[str]) -> Callable[..., None]:
     """What notes warnings of libraries, and prints all that users see."""
 
     def listen(message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
-        if issubclass(category, WARNINGS_HIDDEN):
-            return
-        if f"{os.sep}ittisal{os.sep}" in filename or "site-packages" in filename:
-            heard.append(f"{Path(filename).name}:{lineno}: {message}")
-        print(f"ittisal: {message}", file=sys.stderr)
+        if not issubclass(category, WARNINGS_HIDDEN):
+            sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+            if Path(filename).name != "__main__.py":  # where ittisal's own are given
+                heard.append(f"{Path(filename).name}:{lineno}: {message}")
 
     return listen
 
@@ -265,33 +267,32 @@ def _leftovers(case: Case, outcome: Outcome) -> Iterator[str]:
 
 def _values(case: Case, outcome: Outcome) -> Iterator[str]:
     """Outputs: readable, finite, in range, of the promised size."""
-    work = Path(tempfile.gettempdir()).parent / "work"
-    facts: Any = {}
+    size = None
     if "--json" in case.argv and outcome.status in (0, 1) and outcome.out.count("\n") == 1:
         try:
             facts = json.loads(outcome.out, parse_constant=_no_number)
         except ValueError as error:
             yield f"standard output: {error}"
+        else:
+            if "height" in facts and not {"--raw", "--size"} & {*case.argv}:
+                size = facts["height"], facts["width"]
     limit = np.inf if "--raw" in case.argv else 1.0
-    promised = (facts.get("height"), facts.get("width"))
-    if {"--raw", "--size"} & {*case.argv}:
-        promised = (None, None)
     for name in outcome.made:
-        path = work / name
+        path = Path(tempfile.gettempdir()).parent / "work" / name
         # Data sets are copied with their damaged pictures.
-        if path.suffix not in READERS or not path.is_file() or case.argv[0] == "dataset":
+        if path.suffix not in READERS or not path.is_file() or case.command == "dataset":
             continue
         try:
             array = READERS[path.suffix](path.read_bytes())
         except Exception as error:
             yield f"unreadable: {name}: {error!r}"
             continue
-        if case.argv[0] == "map" and array is not None and array.dtype == np.float32:
+        if case.command == "map" and array is not None and array.dtype == np.float32:
             low, high = float(array.min()), float(array.max())
             if not (0 <= low <= high <= limit and np.isfinite(high)):
                 yield f"range: {name}: from {low} to {high}"
-            if array.shape[:2] != promised != (None, None):
-                yield f"size: {name}: {array.shape} for {promised}"
+            if size and array.shape[:2] != size:
+                yield f"size: {name}: {array.shape} for {size}"
 
 
 def _no_number(text: str) -> float:
@@ -301,9 +302,9 @@ def _no_number(text: str) -> float:
 def _concealed(case: Case, outcome: Outcome) -> Iterator[str]:
     """Read without a word though an independent reader finds damage."""
     said = [line for line in outcome.err.splitlines() if "nothing stands out" not in line]
-    if outcome.status != 0 or said or "-q" in case.argv or '"damaged"' in outcome.out:
+    if outcome.status != 0 or said or '"damaged"' in outcome.out:
         return
-    reader = {"map": _pillow, "crop": _pillow, "video": _ffmpeg}.get(case.argv[0])
+    reader = {"map": _pillow, "crop": _pillow, "video": _ffmpeg}.get(case.command)
     if reader and (found := reader(case.files.get(case.target, b""))):
         yield found
 
