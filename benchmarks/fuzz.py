@@ -55,7 +55,7 @@ class Child:
             if self._pipe.poll(PATIENCE):
                 return Verdict(number, *self._pipe.recv())
             end = "endless", "does not end by SIGTERM"
-        except EOFError:
+        except (EOFError, ConnectionError):
             self._process.join()
             end = "crash", f"exit status {self._process.exitcode}"
         err = (self._root / "err").read_text(errors="replace")

@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -227,7 +228,9 @@ def _fault(case: Case, outcome: Outcome) -> Iterator[str]:
 
 
 def _status(case: Case, outcome: Outcome) -> Iterator[str]:
-    if not outcome.interrupted and outcome.status not in (0, 1, 2):
+    if outcome.status not in (0, 1, 2) and not (
+        outcome.interrupted or isinstance(outcome.status, BaseException)
+    ):
         yield f"exit status {outcome.status}"
     if outcome.status in (1, 2) and not outcome.err.strip() and "problems" not in outcome.out:
         yield f"exit status {outcome.status} without a word"
@@ -243,15 +246,10 @@ def _message(case: Case, outcome: Outcome) -> Iterator[str]:
             yield f"not printable: {line[:200]!r}"
 
 
-def _warnings(case: Case, outcome: Outcome) -> Iterator[str]:
-    yield from outcome.warnings
-
-
 def _inputs(case: Case, outcome: Outcome) -> Iterator[str]:
     for name in outcome.changed:
-        places = [i for i, word in enumerate(case.argv) if word == name]
-        named_as_output = len(places) == 1 and case.argv[places[0] - 1] in OUTPUTS
-        if not named_as_output:
+        before = [a for a, b in pairwise(case.argv) if b == name]
+        if len(before) != 1 or before[0] not in OUTPUTS:  # else it was to be overwritten
             yield f"changed: {name}"
 
 
@@ -318,7 +316,7 @@ def _pillow(data: bytes) -> str:
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
-    except Image.UnidentifiedImageError:
+    except (Image.UnidentifiedImageError, Image.DecompressionBombError):
         return ""
     except Exception as error:
         known = not re.search("unsupported|not supported|unknown", str(error), re.I)
@@ -381,7 +379,7 @@ ORACLES: dict[str, Callable[[Case, Outcome], Iterator[str]]] = {
     "fault": _fault,
     "status": _status,
     "message": _message,
-    "warning": _warnings,
+    "warning": lambda case, outcome: iter(outcome.warnings),
     "input": _inputs,
     "leftover": _leftovers,
     "values": _values,
