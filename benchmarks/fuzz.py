@@ -49,11 +49,10 @@ class Child:
             self._start()
         self._pipe.send(number)
         try:
-            if self._pipe.poll(WALL):
-                return Verdict(number, *self._pipe.recv())
-            self._process.terminate()
-            if self._pipe.poll(PATIENCE):
-                return Verdict(number, *self._pipe.recv())
+            for limit in (WALL, PATIENCE):
+                if self._pipe.poll(limit):
+                    return Verdict(number, *self._pipe.recv())
+                self._process.terminate()
             end = "endless", "does not end by SIGTERM"
         except (EOFError, ConnectionError):
             self._process.join()
