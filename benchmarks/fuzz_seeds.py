@@ -118,13 +118,7 @@ COMMANDS = (
 )
 
 
-SETTINGS = (
-    "hue_threshold=0.1",
-    "weights.motion=2",
-    "model=itti",
-    "wavenumber=2.6",
-    "working_size=64",
-)
+SETTINGS = "hue_threshold=0.1 weights.motion=2 model=itti wavenumber=2.6 working_size=64"
 
 
 @lru_cache
@@ -139,7 +133,7 @@ def arrays() -> list[Seed]:
     rgb = picture()
     unit = rgb / 255
     alpha = np.dstack([rgb, rgb[..., :1]])
-    held = {
+    contents = {
         "rgb8": rgb,
         "grey8": rgb[..., 0],
         "grey8x1": rgb[..., :1],
@@ -167,13 +161,13 @@ def arrays() -> list[Seed]:
     }
     return [
         Seed(name, {"in.npy": _npy(array)}, ("in.npy",), ARRAY_COMMANDS)
-        for name, array in held.items()
+        for name, array in contents.items()
     ]
 
 
 @lru_cache
 def videos() -> list[Seed]:
-    """Videos of every container and codec that PyAV writes here, and raw ones."""
+    """Videos of every container and codec that PyAV writes here."""
     frames = [np.roll(picture(), 2 * i, axis=1) for i in range(FRAMES)]
     seeds = []
     for name, codec, pix_fmt in CLIPS:
@@ -242,7 +236,7 @@ def configs() -> list[Seed]:
         ("submit ds --table r.json -o out --json", "readout ds --folds 2 --out r.json --json"),
     )
     setting = "map in.png -o out/ --json --raw --backend reference --set "
-    settings = [Seed(field, files, ("argv",), (setting + field,)) for field in SETTINGS]
+    settings = [Seed(field, files, ("argv",), (setting + field,)) for field in SETTINGS.split()]
     return [*seeds, *settings, readouts]
 
 
