@@ -222,9 +222,10 @@ def npz_member(rng: random.Random, data: bytes) -> bytes:
     change = rng.choice((npy_header, npy_values, bits, truncate, _unchanged))
     members[rng.choice((name, name, "other.npy"))] = change(rng, content)
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            info = zipfile.ZipInfo(name)  # without the time of day
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 

@@ -419,7 +419,7 @@ def _published() -> list[Seed]:
     def mat(**variables: Any) -> bytes:
         data = io.BytesIO()
         scipy.io.savemat(data, variables)
-        return data.getvalue()
+        return b"MATLAB 5.0 MAT-file".ljust(116) + data.getvalue()[116:]  # without the time
 
     def cell(value: Any) -> np.ndarray:
         array = np.empty((1, 1), object)
