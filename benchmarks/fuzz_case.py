@@ -304,7 +304,7 @@ def _concealed(case: Case, outcome: Outcome) -> Iterator[str]:
     if outcome.status != 0 or said or '"damaged"' in outcome.out:
         return
     reader = {"map": _pillow, "crop": _pillow, "video": _ffmpeg}.get(case.command)
-    if reader and (found := reader(case.files.get(case.target, b""))):
+    if reader and case.target in case.files and (found := reader(case.files[case.target])):
         yield found
 
 

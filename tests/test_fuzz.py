@@ -10,13 +10,23 @@ from benchmarks import fuzz, fuzz_case
 from benchmarks.fuzz_case import Case, Outcome
 from benchmarks.fuzz_seeds import KINDS
 
-# Numbers of cases of seed 0: together they reach the most lines of ittisal of some 1,500.
-CASES: dict[str, tuple[int, ...]] = {}
+# Numbers of cases of seed 0: of 1,875, those that together reach the most lines of ittisal (89 % of
+# the lines that all reach) and kinds of messages.
+CASES = {
+    "images": "56 77 90 103 113 140 146 148 151 160 168 196 204 219 280 285 297 313 329 340 375 391 "
+    "395 398 417 433 439 447",
+    "arrays": "24 68 131 136 139 162 191 205 218 260 268 275 282 306",
+    "videos": "31 38 47 62 70 84 95 113 125 128 134 148",
+    "tables": "14 16 17 18 25 43 49 50 65 89 128 144 172 174 182 220 304 363 365 372",
+    "configs": "35 56 59 102 125 145 168 181 183 189",
+    "commands": "36 77 81 93 114 149 174 220 229 239 242 248 251 274 286 317",
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_broken_inputs(kind):
-    assert [verdict for verdict in fuzz.run(kind, 0, CASES[kind]) if verdict.failures] == []
+    numbers = [int(number) for number in CASES[kind].split()]
+    assert [verdict for verdict in fuzz.run(kind, 0, numbers) if verdict.failures] == []
 
 
 CASE = Case("images-0-000001", "rgb.png", ["bits"], {"in.png": b""}, "in.png", ["map", "in.png"])
