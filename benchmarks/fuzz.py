@@ -47,19 +47,21 @@ class Child:
         """Run the case of a number."""
         if self._process is None:
             self._start()
-        self._pipe.send(number)
+        end = "crash"
         try:
+            self._pipe.send(number)
             for limit in (WALL, PATIENCE):
                 if self._pipe.poll(limit):
                     return Verdict(number, *self._pipe.recv())
                 self._process.terminate()
-            end = "endless", "does not end by SIGTERM"
+                end = "endless"
         except (EOFError, ConnectionError):
             self._process.join()
-            end = "crash", f"exit status {self._process.exitcode}"
+        status = self._process.exitcode
+        text = "does not end by SIGTERM" if status is None else f"exit status {status}"
         err = (self._root / "err").read_text(errors="replace")
         self.close()
-        return Verdict(number, [end], None, err)
+        return Verdict(number, [(end, text)], None, err)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")

@@ -214,17 +214,17 @@ def _endless(case: Case, outcome: Outcome) -> Iterator[str]:
 def _memory_used(case: Case, outcome: Outcome) -> Iterator[str]:
     if outcome.memory > MEMORY:
         yield f"used: {outcome.memory >> 20} MiB"
-    found = re.search(r".*(not enough memory|(unable|failed) to allocate).*", outcome.err, re.I)
-    if found:
-        yield f"asked for: {found[0][:300]}"
+    for line in outcome.err.splitlines():
+        if re.search("not enough memory|unable to allocate|failed to allocate", line, re.I):
+            yield f"asked for: {line[:300]}"
 
 
 def _fault(case: Case, outcome: Outcome) -> Iterator[str]:
     if isinstance(outcome.status, BaseException):
         yield f"raised: {outcome.status!r}"
-    found = re.search(r".*(unexpected \w+: .*fault in ittisal|Traceback|ignored in)", outcome.err)
-    if found:
-        yield f"{found[1][:60]}: {found[0][:300]}"
+    for line in outcome.err.splitlines():
+        if found := re.search(r"unexpected (\w+).* fault in ittisal|Traceback|ignored in", line):
+            yield f"{found[1]}: {line[:300]}"
 
 
 def _status(case: Case, outcome: Outcome) -> Iterator[str]:
