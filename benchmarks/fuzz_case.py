@@ -37,6 +37,8 @@ ADDRESSES = 3 << 30  # bytes of address space that a case may take
 MEMORY = 1 << 30  # bytes that it may use
 SECONDS = 10.0  # of the CPU
 OUTPUTS = {"-o", "--output", "--out", "--csv", "--jsonl", "--per-image", "--plot"}
+# What Pillow says of formats that it lacks, of a header's spaces, and of PNG's optional chunks.
+OTHERWISE = re.compile(r"(?i:unsupported|not supported|unknown|token)|Truncated [a-z]\w+ chunk")
 LONGEST = 600  # characters of a line of an error
 WARNINGS_HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
@@ -320,8 +322,7 @@ def _pillow(data: bytes) -> str:
     except (Image.UnidentifiedImageError, Image.DecompressionBombError):
         return ""
     except Exception as error:
-        known = not re.search("unsupported|not supported|unknown", str(error), re.I)
-        return repr(error) if known else ""
+        return "" if OTHERWISE.search(str(error)) else repr(error)
     return ""
 
 
