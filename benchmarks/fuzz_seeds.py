@@ -116,8 +116,6 @@ COMMANDS = (
     "warmup --size 48x40 --dtype uint8 --threads 1",
     "demo --image in.png -o out.png --preset itti1998",
 )
-
-
 SETTINGS = "hue_threshold=0.1 weights.motion=2 model=itti wavenumber=2.6 working_size=64"
 
 
