@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..allocator import Allocator
-from ..features import ORIENTATIONS, Channel
+from ..features import Channel
 from ..pipeline import FrameFormat
 from ..plan import Plan, scatter_weights
-from ..references import attenuate
+from ..references import as_matrix
 from ..references import gbvs as reference
 from . import bands as b
 from . import program, tables
@@ -21,11 +21,11 @@ from .program import Place
 from .schedule import Launch, Order, kernel
 from .target import LANES
 
-LEVELS, SIDE = reference.LEVELS, reference.SIDE
+COLOURS, ENERGIES, LEVELS, SIDE = (
+    reference.COLOURS, reference.ENERGIES, reference.LEVELS, reference.SIDE,
+)  # fmt: skip
 LEVEL_BAND = 90  # rows of a task, whatever the threads: they are always summed in the same order
 WEIGHTS = ((5, 1), (10, 10), (1, 5))  # of a pair of samples, in the outputs that it reaches
-COLOURS = ("luminance", "red_green", "blue_yellow")
-ENERGIES = tuple(f"orientation_{theta}" for theta in ORIENTATIONS)
 
 
 class Levels:
@@ -52,11 +52,7 @@ class Levels:
 
     def level_shape(self, level: int) -> tuple[int, int]:
         """Height and width."""
-        shape = self.shape
-        for _ in range(level):
-            if min(shape) > reference.SMALLEST:
-                shape = shape[0] // 2, shape[1] // 2
-        return shape
+        return reference.level_shape(self.shape, level)
 
     def halves(self, level: int) -> bool:
         """Whether the next one is smaller."""
@@ -133,7 +129,7 @@ class Program(program.Program):
         size = plan.shape[0] * plan.shape[1] * format_.channels
         frame = "pyramid", format_.channels, size, len(self.planes), start
         down, across = reference.nearness_along(plan.map_shape)
-        fades = [fade(n, reference.MAP_FADE) for n in plan.map_shape]
+        fades = [reference.fade(n, reference.MAP_FADE) for n in plan.map_shape]
         self.fields = {
             "opponency": self.streams.opponency(*frame),
             "pyramid": self.streams.coarser(start),
@@ -165,7 +161,7 @@ class Program(program.Program):
             source = self.places[f"pyramid/intensity/{level}"]
             height, width = source.shape
             down, across = (
-                reference.resize(np.eye(n), (count, n)) * fade(n, faded)
+                as_matrix(*reference.resizing(n, count), n) * reference.fade(n, faded)
                 for n, count in zip(source.shape, self.plan.map_shape, strict=True)
             )
             reached, parts = self._keep([extent(row) for row in down.T]), self._put_rows(down.T)
@@ -241,9 +237,7 @@ class Program(program.Program):
     def features(self) -> list[Launch]:
         """The rest, summed down; then all, across."""
         lights = len(self.planes) - 1
-        offset = np.array(reference.opponents(*np.zeros(3)))
-        factors = np.array(reference.opponents(*np.eye(3))) - offset[:, None]
-        matrix = np.column_stack([factors, offset]).tolist() if lights else []
+        matrix = reference.opponent_matrix().tolist() if lights else []
         count = len(LEVELS)
         colour = kernel("gbvs", "features", planes=len(self.plain), matrix=as_tuples(matrix))
         energy = kernel("gbvs", "features", planes=len(self.energies), matrix=())
@@ -274,11 +268,6 @@ class Program(program.Program):
             for channel in self.channels
         )
         return [Launch("combine", kernel("gbvs", "combine", channels=channels), 1)]
-
-
-def fade(n: int, width: int) -> np.ndarray:
-    """Factors along an axis that fade its ends."""
-    return attenuate(np.ones((n, 1)), width, shared=False)[:, 0]
 
 
 def extent(weights: np.ndarray) -> tuple[int, int]:

@@ -58,10 +58,15 @@ def along(x: np.ndarray, axis: int, index: np.ndarray, weights: np.ndarray) -> n
 
     `weights` has a row per sample, or one for all.
     """
-    matrix = np.zeros((len(index), x.shape[axis]))
-    rows = np.broadcast_to(np.arange(len(index))[:, None], index.shape)
-    np.add.at(matrix, (rows, index), weights)
+    matrix = as_matrix(index, weights, x.shape[axis])
     return matrix @ x if axis == 0 else x @ matrix.T
+
+
+def as_matrix(index: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+    """The same sums of `n` samples as a matrix."""
+    matrix = np.zeros((len(index), n))
+    np.add.at(matrix, (np.arange(len(index))[:, None], index), weights)
+    return matrix
 
 
 def correlate(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from ..config import Config
 from ..features import ORIENTATIONS, Channel
 from . import Gabor, along, attenuate, combine, finish, to_unit_range
 
+COLOURS = ("luminance", "red_green", "blue_yellow")
+ENERGIES = tuple(f"orientation_{theta}" for theta in ORIENTATIONS)
 LEVELS = (2, 3, 4)  # level 1 has half the frame's size
 SIDE = 48  # samples of the longer side of a map
 TAPS = np.array([1, 5, 10, 10, 5, 1]) / 32
@@ -55,6 +57,14 @@ def planes(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
     if config.has(Channel.COLOUR):
         found |= dict(zip(("red", "green", "blue"), np.moveaxis(unit, 2, 0), strict=True))
     return found
+
+
+def level_shape(shape: tuple[int, int], level: int) -> tuple[int, int]:
+    """(height, width) of a level of a frame."""
+    for _ in range(level):
+        if min(shape) > SMALLEST:
+            shape = shape[0] // 2, shape[1] // 2
+    return shape
 
 
 def halving(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -106,10 +116,21 @@ def opponents(*light: np.ndarray) -> list[np.ndarray]:
     return [scale * x for scale, x in zip(SCALE, found, strict=True)]
 
 
+def opponent_matrix() -> np.ndarray:
+    """Of each axis the factors of red, green and blue light, and what is added."""
+    offset = np.array(opponents(*np.zeros(3)))
+    return np.column_stack([np.array(opponents(*np.eye(3))) - offset[:, None], offset])
+
+
 def oriented(x: np.ndarray, theta: float) -> np.ndarray:
     """|even| + |odd| of a Gabor pair, borders replicated, then faded."""
     energy = GABOR.energy(np.pad(x, GABOR.half, mode="edge"), theta)
     return attenuate(energy, GABOR_FADE, shared=False)
+
+
+def fade(n: int, width: int) -> np.ndarray:
+    """Factors along an axis of `n` samples that fade so many at each end."""
+    return attenuate(np.ones((n, 1)), width, shared=False)[:, 0]
 
 
 def map_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -118,23 +139,27 @@ def map_shape(shape: tuple[int, int]) -> tuple[int, int]:
     return max(height, 1), max(width, 1)
 
 
+def resizing(n: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The samples that each of `count` comes from, and their weights: bicubic, a = -1/2, widened
+    where it shrinks, borders mirrored (MATLAB's imresize).
+    """
+    scale = min(count / n, 1.0)
+    at = (np.arange(count) + 0.5) * n / count - 0.5
+    width = 4 / scale
+    first = np.floor(at - width / 2).astype(int) + 1
+    index = first[:, None] + np.arange(int(np.ceil(width)) + 1)
+    d = np.abs(at[:, None] - index) * scale
+    near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+    weights = np.where(d <= 1, near, np.where(d < 2, far, 0))
+    mirrored = index % (2 * n)
+    mirrored = np.where(mirrored < n, mirrored, 2 * n - 1 - mirrored)
+    return mirrored, weights / weights.sum(axis=1, keepdims=True)
+
+
 def resize(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Bicubic, a = -1/2, widened where it shrinks, borders mirrored (MATLAB's imresize)."""
+    """A map of another size."""
     for axis, (n, count) in enumerate(zip(x.shape, shape, strict=True)):
-        if n == count:
-            continue
-        scale = min(count / n, 1.0)
-        at = (np.arange(count) + 0.5) * n / count - 0.5
-        width = 4 / scale
-        first = np.floor(at - width / 2).astype(int) + 1
-        index = first[:, None] + np.arange(int(np.ceil(width)) + 1)
-        d = np.abs(at[:, None] - index) * scale
-        near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
-        weights = np.where(d <= 1, near, np.where(d < 2, far, 0))
-        weights /= weights.sum(axis=1, keepdims=True)
-        mirrored = index % (2 * n)
-        mirrored = np.where(mirrored < n, mirrored, 2 * n - 1 - mirrored)
-        x = along(x, axis, mirrored, weights)
+        x = along(x, axis, *resizing(n, count))
     return x
 
 
@@ -178,12 +203,17 @@ def blur_taps() -> np.ndarray:
     return np.asarray(taps / taps.sum())
 
 
-def blur(x: np.ndarray) -> np.ndarray:
-    """By these, borders replicated."""
+def blurring(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The samples that each comes from, borders replicated, and their weights."""
     taps = blur_taps()
-    at = np.arange(len(taps)) - len(taps) // 2
+    at = np.arange(n)[:, None] + np.arange(len(taps)) - len(taps) // 2
+    return at.clip(0, n - 1), np.broadcast_to(taps, at.shape)
+
+
+def blur(x: np.ndarray) -> np.ndarray:
+    """The faded sum, blurred by these taps."""
     for axis, n in enumerate(x.shape):
-        x = along(x, axis, np.clip(np.arange(n)[:, None] + at, 0, n - 1), taps)
+        x = along(x, axis, *blurring(n))
     return x
 
 
@@ -207,10 +237,10 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
             features["intensity"] = level
         if Channel.COLOUR in channels:
             rgb = (out[f"pyramid/{name}/{number}"] for name in ("red", "green", "blue"))
-            names = ("luminance", "red_green", "blue_yellow")
-            features |= dict(zip(names, dkl(*rgb), strict=True))
+            features |= dict(zip(COLOURS, dkl(*rgb), strict=True))
         if Channel.ORIENTATION in channels:
-            features |= {f"orientation_{theta}": oriented(level, theta) for theta in ORIENTATIONS}
+            energies = (oriented(level, theta) for theta in ORIENTATIONS)
+            features |= dict(zip(ENERGIES, energies, strict=True))
         for name, x in features.items():
             out[f"map/{name}/{number}"] = resize(x, shape)
             out[f"activation/{name}/{number}"] = (
