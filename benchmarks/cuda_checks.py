@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import ittisal
-from ittisal import GAZE, INVT, ITTI_1998, TOOLBOX, VIDEO, WHITENED, cuda
+from ittisal import GAZE, GBVS, INVT, ITTI_1998, TOOLBOX, VIDEO, WHITENED, cuda
 from ittisal.cuda import compiler
 
 from .agreement import agreement
@@ -35,6 +35,7 @@ CONFIGS = {
     "whitened": WHITENED,
     "gaze": GAZE,
     "toolbox": TOOLBOX,
+    "gbvs": GBVS,
     "split_cs": replace(ITTI_1998, split_cs=True),
     "walther": replace(ITTI_1998, opponency="walther", split_cs=True),
     "iterative": replace(ITTI_1998, normalisation="iterative"),
@@ -53,7 +54,7 @@ CONFIGS = {
         smoothing="leaky",
     ),
 }
-PRESETS = tuple(CONFIGS)[:6]
+PRESETS = tuple(CONFIGS)[:7]
 TURNS = 4  # of the same frames: launched one by one, then as recorded graphs
 MOVED = (3, -5)  # pixels down and across, from a frame to the next where maps depend on it
 ODD = ((32, 32), (33, 37), (47, 2079), (129, 127), (611, 33), (301, 467))
@@ -76,6 +77,8 @@ BEFORE_N = {
     "corners": (1e-5, 1e-4),
     "centre_surround/motion": (1e-5, 5e-5),
     "centre_surround/": (1e-5, 1e-6),
+    "map/": (1e-5, 1e-6),
+    "activation/": (1e-4, 0.0),  # differences of values that may be nearly equal
 }
 # N is discontinuous: two nearly equal neighbours are one maximum or two.
 AFTER_N = dict.fromkeys(("normalised/", "feature/", "conspicuity/", "saliency"), (1e-2, 0.0))
@@ -383,7 +386,7 @@ def sanitizer() -> Iterator[tuple[str, Any]]:
         return
     for check, (options, shape) in TOOLS.items():
         command = [tool, "--tool", check, *options, "--error-exitcode", str(FAULTS)]
-        command += [sys.executable, "-c", SANITIZED, *map(str, shape), *PRESETS]
+        command += [sys.executable, "-c", SANITIZED, *map(str, shape), *PRESETS, "vocus2"]
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=ROOT)
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]

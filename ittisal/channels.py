@@ -201,14 +201,16 @@ def _at_map_level(where: str, values: np.ndarray, weight: float, sampling: Sampl
         )
     if values.shape[-2:] == sampling.map_shape:
         return values.copy()
-    rows, columns = (_edges(sampling, axis) for axis in (0, 1))
-    means = np.stack([values[..., a:b, :].mean(-2) for a, b in pairwise(rows)], -2)
+    rows, columns = (edges(sampling, axis) for axis in (0, 1))
+    means = np.stack([values[..., a : max(b, a + 1), :].mean(-2) for a, b in pairwise(rows)], -2)
     sums = np.add.reduceat(means[..., : columns[-1]], columns[:-1], -1)
-    return np.asarray(sums / np.float32(np.diff(columns)))
+    return np.asarray(sums / np.float32(np.diff(columns).clip(1)))
 
 
-def _edges(sampling: Sampling, axis: int) -> np.ndarray:
-    """Where the pixels around each sample begin, and those of the last one end."""
+def edges(sampling: Sampling, axis: int) -> np.ndarray:
+    """Where the pixels around each sample begin, and those of the last one end. A sample that has
+    none, where pixels are larger, has the one that it begins with.
+    """
     between = np.arange(sampling.map_shape[axis] + 1) - 0.5
     pixels = np.ceil(sampling.first[axis] + sampling.step[axis] * between)
     return pixels.clip(0, sampling.shape[axis]).astype(np.intp)

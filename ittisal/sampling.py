@@ -10,6 +10,7 @@ from .config import MAP_LEVEL, Config, Phase
 from .features import Model
 
 VOCUS2_LEVEL = 1  # its maps have half the frame's size
+GBVS_LEVEL = 5  # the first above its pyramid's; its maps have a size of their own
 GBVS_SIDE = 48  # samples of a map's longer side
 
 
@@ -42,7 +43,8 @@ class Sampling(NamedTuple):
 
 def map_level(shape: tuple[int, int], config: Config) -> int:
     """The pyramid's level that the maps of frames of (height, width) have the size of."""
-    return VOCUS2_LEVEL if config.model is Model.VOCUS2 else MAP_LEVEL - config.octave_shift(shape)
+    fixed = {Model.VOCUS2: VOCUS2_LEVEL, Model.GBVS: GBVS_LEVEL}
+    return fixed.get(config.model, MAP_LEVEL - config.octave_shift(shape))
 
 
 def sampling(shape: tuple[int, int], config: Config) -> Sampling:

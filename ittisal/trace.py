@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Protocol
 
@@ -171,10 +171,14 @@ class Traced(Backend):
 
 
 class ProgramTraced(Traced):
-    """The same of a published program, whose buffers have names."""
+    """The same of a published program, whose buffers have the reference's names."""
 
-    def named_buffers(self) -> dict[str, np.ndarray]:
-        """Views of the last frame's, by the reference's names."""
+    def buffer_names(self) -> Iterable[str]:
+        """Those that the last frame has."""
+        raise NotImplementedError
+
+    def buffer(self, name: str) -> np.ndarray:
+        """A view of one."""
         raise NotImplementedError
 
     def trace(
@@ -187,18 +191,18 @@ class ProgramTraced(Traced):
         out = np.empty(self.plan.map_shape, np.float32)
         ready = self.arrive(frame, timing, channels)
         self.run_stages(ready, out, PROGRAM_STAGES[self.plan.config.model])
-        named = {name: x.copy() for name, x in self.named_buffers().items()}
+        named = {name: self.buffer(name).copy() for name in self.buffer_names()}
         named |= {f"contribution/{name}": x for name, x in self.contributions().items()}
         return {**named, "saliency": out}
 
     def contributions(self) -> dict[str, np.ndarray]:
         """The map, divided at each sample in proportion to the channels' terms; new arrays."""
-        buffers, (guiding, factors) = self.named_buffers(), self.guidance()
+        guiding, factors = self.guidance()
         added = {
-            str(channel): np.float32(weight) * buffers[f"conspicuity/{channel}"]
+            str(channel): np.float32(weight) * self.buffer(f"conspicuity/{channel}")
             for channel, weight in self._weights().items()
         }
-        saliency, total = buffers["saliency"], sum(added.values(), np.float32(0))
+        saliency, total = self.buffer("saliency"), sum(added.values(), np.float32(0))
         share = np.divide(saliency, total, out=np.zeros_like(saliency), where=total > 0)
         added = {name: x * share for name, x in added.items()} | guiding
         return {name: x * gain(factors) for name, x in added.items()}

@@ -3,12 +3,6 @@
 
 #include "common.cuh"
 
-// The pixels of a side that belong to a sample are `first_pixel` of it to that of the next.
-INLINE int first_pixel(int sample, int side) {
-    const int step = 1 << MAP_LEVEL, first = step * sample - (PHASE_EVEN ? step / 2 : 0);
-    return min(max(first, 0), side);
-}
-
 // `given` is one map for all frames, or one for each; it goes to the slot of that number, of
 // `slots` per frame. Values that are not allowed become NaN, since nobody may be waiting to be told.
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -20,8 +14,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     int y = i / width, x = i - y * width, y_end = y + 1, x_end = x + 1, pitch = width;
     int size = height * width;
     if (whole_frame) {
-        y_end = first_pixel(y_end, g.height[0]), y = first_pixel(y, g.height[0]);
-        x_end = first_pixel(x_end, g.width[0]), x = first_pixel(x, g.width[0]);
+        const float *rows = tables + g.edges[0] + y, *columns = tables + g.edges[1] + x;
+        y = int(__ldg(rows)), y_end = max(int(__ldg(rows + 1)), y + 1);
+        x = int(__ldg(columns)), x_end = max(int(__ldg(columns + 1)), x + 1);
         pitch = g.width[0], size = g.height[0] * pitch;
     }
     if (each) given += size_t(blockIdx.z) * size;

@@ -7,6 +7,7 @@
 // are found by each block for its part, and joined by those that need them.
 
 #include "common.cuh"
+#include "guidance.cuh"
 #include "normalise.cuh"
 
 // Sums lie raw, for the trace, and, where `iterative` rewrites them, once more.
@@ -20,22 +21,6 @@ INLINE Range* ranges_at(const Geometry& g, float* arena, int index) {
 INLINE Peaks* peaks_at(const Geometry& g, float* arena, int index) {
     return reinterpret_cast<Peaks*>(arena + g.sum_peaks) + index * MAP_BLOCKS;
 }
-// The caller's channels, weighted: per frame, maps that are added, then those that multiply.
-struct Guidance {
-    const float* maps;
-    int added, multiplied;
-    INLINE const float* first(int size) const {
-        return maps + size_t(blockIdx.z) * (added + multiplied) * size;
-    }
-    INLINE float add(float value, int size, int i, const float* figure = nullptr) const {
-#pragma unroll 1
-        for (int k = 0; k < added; ++k) {
-            const float term = first(size)[k * size + i];
-            value += FIGURE ? term * figure[i] : term;
-        }
-        return value;
-    }
-};
 INLINE int warp() { return threadIdx.x / 32; }
 INLINE int warps() { return blockDim.x / 32; }
 
@@ -156,7 +141,7 @@ __device__ Range add_channels(const Geometry& g, float* arena, const Guidance& g
             const float term = fmaf(__ldcg(from + i), affines[k].scale, affines[k].offset);
             value += FIGURE ? term * (figure[i] + g.own_figure[k]) : term;
         }
-        if (!CHANNELS_LAST) value = guidance.add(value, size, i, figure);
+        if (!CHANNELS_LAST) value = guidance.add(value, size, i, FIGURE ? figure[i] : 1.0f);
         to[i] = value;
         range = Wider()(range, {value, value});
     }
@@ -188,9 +173,7 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
                     figure[CORNERS * size + i];
         }
         if (CHANNELS_LAST) value = guidance.add(value, size, i);
-#pragma unroll 1
-        for (int k = 0; k < guidance.multiplied; ++k)
-            value *= 1.0f + guidance.first(size)[(guidance.added + k) * size + i];
+        value = guidance.multiply(value, size, i);
         if (HAS_CENTRE_PRIOR) {
             const int width = g.width[MAP_LEVEL], y = i / width, x = i - y * width;
             value *= __ldg(tables + g.centre_prior[0] + y) * __ldg(tables + g.centre_prior[1] + x);
@@ -206,9 +189,7 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
         out[i] = value;
         peak = fmaxf(peak, value);
     }
-    peak = over_block(peak, Higher());
-    // Values that are not negative are in the order of their bits. `scan` sets it to 0.
-    if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(&found.peak), __float_as_int(peak));
+    join_peak(found, peak);
 }
 
 // Steps `step` to `last`. Sums are complete when their range is known, which all threads wait for.

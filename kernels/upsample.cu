@@ -1,28 +1,38 @@
-// The map over its maximum, at the frame's size: bilinear, on the pyramid's own grid.
+// The map over its maximum, at the frame's size: bilinear, on the map's own grid.
 
 #include "common.cuh"
 
+// Where a pixel lies between two of `count` samples, of which there are `samples` for each `pixels`
+// pixels. The first one lies in the middle of its pixels or, if `on_first`, on pixel 0.
+struct Position {
+    int before, after;
+    float fraction;
+    INLINE Position(int pixel, int pixels, int samples, int on_first, int count) {
+        const int at = samples * (2 * pixel + !on_first) - (on_first ? 0 : pixels);
+        before = min(max(at, 0) / (2 * pixels), count - 1), after = min(before + 1, count - 1);
+        fraction = float(max(at, 0) - before * 2 * pixels) / float(2 * pixels);
+    }
+};
+
 extern "C" __global__ void __launch_bounds__(THREADS)
-    upsample(MODEL, const float* maps, float* out) {
-    const int x = blockIdx.x * THREADS + threadIdx.x;
+    upsample(MODEL, const float* maps, float* out, int pixels_down, int samples_down,
+             int on_first_row, int pixels_across, int samples_across, int on_first_column) {
+    const int column = blockIdx.x * THREADS + threadIdx.x;
     const int height = g.height[0], width = g.width[0], rows = g.height[MAP_LEVEL],
               columns = g.width[MAP_LEVEL];
-    if (x >= width) return;
+    if (column >= width) return;
     const float peak = found_in(g, arena + size_t(blockIdx.z) * g.frame).peak;
     const float* map = maps + size_t(blockIdx.z) * rows * columns;
-    const float step = 1 << MAP_LEVEL, offset = PHASE_EVEN ? 0.0f : (step - 1) / 2;
-    const float ax = fminf(fmaxf((x - offset) / step, 0.0f), columns - 1.0f);
-    const int left = int(ax), right = min(left + 1, columns - 1);
-    const float tx = ax - left;
-    for (int y = blockIdx.y; y < height; y += gridDim.y) {
-        const float ay = fminf(fmaxf((y - offset) / step, 0.0f), rows - 1.0f);
-        const int up = int(ay), down = min(up + 1, rows - 1);
-        const float* low = map + up * columns;
-        const float* high = map + down * columns;
-        const float a = fmaf(__ldg(low + right) - __ldg(low + left), tx, __ldg(low + left));
-        const float b = fmaf(__ldg(high + right) - __ldg(high + left), tx, __ldg(high + left));
-        const float value = fmaf(b - a, ay - up, a);
-        out[(size_t(blockIdx.z) * height + y) * width + x + FAULT(one_column_on)] =
+    const Position x(column, pixels_across, samples_across, on_first_column, columns);
+    for (int row = blockIdx.y; row < height; row += gridDim.y) {
+        const Position y(row, pixels_down, samples_down, on_first_row, rows);
+        const float* low = map + y.before * columns;
+        const float* high = map + y.after * columns;
+        const float first = __ldg(low + x.before), second = __ldg(high + x.before);
+        const float a = fmaf(__ldg(low + x.after) - first, x.fraction, first);
+        const float b = fmaf(__ldg(high + x.after) - second, x.fraction, second);
+        const float value = fmaf(b - a, y.fraction, a);
+        out[(size_t(blockIdx.z) * height + row) * width + column + FAULT(one_column_on)] =
             peak > 0.0f ? value / peak : value;
     }
 }

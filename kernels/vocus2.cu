@@ -2,6 +2,7 @@
 // one size lie one after the other; a launch makes them all, blockIdx.y each.
 
 #include "common.cuh"
+#include "guidance.cuh"
 #include "pixels.cuh"
 
 // The frame to level 1, with one sample more before each border and behind: means of 2 by 2 pixels,
@@ -137,19 +138,16 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x == 0) parts[0] = range;
 }
 
-// The map from 0 to 1, here and in the caller's array: 0 where nothing differs, NaN of a frame whose
-// values are out of range.
+// The map from 0 to 1.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    vocus2_write(MODEL, const Call* call, int target, int ranges) {
+    vocus2_write(MODEL, const Call* call, const float* channel_maps, int added, int multiplied,
+                 int target, int ranges) {
     const int at = blockIdx.x * THREADS + threadIdx.x;
     arena += size_t(blockIdx.z) * g.frame;
+    const Guidance guidance = {channel_maps, added, multiplied};
     const Range range = *reinterpret_cast<const Range*>(arena + ranges);
-    const float extent = range.high - range.low;
-    if (at >= map_size(g)) return;
-    Found& found = found_in(g, arena);
-    if (at == 0) found.peak = extent > 0.0f ? 1.0f : 0.0f;
-    float value = extent > 0.0f ? (arena[target + at] - range.low) / extent : 0.0f;
-    if (found.valid == 0.0f) value = __int_as_float(0x7fc00000);
-    arena[target + at] = value;
-    call->maps[size_t(blockIdx.z) * map_size(g) + at] = value;
+    float peak = 0.0f;
+    if (at < map_size(g))
+        peak = write_sample(g, arena, call, guidance, target, at, arena[target + at], range);
+    join_peak(found_in(g, arena), peak);
 }

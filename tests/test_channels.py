@@ -188,10 +188,6 @@ def test_published_programs_take_channels_too(backend, name, rng):
     run, frame = ittisal.Saliency(SHAPE, config, backend=backend), photo_like(SHAPE)
     plain, map_ = run(frame), rng.random(run.map_shape)
     channels = {"a": map_, "b": ChannelMap(rng.random(SHAPE), 2, "multiply")}
-    if backend == "cuda" and name != "toolbox":
-        with pytest.raises(ittisal.BackendError, match="do not join model='vocus2' on CUDA"):
-            run(frame, channels=channels)
-        return
     got = run(frame, channels=channels)
     factor = 1 + 2 * check_channels(channels, sampling(SHAPE, config), None, None)["b"].map
     top = 2 if name == "toolbox" else 1

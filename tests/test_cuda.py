@@ -18,7 +18,7 @@ from test_stages import photo_like
 from tolerances import correlation, within
 
 import ittisal
-from ittisal import INVT, ITTI_1998, BackendError, Saliency, backends, saliency_map
+from ittisal import INVT, ITTI_1998, BackendError, ChannelMap, Saliency, backends, saliency_map
 from ittisal.cuda import describe, installation, sources
 from ittisal.cuda.layout import geometry_for, make_layout
 from ittisal.cuda.schedule import schedule
@@ -29,6 +29,7 @@ from ittisal.plan import Plan
 
 USABLE, REASON = backends.available()["cuda"]
 needs_gpu = pytest.mark.skipif(not USABLE, reason=REASON)
+models = pytest.mark.parametrize("name", ["itti1998", "vocus2", "gbvs"])  # that share no stage
 
 
 # --- without a GPU -----------------------------------------------------------------------------
@@ -302,12 +303,14 @@ def test_a_batch_on_the_gpu_is_its_frames(model, monkeypatch, space):
 
 
 @needs_gpu
-def test_graphs_replayed_give_the_same_bits(model):
+@models
+def test_graphs_replayed_give_the_same_bits(name):
     import cupy
 
     frames = [cupy.asarray(frame) for frame in frames_of(5)]
-    wanted = [cupy.asnumpy(model(frame)) for frame in frames]
-    got = [model(frames[k % 5]) for k in range(200)]
+    with Saliency(SHAPE, ittisal.preset(name), backend="cuda") as model:
+        wanted = [cupy.asnumpy(model(frame)) for frame in frames]
+        got = [model(frames[k % 5]) for k in range(200)]
     for k, each in enumerate(got):
         np.testing.assert_array_equal(cupy.asnumpy(each), wanted[k % 5])
 
@@ -425,21 +428,37 @@ def test_torch_in_torch_out(model):
 
 
 @needs_gpu
-def test_the_gpu_and_the_host_agree():
-    """Up to N, which is discontinuous: there roots and powers that round otherwise may count."""
-    from host_device import HostDevice
-    from host_kernels import HAS_COMPILER, NO_COMPILER
+@models
+def test_channels_on_the_gpu(name, rng):
+    import cupy
 
-    from ittisal.cuda.backend import CudaBackend
+    frame = photo_like(SHAPE)
+    with Saliency(SHAPE, ittisal.preset(name), backend="cuda") as model:
+        added, factor = rng.random(model.map_shape, np.float32), rng.random(SHAPE, np.float32)
+        wanted, got = (
+            model(put(frame), channels={
+                "a": ChannelMap(put(added)), "b": ChannelMap(put(factor), 2, "multiply"),
+            })
+            for put in (np.asarray, cupy.asarray)
+        )  # fmt: skip
+        within("same_maths", cupy.asnumpy(got), wanted)
+
+
+@needs_gpu
+@models
+def test_the_gpu_and_the_host_agree(name):
+    """Up to N, which is discontinuous: there roots and powers that round otherwise may count."""
+    from host_kernels import HAS_COMPILER, NO_COMPILER
+    from test_kernels_on_host import make
 
     if not HAS_COMPILER:
         pytest.skip(NO_COMPILER)
-    frame = photo_like(SHAPE)
-    wanted = CudaBackend(Plan(SHAPE, ITTI_1998), "rgb", HostDevice()).trace(frame)
-    with Saliency(SHAPE, backend="cuda") as model:
+    frame, config = photo_like(SHAPE), ittisal.preset(name)
+    wanted = make(SHAPE, config).trace(frame)
+    with Saliency(SHAPE, config, backend="cuda") as model:
         got = model.trace(frame)
     for key in got:
-        if key.startswith(("pyramid/", "orientation/", "centre_surround/")):
+        if key.startswith(("pyramid/", "orientation/", "centre_surround/", "map/")):
             within("same_maths", got[key], wanted[key])
     assert correlation(got["saliency"], wanted["saliency"]) >= 0.9999
 

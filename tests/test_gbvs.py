@@ -1,4 +1,4 @@
-"""GBVS: its reference against its description, and the CPU's stages against the reference."""
+"""GBVS: its reference against its description, and every backend's stages against the reference."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ def test_what_differs_from_its_surroundings_is_active(rng):
 
 @pytest.mark.parametrize("shape", [TINY, ODD])
 @pytest.mark.parametrize("value", [0, 1, 77, 255])
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
 def test_flat_frames_activate_all_places_alike(backend, value, shape):
     frame = np.full((*shape, 3), (value, value // 2, 255 - value), np.uint8)
     found = trace(frame, backend=backend)
@@ -75,7 +74,9 @@ def test_the_longer_side_of_maps_has_48_samples():
             assert model.plan.map_shape == wanted == gbvs.map_shape(shape)
 
 
-# --- the CPU against the reference -----------------------------------------------------------
+# --- against the reference -------------------------------------------------------------------
+
+fast = pytest.mark.parametrize("any_backend", ["cpu", "cuda"], indirect=True)
 
 
 def assert_matches(found, wanted):
@@ -90,7 +91,7 @@ def assert_matches(found, wanted):
             within("gbvs_map", found[name], x)
         elif stage == "pyramid":
             within("stage_pyramid", found[name], x)
-        elif stage == "activation":  # of the CPU's own maps, whose range may be small
+        elif stage == "activation":  # of its own maps, whose range may be small
             signal = wanted[f"pyramid/intensity/{feature[1]}"].max()
             p = gbvs.activation(np.float64(found[name.replace(stage, "map", 1)]), signal)
             within("gbvs_activation", found[name], p**1.5)
@@ -98,34 +99,37 @@ def assert_matches(found, wanted):
             within("gbvs_saliency", found[name], x)
 
 
+@fast
 @pytest.mark.parametrize("shape", [TINY, (33, 47), ODD, WIDE, TALL, (240, 320)])
-def test_its_stages_are_the_references(shape):
+def test_its_stages_are_the_references(backend, shape):
     frame = photo_like(shape)
-    assert_matches(trace(frame), trace(frame, backend="reference"))
+    assert_matches(trace(frame, backend=backend), trace(frame, backend="reference"))
 
 
+@fast
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("order", ["rgb", "bgr", "grey"])
-def test_formats(order, dtype):
+def test_formats(backend, order, dtype):
     frame = photo_like((97, 150))
     frame = {"uint8": frame, "uint16": frame * np.uint16(257), "float32": frame / 255}[dtype]
     frame = frame.astype(dtype)
     if order == "grey":
         frame, order = np.ascontiguousarray(frame[..., 1]), "rgb"
-    found = trace(frame, order=order)
+    found = trace(frame, backend=backend, order=order)
     assert ("conspicuity/colour" in found) == (frame.ndim == 3)
     assert_matches(found, trace(frame, backend="reference", order=order))
 
 
+@fast
 @pytest.mark.parametrize(
     "weights", [{"intensity": 1}, {"colour": 1}, {"orientation": 1, "colour": 3}]
 )
-def test_channels_without_a_weight_are_left_out(weights):
+def test_channels_without_a_weight_are_left_out(backend, weights):
     config = Config(
         model="gbvs", weights={"intensity": 0, "colour": 0, "orientation": 0, **weights}
     )
     frame = photo_like((97, 150))
-    found = trace(frame, config)
+    found = trace(frame, config, backend=backend)
     assert {name.split("/")[1] for name in found if "conspicuity/" in name} == set(weights)
     assert_matches(found, trace(frame, config, backend="reference"))
 

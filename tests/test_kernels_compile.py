@@ -14,7 +14,7 @@ import pytest
 from readings import FIVE, READINGS
 from test_stages import EVERY
 
-from ittisal import GAZE, ITTI_1998, TOOLBOX, VOCUS2, BackendError, Config
+from ittisal import GAZE, GBVS, ITTI_1998, TOOLBOX, VOCUS2, BackendError, Config
 from ittisal.config import Normalisation, Opponency
 from ittisal.cuda import sources, structs, supports, variant
 from ittisal.cuda.compiler import CAPABILITIES, compile_text
@@ -74,10 +74,10 @@ PRODUCTS = (
     ),
     *map(Variant, ALL),
 )
-PROGRAMS = tuple(itertools.starmap(Variant, product((TOOLBOX, VOCUS2), FORMATS)))
+PROGRAMS = tuple(itertools.starmap(Variant, product((TOOLBOX, VOCUS2, GBVS), FORMATS)))
 # All of it for one GPU, the presets for the oldest and the newest, whose compilers differ most.
-CASES = {capability: (MAIN, Variant(TOOLBOX), Variant(VOCUS2)) for capability in CAPABILITIES}
-CASES |= {75: (*ALL_READINGS, *PROGRAMS), 120: (*ALL_READINGS, *PROGRAMS)}
+CASES = {each: tuple(map(Variant, (ITTI_1998, TOOLBOX, VOCUS2, GBVS))) for each in CAPABILITIES}
+CASES |= dict.fromkeys((75, 120), (*ALL_READINGS, *PROGRAMS))
 CASES[90] = (*PRODUCTS, *PROGRAMS)
 FILES = sorted(name for name in sources.read() if name.endswith(".cu"))
 

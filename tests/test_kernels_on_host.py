@@ -23,13 +23,25 @@ from host_device import HostDevice
 from test_stages import CONFIGS, photo_like
 from tolerances import within
 
-from ittisal import GAZE, INVT, ITTI_1998, TOOLBOX, BackendError, Config, Saliency, upsample
+from ittisal import (
+    GAZE,
+    GBVS,
+    INVT,
+    ITTI_1998,
+    TOOLBOX,
+    VOCUS2,
+    BackendError,
+    Config,
+    Saliency,
+    upsample,
+)
 from ittisal.allocator import Allocator
 from ittisal.cuda import backend as cuda_backend
 from ittisal.cuda import sources, supports
 from ittisal.cuda.backend import CudaBackend
+from ittisal.cuda.program import ProgramBackend
 from ittisal.cuda.schedule import schedule
-from ittisal.pipeline import FrameFormat
+from ittisal.pipeline import PROGRAM_STAGES, FrameFormat
 from ittisal.plan import Plan
 
 pytestmark = pytest.mark.skipif(not host_kernels.HAS_COMPILER, reason=host_kernels.NO_COMPILER)
@@ -44,6 +56,8 @@ READINGS = {
     "iterative": replace(CONFIGS["iterative"], normalise_saliency=True),
     "gaze": replace(GAZE, weights={"colour": 1, "orientation": 1, "whitened": 1}),
     "toolbox": TOOLBOX,
+    "vocus2": VOCUS2,
+    "gbvs": GBVS,
 }
 # Fault points of the kernels: FAULT(name) in their text.
 MOAT_FAULTS = ["rows_too_many", "one_sample_too_many"]
@@ -83,7 +97,8 @@ def planted(fault):
 
 
 def make(shape=SHAPE, config=ITTI_1998, **device):
-    return CudaBackend(Plan(shape, config), "rgb", HostDevice(**device))
+    backend = ProgramBackend if config.model in PROGRAM_STAGES else CudaBackend
+    return backend(Plan(shape, config), "rgb", HostDevice(**device))
 
 
 def saliency(backend, frame):
@@ -619,6 +634,7 @@ def noticed(readings, **device):
 @pytest.mark.parametrize("barrier", list(barriers()), ids="{0[0]}:{0[1]}".format)
 def test_a_barrier_taken_out_is_noticed(tall, barrier):
     ones = {"normalise.cuh": ["iterative"], "normalise.cu": ["split"], "whiten.cu": ["gaze"]}
+    ones["gbvs.cu"] = ["gbvs"]
     readings = ones.get(barrier[0], ["itti1998", "invt", "iterative", "gaze"])
     assert noticed(readings, without_barrier=barrier)
 
@@ -645,9 +661,9 @@ from test_kernels_on_host import READINGS, make, planted, replace, saliency
 from test_stages import photo_like
 
 fault = sys.argv[2]
-# All kernels, in four.
+# All kernels, in six.
 split = replace(INVT, split_cs=True, normalisation="iterative")
-CONFIGS = ITTI_1998, READINGS["gaze"], split, TOOLBOX
+CONFIGS = ITTI_1998, split, *(READINGS[name] for name in ("gaze", "toolbox", "vocus2", "gbvs"))
 cases = {"forward": (61, 67), "random": (33, 131)}
 for config in CONFIGS if not fault else [ITTI_1998]:
     for order, shape in cases.items() if not fault else [("forward", (61, 67))]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ittisal
-from ittisal import GBVS, TOOLBOX, VOCUS2, BackendError, Saliency, references
+from ittisal import GBVS, TOOLBOX, VOCUS2, Saliency, references
 from ittisal.attention.grid import Grid
 from ittisal.references import gbvs, vocus2
 from ittisal.sampling import sampling
@@ -130,11 +130,6 @@ def test_gbvs_colours():
     red = gbvs.dkl(np.full((1, 1), 0.9), grey / 3, grey / 3)
     neutral = gbvs.dkl(grey, grey, grey)
     assert abs(neutral[1]) < 0.02 < red[1]
-
-
-def test_a_backend_without_the_program_says_so():
-    with pytest.raises(BackendError, match="cuda"):
-        Saliency((64, 96), GBVS, backend="cuda")
 
 
 def test_attention_on_maps_with_more_samples_than_pixels(rng):

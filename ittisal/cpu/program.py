@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,7 +116,10 @@ class ProgramBackend(KernelBackend, ProgramTraced):
         """What frames of a format need."""
         return ProgramState(self, format_)
 
-    def named_buffers(self) -> dict[str, np.ndarray]:
-        """Views of every buffer."""
-        program = self.current.program
-        return {name: program.view(name) for name in program.places}
+    def buffer_names(self) -> Iterable[str]:
+        """All of them."""
+        return self.current.program.places
+
+    def buffer(self, name: str) -> np.ndarray:
+        """A view of one."""
+        return self.current.program.view(name)

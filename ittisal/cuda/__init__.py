@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..config import Config
 from ..features import Model
-from ..pipeline import makes_no_whole_maps
+from ..pipeline import PROGRAM_STAGES, makes_no_whole_maps
 from ..plan import Plan
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ def probe() -> tuple[bool, str]:
 
 def supports(config: Config) -> tuple[bool, str]:
     """Whether the config's options are all implemented here."""
-    if config.model in (Model.TOOLBOX, Model.VOCUS2):
-        return True, "the whole program"
     if config.model is not Model.ITTI:
-        return False, f'model={config.model.value!r} has no kernels here; use backend="cpu"'
+        return True, "the whole program"
     return makes_no_whole_maps(config)
 
 
@@ -56,7 +54,7 @@ def make(plan: Plan, channel_order: str, threads: int) -> CudaBackend:
     from .installation import explained
     from .program import ProgramBackend
 
-    backend = ProgramBackend if plan.config.model is Model.VOCUS2 else CudaBackend
+    backend = ProgramBackend if plan.config.model in PROGRAM_STAGES else CudaBackend
     with explained("the GPU cannot be used"):
         return backend(plan, channel_order)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..channels import Channels, DeviceMap
 from ..plan import Plan
 from .device import Device
-from .schedule import Launch, Schedule
+from .schedule import Launch, Launches
 
 DEPTH = 2  # sets of maps from the host that may be under way
 
@@ -45,7 +45,7 @@ class Guidance:
         self.pinned.clear()
 
     def put(
-        self, channels: Channels, schedule: Schedule, scale: float, stream: Any
+        self, channels: Channels, schedule: Launches, scale: float, stream: Any
     ) -> list[tuple[Launch, Any]]:
         """Send maps from the host on their way to the device.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..allocator import Allocator
+from ..channels import edges
 from ..config import Channel, Contrast, Smoothing
 from ..features import FEATURES, ORIENTATIONS, TEMPORAL, Model, Signal
 from ..pipeline import FrameFormat
@@ -22,6 +24,7 @@ from ..plan import (
     gaussian_tables,
     linear_light,
 )
+from ..sampling import sampling
 from ..toolbox import toolbox_plan
 from .structs import COUNTERS, ENERGIES, FOUND, GEOMETRY, LEVELS, SIZES, STEP_KINDS
 
@@ -36,6 +39,8 @@ TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
 SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
 LIMIT = 2**31 - 1  # offsets are 32-bit integers
+# Published programs whose modules have a layout of their own.
+PROGRAMS = {Model.VOCUS2: ".vocus2", Model.GBVS: ".gbvs"}
 
 
 @dataclass
@@ -67,10 +72,9 @@ def make_layout(plan: Plan) -> Layout:
     ValueError
         The frame is too large for 32-bit offsets.
     """
-    if plan.config.model is Model.VOCUS2:
-        from . import vocus2
-
-        return vocus2.make_layout(plan)
+    if plan.config.model in PROGRAMS:
+        layout: Layout = import_module(PROGRAMS[plan.config.model], __package__).Layout(plan)
+        return layout
     if plan.config.model is Model.TOOLBOX:
         plan = toolbox_plan(plan)
     config = plan.config
@@ -84,6 +88,7 @@ def make_layout(plan: Plan) -> Layout:
             faded = fade[np.clip(at + np.arange(len(step.taps) + 1), 0, len(fade) - 1)]
             kind = STEP_KINDS.index(step.kind)
             geometry["steps"][kind, step.level, axis] = tables.put(weights * faded)
+    geometry["edges"] = put_edges(plan, tables)
     geometry["map_fade"] = [tables.put(fade) for fade in plan.map_fade()]
     if config.centre_prior > 0:
         geometry["centre_prior"] = [tables.put(prior) for prior in plan.centre_prior()]
@@ -103,6 +108,12 @@ def make_layout(plan: Plan) -> Layout:
     _set_numbers(plan, geometry)
     filled = tables.fill(np.zeros(max(tables.size, ALIGNED), np.float32))
     return Layout(plan, geometry, filled, linear)
+
+
+def put_edges(plan: Plan, tables: Allocator) -> list[int]:
+    """The pixels around each sample of the map, by axis."""
+    grid = sampling(plan.shape, plan.config)
+    return [tables.put(edges(grid, axis)) for axis in (0, 1)]
 
 
 def check_size(plan: Plan, arena: Allocator) -> None:

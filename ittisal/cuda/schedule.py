@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..config import Channel
 from ..features import FEATURES, ORIENTATIONS
 from ..pipeline import FrameFormat
 from ..plan import SCALES, SLOTS
+from ..sampling import GBVS_SIDE, sampling
 from .layout import (
     ALONE,
     CORNERS,
@@ -36,7 +38,7 @@ ENOUGH = 256  # blocks: some two per multiprocessor of a large GPU
 SHARED = {"normalise": (8192, 2048), "combine": (2048, 256), "figure": (8192, 8192)}
 SCANNED_PER_THREAD = 16  # pixels, at least, where there are enough
 MOST_DOWN = 65535  # blocks along y, of any grid
-
+CALLER = "call", "channel_maps", "added", "multiplied"  # what the kernel takes that writes the map
 
 Argument = str | int | np.float32
 
@@ -65,17 +67,58 @@ def schedule(
     return pipeline.schedule(stages, layout.plan, colour=format_.colour, past=past)
 
 
-class Schedule:
+class Launches:
+    """Those that are the same for every model."""
+
+    def __init__(self, layout: Layout, frames: int) -> None:
+        self.layout, self.frames = layout, frames
+        self.plan, self.config = layout.plan, layout.plan.config
+        self.size = math.prod(self.plan.map_shape)
+
+    def scan(self) -> Launch:
+        """What all later launches need to know of the frame."""
+        height, width = self.plan.shape
+        blocks = min(SCAN_BLOCKS, _ceil(height * width, THREADS * SCANNED_PER_THREAD))
+        timing = ("flicker_decay", "smoothing_factor", "statistics_factor", "mode")
+        return self._launch("opponency", "scan", blocks, THREADS, "frames", "maps", "call", *timing)
+
+    def upsample(self) -> Launch:
+        """The map at the frame's size: no stage, since few want it."""
+        samples = sampling(self.plan.shape, self.config)
+        numbers: list[int] = []
+        for step, first in zip(samples.step, samples.first, strict=True):
+            ratio = Fraction(step).limit_denominator(GBVS_SIDE)
+            numbers += ratio.numerator, ratio.denominator, first == 0
+        height, width = self.plan.shape
+        grid = _ceil(width, THREADS), min(height, MOST_DOWN)
+        return self._launch("upsample", "upsample", grid, THREADS, "maps", "out", *numbers)
+
+    def channel(
+        self, *, whole_frame: bool, each: bool, slot: int, slots: int, weight: float
+    ) -> Launch:
+        """A caller's map that lies on the device, to its slot: no stage, and in no graph."""
+        blocks = _ceil(self.size, THREADS)
+        given = "given", "channel_maps", int(whole_frame), int(each), slot, slots
+        return self._launch("channel", "channel", blocks, THREADS, *given, np.float32(weight))
+
+    def _launch(
+        self, stage: str, kernel: str, grid: int | tuple[int, int], block: int, *given: Argument
+    ) -> Launch:
+        across, down = grid if isinstance(grid, tuple) else (grid, 1)
+        others = (each if isinstance(each, str | np.float32) else np.int32(each) for each in given)
+        arguments = ("geometry", "tables", "arena", *others)
+        return Launch(stage, kernel, (across, down, self.frames), block, arguments)
+
+
+class Schedule(Launches):
     """The launches of each stage, by a method of its name."""
 
     def __init__(self, layout: Layout, format_: FrameFormat, frames: int, past: bool) -> None:
-        self.layout, self.frames = layout, frames
-        self.plan, self.config = layout.plan, layout.plan.config
+        super().__init__(layout, frames)
         self.rows = rows(self.plan, colour=format_.colour, past=past)
         self.features = sum(row.feature >= 0 for row in self.rows)
         self.pixel_planes = len(self.plan.pixel_planes(colour=format_.colour))
         self.whitened_planes = len(self.plan.whitened_planes(colour=format_.colour))
-        self.size = math.prod(self.plan.map_shape)
         self.all_tiles = int(layout.geometry["first_tile"][-1])
 
     def opponency(self) -> Iterator[Launch]:
@@ -87,13 +130,6 @@ class Schedule:
             high, down, across = _tiles(self.plan.level_shape(finest), width, self.frames)
             given = (high, first) if first else ("background", high)
             yield self._launch("opponency", kernel, (across, down), COLUMNS, "call", *given)
-
-    def scan(self) -> Launch:
-        """What all later launches need to know of the frame."""
-        height, width = self.plan.shape
-        blocks = min(SCAN_BLOCKS, _ceil(height * width, THREADS * SCANNED_PER_THREAD))
-        timing = ("flicker_decay", "smoothing_factor", "statistics_factor", "mode")
-        return self._launch("opponency", "scan", blocks, THREADS, "frames", "maps", "call", *timing)
 
     def pyramid(self) -> Iterator[Launch]:
         """The coarser levels: two at a time by tiles, the rest of a small plane by a block."""
@@ -176,9 +212,7 @@ class Schedule:
         else:
             steps += [[Step.ADD_CHANNELS, Step.WRITE_MAP]]  # of the thread's own samples
         maps = [features, features, channels, channels, 1, 1, 1]
-        yield from self._steps(
-            "combine", steps, maps, "call", "channel_maps", "added", "multiplied"
-        )
+        yield from self._steps("combine", steps, maps, *CALLER)
 
     def _steps(
         self, kernel: str, steps: list[list[Step]], maps: list[int], *given: str
@@ -197,21 +231,6 @@ class Schedule:
         alone = self.size <= alone or self.plan.rewrites_maps
         parts = 1 if alone else min(_ceil(self.size, part), MAP_BLOCKS)
         return parts, min(threads_per_map(_ceil(self.size, parts)), MAP_THREADS)
-
-    def upsample(self) -> Launch:
-        """The map at the frame's size: no stage, since few want it."""
-        height, width = self.plan.shape
-        grid = _ceil(width, THREADS), min(height, MOST_DOWN)
-        return self._launch("upsample", "upsample", grid, THREADS, "maps", "out")
-
-    def channel(
-        self, *, whole_frame: bool, each: bool, slot: int, slots: int, weight: float
-    ) -> Launch:
-        """A caller's map that lies on the device, to its slot: no stage, and in no graph."""
-        blocks = _ceil(self.size, THREADS)
-        given = "given", "channel_maps", int(whole_frame), int(each), slot, slots
-        launch = self._launch("channel", "channel", blocks, THREADS, *given)
-        return launch._replace(arguments=(*launch.arguments, np.float32(weight)))
 
     def _pyramids(self, kernel: str) -> Iterator[tuple[str, int, int, int]]:
         """Of the pyramids that there are: a kernel's name, taps, first plane and planes."""
@@ -232,14 +251,6 @@ class Schedule:
         width = _outputs(self.config.reduction_taps, steps)
         high, down, across = _tiles(self.plan.map_shape, width, maps * self.frames)
         return self._launch(stage, kernel, (down * across, maps), COLUMNS, high, *numbers)
-
-    def _launch(
-        self, stage: str, kernel: str, grid: int | tuple[int, int], block: int, *given: Argument
-    ) -> Launch:
-        across, down = grid if isinstance(grid, tuple) else (grid, 1)
-        others = (each if isinstance(each, str | np.float32) else np.int32(each) for each in given)
-        arguments = ("geometry", "tables", "arena", *others)
-        return Launch(stage, kernel, (across, down, self.frames), block, arguments)
 
 
 def threads_per_map(size: int) -> int:

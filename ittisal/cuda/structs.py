@@ -65,6 +65,7 @@ _TABLES: dict[str, dict[str, str]] = {
         "int map_fade[2]": "tables: border fade at the map's level, by axis",
         "int whitened_fade[2]": "tables: the same for the whitened channel",
         "int centre_prior[2]": "tables: by axis, at the map's level",
+        "int edges[2]": "tables: by axis, where each sample's pixels begin, and the last one's end",
         "int gaussians[2]": "tables: of `iterative`, excitation and inhibition",
         "int reach[2]": "half widths of the Gaussians",
         "int linear": "tables: linear light of every integer value",

@@ -16,6 +16,7 @@ from ..config import DELTAS, Channel, Choice, Phase
 from ..features import FEATURES, ORIENTATIONS
 from ..pipeline import FrameFormat
 from ..plan import BINOMIAL_5, BINOMIAL_9, Plan, downsampling_weights
+from ..references import gbvs
 from . import layout
 from .sources import Unit
 from .structs import SIZES
@@ -23,6 +24,8 @@ from .structs import SIZES
 THREADS = 256  # of a block that streams samples
 COLUMNS = 128  # of a block that downsamples: one column of samples each
 MAX_ROWS = 8  # that a tile of the pyramid has
+GBVS_COLUMNS, GBVS_ROWS = 32, 8  # of a tile of GBVS's energies and colours
+GBVS_OUTPUTS = 4  # samples of a map that a thread sums all edges of
 SHARED_SAMPLES = 11 << 10  # of a marker, where it fits in shared memory
 BITS = {"uint8": 8, "uint16": 16, "float32": 32}
 PIXEL_PLANES = ("intensity", "flicker", "red_green", "blue_yellow")
@@ -87,6 +90,10 @@ def definitions(plan: Plan, order: str, format_: FrameFormat) -> dict[str, int |
         "MEASURES": _array(plan.gabor.measures() if plan.gabor else ()),
         # Of colours: their mean, times three.
         "INTENSITY(r,g,b)": _intensity(plan.luma),
+        "GBVS_SIDE": gbvs.SIDE,
+        "GBVS_REACH": gbvs.GABOR.half,
+        "GBVS_FLAT": _float(gbvs.FLAT),
+        "GBVS_GREY_STEP": _float(gbvs.GREY_STEP),
     }
 
 
