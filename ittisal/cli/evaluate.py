@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, evaluation, readout
-from ..config import Config
 from ..faces import FaceDetector
-from ..model import saliency_map
 from . import common, fixations
 from .common import STDIO, UsageError, reason
 
@@ -64,13 +62,17 @@ maps:
   --readout adds a row for each preset and config: its maps under a fitted read-out, blur, power
   and centre bias (see `ittisal readout`). Cross-validated: the images are dealt to 5 folds, and
   each is scored under the read-out fitted on the other folds. All images are fitted on, also
-  with --limit.
+  with --limit. With --table each preset or config is scored under its read-out in that table: one
+  that was fitted on another data set tells how far that one holds.
+
+  --faces adds a row with faces for each preset and config, and for each of their read-outs.
 
 examples:
   ittisal evaluate osie                          itti1998 against all baselines
   ittisal evaluate osie --model gaze --model whitened --model cv2:spectral_residual --smooth 2
   ittisal evaluate osie --model maps:my_maps --no-baselines --metric auc --metric nss
   ittisal evaluate osie --limit 100 --json | jq .models
+  ittisal evaluate osie --model gaze --faces yunet.onnx --readout --table crowds.json
   ittisal evaluate osie --csv scores.csv --per-image images.csv --plot scores.png
 
 exit status:
@@ -106,6 +108,11 @@ def add_parser(commands: Any) -> None:
     )
     add("--readout", action="store_true", help="fitted read-outs too, cross-validated, see below")
     add(
+        "--table",
+        metavar="FILE",
+        help="with --readout: take read-outs from this table, as `ittisal readout --out` writes it",
+    )
+    add(
         "--limit",
         metavar="N",
         type=common.number(1, whole=True),
@@ -140,6 +147,8 @@ def run(args: argparse.Namespace) -> int:
         models = [evaluation.model(spec, backend=args.backend) for spec in _specs(args)]
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
+    if args.table and not args.readout:
+        raise UsageError("--table is of read-outs; give --readout too")
     _check_outputs(args)
     detector = common.face_detector(args)
     if detector is not None:
@@ -157,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
         centre_bias=args.centre_bias,
         limit=args.limit,
     )
-    if args.readout:
+    if args.readout and not args.table:
         result = replace(result, remarks=(*result.remarks, CROSS_VALIDATED))
     fixations.say(args, (f"{image}: {why}" for image, why in result.skipped))
     if result.skipped:
@@ -201,34 +210,37 @@ def _with_faces(
     for model in models:
         found.append(model)
         if model.config is not None:
-            found.append(_faces_model(model.name, model.config, detector, args.backend))
+            found.append(fixations.faces_model(model.name, detector, args.backend))
     return found
-
-
-def _faces_model(
-    name: str, config: Config, detector: FaceDetector, backend: str
-) -> evaluation.Model:
-    return evaluation.Model(
-        f"{name} faces",
-        lambda scene: saliency_map(scene.image, config, backend=backend, channels=detector),
-    )
 
 
 def _with_readouts(
     models: fixations.Models, dataset: datasets.DataSet, args: argparse.Namespace
 ) -> fixations.Models:
-    """The models, and after each of this package's its cross-validated read-out."""
+    """The models, and after each of this package's its read-out: cross-validated, or --table's."""
     if all(model.config is None for model in models):
         raise UsageError("--readout is for presets and configs, and --model names none")
+    given = {}
+    if args.table:
+        ours = [model for model in models if model.config is not None]
+        given = {model.name: fixations.table_readout(model, args.table)[1] for model in ours}
     found = []
     for model in models:
         found.append(model)
         if model.config is None:
             continue
         with fixations.steps(args, f"{model.name}: mapped", len(dataset)) as step:
-            seen = readout.observe(dataset, model.config, backend=args.backend, progress=step)
+            seen = readout.observe(
+                dataset,
+                model.config,
+                backend=args.backend,
+                channels=model.channels,
+                progress=step,
+            )
         try:
-            held_out = readout.cross_validated(seen)
+            held_out = (
+                seen.under(given[model.name]) if args.table else readout.cross_validated(seen)
+            )
         except ValueError as error:
             fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
             raise ValueError(f"--readout: {error}") from error

@@ -9,13 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import datasets, evaluation
+from .. import datasets, evaluation, readout
+from ..faces import FaceDetector
 from .common import Progress, UsageError, number, reason
 
 Models = list[evaluation.Model]
+
+CONFIG = "config:"  # how models of a config file begin
 
 EVERY = 10.0  # seconds between lines on progress, if standard error is no terminal
 WIDTH = 120  # of tables, if standard output is no terminal
@@ -92,6 +96,42 @@ def scored(
     total = min(len(dataset), options.get("limit") or len(dataset))
     with steps(args, "scored", total) as step:
         return evaluation.evaluate(dataset, models, threads=args.threads, progress=step, **options)
+
+
+def faces_model(spec: str, detector: FaceDetector, backend: str = "auto") -> evaluation.Model:
+    """The model of a preset or config, with faces."""
+    found = evaluation.model(spec, backend=backend, channels=detector)
+    return replace(found, name=f"{spec} faces")
+
+
+def table_readout(
+    model: evaluation.Model, table: str | None, name: str | None = None
+) -> tuple[str, readout.Readout]:
+    """A model's read-out in a table, by default that which ships, and its name there.
+
+    That is by default the preset, or the stem of the config's file, and " faces" with faces.
+    Raises UsageError if the table cannot be read, has none of that name, or one that was fitted
+    with faces for a model without them, or the reverse.
+    """
+    if name is None and model.name.startswith(CONFIG):
+        stem = Path(model.name.removeprefix(CONFIG)).stem
+        name = stem + " faces" * (model.channels is not None)
+    name, path = name or model.name, table or readout.SHIPPED
+    try:
+        known = readout.names(path)
+        if name not in known:
+            raise UsageError(
+                f"no read-out {name!r} in {path}; it has {', '.join(known)}. Name one by "
+                "--readout, or fit one with `ittisal readout` and give its --out as --table"
+            )
+        found = readout.load(name, path)
+    except (OSError, ValueError) as error:
+        raise UsageError(reason(error)) from error
+    if found.gain_power and model.channels is None:
+        raise UsageError(f"the read-out {name!r} was fitted with faces; give --faces too")
+    if model.channels is not None and not found.gain_power:
+        raise UsageError(f"the read-out {name!r} was fitted without faces; leave out --faces")
+    return name, found
 
 
 def print_scores(

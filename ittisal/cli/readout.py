@@ -23,15 +23,18 @@ as they are.
 
 EPILOG = """\
 the read-out:
-  With s the raw map blurred by a Gaussian of blur_percent of its longer side, m its mean, and u, v
-  the position across and down the frame from -1 to 1,
-    ln p = power ln(s / m + 0.001) - (u^2 + (v - centre_height)^2) / (2 centre_width^2) + const
+  With s the raw map and g the gain by faces, 1 without --faces, both blurred by a Gaussian of
+  blur_percent of the longer side, m and n their means, and u, v the position across and down the
+  frame from -1 to 1,
+    ln p = power ln(s / m + 0.001) + gain_power ln(g / n + 0.001)
+           - (u^2 + (v - centre_height)^2) / (2 centre_width^2) + const
   In Python: ittisal.readout.load("itti1998").log_density(model(image), image.shape[:2])
   It is never applied unless asked for.
 
 examples:
   ittisal readout osie                                 itti1998, its numbers and scores
   ittisal readout osie --preset gaze --out readouts.json
+  ittisal readout osie --preset gaze --faces yunet.onnx --out readouts.json
   ittisal readout osie --config mine.toml --name mine --out readouts.json
   ittisal readout osie --metric auc --metric nss --json | jq .readout
 
@@ -52,7 +55,11 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="a table of read-outs to put this one into, .json; made if it is not there",
     )
-    add("--name", metavar="NAME", help="what it is called in the table (default: the preset)")
+    add(
+        "--name",
+        metavar="NAME",
+        help='what it is called in the table (default: the preset, and " faces" with --faces)',
+    )
     add(
         "--folds",
         metavar="N",
@@ -61,6 +68,7 @@ def add_parser(commands: Any) -> None:
         help="2 or more (default: 5)",
     )
     common.add_model_options(parser, threads=False)
+    common.add_faces_option(parser, "look for faces, whose gain is one more factor of the density")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     common.require_opencv()
     config = common.read_config(args)
     common.check_backend(args.backend, config)
+    detector = common.face_detector(args)
     name = _name(args)
     try:
         metrics = evaluation.check_metrics(args.metric or METRICS)
@@ -81,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
             f"--folds {args.folds} must be at most the number of images, {len(dataset)}; give fewer"
         )
     with fixations.steps(args, "mapped", len(dataset)) as step:
-        seen = readout.observe(dataset, config, backend=args.backend, progress=step)
+        seen = readout.observe(
+            dataset, config, backend=args.backend, channels=detector, progress=step
+        )
     fixations.say(args, (f"{dataset.images[i]}: {why}" for i, why in seen.skipped.items()))
     fitted = readout.fit(seen)
     held_out = readout.cross_validated(seen, args.folds)
@@ -111,7 +122,7 @@ def _name(args: argparse.Namespace) -> str:
     if not args.name and args.out is not None and (args.config or args.set):
         raise UsageError("--out with --config or --set needs --name: it is no preset's read-out")
     unchanged = Path(args.config).stem if args.config else args.preset
-    return str(args.name or ("changed" if args.set else unchanged))
+    return str(args.name or ("changed" if args.set else unchanged) + " faces" * bool(args.faces))
 
 
 def _fitted(name: str) -> str:

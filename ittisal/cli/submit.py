@@ -8,14 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import datasets, evaluation, metrics, readout
+from .. import datasets, evaluation, metrics
 from ..config import Config
 from . import common, fixations
 from .common import UsageError, reason
 
 DEFAULT_MODEL = "itti1998"
-KIND = "config:"
-WRITING = ("model", "readout", "table", "output", "sigma", "backend")  # without --check
+WRITING = ("model", "faces", "readout", "table", "output", "sigma", "backend")  # without --check
 
 DESCRIPTION = """\
 Write a log density of fixations for every image of a data set, by a preset and its read-out (see
@@ -53,6 +52,7 @@ check:
 examples:
   ittisal submit MIT300/ --model gaze -o gaze_mit300.h5
   ittisal submit --check gaze_mit300.h5 MIT300/
+  ittisal submit MIT300/ --model gaze --faces yunet.onnx -o faces.h5
   ittisal submit osie --model itti1998 --metric cc -o maps
   ittisal readout osie --config mine.toml --name mine --out readouts.json
   ittisal submit MIT300/ --model config:mine.toml --table readouts.json -o mine
@@ -76,6 +76,7 @@ def add_parser(commands: Any) -> None:
         help=f"a preset, or config:FILE, a .toml or .json file of config fields (default: "
         f"{DEFAULT_MODEL})",
     )
+    common.add_faces_option(parser, "look for faces too, and take the read-out fitted with them")
     add("-o", "--output", metavar="OUT", help="a new folder, or a file that ends in .h5 or .hdf5")
     add("--check", metavar="RESULT", help="check such a folder or file instead of writing one")
     add(
@@ -93,7 +94,8 @@ def add_parser(commands: Any) -> None:
     add(
         "--readout",
         metavar="NAME",
-        help="the read-out (default: the preset's, or that called like the config's file)",
+        help="the read-out (default: the preset's, or that called like the config's file; with "
+        '--faces the name ends in " faces")',
     )
     add(
         "--table",
@@ -114,7 +116,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dataset is None or not args.output:
         raise UsageError("give DATASET and -o OUT, or --check RESULT")
     backend = args.backend or "auto"
-    config, fitted, name = _model(args)
+    model, config = _model(args)
+    name, fitted = fixations.table_readout(model, args.table, args.readout)
     common.check_backend(backend, config)
     output = Path(args.output)
     dataset = fixations.load(args, datasets.load_images)
@@ -132,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
             metric=args.metric,
             sigma_px=args.sigma,
             backend=backend,
+            channels=model.channels,
             progress=step,
         )
     fixations.say(args, (f"{image}: {why}" for image, why in result.failed.items()))
@@ -140,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
             "output": str(output),
             "format": "hdf5" if evaluation.is_hdf5(output) else "npy",
             "metric": args.metric,
-            "model": args.model or DEFAULT_MODEL,
+            "model": model.name,
             "readout": {"name": name, **asdict(fitted)},
             "dataset": dataset.name,
             "images": len(dataset),
@@ -155,29 +159,20 @@ def run(args: argparse.Namespace) -> int:
     return 1 if result.failed else 0
 
 
-def _model(args: argparse.Namespace) -> tuple[Config, readout.Readout, str]:
-    """The config, its read-out, and what that is called."""
+def _model(args: argparse.Namespace) -> tuple[evaluation.Model, Config]:
+    """What --model and --faces ask for, and its config."""
     spec = args.model or DEFAULT_MODEL
     try:
-        config = evaluation.model(spec).config
-        if config is None:
-            raise UsageError(
-                f"--model {spec} has no read-out that makes a log density of its maps; give a "
-                f"preset or {KIND}FILE"
-            )
-        name = args.readout or (
-            Path(spec.removeprefix(KIND)).stem if spec.startswith(KIND) else spec
-        )
-        table = args.table or readout.SHIPPED
-        known = readout.names(table)
-        if name not in known:
-            raise UsageError(
-                f"no read-out {name!r} in {table}; it has {', '.join(known)}. Name one by "
-                "--readout, or fit one with `ittisal readout` and give its --out as --table"
-            )
-        return config, readout.load(name, table), name
+        model = evaluation.model(spec)
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
+    if model.config is None:
+        raise UsageError(
+            f"--model {spec} has no read-out that makes a log density of its maps; give a preset "
+            f"or {fixations.CONFIG}FILE"
+        )
+    detector = common.face_detector(args)
+    return fixations.faces_model(spec, detector) if detector else model, model.config
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from ..channels import Channels
 from ..config import ITTI_1998, Config
 from ..datasets import DataSet, Fixations
 from ..maps import upsample
 from ..sampling import Sampling, sampling
-from .models import Model, raw_maps
-from .readout import Readout, log_evidence, positions
+from .models import ChannelFunction, Model, raw_maps
+from .readout import Readout, channel_gain, log_evidence, multipliers, positions
 from .scenes import Scene
 
 BLURS = (0.2, 10.0)  # percent, searched
 BLUR_STEP = 0.01  # percent, the tolerance of that search
-# Of power, 1 / centre_width^2 and centre_height / centre_width^2: within `Readout`'s limits.
-BOUNDS = ((0.0, 100.0), (1e-4, 1e4), (-10.0, 10.0))
-START = (1.0, 1.0, 0.0)
+# Of power, 1 / centre_width^2, centre_height / centre_width^2 and, with channels, gain_power:
+# within `Readout`'s limits.
+BOUNDS = ((0.0, 100.0), (1e-4, 1e4), (-10.0, 10.0), (0.0, 100.0))
+START = (1.0, 1.0, 0.0, 1.0)
 MAX_STEPS = 100  # of Newton's method; some five are enough
 RIDGE = 1e-9
 SMALLEST_STEP, SMALLEST_GAIN = 1e-9, 1e-12
@@ -31,7 +34,8 @@ class Observations:
     """Raw maps of a data set's images, and the fixations at each of their samples, by `observe`.
 
     By the image's index, `maps` are float32 of shape (h, w), and `counts`, float64 of that shape,
-    how many fixations are nearest to each sample. `skipped` says why other images could not be
+    how many fixations are nearest to each sample; `channels` are those that multiply the map, of
+    that shape too, and empty if none were asked for. `skipped` says why other images could not be
     used, and `config` is the maps' model.
     """
 
@@ -40,11 +44,20 @@ class Observations:
     maps: dict[int, np.ndarray]
     counts: dict[int, np.ndarray]
     skipped: dict[int, str]
+    channels: dict[int, Channels] = field(default_factory=dict)
 
     @property
     def images(self) -> list[int]:
         """Indices of the images that can be used."""
         return sorted(self.maps)
+
+    def gain(self, image: int) -> np.ndarray:
+        """The gain of an image's channels, float64 of its map's shape; 1 without any."""
+        return channel_gain(self.channels.get(image, {}), self.maps[image].shape)
+
+    def under(self, readout: Readout) -> CrossValidation:
+        """All images under a read-out that was fitted elsewhere."""
+        return CrossValidation(self, dict.fromkeys(self.maps, 0), (readout,))
 
     def check(self, scene: Scene) -> None:
         """Raise ValueError unless the scene is of this data set, and its image has a map."""
@@ -55,11 +68,12 @@ class Observations:
             raise ValueError(self.skipped[scene.index])
 
     def model(self, name: str) -> Model:
-        """The maps as they are, upsampled, for `ittisal.evaluation.evaluate` on this data set."""
+        """The maps times the channels' gain, for `ittisal.evaluation.evaluate` on this data set."""
 
         def map_of(scene: Scene) -> np.ndarray:
             self.check(scene)
-            return upsample(self.maps[scene.index], scene.shape, self.config)
+            raw = self.maps[scene.index] * self.gain(scene.index)
+            return upsample(raw.astype(np.float32), scene.shape, self.config)
 
         return Model(name, map_of)
 
@@ -69,16 +83,18 @@ def observe(
     config: Config = ITTI_1998,
     *,
     backend: str = "auto",
+    channels: ChannelFunction | None = None,
     progress: Callable[[], object] | None = None,
 ) -> Observations:
     """Run the model on every image of a data set.
 
     Each image counts as the first frame. Those without fixations, and those that cannot be read or
     are too small for the model, are in `skipped`. `progress` is called without arguments after each
-    image; `backend` is that of `Saliency`.
+    image; `backend` is that of `Saliency`, and `channels` a function of the image such as a
+    `FaceDetector`, of which all channels must multiply.
     """
     found = Observations(dataset, config, {}, {}, {})
-    for i, shape, raw in raw_maps(dataset, config, backend=backend):
+    for i, shape, raw, given in raw_maps(dataset, config, backend=backend, channels=channels):
         fixations = dataset.fixations(i)
         if isinstance(raw, str):
             found.skipped[i] = raw
@@ -86,7 +102,10 @@ def observe(
             found.skipped[i] = "has no fixations"
         else:
             found.maps[i] = raw
-            found.counts[i] = _counts(fixations, sampling(shape, config))
+            grid = sampling(shape, config)
+            found.counts[i] = _counts(fixations, grid)
+            if channels is not None:
+                found.channels[i] = multipliers(given, grid)
         if progress is not None:
             progress()
     return found
@@ -96,8 +115,8 @@ def fit(observations: Observations, images: Iterable[int] | None = None) -> Read
     """The read-out of greatest likelihood.
 
     It maximises the mean log density at the fixations, on the map's grid (a fixation counts at the
-    nearest sample). For a given blur that is a concave problem of three numbers, solved by Newton's
-    method within their limits; the blur is found by Brent's.
+    nearest sample). For a given blur that is a concave problem of three numbers, or with channels
+    four, solved by Newton's method within their limits; the blur is found by Brent's.
 
     `images` are the indices of those to fit on, all by default. Raises ValueError if there are
     none, or one has no map.
@@ -123,13 +142,8 @@ def fit(observations: Observations, images: Iterable[int] | None = None) -> Read
     groups = _groups(observations, chosen)
     search = {"bounds": BLURS, "method": "bounded", "options": {"xatol": BLUR_STEP}}
     blur = float(minimize_scalar(lambda blur: _best(groups, blur)[0], **search).x)
-    _, (power, steepness, tilt) = _best(groups, blur)
-    return Readout(
-        blur_percent=blur,
-        power=power,
-        centre_width=1 / math.sqrt(steepness),
-        centre_height=tilt / steepness,
-    )
+    _, (power, steepness, tilt, *gain_power) = _best(groups, blur)
+    return Readout(blur, power, 1 / math.sqrt(steepness), tilt / steepness, *gain_power)
 
 
 def _counts(fixations: Fixations, grid: Sampling) -> np.ndarray:
@@ -140,35 +154,38 @@ def _counts(fixations: Fixations, grid: Sampling) -> np.ndarray:
     return counts
 
 
-def _groups(observations: Observations, images: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Maps of one shape, and the fixations at each sample: float64 of shape (N, h, w)."""
+def _groups(observations: Observations, images: list[int]) -> list[_Group]:
+    """Images whose maps have one shape."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i in images:
         shapes.setdefault(observations.maps[i].shape, []).append(i)
     return [
-        (
+        _Group(
             np.array([observations.maps[i] for i in same], np.float64),
             np.array([observations.counts[i] for i in same]),
+            np.array([observations.gain(i) for i in same]) if observations.channels else None,
         )
         for same in shapes.values()
     ]
 
 
-def _best(groups: list[tuple[np.ndarray, np.ndarray]], blur: float) -> tuple[float, np.ndarray]:
-    """The least mean negative log likelihood at this blur, and its power, steepness and tilt.
+def _best(groups: list[_Group], blur: float) -> tuple[float, np.ndarray]:
+    """The least mean negative log likelihood at this blur, and its power, steepness and tilt, and,
+    with channels, gain_power.
 
-    With steepness 1 / width^2 and tilt height / width^2, ln p is linear in all three but for its
+    With steepness 1 / width^2 and tilt height / width^2, ln p is linear in all but for its
     constant: an exponential family, whose likelihood is concave. So Newton's method with halved
     steps finds the minimum; a value at a limit that would leave it is fixed.
     """
-    families = [_Family(*group, blur) for group in groups]
-    low, high = np.transpose(BOUNDS)
-    values = np.array(START)
+    families = [_Family(group, blur) for group in groups]
+    terms = len(families[0].features)
+    low, high = np.transpose(BOUNDS[:terms])
+    values = np.array(START[:terms])
     loss, gradient, hessian = _sum(families, values)
     for _ in range(MAX_STEPS):
         fixed = ((values <= low) & (gradient > 0)) | ((values >= high) & (gradient < 0))
         free = np.flatnonzero(~fixed)
-        step = np.zeros(3)
+        step = np.zeros(terms)
         # The power of constant maps is undetermined: the ridge leaves it where it is.
         curved = hessian[np.ix_(free, free)] + RIDGE * np.eye(len(free))
         step[free] = -np.linalg.solve(curved, gradient[free])
@@ -186,20 +203,31 @@ def _best(groups: list[tuple[np.ndarray, np.ndarray]], blur: float) -> tuple[flo
     return loss, values
 
 
-class _Family:
-    """Densities over N maps of one shape, by the weights of three features.
+class _Group(NamedTuple):
+    """Maps of one shape, fixations at each sample, and gains: float64 of shape (N, h, w)."""
 
-    Power, steepness and tilt weigh the map's logarithm, a paraboloid and a slope. `features`:
-    (3, N, samples). `number`: (N,) fixations of each map. `sums`: (3,) of the features over all
-    fixations.
+    maps: np.ndarray
+    counts: np.ndarray
+    gains: np.ndarray | None
+
+
+class _Family:
+    """Densities over the N maps of a group, by the weights of K features.
+
+    Power, steepness, tilt and gain_power weigh the map's logarithm, a paraboloid, a slope and the
+    gain's logarithm. `features`: (K, N, samples). `number`: (N,) fixations of each map. `sums`:
+    (K,) of the features over all fixations.
     """
 
-    def __init__(self, maps: np.ndarray, counts: np.ndarray, blur: float) -> None:
-        evidence = log_evidence(maps, blur)
-        across, down = positions(evidence.shape[2]), positions(evidence.shape[1])[:, None]
-        features = np.broadcast_arrays(evidence, -(across**2 + down**2) / 2, down)
-        self.features = np.stack(features).reshape(3, len(evidence), -1)
-        counts = counts.reshape(len(evidence), -1)
+    def __init__(self, group: _Group, blur: float) -> None:
+        number, height, width = group.maps.shape
+        across, down = positions(width), positions(height)[:, None]
+        features = [log_evidence(group.maps, blur), -(across**2 + down**2) / 2, down]
+        if group.gains is not None:
+            features.append(log_evidence(group.gains, blur))
+        stacked = np.stack(np.broadcast_arrays(*features))
+        self.features = stacked.reshape(len(features), number, -1)
+        counts = group.counts.reshape(number, -1)
         self.number = counts.sum(axis=1)
         self.sums = np.einsum("np,knp->k", counts, self.features)
 
@@ -248,8 +276,9 @@ class CrossValidation:
         """
         seen = self.observations
         height, width = seen.dataset.sizes[image]
-        readout = self.readouts[self.fold[image]]
-        return readout.log_density(seen.maps[image], (int(height), int(width)), seen.config)
+        return self.readouts[self.fold[image]].log_density(
+            seen.maps[image], (int(height), int(width)), seen.config, seen.channels.get(image)
+        )
 
     def model(self, name: str) -> Model:
         """A model for `ittisal.evaluation.evaluate` on the same data set.

@@ -29,6 +29,9 @@ SPECS = (
 )
 
 
+ChannelFunction = Callable[[np.ndarray], Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class Treatment:
     """What is done to every model's map before it is scored; baselines are left as they are.
@@ -71,7 +74,8 @@ class Model:
     That is an array of the image's shape, (H, W), higher where more salient; the function is called
     from several threads at once. A `baseline` is there to be compared with: it uses more than the
     image, or less. If the maps are a `density`, they are above 0 everywhere and sum to 1, and are
-    scored untreated. `config` is that of this package's models, to which a read-out can be fitted.
+    scored untreated. `config`, with the function that gives `channels` of an image, is that of this
+    package's models, to which a read-out can be fitted.
     `scores_of`, from a scene and names of metrics to scores, replaces those of the map. `remarks`
     gives a list of what people should know of the maps, once all are made.
     """
@@ -81,6 +85,7 @@ class Model:
     baseline: bool = False
     density: bool = False
     config: Config | None = None
+    channels: ChannelFunction | None = None
     scores_of: Callable[[Scene, Sequence[str]], list[float]] | None = None
     remarks: Callable[[], list[str]] = list
 
@@ -107,13 +112,14 @@ class Model:
         return f"<{'baseline' if self.baseline else 'model'} {self.name}>"
 
 
-def model(spec: str, *, backend: str = "auto") -> Model:
+def model(spec: str, *, backend: str = "auto", channels: ChannelFunction | None = None) -> Model:
     """A model by its name on the command line.
 
     `spec` is a preset (`itti1998`), `config:FILE` (a .toml or .json file of config fields),
     `maps:DIR` (a folder of maps called like the images), `cv2:spectral_residual` or
     `cv2:fine_grained` (OpenCV's), or a baseline: `uniform`, `centre`, `others`, `humans`; `backend`
-    is that of `ittisal.Saliency`. Raises ValueError for an unknown model or a bad config, and
+    and `channels`, a function of the image such as a `FaceDetector`, which other models do without,
+    are those of `ittisal.Saliency`. Raises ValueError for an unknown model or a bad config, and
     OSError if the file or folder cannot be read.
 
     Examples
@@ -129,9 +135,11 @@ def model(spec: str, *, backend: str = "auto") -> Model:
         return Model(spec, BASELINES[spec], baseline=True, density=True)
     if spec in PRESETS or (kind == "config" and rest):
         config = PRESETS[spec] if spec in PRESETS else Config.from_file(path)
-        return Model(
-            spec, lambda scene: saliency_map(scene.image, config, backend=backend), config=config
-        )
+
+        def map_of(scene: Scene) -> np.ndarray:
+            return saliency_map(scene.image, config, backend=backend, channels=channels)
+
+        return Model(spec, map_of, config=config, channels=channels)
     if kind == "maps" and rest:
         folder = MapFolder(path)
         return Model(spec, folder.map_of, remarks=lambda: folder.remarks(spec))
@@ -141,9 +149,14 @@ def model(spec: str, *, backend: str = "auto") -> Model:
 
 
 def raw_maps(
-    dataset: DataSet, config: Config, *, backend: str = "auto"
-) -> Iterator[tuple[int, tuple[int, int], np.ndarray | str]]:
-    """Yield the index of each image, its (height, width) and its raw map, as of a first frame.
+    dataset: DataSet,
+    config: Config,
+    *,
+    backend: str = "auto",
+    channels: ChannelFunction | None = None,
+) -> Iterator[tuple[int, tuple[int, int], np.ndarray | str, Mapping[str, Any]]]:
+    """Yield the index of each image, its (height, width), its raw map as of a first frame, and its
+    channels, which the map is without.
 
     Images of one size follow each other. Instead of a float32 map there is a text if the image
     cannot be read or is too small for the model.
@@ -151,6 +164,7 @@ def raw_maps(
     model: Saliency | None = None
     for i in sorted(range(len(dataset)), key=lambda i: (*dataset.sizes[i], i)):
         found: np.ndarray | str
+        given: Mapping[str, Any] = {}
         shape = 0, 0
         try:
             image = dataset.load_image(i)
@@ -159,9 +173,10 @@ def raw_maps(
                 model = Saliency(shape, config, backend=backend)
             model.reset()
             found = np.array(model(image), np.float32)
+            given = channels(image) if channels is not None else {}
         except ValueError as error:
             found = str(error)
-        yield i, shape, found
+        yield i, shape, found, given
 
 
 def as_models(given: Mapping[str, Callable[[np.ndarray], Any]] | Iterable[Any]) -> list[Model]:

@@ -1,17 +1,20 @@
-"""The read-out: from a raw map and four numbers to a log density; and tables of such numbers."""
+"""The read-out: from a raw map and five numbers to a log density; and tables of such numbers."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..channels import ChannelMap, Channels, check_channels, gain, multiplied
 from ..config import ITTI_1998, Config, number
 from ..maps import upsample
+from ..sampling import Sampling, sampling
 
 FLOOR = 1e-3  # of the map's mean: what a sample of 0 counts as, since its logarithm is needed
 NO_BLUR = 0.1  # samples: a Gaussian narrower than that is a single one
@@ -25,20 +28,24 @@ LIMITS = {
     "power": (0.0, 100.0),
     "centre_width": (0.01, 100.0),  # a spot; flat to 0.01 %
     "centre_height": (-1e5, 1e5),  # far out, a wide Gaussian is a slope
+    "gain_power": (0.0, 100.0),
 }
 
 
 @dataclass(frozen=True)
 class Readout:
-    """Four numbers that make a density of a raw map.
+    """Five numbers that make a density of a raw map, and of channels such as faces.
 
-    With s the map blurred by a Gaussian, m its mean, and u, v the pixel's position across and down
-    the frame, from -1 to 1:
+    With s the map and g the channels' gain, 1 + weight x map of each channel that multiplies, both
+    blurred by a Gaussian; m and n their means; and u, v the pixel's position across and down the
+    frame, from -1 to 1:
 
-        ln p = power ln(s / m + 0.001) - (u^2 + (v - centre_height)^2) / (2 centre_width^2) + const
+        ln p = power ln(s / m + 0.001) + gain_power ln(g / n + 0.001)
+               - (u^2 + (v - centre_height)^2) / (2 centre_width^2) + const
 
-    so the density is the map to a power times a Gaussian about the centre, and the constant makes
-    it sum to 1. The map's unit does not matter; a map of zeros leaves the Gaussian.
+    so the density is the map to a power times the gain to another times a Gaussian about the
+    centre, and the constant makes it sum to 1. The map's unit does not matter; a map of zeros
+    leaves the others, and without channels the gain is 1.
 
     Parameters
     ----------
@@ -50,6 +57,8 @@ class Readout:
         The Gaussian's sigma, in halves of each side: 100 is no centre bias.
     centre_height : float in [-1e5, 1e5]
         Position of the Gaussian's maximum: 0 in the middle, -1 at the upper border.
+    gain_power : float in [0, 100]
+        0 ignores the channels.
 
     Notes
     -----
@@ -72,6 +81,7 @@ class Readout:
     power: float
     centre_width: float
     centre_height: float
+    gain_power: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -82,12 +92,18 @@ class Readout:
             object.__setattr__(self, field.name, value)
 
     def log_density(
-        self, raw_map: np.ndarray, shape: tuple[int, int], config: Config = ITTI_1998
+        self,
+        raw_map: np.ndarray,
+        shape: tuple[int, int],
+        config: Config = ITTI_1998,
+        channels: Mapping[str, ChannelMap] | None = None,
     ) -> np.ndarray:
         """The log density of fixations, in natural logarithms: float32 of `shape`, (H, W).
 
-        `raw_map` is as `Saliency` computes it: finite, not negative, in any unit. `config` is the
-        model's: it says where the map's samples lie. |logsumexp| is below 0.001.
+        `raw_map` is as `Saliency` computes it without `channels`: finite, not negative, in any
+        unit. `config` is the model's: it says where the map's samples lie. `channels` are as of
+        `Saliency`, such as those that `FaceDetector` gives of the image; all multiply.
+        |logsumexp| is below 0.001.
         """
         raw = np.asarray(raw_map, np.float64)
         if raw.ndim != 2 or not np.isfinite(raw).all() or raw.min(initial=0) < 0:
@@ -95,8 +111,12 @@ class Readout:
                 f"the raw map, of shape {raw.shape}, must have two dimensions and values that are "
                 "finite and not negative; give what `Saliency` computes"
             )
-        evidence = self.power * log_evidence(raw[None], self.blur_percent)[0]
-        log_p = upsample(evidence.astype(np.float32), shape, config).astype(np.float64)
+        grid = sampling(shape, config)
+        gains = channel_gain(multipliers(channels, grid), grid.map_shape)
+        log_p = np.zeros(shape)
+        for power, values in ((self.power, raw), (self.gain_power, gains)):
+            evidence = power * log_evidence(values[None], self.blur_percent)[0]
+            log_p += upsample(evidence.astype(np.float32), shape, config)
         across, down = positions(shape[1]), positions(shape[0])
         log_p -= (across / self.centre_width) ** 2 / 2
         log_p -= ((down - self.centre_height) / self.centre_width)[:, None] ** 2 / 2
@@ -106,7 +126,7 @@ class Readout:
 
 
 def log_evidence(maps: np.ndarray, blur_percent: float) -> np.ndarray:
-    """ln(s / m + 0.001) of raw maps of one size.
+    """ln(s / m + 0.001) of raw maps, or gains, of one size.
 
     `maps`, float64 of shape (N, h, w), are not negative. s is blurred by a Gaussian whose sigma is
     `blur_percent` of the longer side; at the border its part inside the map counts as the whole. m
@@ -117,6 +137,26 @@ def log_evidence(maps: np.ndarray, blur_percent: float) -> np.ndarray:
     blurred = _blur(height, sigma) @ maps @ _blur(width, sigma).T
     mean = blurred.mean(axis=(1, 2), keepdims=True)
     return np.log(blurred / np.where(mean > 0, mean, 1) + FLOOR)
+
+
+def multipliers(channels: Mapping[str, ChannelMap] | None, grid: Sampling) -> dict[str, ChannelMap]:
+    """Channels with their maps at the samples of the saliency map, by `check_channels`.
+
+    Raises ValueError if one is added: that is a part of the raw map.
+    """
+    checked = check_channels(channels, grid, None, np.asarray)
+    for name, channel in checked.items():
+        if channel.how != "multiply":
+            raise ValueError(
+                f"channels[{name!r}] is added, and a read-out takes those that multiply; give it "
+                "to the model"
+            )
+    return checked
+
+
+def channel_gain(channels: Channels, map_shape: tuple[int, ...]) -> np.ndarray:
+    """The product of 1 + weight x map over `multipliers`, float64; 1 without any."""
+    return np.ones(map_shape) * gain(multiplied(channels).values())
 
 
 def positions(size: int) -> np.ndarray:

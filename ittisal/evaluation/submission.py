@@ -29,7 +29,7 @@ from ..files import atomic
 from ..metrics import MAPS, map_for, prepare
 from ..metrics.scores import checked_log_density
 from .folders import as_map, read_map, without_suffix
-from .models import raw_maps
+from .models import ChannelFunction, raw_maps
 from .readout import Readout
 from .scenes import Everyone, Scene
 
@@ -84,6 +84,7 @@ def submit(
     metric: str | None = None,
     sigma_px: float | None = None,
     backend: str = "auto",
+    channels: ChannelFunction | None = None,
     progress: Callable[[], object] | None = None,
 ) -> Submission:
     """Write a log density of each image, or the map that one metric asks for.
@@ -97,7 +98,8 @@ def submit(
         Fixations are needed for `sauc` alone: see `ittisal.datasets.load_images`.
     config : Config
     readout : Readout
-        Of this config: `ittisal.readout.load("gaze")` for that of `ittisal.GAZE`.
+        Of this config: `ittisal.readout.load("gaze")` for that of `ittisal.GAZE`, and
+        `load("gaze faces")` for the same with a `FaceDetector` as `channels`.
     path : path
         A new folder, or a file that ends in .h5 or .hdf5 (needs h5py, the extra `hdf5`).
     metric : str, optional
@@ -107,6 +109,9 @@ def submit(
         Blur of `cc`, `kl` and `sim`; by default the data set's.
     backend : str
         As of `Saliency`.
+    channels : callable, optional
+        For a read-out with a `gain_power`: a function of the image that gives channels which
+        multiply, such as a `FaceDetector`.
     progress : callable, optional
         Called without arguments after each image.
 
@@ -136,12 +141,12 @@ def submit(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _writing(path) as write:
-            for i, _, raw in raw_maps(dataset, config, backend=backend):
+            for i, _, raw, given in raw_maps(dataset, config, backend=backend, channels=channels):
                 scene = Scene(dataset, i, everyone)
                 try:
                     if isinstance(raw, str):
                         raise ValueError(raw)
-                    log_density = readout.log_density(raw, scene.shape, config)
+                    log_density = readout.log_density(raw, scene.shape, config, given)
                     write(scene.name, _map(log_density, metric, scene, sigma_px))
                     images.append(scene.name)
                 except ValueError as error:
