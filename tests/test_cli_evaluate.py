@@ -356,6 +356,8 @@ USAGE_ERRORS = [  # of evaluate, unless another command is named
     ("{tiny} --model config:none.json", "none.json: No such file"),
     ("{tiny} --model maps:none", "none: is no folder of maps"),
     ("{tiny} --metric auk", "no metric 'auk'; the metrics are: auc"),
+    ("{tiny} --table t.json", "--table is of read-outs; give --readout too"),
+    ("{tiny} --readout --table none.json", "none.json: No such file"),
     ("{tiny} --model centre --readout", "--readout is for presets and configs"),
     ("{tiny} --smooth 60", "'60' must be a number from 0 to 50"),
     ("{tiny} --smooth nan", "'nan' must be a number from 0 to 50"),

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ import pytest
 import skimage.data
 
 import ittisal
-from ittisal import GAZE, ITTI_1998, Face, FaceDetector, cli, faces
+from ittisal import GAZE, ITTI_1998, Face, FaceDetector, cli, datasets, faces, readout
 from ittisal.sampling import sampling
 
 MODEL = os.environ.get("ITTISAL_FACES", "")
@@ -292,6 +292,55 @@ def test_evaluation_has_a_row_more(stub, tiny, capsys):
     status, _, err = run_cli(capsys, "evaluate", tiny, "--model", "centre", *options)
     assert status == 2
     assert "--faces is for presets and configs" in err
+
+
+def test_readouts(stub, tiny, tmp_path, capsys, monkeypatch):
+    """Fitted into a table, cross-validated, taken from the table, and submitted."""
+    monkeypatch.chdir(tmp_path)
+    given = ("--backend", "cpu", "-q", "--faces", "yunet.onnx")
+    score = ("--metric", "nss", "--json")
+    status, out, err = run_cli(capsys, "readout", tiny, *given, *score, "--out", "t.json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert [model["name"] for model in found["models"][:2]] == [
+        "itti1998 faces",
+        "itti1998 faces read-out",
+    ]
+    fitted = readout.load("itti1998 faces", "t.json")
+    assert asdict(fitted) == pytest.approx(found["readout"], rel=1e-5)
+    fitted = replace(fitted, gain_power=0.5)  # nobody looks where the stub finds a face
+    Path("t.json").write_text(readout.updated("t.json", "itti1998 faces", fitted, {}))
+
+    status, out, _ = run_cli(capsys, "readout", tiny, "--backend", "cpu", *score, "--out", "t.json")
+    assert status == 0
+    plain = {model["name"]: model for model in json.loads(out)["models"]}
+    for table in ((), ("--table", "t.json")):
+        options = ("--no-baselines", *score, *given, "--readout", *table)
+        status, out, err = run_cli(capsys, "evaluate", tiny, *options)
+        assert (status, err) == (0, "")
+        rows = {model["name"]: model for model in json.loads(out)["models"]}
+        names = ["itti1998", "itti1998 read-out", "itti1998 faces", "itti1998 faces read-out"]
+        assert list(rows) == names
+        held_out = rows["itti1998 faces read-out"] == found["models"][1]
+        assert held_out == (table == ())
+        assert (rows["itti1998 read-out"] == plain["itti1998 read-out"]) == (table == ())
+
+    status, _, err = run_cli(capsys, "submit", tiny, *given, "--table", "t.json", "-o", "maps")
+    assert (status, err) == (0, "")
+    data = datasets.load(tiny)
+    image = data.load_image(2)
+    raw = ittisal.Saliency(image.shape[:2], backend="cpu")(image)
+    faces_found = FaceDetector("yunet.onnx")(image)
+    wanted = fitted.log_density(raw, image.shape[:2], channels=faces_found)
+    got = np.load(Path("maps", data.images[2]).with_suffix(".npy"))
+    np.testing.assert_array_equal(got, wanted)
+    for options, message in (
+        ((*given, "--readout", "gaze"), "'gaze' makes no use of faces; leave out --faces"),
+        (("--readout", "gaze faces"), "'gaze faces' was fitted with faces; give --faces too"),
+        (given, "no read-out 'itti1998 faces' in "),
+    ):
+        status, _, err = run_cli(capsys, "submit", tiny, *options, "-o", "more")
+        assert status == 2 and message in err
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ LAYERS = {
     "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
     # OpenCV, SciPy, matplotlib, h5py and pysaliency inside functions only.
     "evaluation": (
-        "config datasets evaluation files imagefiles maps metrics model sampling",
+        "channels config datasets evaluation files imagefiles maps metrics model sampling",
         "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
     # OpenCV and pooch inside functions only.

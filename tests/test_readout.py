@@ -14,10 +14,10 @@ import scipy.ndimage
 from tolerances import within
 
 import ittisal
-from ittisal import INVT, ITTI_1998, VIDEO, datasets, evaluation, readout
+from ittisal import INVT, ITTI_1998, VIDEO, ChannelMap, datasets, evaluation, readout
 from ittisal.config import PRESETS
 from ittisal.evaluation.fitting import _counts
-from ittisal.evaluation.readout import log_evidence, positions
+from ittisal.evaluation.readout import log_evidence, multipliers, positions
 from ittisal.readout import Observations, Readout
 from ittisal.sampling import sampling
 
@@ -32,17 +32,25 @@ def raw_map(rng, shape):
 
 
 def expected(rng, truth, config=ITTI_1998, shapes=((240, 320),) * 5 + ((320, 240),) * 3):
-    """Observations in which every sample is looked at as often as `truth` says, to the fraction."""
-    maps, counts = {}, {}
+    """Observations in which every sample is looked at as often as `truth` says, to the fraction.
+
+    With channels if it has a power of their gain.
+    """
+    maps, counts, channels = {}, {}, {}
     for i, shape in enumerate(shapes):
         maps[i] = raw_map(rng, shape) ** 2
         height, width = maps[i].shape
         log_p = truth.power * log_evidence(maps[i][None].astype(float), truth.blur_percent)[0]
+        if truth.gain_power:
+            spots = ChannelMap(raw_map(rng, shape) > 0.6, 20, "multiply")
+            channels[i] = multipliers({"spots": spots}, sampling(shape, config))
+            gains = 1 + 20.0 * spots.map[None]
+            log_p += truth.gain_power * log_evidence(gains, truth.blur_percent)[0]
         log_p -= (positions(width) / truth.centre_width) ** 2 / 2
         log_p -= ((positions(height)[:, None] - truth.centre_height) / truth.centre_width) ** 2 / 2
         p = np.exp(log_p - log_p.max())
         counts[i] = 100 * p / p.sum()
-    return Observations(None, config, maps, counts, {})
+    return Observations(None, config, maps, counts, {}, channels)
 
 
 @pytest.fixture(scope="module")
@@ -90,15 +98,31 @@ def test_densities_sum_to_one(rng, shape, given):
 def test_the_formula(rng):
     """Pixel by pixel, on samples' own pixels where the upsampled map is the map."""
     shape = (96, 160)
-    raw = raw_map(rng, shape).astype(np.float64)
+    raw, faces = (raw_map(rng, shape).astype(np.float64) for _ in range(2))
     even = replace(ITTI_1998, phase="even")  # samples lie on pixels 0, 16, 32, ...
-    got = replace(PLAIN, blur_percent=0).log_density(raw, shape, even)[::16, ::16]
+    given = replace(PLAIN, blur_percent=0, gain_power=0.7)
+    channels = {"faces": ChannelMap(faces, 20, "multiply"), "no": ChannelMap(faces, 0, "multiply")}
+    got = given.log_density(raw, shape, even, channels)[::16, ::16]
+    gains = 1 + 20 * faces
     wanted = np.empty(raw.shape)
     for (i, j), s in np.ndenumerate(raw):
         u, v = (2 * 16 * j + 1) / 160 - 1, (2 * 16 * i + 1) / 96 - 1
         wanted[i, j] = 1.5 * math.log(s / raw.mean() + 0.001)
+        wanted[i, j] += 0.7 * math.log(gains[i, j] / gains.mean() + 0.001)
         wanted[i, j] -= (u**2 + (v + 0.2) ** 2) / (2 * 0.6**2)
     within("log_density", got - got[0, 0], wanted - wanted[0, 0])
+
+
+def test_channels_without_a_power_or_a_map(rng):
+    shape = (96, 160)
+    raw, guided = raw_map(rng, shape), replace(PLAIN, gain_power=0.7)
+    channels = {"face": ChannelMap(raw_map(rng, shape), 20, "multiply")}
+    wanted = PLAIN.log_density(raw, shape)
+    assert (PLAIN.log_density(raw, shape, channels=channels) == wanted).all()
+    for nothing in (None, {}, {"face": ChannelMap(raw * 0, 20, "multiply")}):
+        within("log_density", guided.log_density(raw, shape, channels=nothing), wanted)
+    with pytest.raises(ValueError, match="'face'] is added, and a read-out takes those that multi"):
+        guided.log_density(raw, shape, channels={"face": raw})
 
 
 def test_the_blur_is_a_gaussian(rng):
@@ -135,6 +159,7 @@ def test_maps_of_zeros_and_of_other_units(rng):
         ({"power": 10**400}, ValueError, "power=10+ must be 0 to 100"),
         ({"power": "2"}, TypeError, "power='2' must be a number"),
         ({"power": True}, TypeError, "power=True"),
+        ({"gain_power": -1}, ValueError, "gain_power=-1 must be 0 to 100"),
     ],
 )
 def test_bad_numbers(change, error, match):
@@ -165,7 +190,7 @@ def test_maps_of_models_are_never_changed(tiny, seen):
 
 @pytest.mark.parametrize(
     "truth",
-    [PLAIN, Readout(6, 3, 0.4, 0.3), Readout(1, 0.7, 1.5, 0)],
+    [PLAIN, Readout(6, 3, 0.4, 0.3), Readout(1, 0.7, 1.5, 0), replace(PLAIN, gain_power=0.8)],
 )
 def test_the_fit_finds_what_made_the_data(rng, truth):
     found = readout.fit(expected(rng, truth))
@@ -274,6 +299,23 @@ def test_scores_that_are_held_out(tiny, seen):
     assert (log_p == wanted.log_density(seen.maps[i], tuple(tiny.sizes[i]))).all()
 
 
+def test_channels_of_every_image(tiny, seen):
+    def channels(image):
+        return {"left": ChannelMap(np.eye(*image.shape[:2]), 9, "multiply")}
+
+    guided = readout.observe(tiny, backend="reference", channels=channels)
+    assert (guided.maps[3] == seen.maps[3]).all()  # they are without channels
+    scene = evaluation.Scene(tiny, 3)
+    model = ittisal.Saliency(scene.shape, backend="reference")
+    wanted = ittisal.upsample(model(scene.image, channels=channels), scene.shape)
+    within("same_maths", guided.model("raw").map(scene).values, wanted)
+    fitted = readout.Readout(2, 1, 1, 0, gain_power=2)
+    got = guided.under(fitted).log_density(3)
+    wanted = fitted.log_density(seen.maps[3], scene.shape, channels=channels(scene.image))
+    assert (got == wanted).all()
+    assert (got != seen.under(fitted).log_density(3)).any()
+
+
 def test_scenes_of_another_data_set(tiny, seen, spoilt):
     model = readout.cross_validated(seen, folds=2).model("fitted")
     with pytest.raises(ValueError, match="another data set"):
@@ -287,9 +329,11 @@ def test_scenes_of_another_data_set(tiny, seen, spoilt):
 
 
 def test_tables(tmp_path):
-    assert set(readout.names()) <= set(PRESETS) and "itti1998" in readout.names()
+    assert {name.removesuffix(" faces") for name in readout.names()} <= set(PRESETS)
+    assert {"itti1998", "gaze faces"} <= set(readout.names())
     for name in readout.names():
         assert readout.load(name).power > 0
+        assert (readout.load(name).gain_power > 0) == name.endswith(" faces")
     path = tmp_path / "table.json"
     other = replace(PLAIN, power=1 / 3)
     path.write_text(readout.updated(path, "one", PLAIN, {"fitted_on": "here"}))

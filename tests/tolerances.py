@@ -112,6 +112,7 @@ TOLERANCES = {
     "log_density": Tolerance(1e-6, 2e-6, "float32 logarithms of some 10, upsampled in float32"),
     "fitted_blur_percent": Tolerance(0, 0.02, "the search ends at steps of 0.01"),
     "fitted_power": Tolerance(0.02, 0, "it follows the blur"),
+    "fitted_gain_power": Tolerance(0.02, 0, "the same"),
     "fitted_centre_width": Tolerance(2e-3, 0, "the same, less so"),
     "fitted_centre_height": Tolerance(2e-3, 2e-3, "the same"),
 }

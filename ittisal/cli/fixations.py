@@ -111,7 +111,7 @@ def table_readout(
 
     That is by default the preset, or the stem of the config's file, and " faces" with faces.
     Raises UsageError if the table cannot be read, has none of that name, or one that was fitted
-    with faces for a model without them, or the reverse.
+    with faces for a model without them.
     """
     if name is None and model.name.startswith(CONFIG):
         stem = Path(model.name.removeprefix(CONFIG)).stem
@@ -129,8 +129,6 @@ def table_readout(
         raise UsageError(reason(error)) from error
     if found.gain_power and model.channels is None:
         raise UsageError(f"the read-out {name!r} was fitted with faces; give --faces too")
-    if model.channels is not None and not found.gain_power:
-        raise UsageError(f"the read-out {name!r} was fitted without faces; leave out --faces")
     return name, found
 
 

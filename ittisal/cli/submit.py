@@ -118,6 +118,8 @@ def run(args: argparse.Namespace) -> int:
     backend = args.backend or "auto"
     model, config = _model(args)
     name, fitted = fixations.table_readout(model, args.table, args.readout)
+    if args.faces and not fitted.gain_power:
+        raise UsageError(f"the read-out {name!r} makes no use of faces; leave out --faces")
     common.check_backend(backend, config)
     output = Path(args.output)
     dataset = fixations.load(args, datasets.load_images)
