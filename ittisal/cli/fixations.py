@@ -121,8 +121,9 @@ def table_readout(
         known = readout.names(path)
         if name not in known:
             raise UsageError(
-                f"no read-out {name!r} in {path}; it has {', '.join(known)}. Name one by "
-                "--readout, or fit one with `ittisal readout` and give its --out as --table"
+                f"no read-out {name!r} in {path}; it has {', '.join(known)}; fit one with `ittisal "
+                "readout` and give its --out as --table, or name one to `ittisal submit` by "
+                "--readout"
             )
         found = readout.load(name, path)
     except (OSError, ValueError) as error:
