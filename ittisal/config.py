@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import math
 import numbers
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from . import documents
 from .features import (
     CHANNELS,
     FEATURES,
@@ -469,7 +469,10 @@ class Config:
     @classmethod
     def from_json(cls, text: str) -> Config:
         """Inverse of `to_json`. Raises ValueError on bad JSON, unknown fields or bad values."""
-        values = json.loads(text)
+        return cls._from_document(documents.parse(text, ".json"))
+
+    @classmethod
+    def _from_document(cls, values: Any) -> Config:
         if not isinstance(values, dict):
             raise ValueError(f"a config is a JSON object; this is a {type(values).__name__}")
         return cls.from_dict(values)
@@ -477,11 +480,7 @@ class Config:
     @classmethod
     def from_toml(cls, text: str) -> Config:
         """The config in a TOML document. Raises ValueError as `from_json` does."""
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
-        return cls.from_dict(tomllib.loads(text))
+        return cls.from_dict(documents.parse(text, ".toml"))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:
@@ -491,12 +490,11 @@ class Config:
         suffix, a bad document, an unknown field or a bad value.
         """
         path = Path(path)
-        readers = {".json": cls.from_json, ".toml": cls.from_toml}
-        if path.suffix not in readers:
+        if path.suffix not in documents.MAX_BYTES:
             raise ValueError(f"{path}: a config file ends in .json or .toml, not {path.suffix!r}")
         try:
-            return readers[path.suffix](path.read_text(encoding="utf-8-sig"))
-        except (ValueError, TypeError, RecursionError) as error:
+            return cls._from_document(documents.read(path, path.suffix))
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from error
 
 

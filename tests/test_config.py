@@ -319,7 +319,15 @@ def test_unknown_fields_are_refused():
         ("c", "", "not ''"),
         ("c.json", "{", "c.json: "),
         ("c.json", "[1]", "this is a list"),
-        ("c.json", "[" * 100_000, "recursion"),
+        ("c.json", "[" * 100_000, "nested more than 32 deep in line 1"),
+        ("c.json", '{"a":\n' * 5_000 + "1" + "}" * 5_000, "nested more than 32 deep in line 33"),
+        ("c.toml", "a = " + "[" * 5_000 + "]" * 5_000, "nested more than 32 deep in line 1"),
+        ("c.toml", "a = 1\n" + "{b = " * 5_000 + "}" * 5_000, "nested more than 32 deep in line 2"),
+        ("c.toml", ".".join("a" * 20_000) + " = 1", "nested more than 32 deep in line 1"),
+        ("c.toml", "[" + ' . "a"' * 5_000 + "]", "nested more than 32 deep in line 1"),
+        ("c.toml", "a = [\"\"\"[\"\"\"\"\", '''['''''" + "[" * 5_000, "nested more than 32 deep"),
+        ("c.toml", ".".join("a" * 50_000) + " = 1", "longer than 65,536 bytes"),
+        ("c.toml", "[[a]]\n" * 20_000, "longer than 65,536 bytes"),
         ("c.toml", "split_cs = ", "c.toml: "),
         ("c.toml", "split_cs = 1", "split_cs=1 must be True or False"),
         ("c.json", '{"wavenumber": 4}', "wavenumber=4.0 must be above 0 and at most pi"),
@@ -336,6 +344,15 @@ def test_bad_files_are_named(tmp_path, name, text, says):
     assert says in str(caught.value)
     with pytest.raises(FileNotFoundError):
         Config.from_file(tmp_path / "none.json")
+
+
+def test_brackets_in_strings_and_comments_are_no_levels():
+    deep = "[" * 100
+    text = f'# {deep}\nphase = "even"  # {deep}\nmodel = """{deep}"""'
+    with pytest.raises(ValueError, match="is not one of"):
+        Config.from_toml(text)
+    with pytest.raises(ValueError, match="is not one of"):
+        Config.from_json(json.dumps({"model": f'"{deep}\\'}))
 
 
 # --- presets and weights -----------------------------------------------------------------------

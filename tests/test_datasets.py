@@ -479,7 +479,7 @@ def test_about(tmp_path):
     [
         ("{", "cannot be read"),
         ("[]", "write an object"),
-        ("[" * 100_000, "cannot be read: maximum recursion"),
+        ("[" * 100_000, "cannot be read: is nested more than 32 deep"),
         ('{"sigma": 3}', "no 'sigma'; there are name, source"),
         ('{"sigma_px": "3"}', "sigma_px is '3'; give a float"),
         ('{"sigma_px": true}', "sigma_px is True; give a float"),

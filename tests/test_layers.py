@@ -32,12 +32,14 @@ LAYERS = {
     ),
     "backends": ("config pipeline plan warning", ""),
     "channels": ("features frames sampling", "numpy"),
-    "config": ("features", ""),
+    "config": ("documents features", ""),
+    "documents": ("", ""),
     # OpenCV and SciPy inside functions only.
-    "datasets": ("datasets files imagefiles", "numpy cv2 scipy"),
+    "datasets": ("datasets documents files imagefiles", "numpy cv2 scipy"),
     # OpenCV, SciPy, matplotlib, h5py and pysaliency inside functions only.
     "evaluation": (
-        "channels config datasets evaluation files imagefiles maps metrics model sampling",
+        "channels config datasets documents evaluation files imagefiles maps metrics model "
+        "sampling",
         "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
     # OpenCV and pooch inside functions only.
@@ -89,8 +91,8 @@ LAYERS = {
     "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version attention backends cli config datasets drawing evaluation faces "
-        "features files frames gradients imagefiles imageheaders levels maps metrics model "
+        "__init__ _version attention backends cli config datasets documents drawing evaluation "
+        "faces features files frames gradients imagefiles imageheaders levels maps metrics model "
         "pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),

@@ -6,7 +6,6 @@ Whatever is wrong with what the user gave raises `UsageError`, before any work.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import re
@@ -15,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import backends, faces
+from .. import backends, documents, faces
 from ..config import PRESETS, Config, preset
 from ..faces import FaceDetector
 from ..files import is_special, temporary, write_whole
@@ -266,8 +265,8 @@ def _assign(plain: dict[str, Any], setting: str) -> None:
     if not equals:
         raise ValueError(f"--set {setting}: write FIELD=VALUE, as in hue_threshold=0.05")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = documents.parse(text, ".json")
+    except ValueError:
         value = text  # a bare word, as in phase=even
     name, _, key = name.partition(".")
     if key:

@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .. import documents
 from ..config import Config, Smoothing
 from ..files import atomic
 from ..levels import Levels
@@ -357,7 +358,7 @@ class Parts:
         """The state that is there, of a run that was asked for the same."""
         anew = f"or remove {self.directory} to begin anew"
         try:
-            state = json.loads((self.directory / STATE).read_text(encoding="utf-8"))
+            state = documents.read(self.directory / STATE)
             version, asked = state["version"], dict(state["asked"])
         except (ValueError, KeyError, TypeError):
             where = self.directory / STATE

@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import documents
 from ..files import atomic
 from ..imagefiles import SUFFIXES
 from .dataset import UNKNOWN, Builder, DataSet, DataSetError, check_name
@@ -192,8 +193,8 @@ def _read_about(table: Path) -> dict[str, Any]:
     about: Any = {}
     try:
         if path.exists():
-            about = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+            about = documents.read(path)
+    except (OSError, ValueError) as error:
         raise DataSetError(f"{path} cannot be read: {error}") from error
     if not isinstance(about, dict):
         raise DataSetError(f'{path}: write an object, as in {{"name": "My data"}}')

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import documents
 from ..channels import ChannelMap, Channels, check_channels, gain, multiplied
 from ..config import ITTI_1998, Config, number
 from ..maps import upsample
@@ -220,10 +221,10 @@ def updated(path: str | Path, name: str, readout: Readout, facts: dict[str, Any]
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["readouts"]
+        entries = documents.read(path)["readouts"]
         if all(isinstance(entry, dict) for entry in entries.values()):
             return entries
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ValueError(
         f"{path} is no table of read-outs, an object `readouts` of objects by name; name another "
