@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MAX_BYTES = {".json": 64 << 20, ".toml": 1 << 16}  # of a document, by its form
+MAX_BYTES = {".json": 8 << 20, ".toml": 1 << 16}  # of a document, by its form
 MAX_DEPTH = 32  # levels of brackets, and parts of a dotted key
 _TOKENS = {  # strings and comments, whose contents do not count, and what does
     ".json": re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL),

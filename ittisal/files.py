@@ -7,7 +7,10 @@ import os
 import secrets
 import shutil
 import stat
+import weakref
 from pathlib import Path
+
+_outputs: weakref.WeakSet[atomic] = weakref.WeakSet()
 
 
 class atomic:
@@ -35,6 +38,7 @@ class atomic:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.temporary = self.path if is_special(self.path) else _beside(self.path)
+        _outputs.add(self)
 
     def publish(self) -> None:
         """Give it its name."""
@@ -60,6 +64,12 @@ class atomic:
                 self.publish()
         finally:
             self.discard()
+
+
+def discard_all() -> None:
+    """Remove all that is there under temporary names, for a process that ends at once."""
+    for output in list(_outputs):
+        output.discard()
 
 
 def write_whole(path: Path, data: bytes) -> None:

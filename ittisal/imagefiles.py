@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import imageheaders, imagemetadata
+from . import bounds, imageheaders, imagemetadata
+from .arrayfiles import read_array
 from .frames import check_frame, composite
 
 # What a search in a directory takes for images. Arrays (.npy) and radiance maps (.exr, .hdr) can
@@ -41,6 +42,7 @@ CONTAINERS = {  # of photographs: suffix -> how many of these types it holds, an
 }
 WRITTEN_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
+MAX_SCANS = 200  # of progressive JPEG; each passes over the whole picture, and ten are usual
 QUALITY = 95  # of photographs in formats with losses
 
 _NPY = b"\x93NUMPY"
@@ -69,7 +71,7 @@ def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(height, width) of the frame in a file, as `read`; JPEG and PNG are not decoded for it."""
     data = contents(path)
     size = imageheaders.size_of(data)
-    if size is None:
+    if size is None or imageheaders.kind_of(data) not in ("JPEG", "PNG"):
         height, width = decode(data, upright=upright).shape[:2]
         return height, width
     check_whole(data)
@@ -210,6 +212,7 @@ def decode_picture(data: bytes) -> np.ndarray:
     if not data:
         raise ImageError("is empty (0 bytes)")
     check_whole(data)
+    check_size(data)
     detail = ""
     with silent():
         try:
@@ -238,7 +241,7 @@ def _full_range(image: np.ndarray, bits: int) -> np.ndarray:
 
 def _decode_array(data: bytes) -> np.ndarray:
     try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
+        array = read_array(io.BytesIO(data), len(data))
     except Exception as error:  # of damaged files NumPy raises whatever comes
         raise ImageError(f"is a damaged, truncated or pickled .npy file: {error}") from error
     if not array.dtype.isnative:
@@ -291,6 +294,16 @@ def check_whole(data: bytes) -> None:
     if end:
         kind = imageheaders.kind_of(data)
         raise ImageError(f"is a truncated {kind} file: its end ({end}) is missing")
+
+
+def check_size(data: bytes) -> None:
+    """Refuse a picture that is larger than its file may state (see `bounds`), or endless JPEG."""
+    scans = imageheaders.scans_of(data)
+    if scans > MAX_SCANS:
+        raise ImageError(f"has {scans} scans, over the limit of {MAX_SCANS}; convert it to PNG")
+    height, width = imageheaders.size_of(data) or (0, 0)
+    if excess := bounds.excess(width, height, len(data), imageheaders.sample_bits(data)):
+        raise ImageError(excess)
 
 
 def _upright(image: np.ndarray, orientation: int) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -17,6 +18,8 @@ _SIGNATURES = {
     b"BM": "BMP",
     b"RIFF": "WebP",
     b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",  # without boxes
+    b"\x59\xa6\x6a\x95": "Sun raster",
     b"v/1\x01": "OpenEXR",
 }
 _BRANDS = {rb"avif|avis": "AVIF", rb"hei[cxms]|hev[cxms]|mif1|msf1": "HEIC"}
@@ -26,10 +29,18 @@ _EXIF = {  # what precedes an EXIF block; AVIF counts the bytes up to it, of whi
     "WebP": rb"EXIF....",
     "AVIF": rb"\0\0\0\0",
 }
+_SIDES = {  # format -> where width and height are, and their form
+    "PNG": (16, ">II"),
+    "GIF": (6, "<HH"),
+    "BMP": (18, "<ii"),
+    "Sun raster": (4, ">II"),
+}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers, without DHT, JPG and DAC
-_BITS, _ORIENTATION, _SAMPLE_FORMAT = 0x0102, 0x0112, 0x0153  # tags of TIFF and EXIF
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION = 0x0100, 0x0101, 0x0102, 0x0112  # tags of TIFF and EXIF
+_TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT = 0x0142, 0x0143, 0x0153
 _FLOAT = 3
-_SHORT = 3  # the type of these tags
+_SHORT = {3: "H"}  # types of tags, as struct has them
+_WHOLE = {1: "B", **_SHORT, 4: "I", 16: "Q"}
 _TIFF = {  # version -> format and offset of the first directory; of its count; entry, offset in it
     42: ("I", 4, "H", 12, 8),
     43: ("Q", 8, "Q", 20, 12),
@@ -44,24 +55,67 @@ def kind_of(data: bytes) -> str | None:
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
 
 
+def sample_bits(data: bytes) -> int:
+    """Bits of each sample of a TIFF file; 0 of others, which have 8 or 16."""
+    return _tags(data).get(_BITS, (0, 0))[1] if kind_of(data) == "TIFF" else 0
+
+
 def is_half_float(data: bytes) -> bool:
     """Whether a TIFF file has samples of 16-bit floats."""
-    tags = _tags(data)
-    return [tags.get(tag, (0, 0))[1] for tag in (_BITS, _SAMPLE_FORMAT)] == [16, _FLOAT]
+    return sample_bits(data) == 16 and _tags(data).get(_SAMPLE_FORMAT, (0, 0))[1] == _FLOAT
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
-    """(height, width) from a PNG or JPEG header; None where it does not state them."""
-    kind = kind_of(data)
-    height = width = 0
-    if kind == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
-        width, height = struct.unpack_from(">II", data, 16)
-    for at in jpeg_segments(data) if kind == "JPEG" else ():
-        if at + 9 <= len(data) and data[at + 1] in _FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            break
-    # A height of 0 follows a JPEG's scan; PNG's sides are below 2^31.
+    """(height, width) by the header of a file; None where it states none.
+
+    PNM and the like, which cannot be compressed, are left out. Of TIFF whose tiles are larger it is
+    a tile's.
+    """
+    try:
+        width, height = map(abs, _sides(data, kind_of(data)))  # below 0: BMP from the top
+    except (struct.error, LookupError, StopIteration):  # cut short, damaged or unknown
+        return None
+    # A height of 0 follows a JPEG's scan; others' sides are below 2^31.
     return (height, width) if 0 < min(height, width) <= max(height, width) < 1 << 31 else None
+
+
+def _sides(data: bytes, kind: str | None) -> tuple[int, ...]:
+    """(width, height) by the header of this format; raises as `size_of` expects where none is."""
+    if kind == "JPEG":
+        frame = next(at for at in jpeg_segments(data) if data[at + 1] in _FRAMES)
+        return struct.unpack_from(">HH", data, frame + 5)[::-1]
+    if kind == "WebP":
+        return _webp_sides(data)
+    if kind == "TIFF":
+        tags = {tag: value for tag, (_, value) in _tags(data, _WHOLE).items()}
+        tile = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_HEIGHT, 0)
+        return max((tags[_WIDTH], tags[_HEIGHT]), tile, key=math.prod)
+    if kind == "JPEG 2000":
+        boxed = _path(data, range(len(data)), b"jp2c")
+        start = 0 if data.startswith(b"\xff") else next(boxed).start
+        right, bottom, left, top = struct.unpack_from(">4I", data, start + 8)
+        return right - left, bottom - top
+    if kind == "AVIF":
+        tracks = _path(data, range(len(data)), b"moov", b"trak", b"tkhd")
+        moving = (struct.unpack_from(">HxxH", data, track.stop - 8) for track in tracks)
+        still = struct.unpack(">II", _avif_properties(data).get(b"ispe", bytes(12))[4:12])
+        return max([still, *moving], key=math.prod)
+    at, form = _SIDES[kind or ""]
+    if kind == "PNG" and data[12:16] != b"IHDR":
+        raise LookupError
+    if kind == "BMP" and data[14] == 12:  # OS/2's
+        form = "<HH"
+    return struct.unpack_from(form, data, at)
+
+
+def _webp_sides(data: bytes) -> tuple[int, int]:
+    if data[12:16] == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[12:16] == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def missing_end(data: bytes) -> str | None:
@@ -72,6 +126,14 @@ def missing_end(data: bytes) -> str | None:
     if kind == "JPEG" and data.find(b"\xff\xd9", _jpeg_scan(data)) < 0:
         return "EOI"
     return None
+
+
+def scans_of(data: bytes) -> int:
+    """How many scans a JPEG file's picture has; 0 of other files."""
+    if kind_of(data) != "JPEG":
+        return 0
+    start = _jpeg_scan(data)
+    return data.count(b"\xff\xda", start, data.find(b"\xff\xd9", start))
 
 
 def orientation(data: bytes) -> int:
@@ -106,8 +168,8 @@ def without_orientation(data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _tags(block: bytes) -> dict[int, tuple[int, int]]:
-    """Offset and first value of each tag of 16-bit numbers in the first directory of a TIFF."""
+def _tags(block: bytes, types: Mapping[int, str] = _SHORT) -> dict[int, tuple[int, int]]:
+    """Offset and first value of each tag of these types in the first directory of a TIFF."""
     order = {b"II": "<", b"MM": ">"}.get(block[:2], "")
     found: dict[int, tuple[int, int]] = {}
     try:
@@ -120,12 +182,13 @@ def _tags(block: bytes) -> dict[int, tuple[int, int]]:
         start += struct.calcsize(order + short)
         for entry in range(start, start + size * entries, size):
             tag, kind, count = struct.unpack_from(order + "HH" + word, block, entry)
-            if kind != _SHORT:
+            if kind not in types:
                 continue
-            value_at = entry + inside
-            if count * 2 > size - inside:  # too many to lie in the entry itself
+            value_at, form = entry + inside, order + types[kind]
+            if count * struct.calcsize(form) > size - inside:  # too many to lie in the entry itself
                 (value_at,) = struct.unpack_from(order + word, block, value_at)
-            found[tag] = value_at, struct.unpack_from(order + "H", block, value_at)[0]
+            value = struct.unpack_from(form, block, value_at)[0]
+            found.setdefault(tag, (value_at, value))  # as libtiff, which ignores second ones
     except (struct.error, OverflowError):  # cut short or damaged
         pass
     return found
@@ -217,3 +280,10 @@ def _boxes(data: bytes, within: range) -> Iterator[tuple[bytes, range]]:
             return
         yield name, range(at + head, min(at + size, end))
         at += size
+
+
+def _path(data: bytes, within: range, name: bytes, *names: bytes) -> Iterator[range]:
+    """Contents of the boxes by this name, or by the further names in them."""
+    for found, contents in _boxes(data, within):
+        if found == name:
+            yield from _path(data, contents, *names) if names else [contents]

@@ -25,21 +25,23 @@ LAYERS = {
     "__main__": ("cli", ""),
     "_version": ("", ""),
     "allocator": ("", "numpy"),
+    "arrayfiles": ("", "numpy"),
     # OpenCV inside functions only.
     "attention": (
         "attention config drawing features frames maps model pipeline sampling",
         "numpy cv2",
     ),
     "backends": ("config pipeline plan warning", ""),
+    "bounds": ("", ""),
     "channels": ("features frames sampling", "numpy"),
     "config": ("documents features", ""),
     "documents": ("", ""),
     # OpenCV and SciPy inside functions only.
-    "datasets": ("datasets documents files imagefiles", "numpy cv2 scipy"),
+    "datasets": ("arrayfiles datasets documents files imagefiles", "numpy cv2 scipy"),
     # OpenCV, SciPy, matplotlib, h5py and pysaliency inside functions only.
     "evaluation": (
-        "channels config datasets documents evaluation files imagefiles maps metrics model "
-        "sampling",
+        "arrayfiles bounds channels config datasets documents evaluation files imagefiles maps "
+        "metrics model sampling",
         "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
     # OpenCV and pooch inside functions only.
@@ -49,7 +51,7 @@ LAYERS = {
     "frames": ("config", "numpy"),
     "gabor": ("", "numpy"),
     # OpenCV inside functions only.
-    "imagefiles": ("frames imageheaders imagemetadata", "numpy cv2"),
+    "imagefiles": ("arrayfiles bounds frames imageheaders imagemetadata", "numpy cv2"),
     # PyTorch inside functions only.
     "gradients": ("", "torch"),
     "imageheaders": ("", ""),
@@ -84,16 +86,16 @@ LAYERS = {
     "warning": ("", ""),
     # OpenCV and PyAV inside functions only.
     "video": (
-        "attention config drawing files frames imagefiles levels maps model pipeline video",
+        "attention bounds config drawing files frames imagefiles levels maps model pipeline video",
         "numpy cv2 av",
     ),
     # OpenCV inside functions only.
     "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version attention backends cli config datasets documents drawing evaluation "
-        "faces features files frames gradients imagefiles imageheaders levels maps metrics model "
-        "pipeline readout video",
+        "__init__ _version attention backends bounds cli config datasets documents drawing "
+        "evaluation faces features files frames gradients imagefiles imageheaders levels maps "
+        "metrics model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),
 }

@@ -11,19 +11,19 @@ import argparse
 import os
 import signal
 import sys
-import threading
 import warnings
 from functools import partial
 from importlib import import_module
 
+from .. import bounds
 from .._version import __version__
+from . import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 OK, SOME_FAILED, USAGE = 0, 1, 2
-ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 
@@ -116,17 +116,8 @@ def main(argv: list[str] | None = None) -> int:
     command = next((each for each in argv if not each.startswith("-")), None)
     name = f"ittisal {command}" if command else "ittisal"
     try:
-        top = parser(command)
-        args, unknown = top.parse_known_args(argv)
-        if unknown:  # argparse would name `ittisal`, whose help lists no options of commands
-            top.prog = f"ittisal {command}" if command in COMMANDS else top.prog
-            top.error(f"unrecognized arguments: {' '.join(unknown)}")
-        if args.command is None:
-            top.print_help(sys.stderr)
-            return USAGE
-        status = args.run(args)
-        sys.stdout.flush()
-        return status
+        with signals.ending(name):
+            return _run(command, argv)
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -135,6 +126,26 @@ def main(argv: list[str] | None = None) -> int:
         return BROKEN_PIPE
     except Exception as error:
         return _fail(name, error)
+
+
+def _run(command: str | None, argv: list[str]) -> int:
+    """As `main`, with whatever goes wrong as an exception."""
+    top = parser(command)
+    args, unknown = top.parse_known_args(argv)
+    if unknown:  # argparse would name `ittisal`, whose help lists no options of commands
+        top.prog = f"ittisal {command}" if command in COMMANDS else top.prog
+        top.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if args.command is None:
+        top.print_help(sys.stderr)
+        return USAGE
+    before = bounds.MAX_PIXELS
+    bounds.MAX_PIXELS = getattr(args, "max_pixels", None) or before
+    try:
+        status = args.run(args)
+    finally:
+        bounds.MAX_PIXELS = before
+    sys.stdout.flush()
+    return status
 
 
 def _fail(name: str, error: Exception) -> int:
@@ -158,18 +169,14 @@ def _fail(name: str, error: Exception) -> int:
 def _prepare_process() -> None:
     """What `main` relies on, whoever starts it.
 
-    All three standard streams are there, file names of any bytes can be printed, warnings take a
-    line, and SIGTERM and SIGHUP unwind, so that temporary files go.
+    All three standard streams are there, file names of any bytes can be printed, and warnings take
+    a line.
     """
     _open_standard_streams()
     warnings.formatwarning = lambda message, *_, **__: f"ittisal: {message}\n"
     if hasattr(sys.stdout, "reconfigure"):
         utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    if threading.current_thread() is threading.main_thread():
-        for number in ENDS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                signal.signal(number, lambda number, frame: sys.exit(128 + number))
 
 
 def _open_standard_streams() -> None:

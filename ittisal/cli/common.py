@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import backends, documents, faces
+from .. import backends, bounds, documents, faces
 from ..config import PRESETS, Config, preset
 from ..faces import FaceDetector
 from ..files import is_special, temporary, write_whole
@@ -224,6 +224,17 @@ def add_model_options(
         group.add_argument("--levels", metavar="BLACK:WHITE", type=parse_levels, help=LEVELS_HELP)
     if faces:
         add_faces_option(group, "look for faces, and multiply the map where they are")
+
+
+def add_max_pixels(parser: Any) -> None:
+    """`--max-pixels`, of commands that read pictures; see `bounds`."""
+    parser.add_argument(
+        "--max-pixels",
+        metavar="N",
+        type=number(1, whole=True),
+        help=f"of a picture or frame (default: {bounds.PIXELS_PER_BYTE} for each byte of its file, "
+        "of 1 MiB if that is smaller, as far as memory is free)",
+    )
 
 
 def add_faces_option(parser: Any, what: str) -> None:

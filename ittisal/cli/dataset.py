@@ -77,11 +77,13 @@ def add_parser(commands: Any) -> None:
         type=common.number(0, 1000, above=True),
         help="one degree of visual angle in pixels (default: the data set's)",
     )
+    common.add_max_pixels(add)
     _add_reporting(add)
 
     add = actions.add_parser("check", help="read a data set and its images; 1 if anything is wrong")
     add.set_defaults(run=run_check)
     add.add_argument("directory", metavar="DIR", help="a folder, or the table in it")
+    common.add_max_pixels(add)
     _add_reporting(add)
 
     add = actions.add_parser("generate", help="a tiny data set with a known answer, to try things")

@@ -56,6 +56,7 @@ def add_parser(commands: Any) -> None:
         default=FILE,
         help=f"where the picture goes: a .png file or a directory (default: {FILE})",
     )
+    common.add_max_pixels(parser)
     common.add_model_options(parser)
 
 

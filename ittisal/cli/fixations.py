@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import datasets, evaluation, readout
 from ..faces import FaceDetector
-from .common import Progress, UsageError, number, reason
+from .common import Progress, UsageError, add_max_pixels, number, reason
 
 Models = list[evaluation.Model]
 
@@ -36,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser, metrics: Iterable[str] = ()) ->
         help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: "
         f"{', '.join(metrics) or 'all'})",
     )
+    add_max_pixels(parser)
     add("--json", action="store_true", help="one JSON object on standard output, no table")
     add(
         "--threads",

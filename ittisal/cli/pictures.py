@@ -110,6 +110,7 @@ def add_options(parser: argparse.ArgumentParser, nouns: str) -> None:
     )
     add("-r", "--recursive", action="store_true", help="search folders within directories too")
     add("--no-clobber", action="store_true", help="do not overwrite existing files")
+    common.add_max_pixels(parser)
     add("--json", action="store_true", help="one JSON object per image on standard output")
     add("-q", "--quiet", action="store_true", help="no paths, notes or progress; only errors")
 

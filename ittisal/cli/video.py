@@ -24,7 +24,7 @@ from ..video.sources import encoded, without_password
 from ..video.video_files import LEAST_FPS as LEAST_WRITTEN
 from ..video.video_files import WRITERS
 from ..video.writers import RAW_FORMATS
-from . import common
+from . import common, signals
 from .common import Progress, UsageError, debugging, reason
 from .resuming import ResumedOutputs
 from .video_outputs import Outputs, Window, make_request
@@ -183,8 +183,10 @@ def add_parser(commands: Any) -> None:
     )
     add("--no-cuts", action="store_true", help="do not look for cuts")
 
-    add = parser.add_argument_group("reading and writing").add_argument
+    reading = parser.add_argument_group("reading and writing")
+    add = reading.add_argument
     add("--reader", choices=READERS, default="opencv", help="what reads (default: opencv)")
+    common.add_max_pixels(reading)
     add(
         "--writer",
         choices=WRITERS,
@@ -511,13 +513,12 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-                number = getattr(signal, name, None)  # Windows has no SIGHUP
-                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._hear)
+            self._before = signals.handle(self._hear)
+            signals.orderly.set()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        signals.orderly.clear()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

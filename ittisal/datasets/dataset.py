@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -233,7 +234,7 @@ class DataSet:
         for name in self.images:
             check_name(name)
         if len(set(self.images)) < count:
-            twice = next(name for i, name in enumerate(self.images) if name in self.images[:i])
+            twice = Counter(self.images).most_common(1)[0][0]
             self._refuse(f"image {twice} is listed twice; list each once")
         if not count or self.sizes.shape != (count, 2) or self.sigma_px.shape != (count,):
             self._refuse(

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from .. import documents
+from ..arrayfiles import read_archive
 from ..files import atomic
 from ..imagefiles import SUFFIXES
 from .dataset import UNKNOWN, Builder, DataSet, DataSetError, check_name
@@ -214,9 +215,7 @@ def _read_npz(table: Path) -> DataSet:
     about = _read_about(table)
     about.pop("sigma_px", None)
     try:
-        with np.load(io.BytesIO(table.read_bytes()), allow_pickle=False) as archive:
-            held = archive.files
-            arrays: dict[str, Any] = {key: archive[key] for key in ARRAYS if key in held}
+        held, arrays = read_archive(table, ARRAYS)
         names = arrays["images"].tolist() if "images" in held else []
     except Exception as error:  # damaged archives make zipfile, zlib and NumPy raise many types
         raise DataSetError(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrayfiles import read_array
 from ..config import GAZE, ITTI_1998
 from ..imagefiles import ImageError, decode_picture
 from ..maps import upsample
@@ -119,7 +120,7 @@ def read_map(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as file:  # np.load would take archives too
-                saliency = np.lib.format.read_array(file, allow_pickle=False)
+                saliency = read_array(file, path.stat().st_size)
         else:
             saliency = decode_picture(path.read_bytes())
     except ImageError as error:

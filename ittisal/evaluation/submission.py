@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import bounds
 from ..config import Config
 from ..datasets import DataSet
 from ..files import atomic
@@ -350,7 +351,10 @@ def _reading(path: Path) -> Iterator[list[tuple[str, str, Callable[[], np.ndarra
 def _read_dataset(file: Any, name: str) -> np.ndarray:
     label = f"{file.filename}: {name}"
     try:
-        saliency = np.asarray(file[name][()])
+        found = file[name]
+        if excess := bounds.excess(found.size or 0, 1, os.path.getsize(file.filename)):
+            raise ValueError(excess)
+        saliency = np.asarray(found[()])
     except Exception as error:
         raise ValueError(f"{label} cannot be read: {error}") from error
     return as_map(saliency, label)

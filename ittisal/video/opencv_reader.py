@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .readers import FrameError, VideoError, reason, shown_frames, turn
+from .readers import FrameError, VideoError, check_frame_size, reason, shown_frames, turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
 MAX_FRAMES = 1 << 40  # some containers "count" -2^63 or more frames than ever were
@@ -161,6 +161,8 @@ class OpenCVReader:
 
 def open_file(path: str, name: str) -> OpenCVReader:
     """The reader of a file that is there and can be read; VideoError if it holds no video."""
+    import cv2
+
     # No limit on waiting: a named pipe may be silent for as long as it likes.
     capture = _open(path, *_by_ffmpeg(0))
     if capture is None:
@@ -168,6 +170,8 @@ def open_file(path: str, name: str) -> OpenCVReader:
             f"{name}: not a video that OpenCV can read, or a damaged one; try the reader pyav, "
             "or see what `ffprobe` says about it"
         )
+    sides = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    check_frame_size(*sides, path, name)
     return OpenCVReader(capture, name, timed=True, header=header(path))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .readers import FrameError, VideoError, import_av, reason, shown_frames, turn
+from .readers import FrameError, VideoError, check_frame_size, import_av, reason, shown_frames, turn
 
 MAX_FAULTS = 100  # packets in a row that cannot be decoded
 NEAR = 250  # frames that are sooner decoded than sought past
@@ -160,6 +160,9 @@ def open_pyav(
     if not container.streams.video:
         container.close()
         raise VideoError(f"{name}: holds no video stream, though perhaps sound")
+    video = container.streams.video[0]
+    codec = video.codec_context  # None where FFmpeg knows none
+    check_frame_size(codec.width if codec else 0, codec.height if codec else 0, address, name)
     again = partial(av.open, address) if timeout is None and os.path.isfile(address) else None
     return PyAVReader(container, name, channel_order, again)
 

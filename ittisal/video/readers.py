@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import operator
+import os
 import select
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
+from .. import bounds
 from ..frames import check_frame, composite
-from ..imagefiles import ImageError, check_whole
+from ..imagefiles import ImageError, check_size, check_whole
 
 # If no more than this fraction of the frames counted in a file is shown, the file was trimmed.
 TRIMMED = 0.995
@@ -62,6 +64,14 @@ def import_av(name: Any, option: str) -> Any:
             f"pip install 'ittisal[video]', or take {option}='opencv'"
         ) from error
     return av
+
+
+def check_frame_size(width: float, height: float, path: str, name: str) -> None:
+    """VideoError if frames are larger than a file may state; see `bounds`. Others pass."""
+    if os.path.isfile(path):
+        excess = bounds.excess(int(width), int(height), os.path.getsize(path))
+        if excess:
+            raise VideoError(f"{name}: {excess}")
 
 
 class Reader(Protocol):
@@ -268,6 +278,7 @@ class PicturesReader(Reader):
             if not data:
                 raise ValueError("is empty (0 bytes)")
             check_whole(data)
+            check_size(data)
             flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
             if picture is None:
