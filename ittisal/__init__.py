@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from .faces import Face, FaceDetector
     from .gradients import class_saliency
+    from .imagefiles import DamageWarning
     from .levels import Levels
     from .maps import upsample
     from .model import Saliency, saliency_map
@@ -58,6 +59,7 @@ __all__ = [
     "ChannelMap",
     "Config",
     "Crop",
+    "DamageWarning",
     "Explanation",
     "Face",
     "FaceDetector",
@@ -114,6 +116,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "evaluation": "",
     "faces": "Face FaceDetector",
     "gradients": "class_saliency",
+    "imagefiles": "DamageWarning",
     "levels": "Levels",
     "maps": "upsample",
     "metrics": "",

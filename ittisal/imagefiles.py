@@ -1,23 +1,28 @@
-"""Image files: decoded to frames, whole or refused, and maps encoded.
+"""Image files: decoded to frames or refused, and maps encoded.
 
 Colour frames here are in OpenCV's order, BGR, and opaque (alpha is composited over white). Of
 files with several pictures the first is taken.
+
+Damage that a file is read in spite of is reported: `report` is given what the decoding library says
+of it; by default that is a `DamageWarning`.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import stat
-import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from . import bounds, imageheaders, imagemetadata
 from .arrayfiles import read_array
+from .diagnostics import reported, summary
 from .frames import check_frame, composite
+from .warning import warn
 
 # What a search in a directory takes for images. Arrays (.npy) and radiance maps (.exr, .hdr) can
 # be anything, so they have to be named. HEIC is refused with advice rather than left out.
@@ -46,6 +51,7 @@ MAX_SCANS = 200  # of progressive JPEG; each passes over the whole picture, and 
 QUALITY = 95  # of photographs in formats with losses
 
 _NPY = b"\x93NUMPY"
+_EOI = b"\xff\xd9"  # what JPEG files end in
 _UNREAD = {  # what OpenCV lacks -> what to do
     "HEIC": "convert it to JPEG or PNG, for example with heif-convert, or open it with the Python "
     "package pillow-heif and save the array as .npy",
@@ -54,27 +60,55 @@ _UNREAD = {  # what OpenCV lacks -> what to do
     "a TIFF file of 16-bit floats": "save it with 32-bit floats, or as .npy",
 }
 
+# What libraries say of other things than the picture, such as tags that they do not know.
+_HARMLESS = re.compile(
+    r"Warning: unknown JFIF revision|OpenJPEG2000: Image has unknown or unspecified color space"
+    r"|TIFF_Warning TIFF\w+: (Unknown field|.*ascending order|.*ASCII value|.*assuming"
+    r"|.*color channels)"
+    r"|[a-z]\w{3}: (?!.*CRC)"  # chunks of PNG that are not needed
+)
+_CUT = re.compile(r"[Pp]remature end")  # of JPEG data
+# Strips and tiles that libtiff cannot decode, of which some are black. Directories are those of
+# later pictures.
+_LOST = re.compile(r"TIFF_Error (?!TIFF\w*Dir)|TIFF_Warning Fax4Decode: Premature")
+
 
 class ImageError(Exception):
     """An image file cannot be read or written; the message says why."""
 
 
-def read(path: Path, *, upright: bool = True) -> np.ndarray:
+class DamageWarning(UserWarning):
+    """An image file is damaged and was read in spite of it: parts of the picture may be wrong.
+
+    The message names the file and what the decoding library says. Make it an error
+    (``warnings.simplefilter("error", ittisal.DamageWarning)``) to refuse such files.
+    """
+
+
+Report = Callable[[str], None]
+
+
+def warning_of(name: object) -> Report:
+    """What reports damage of this file as a `DamageWarning`."""
+    return lambda said: warn(f"{name} is damaged, but was read: {said}", DamageWarning)
+
+
+def read(path: Path, *, upright: bool = True, report: Report | None = None) -> np.ndarray:
     """The frame in a file, turned by its orientation as viewers do, or else as stored.
 
     Raises ImageError if it cannot be read, and as `decode`.
     """
-    return decode(contents(path), upright=upright)
+    return decode(contents(path), upright=upright, report=report or warning_of(path))
 
 
 def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(height, width) of the frame in a file, as `read`; JPEG and PNG are not decoded for it."""
     data = contents(path)
     size = imageheaders.size_of(data)
-    if size is None or imageheaders.kind_of(data) not in ("JPEG", "PNG"):
-        height, width = decode(data, upright=upright).shape[:2]
+    quick = size is not None and imageheaders.kind_of(data) in ("JPEG", "PNG")
+    if not quick or imageheaders.missing_end(data):
+        height, width = decode(data, upright=upright, report=lambda text: None).shape[:2]
         return height, width
-    check_whole(data)
     return size[::-1] if upright and imageheaders.orientation(data) >= 5 else size
 
 
@@ -89,21 +123,21 @@ def contents(path: Path) -> bytes:
         raise ImageError(f"cannot be read: {error.strerror}") from error
 
 
-def decode(data: bytes, *, upright: bool = True) -> np.ndarray:
+def decode(data: bytes, *, upright: bool = True, report: Report | None = None) -> np.ndarray:
     """The frame in an encoded image or a .npy array.
 
     Arrays are taken to be RGB, as everywhere in the package; the result is BGR. Raises ImageError
-    for what is empty, truncated, damaged or no image, and TypeError or ValueError for a type or
-    shape that the model does not take.
+    for what is empty, truncated, damaged beyond use or no image, and TypeError or ValueError for a
+    type or shape that the model does not take.
     """
-    return to_frame(decode_stored(data, upright=upright))
+    return to_frame(decode_stored(data, upright=upright, report=report))
 
 
-def decode_stored(data: bytes, *, upright: bool = True) -> np.ndarray:
+def decode_stored(data: bytes, *, upright: bool = True, report: Report | None = None) -> np.ndarray:
     """As `decode`, with the channels and the type of the file: BGR, BGRA or grey, unchecked."""
     if data.startswith(_NPY):
         return _decode_array(data)
-    image = decode_picture(imageheaders.without_orientation(data))
+    image = decode_picture(imageheaders.without_orientation(data), report)
     return _upright(image, imageheaders.orientation(data)) if upright else image
 
 
@@ -126,8 +160,7 @@ def encode(picture: np.ndarray, format: str) -> bytes:
     if picture.dtype != np.uint8 and format != "tiff":
         kind = np.uint16 if format == "png16" else np.uint8
         picture = np.rint(picture * np.float32(np.iinfo(kind).max)).astype(kind)
-    with silent():
-        ok, data = cv2.imencode(FORMATS[format][0], picture)
+    (ok, data), _ = reported(lambda: cv2.imencode(FORMATS[format][0], picture))
     if not ok:
         raise ImageError(f"OpenCV cannot encode {picture.shape} {picture.dtype} as {format}")
     return data.tobytes()
@@ -166,11 +199,10 @@ def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
         ".avif": [cv2.IMWRITE_AVIF_QUALITY, QUALITY],
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101 if lossless_webp else QUALITY],
     }
-    with silent():
-        try:
-            ok, data = cv2.imencode(suffix, picture, options.get(suffix, ()))
-        except cv2.error:
-            ok = False
+    try:
+        (ok, data), _ = reported(lambda: cv2.imencode(suffix, picture, options.get(suffix, ())))
+    except cv2.error:
+        ok = False
     if not ok:
         raise ImageError(
             f"OpenCV cannot write {picture.dtype} of shape {picture.shape} as {suffix}; choose "
@@ -202,25 +234,39 @@ def to_bgr8(frame: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
 
 
-def decode_picture(data: bytes) -> np.ndarray:
+def decode_picture(
+    data: bytes, report: Report | None = None, *, flags: int | None = None
+) -> np.ndarray:
     """What OpenCV makes of an encoded image, with the full range of its type.
 
-    Raises ImageError if it is not whole.
+    `flags` are those of `cv2.imread`; unchanged by default. Raises ImageError if it cannot be
+    decoded, not to its end, or with parts left out.
     """
     import cv2
 
     if not data:
         raise ImageError("is empty (0 bytes)")
-    check_whole(data)
     check_size(data)
-    detail = ""
-    with silent():
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error as error:
-            image, detail = None, f" ({error.err})"
     kind = imageheaders.kind_of(data)
+    end = imageheaders.missing_end(data)
+    whole = data + _EOI if end == "EOI" else data  # OpenCV 5 refuses what may lack nothing else
+    array = np.frombuffer(whole, np.uint8)
+    flags = cv2.IMREAD_UNCHANGED if flags is None else flags
+
+    def attempt() -> tuple[np.ndarray | None, str]:
+        try:
+            return cv2.imdecode(array, flags), ""
+        except cv2.error as error:
+            return None, f" ({error.err})"
+
+    (image, detail), messages = reported(attempt)
+    damage = [message for message in messages if not _HARMLESS.match(message)]
+    if end and (end != "EOI" or any(map(_CUT.search, damage))):
+        raise ImageError(f"is a truncated {kind} file: its end ({end}) is missing")
+    if end:
+        damage.append(f"its end ({end}) is missing")
     if image is not None:
+        _tell(damage, report)
         deep = image.dtype == np.uint16 and kind == "AVIF"
         return _full_range(image, imageheaders.avif_bits(data)) if deep else image
     if kind == "TIFF" and imageheaders.is_half_float(data):
@@ -232,6 +278,16 @@ def decode_picture(data: bytes) -> np.ndarray:
             f"is a damaged or truncated {kind} file, or a variant that OpenCV does not read{detail}"
         )
     raise ImageError(f"is not an image that OpenCV reads{detail}; it starts with {data[:8]!r}")
+
+
+def _tell(damage: list[str], report: Report | None) -> None:
+    """Report damage, if any; ImageError where parts of the picture could not be decoded."""
+    lost = [message for message in damage if _LOST.match(message)]
+    said = summary(lost or damage).removeprefix("TIFF_Error ").removeprefix("TIFF_Warning ")
+    if lost:
+        raise ImageError(f"is a damaged TIFF file, parts of which cannot be decoded: {said}")
+    if damage:
+        (report or warning_of("an image"))(said)
 
 
 def _full_range(image: np.ndarray, bits: int) -> np.ndarray:
@@ -254,46 +310,6 @@ def _swapped(array: np.ndarray) -> np.ndarray:
     if array.ndim == 3 and array.shape[2] in (3, 4):
         return array[..., [2, 1, 0, 3][: array.shape[2]]]
     return array
-
-
-class silent:
-    """Keep what C libraries print about bad files from the user, who gets our line instead.
-
-    Standard error leads nowhere while any thread is within.
-    """
-
-    _lock, _within, _saved = threading.Lock(), 0, -1
-
-    def __enter__(self) -> None:
-        with silent._lock:
-            silent._within += 1
-            if silent._within > 1:
-                return
-            if sys.stderr is not None:
-                sys.stderr.flush()
-            try:
-                silent._saved = os.dup(2)
-            except OSError:  # no stderr at all
-                silent._saved = -1
-                return
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 2)
-            os.close(nowhere)
-
-    def __exit__(self, *exception: object) -> None:
-        with silent._lock:
-            silent._within -= 1
-            if silent._within == 0 and silent._saved >= 0:
-                os.dup2(silent._saved, 2)
-                os.close(silent._saved)
-
-
-def check_whole(data: bytes) -> None:
-    """Refuse JPEG and PNG files whose end is missing: OpenCV 4 fills the rest with grey."""
-    end = imageheaders.missing_end(data)
-    if end:
-        kind = imageheaders.kind_of(data)
-        raise ImageError(f"is a truncated {kind} file: its end ({end}) is missing")
 
 
 def check_size(data: bytes) -> None:

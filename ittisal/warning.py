@@ -1,4 +1,4 @@
-"""Warnings that are given once per process, at the caller's line."""
+"""Warnings at the caller's line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ def warn_once(subject: str, text: str) -> None:
     """Warn, the first time only for a subject."""
     if subject not in _given:
         _given.add(subject)
-        warnings.warn(text, RuntimeWarning, stacklevel=_levels_to_caller())
+        warn(text, RuntimeWarning)
+
+
+def warn(text: str, category: type[Warning]) -> None:
+    """Warn where the package was called."""
+    warnings.warn(text, category, stacklevel=_levels_to_caller())
 
 
 def _levels_to_caller() -> int:

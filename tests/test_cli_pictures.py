@@ -9,7 +9,7 @@ import sys
 from functools import partial
 
 import pytest
-from test_cli import names, run_here, save
+from test_cli import encoded, names, photo, run_here, save
 
 from ittisal import cli, imagefiles
 from ittisal.cli import common, pictures
@@ -131,6 +131,23 @@ def test_rows_of_names_with_line_ends(sizes, tmp_path):
     with open(tmp_path / "t.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["input"] for row in rows] == [name for name in odd for _ in "yx"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_damaged_files_are_told_and_the_rest_go_on(strict, sizes, tmp_path, monkeypatch):
+    """By name and by what the library says, also with --quiet; refused with --strict."""
+    jpeg = encoded(photo(), ".jpg")
+    (tmp_path / "bad.jpg").write_bytes(jpeg[:-2])
+    said = "its end (EOI) is missing"
+    ran = sizes("a.png", "bad.jpg", "b.png", "--json", "--quiet", *["--strict"] * strict)
+    a, bad, b = map(json.loads, ran.out.splitlines())
+    assert "damaged" not in {**a, **b} and "error" not in {**a, **b}
+    if strict:
+        assert ran.status == 1 and bad == {"input": "bad.jpg", "error": f"is damaged: {said}"}
+        assert ran.err.splitlines()[0] == f"ittisal sizes: bad.jpg: is damaged: {said}"
+    else:
+        assert ran.status == 0 and bad["damaged"] == said and bad["width"] == 64
+        assert ran.err == f"ittisal sizes: bad.jpg: is damaged, but was read: {said}\n"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import scipy.sparse
 from test_cli import exif, with_exif
 from tolerances import within
 
-from ittisal import datasets
+from ittisal import datasets, imagefiles
 from ittisal.datasets import DataSet, DataSetError, matlab
 from ittisal.datasets.gaze import fixations as gaze_fixations
 
@@ -236,7 +236,7 @@ def test_threads_may_read_images_at_once(tmp_path):
     path.write_bytes(whole[:-2] + bytes(40) + whole[-2:])  # libjpeg warns of it
     data = one_image(tmp_path, "a.jpg")
     before = os.fstat(2)
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(4) as pool, pytest.warns(imagefiles.DamageWarning, match="a.jpg is"):
         shapes = {picture.shape for picture in pool.map(data.load_image, [0] * 40)}
     assert shapes == {(48, 64, 3)}
     assert os.path.samestat(before, os.fstat(2))

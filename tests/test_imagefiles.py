@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import cv2
 import numpy as np
@@ -14,7 +18,8 @@ import PIL.Image
 import pytest
 import tifffile
 
-from ittisal import imagefiles, imageheaders
+import ittisal
+from ittisal import diagnostics, imagefiles, imageheaders
 from ittisal.imagefiles import ImageError, decode
 
 
@@ -234,7 +239,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "empty.png": (b"", "is empty (0 bytes)"),
         "text.jpg": (b"hello, world", "is not an image that OpenCV reads; it starts with b'hello"),
         "cut.jpg": (jpeg[: len(jpeg) // 2], "truncated JPEG"),
-        "cut-late.jpg": (jpeg[:-2], "truncated JPEG"),
+        "cut-late.jpg": (jpeg[:-9], "truncated JPEG"),
         "cut-png.png": (png[: len(png) // 2], "truncated PNG"),
         "cut-tiff.tiff": (whole[: len(whole) // 2], "damaged or truncated TIFF"),
         "damaged.png": (png[:80] + bytes([png[80] ^ 255]) + png[81:], "damaged or truncated PNG"),
@@ -260,6 +265,185 @@ def test_bad_files(name, capfd):
     assert not capfd.readouterr().err  # nothing from OpenCV's own libraries
 
 
+def zeroed(data: bytes, start: float, count: int) -> bytes:
+    """With zeros from a fraction of its length on."""
+    at = int(len(data) * start)
+    return data[:at] + bytes(count) + data[at + count :]
+
+
+def by_libtiff(compression: str) -> bytes:
+    """A TIFF file of Pillow's."""
+    buffer = io.BytesIO()
+    picture = PIL.Image.fromarray(RGB).convert("1" if compression.startswith("g") else "RGB")
+    picture.save(buffer, "TIFF", compression=compression)
+    return buffer.getvalue()
+
+
+PLANES = np.moveaxis(np.tile(RGB, (4, 3, 1)), -1, 0)
+STRIPS = {"photometric": "rgb", "planarconfig": "separate", "rowsperstrip": 16}
+
+
+def undecodable() -> dict[str, bytes]:
+    """TIFF files of which parts cannot be decoded, which OpenCV leaves black."""
+    planar = io.BytesIO()
+    tifffile.imwrite(planar, PLANES, **STRIPS)
+    packed = by_libtiff("packbits")
+    return {
+        "lzw": zeroed(by_libtiff("tiff_lzw"), 0.5, 40),
+        "zip": zeroed(tiff(RGB, rowsperstrip=4, compression="zlib"), 0.5, 900),
+        "fax4": zeroed(by_libtiff("group4"), 0.3, 20),
+        "packbits": packed[:5000] + b"\x80" * 4000 + packed[9000:],  # which stands for nothing
+        "planar, cut short": planar.getvalue()[: len(planar.getvalue()) * 3 // 4],
+        "tiles": zeroed(tiff(RGB, tile=(32, 32), compression="zlib"), 0.5, 2000),
+    }
+
+
+@pytest.mark.parametrize("name", undecodable())
+def test_tiff_that_cannot_be_decoded_is_refused(name, capfd):
+    with pytest.raises(ImageError, match="damaged TIFF file, parts of which cannot be decoded: "):
+        decode(undecodable()[name])
+    assert not capfd.readouterr().err
+
+
+def damaged() -> dict[str, tuple[bytes, str]]:
+    """Name: (a file that is read in spite of damage, what the library says)."""
+    jpeg, progressive = encoded(photo(), ".jpg"), encoded(photo(), ".jpg", PROGRESSIVE)
+    png, noise = encoded(photo(), ".png"), np.random.default_rng(5)
+    noisy = encoded(noise.integers(0, 256, (48, 64, 3), np.uint8), ".jpg")
+    crc = with_exif(png, exif(1, "<"))
+    return {
+        "cut, with an end": (jpeg[: len(jpeg) // 2] + jpeg[-2:], "premature end of data segment"),
+        "zeros": (zeroed(noisy, 0.6, 300), "extraneous bytes before marker 0xd9"),
+        "progressive": (zeroed(progressive, 0.7, 60), "Corrupt JPEG data: "),
+        "no end": (jpeg[:-2], "its end (EOI) is missing"),
+        "half an end": (progressive[:-1], "its end (EOI) is missing"),
+        "jpeg in tiff": (zeroed(by_libtiff("jpeg"), 0.4, 90), "JPEGLib: Corrupt JPEG data"),
+        "fax3": (zeroed(by_libtiff("group3"), 0.5, 2), "Fax3Decode1D: "),
+        "metadata": (crc.replace(b"eXIfII", b"eXIfIJ"), "eXIf: CRC error"),
+    }
+
+
+@pytest.mark.parametrize("name", damaged())
+def test_damage_is_reported(name, capfd, tmp_path):
+    """Of what is read in spite of it: to who asks, or as a warning with the file's name."""
+    data, message = damaged()[name]
+    said = []
+    picture = decode(data, report=said.append)
+    assert len(said) == 1 and message in said[0] and len(said[0]) < 250
+    (tmp_path / "a").write_bytes(data)
+    with pytest.warns(ittisal.DamageWarning) as warned:
+        np.testing.assert_array_equal(imagefiles.read(tmp_path / "a"), picture)
+    assert str(warned[0].message) == f"{tmp_path / 'a'} is damaged, but was read: {said[0]}"
+    assert warned[0].filename == __file__
+    assert imagefiles.read_size(tmp_path / "a") == picture.shape[:2]
+    assert not capfd.readouterr().err
+
+
+def test_only_the_end_is_missing():
+    """A JPEG file without its last two bytes has the whole picture."""
+    for options in ([], PROGRESSIVE):
+        jpeg = encoded(photo(), ".jpg", options)
+        cut = decode(jpeg[:-2], report=lambda said: None)
+        np.testing.assert_array_equal(cut, decode(jpeg))
+
+
+def test_unusual_metadata_is_no_damage(recwarn):
+    """Tags that libtiff does not know, profiles that libpng does not like."""
+    png = encoded(photo(), ".png")
+    profile = b"iCCP" + b"x\0\0" + zlib.compress(b"nonsense")
+    chunk = struct.pack(">I", len(profile) - 4) + profile + struct.pack(">I", zlib.crc32(profile))
+    jpeg = encoded(photo(), ".jpg")
+    decode(tiff(RGB, extratags=[(65000, 3, 1, 7, True)]))
+    decode(png[:33] + chunk + png[33:])
+    decode(jpeg.replace(b"JFIF\0\1\1", b"JFIF\0\5\1") + b"a trailer")
+    assert not recwarn
+
+
+def test_damage_is_told_apart_by_threads(capfd):
+    """Standard error is one for all threads: each hears what is said of its own file.
+
+    What another prints meanwhile is not lost.
+    """
+    files = {name: data for name, (data, _) in damaged().items()}
+    files |= {f"good {i}": encoded(photo(200, 300, i), ".jpg") for i in range(4)}
+    alone: dict[str, list[str]] = {name: [] for name in files}
+    for name, data in files.items():
+        decode(data, report=alone[name].append)
+    together: dict[str, list[str]] = {name: [] for name in files}
+
+    def work(name):
+        for _ in range(10):
+            decode(files[name], report=together[name].append)
+
+    printed = []
+    with ThreadPoolExecutor(len(files)) as pool:
+        pending = {pool.submit(work, name) for name in files}
+        while pending:
+            printed.append(f"line {len(printed)}")
+            os.write(2, f"{printed[-1]}\n".encode())
+            pending = wait(pending, 0.001).not_done
+    assert together == {name: said * 10 for name, said in alone.items()}
+    decode(files["good 0"])  # what came late is printed
+    assert sorted(capfd.readouterr().err.splitlines()) == sorted(printed)
+
+
+def test_what_others_print_is_passed_on(capfd):
+    """Of standard error while images are decoded, only the libraries' lines are taken."""
+    jpeg = damaged()["zeros"][0]
+    before, after = b"a bar\r50 %", b"a line\n\n[ WARN:0@1.0] global cap_v4l.cpp:1 open no camera\n"
+    printed = [after, before]
+
+    def work():  # more than once
+        os.write(2, printed.pop() if printed else b"")
+        cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
+        os.write(2, printed.pop() if printed else b"")
+        return 7
+
+    result, said = diagnostics.reported(work)
+    assert result == 7 and len(said) == 1 and said[0].startswith("Corrupt JPEG data: ")
+    assert capfd.readouterr().err.encode() == before + after
+
+
+def test_a_program_that_listens(capfd):
+    """It hears what FFmpeg prints, by and by, while images are decoded too."""
+    with diagnostics.listening():
+        os.write(2, b"[h264 @ 0x1f] a fault\nanother's\n")
+        decode(damaged()["zeros"][0], report=lambda said: None)
+        os.write(2, b"[avi @ 0x1f] the end\n    Last message repeated 3 times\n")
+        assert diagnostics.heard() == ["h264: a fault", "avi: the end"]
+        os.write(2, b"[avi @ 0x2f] nobody asks\n[ WARN:0@1.0] global cap.cpp:1 open no video\n")
+    assert diagnostics.heard() == []
+    assert capfd.readouterr().err == "another's\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_process_that_is_forked_while_images_are_decoded():
+    """The child decodes, and prints where it did."""
+    program = """
+import os, sys, threading, cv2, numpy as np
+from ittisal import imagefiles
+jpeg = cv2.imencode(".jpg", np.zeros((400, 400, 3), np.uint8))[1].tobytes()
+ended = threading.Event()
+def work():
+    while not ended.is_set():
+        imagefiles.decode(jpeg)
+thread = threading.Thread(target=work)
+thread.start()
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        imagefiles.decode(jpeg)
+        os.write(2, b"the child\\n")
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
+ended.set()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.stdout, ran.stderr) == ("0\n" * 20, "the child\n" * 20)
+
+
 def test_damaged_headers_are_no_fault():
     """Whatever a byte of a header is changed to, the file is read or refused."""
     rng = np.random.default_rng(3)
@@ -270,4 +454,4 @@ def test_damaged_headers_are_no_fault():
         for at in rng.integers(0, min(len(data), 400), 60):
             changed = data[:at] + bytes([rng.integers(256)]) + data[at + 1 :]
             with contextlib.suppress(ImageError, ValueError):
-                decode(changed)
+                decode(changed, report=lambda said: None)

@@ -18,8 +18,8 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends channels config datasets evaluation faces gradients levels "
-        "maps metrics model pipeline readout video",
+        "_version attention backends channels config datasets evaluation faces gradients "
+        "imagefiles levels maps metrics model pipeline readout video",
         "",
     ),
     "__main__": ("cli", ""),
@@ -38,6 +38,8 @@ LAYERS = {
     "documents": ("", ""),
     # OpenCV and SciPy inside functions only.
     "datasets": ("arrayfiles datasets documents files imagefiles", "numpy cv2 scipy"),
+    # OpenCV inside functions only.
+    "diagnostics": ("", "cv2"),
     # OpenCV, SciPy, matplotlib, h5py and pysaliency inside functions only.
     "evaluation": (
         "arrayfiles bounds channels config datasets documents evaluation files imagefiles maps "
@@ -51,7 +53,10 @@ LAYERS = {
     "frames": ("config", "numpy"),
     "gabor": ("", "numpy"),
     # OpenCV inside functions only.
-    "imagefiles": ("arrayfiles bounds frames imageheaders imagemetadata", "numpy cv2"),
+    "imagefiles": (
+        "arrayfiles bounds diagnostics frames imageheaders imagemetadata warning",
+        "numpy cv2",
+    ),
     # PyTorch inside functions only.
     "gradients": ("", "torch"),
     "imageheaders": ("", ""),
@@ -86,23 +91,24 @@ LAYERS = {
     "warning": ("", ""),
     # OpenCV and PyAV inside functions only.
     "video": (
-        "attention bounds config drawing files frames imagefiles levels maps model pipeline video",
+        "attention bounds config diagnostics drawing files frames imagefiles levels maps model "
+        "pipeline video",
         "numpy cv2 av",
     ),
     # OpenCV inside functions only.
     "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version attention backends bounds cli config datasets documents drawing "
-        "evaluation faces features files frames gradients imagefiles imageheaders levels maps "
-        "metrics model pipeline readout video",
+        "__init__ _version attention backends bounds cli config datasets diagnostics documents "
+        "drawing evaluation faces features files frames gradients imagefiles imageheaders levels "
+        "maps metrics model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
 LAZY = (
-    *("attention", "cli", "cuda", "datasets", "drawing", "evaluation", "faces", "gradients"),
-    *("imagefiles", "video"),
+    *("attention", "cli", "cuda", "datasets", "diagnostics", "drawing", "evaluation", "faces"),
+    *("gradients", "imagefiles", "video"),
 )
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}

@@ -60,6 +60,7 @@ JSON, one object per image:
   input, and error where it failed; else outputs (kind: file), width, height, backend, milliseconds
   (read, setup, model, write) and:
   {facts}
+  Of a damaged file that was read, damaged is what the decoding library says.
   Files that --no-clobber leaves are in skipped. Where nothing is left to write, the image is not
   read, and its object ends there.
 """
@@ -97,7 +98,7 @@ class Result(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser, nouns: str) -> None:
-    """The images, `-o`, `--recursive`, `--no-clobber`, `--json` and `--quiet`."""
+    """The images, `-o`, `--recursive`, `--no-clobber`, `--strict`, `--json` and `--quiet`."""
     add = parser.add_argument
     add("images", metavar="IMAGE", nargs="+", help="a file, directory, pattern, or - for stdin")
     add(
@@ -111,8 +112,18 @@ def add_options(parser: argparse.ArgumentParser, nouns: str) -> None:
     add("-r", "--recursive", action="store_true", help="search folders within directories too")
     add("--no-clobber", action="store_true", help="do not overwrite existing files")
     common.add_max_pixels(parser)
+    add(
+        "--strict",
+        action="store_true",
+        help="refuse damaged files that could be read (default: a warning)",
+    )
     add("--json", action="store_true", help="one JSON object per image on standard output")
-    add("-q", "--quiet", action="store_true", help="no paths, notes or progress; only errors")
+    add(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="no paths, notes or progress; only errors and damage",
+    )
 
 
 class Batch:
@@ -318,7 +329,10 @@ class Batch:
             return Result(facts, {})
         times = [time.perf_counter()]
         data = source.read()
-        stored = imagefiles.decode_stored(data)
+        damage: list[str] = []
+        stored = imagefiles.decode_stored(data, report=damage.append)
+        if damage and self.args.strict:
+            raise ImageError(f"is damaged: {damage[0]}")
         frame = imagefiles.to_frame(stored)
         times.append(time.perf_counter())
         model = by_size.get(frame.shape[:2])
@@ -336,6 +350,7 @@ class Batch:
             "height": frame.shape[0],
             "backend": model.backend,
             "milliseconds": dict(zip(STEPS, (np.diff(times) * 1e3).round(3), strict=True)),
+            **({"damaged": damage[0]} if damage else {}),
         }
         return result._replace(facts=facts | result.facts)
 
@@ -345,6 +360,10 @@ class Batch:
             progress.say(json.dumps(entry), sys.stdout)
         if "error" in entry:
             progress.say(f"{self._name}: {entry['input']}: {entry['error']}")
+        if "damaged" in entry:
+            progress.say(
+                f"{self._name}: {entry['input']}: is damaged, but was read: {entry['damaged']}"
+            )
         if "error" in entry or self.args.quiet:
             return
         self._say_skipped(entry.get("skipped", ()), progress)

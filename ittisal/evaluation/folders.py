@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrayfiles import read_array
 from ..config import GAZE, ITTI_1998
-from ..imagefiles import ImageError, decode_picture
+from ..imagefiles import ImageError, decode_picture, warning_of
 from ..maps import upsample
 from ..sampling import sampling
 from .scenes import Scene
@@ -122,7 +122,7 @@ def read_map(path: Path) -> np.ndarray:
             with path.open("rb") as file:  # np.load would take archives too
                 saliency = read_array(file, path.stat().st_size)
         else:
-            saliency = decode_picture(path.read_bytes())
+            saliency = decode_picture(path.read_bytes(), warning_of(path))
     except ImageError as error:
         raise ValueError(f"{path} {error}") from error
     except Exception as error:  # damaged files make NumPy raise many types

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import bounds
 from ..frames import check_frame, composite
-from ..imagefiles import ImageError, check_size, check_whole
+from ..imagefiles import ImageError, decode_picture
 
 # If no more than this fraction of the frames counted in a file is shown, the file was trimmed.
 TRIMMED = 0.995
@@ -85,7 +85,8 @@ class Reader(Protocol):
       one shown at `start` seconds or after, whichever is later; 0 where it is not sure;
     - `counted`: whether `frames` is a count rather than an estimate;
     - `file`: the path of the picture last grabbed;
-    - `aspect`: the width of a pixel over its height, where that is not 1.
+    - `aspect`: the width of a pixel over its height, where that is not 1;
+    - `damage`: what the decoder says of the frame last retrieved, which it gave all the same.
     """
 
     channel_order: str
@@ -145,6 +146,8 @@ class Source:
         Whether a thread may read it ahead: not an iterable, which is the caller's code.
     patience : bool
         Whether it may be silent for ever, as a file or a pipe on which nobody writes yet.
+    path : str
+        Of a video file, to see in the end whether it was cut short.
     """
 
     name: str
@@ -153,6 +156,7 @@ class Source:
     again: bool = False
     threaded: bool = True
     patience: bool = True
+    path: str = ""
 
 
 def fits(out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> TypeGuard[np.ndarray]:
@@ -256,7 +260,7 @@ class PicturesReader(Reader):
     channel_order = "bgr"
     fills = False
     time: float | None = None
-    file = ""
+    file = damage = ""
 
     def __init__(self, paths: list[str], fps: float) -> None:
         self._paths = iter(paths)
@@ -265,7 +269,7 @@ class PicturesReader(Reader):
 
     def grab(self) -> bool:
         """Move on to the next file, which is not opened yet."""
-        self.file = next(self._paths, "")
+        self.file, self.damage = next(self._paths, ""), ""
         return bool(self.file)
 
     def retrieve(self, out: np.ndarray | None) -> np.ndarray:
@@ -274,22 +278,18 @@ class PicturesReader(Reader):
 
         path = self.file
         try:
-            data = Path(path).read_bytes()  # by Python: cv2.imread fails on some names
-            if not data:
-                raise ValueError("is empty (0 bytes)")
-            check_whole(data)
-            check_size(data)
             flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-            picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-            if picture is None:
-                raise ValueError("is not a picture, or damaged")
-            return check_frame(picture)
+            data = Path(path).read_bytes()  # by Python: cv2.imread fails on some names
+            return check_frame(decode_picture(data, self._report, flags=flags))
         except FileNotFoundError as error:
             raise FrameError(f"{path} is missing") from error
         except OSError as error:
             raise FrameError(f"{path} cannot be read: {reason(error)}") from error
-        except (cv2.error, ImageError, TypeError, ValueError) as error:
+        except (ImageError, TypeError, ValueError) as error:
             raise FrameError(f"{path} {reason(error)}") from error
+
+    def _report(self, said: str) -> None:
+        self.damage = said
 
 
 @dataclass(frozen=True)
