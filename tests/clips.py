@@ -51,6 +51,18 @@ def write_video(path, frames, ticks=None, *, codec="libx264", options=None, gop=
     return path
 
 
+def damage(path, number):
+    """Overwrite the middle of a packet of a video."""
+    import av
+
+    with av.open(str(path)) as container:
+        packet = list(container.demux(video=0))[number]
+        place = packet.pos + packet.size // 2
+    data = bytearray(path.read_bytes())
+    data[place : place + 20] = b"\xff" * 20
+    path.write_bytes(data)
+
+
 def write_rotated(path, frames, clockwise):
     """Write an MP4 that says it is to be turned clockwise by 90, 180 or 270 degrees."""
     write_video(path, frames)

@@ -17,7 +17,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from clips import Script, camera, write_video
+from clips import Script, camera, damage, write_video
 from clips import moving_square as frames
 from stimuli import thermal
 from test_cli import (
@@ -186,9 +186,9 @@ def test_json_tells_everything(folder):
     assert ran.status == 0
     (told,) = ran.rows
     assert set(told) == {
-        "input", "outputs", "interrupted", "frames", "dropped", "failed", "missing", "repeated",
-        "left_out", "reconnects", "cuts", "resizes", "mended", "width", "height", "backend",
-        "seconds", "fps", "latency_ms",
+        "input", "outputs", "interrupted", "frames", "dropped", "failed", "damaged",
+        "missing", "repeated", "left_out", "reconnects", "cuts", "resizes", "mended", "width",
+        "height", "backend", "seconds", "fps", "latency_ms",
     }  # fmt: skip
     assert told["input"] == "clip.mp4" and told["outputs"] == ["j.avi", "j.jsonl"]
     assert (told["frames"], told["width"], told["height"]) == (COUNT, 96, 64)
@@ -481,6 +481,31 @@ def test_a_truncated_clip_is_done_as_far_as_it_goes(reader, tmp_path):
         assert (f"{told[name]} {name}" in ran.err) is bool(told[name] or name == "failed")
     shown = told["frames"] + told["repeated"] - told["left_out"]
     assert len(read(tmp_path / "out.avi")[0]) == shown
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("reader", ["opencv", "pyav"])
+def test_damage_that_the_decoder_conceals_is_told(reader, strict, tmp_path):
+    """Also with OpenCV, for which FFmpeg prints it."""
+    noise = np.random.default_rng(1).integers(0, 256, (12, *SIZE, 3), np.uint8)
+    damage(write_video(tmp_path / "clip.avi", list(noise), codec="mpeg4", gop=5), 7)
+    ran = run("video", "clip.avi", "--reader", reader, "-o", "out.avi", "--jsonl", "out.jsonl",
+        "--json", *LIGHT, *["--strict"] * strict, cwd=tmp_path,
+    )  # fmt: skip
+    (told,) = ran.rows
+    lines = [line for line in ran.err.splitlines() if "damaged" in line]
+    said = (
+        "FFmpeg marks it" if reader == "pyav" else "FFmpeg, which decodes some frames ahead, says: "
+    )
+    assert said in lines[0] and "[mpeg4 @" not in ran.err
+    found = [row["damaged"] for row in rows(tmp_path / "out.jsonl")]
+    if strict:
+        assert ran.status == 1 and told["damaged"] == 0 and not any(found)
+        assert told["frames"] == len(found) <= 7 and "is damaged: FFmpeg" in told["error"]
+    else:
+        assert ran.status == 0 and told["damaged"] == sum(found) == len(lines) - 1 == 1
+        assert told["frames"] == len(found) == 12 and 4 <= found.index(True) <= 7
+        assert "0 failed, 1 damaged" in lines[1]
 
 
 def test_frames_that_cannot_be_read_are_told_and_the_rest_go_on(tmp_path):

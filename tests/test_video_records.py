@@ -27,7 +27,7 @@ def test_a_record_tells_what_the_map_holds():
     _, records, maps = told(moving_square(4, step=8))
     for i, (record, saliency) in enumerate(zip(records, maps, strict=True)):
         assert list(record) == [
-            "frame", "time", "dropped", "cut", "latency_ms", "peak", "mean", "shares"
+            "frame", "time", "dropped", "cut", "damaged", "latency_ms", "peak", "mean", "shares"
         ]  # fmt: skip
         assert (record["frame"], record["time"]) == (i, i / 10)
         assert (record["dropped"], record["cut"]) == (0, False)

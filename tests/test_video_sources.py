@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import io
 import logging
@@ -18,6 +19,7 @@ from pathlib import Path
 import clips
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from clips import FakeModel
 from test_cli import begin, finished
@@ -375,6 +377,41 @@ def test_one_damaged_frame_is_reported_and_the_rest_go_on(tmp_path, reader):
     assert statistics.missing == 0
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_frames_that_the_decoder_marks_are_damaged(tmp_path, strict):
+    """They are given and reported by name, or refused."""
+    path = noise_video(tmp_path / "clip.avi", 12, codec="mpeg4")
+    clips.damage(path, 7)
+    said, damaged = [], []
+    fault = pytest.raises(VideoError, match=r"clip.avi: frame 7 is damaged: FFmpeg marks it")
+    with fault if strict else contextlib.nullcontext():
+        for result in stream(path, reader="pyav", strict=strict, report=said.append):
+            damaged.append(bool(result.damage))
+    assert damaged == [False] * 7 + ([] if strict else [True] + [False] * 4)
+    if not strict:
+        assert len(said) == 1
+        assert said[0].endswith(
+            "clip.avi: frame 7 is damaged, but was read: FFmpeg marks it as corrupt"
+        )
+
+
+@pytest.mark.parametrize("cut", ["whole", "in a frame", "between frames"])
+@pytest.mark.parametrize("name", ["a.gif", "a.ts"])
+def test_files_that_promise_no_length_and_are_cut_short(tmp_path, reader, name, cut):
+    path = tmp_path / name
+    if name == "a.gif":
+        frames = [PIL.Image.fromarray(frame) for frame in clips.moving_square(12)]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
+    else:
+        clips.write_video(path, clips.moving_square(12))
+    data = path.read_bytes()
+    ends = {"whole": len(data), "in a frame": len(data) // 2 + 1, "between frames": len(data) - 1}
+    path.write_bytes(data[: ends[cut]])
+    _, results, said = played(path, reader=reader)
+    assert results.statistics.missing == len(said) == (cut != "whole")
+    assert not said or f"{name}: is cut short or damaged: its " in said[0]
+
+
 def test_frames_lost_in_the_middle_are_counted(tmp_path):
     """Those after damage up to the next key frame, of which a decoder of H.265 says nothing."""
     path = noise_video(tmp_path / "clip.mp4", 100, 25, codec="libx265")
@@ -493,6 +530,24 @@ def test_grey_and_deep_pictures_stay_what_they_are(tmp_path):
         (np.uint8, (48, 64), 9),
         (np.uint8, (48, 64, 3), 30),  # asked for as RGB
     ]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_damaged_pictures_are_reported(tmp_path, strict):
+    """Those of which the whole picture may be wrong, though OpenCV gives it."""
+    for i, picture in enumerate(clips.moving_square(3)):
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), picture)
+    path = tmp_path / "1.jpg"
+    path.write_bytes(path.read_bytes()[:-2])
+    said, what = [], "its end (EOI) is missing"
+    results = stream(tmp_path, strict=strict, report=said.append)
+    if strict:
+        with pytest.raises(VideoError, match="frame 1 is damaged: its end"):
+            list(results)
+    else:
+        assert [result.damage for result in results] == ["", what, ""]
+        assert said == [f"{tmp_path}: frame 1 is damaged, but was read: {what}"]
+    assert results.statistics.damaged == len(said) == (not strict)
 
 
 def test_bad_pictures_are_reported_and_left_out(tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import MIN_SIDE, Config
+from ..diagnostics import listening
 from ..imagefiles import SUFFIXES
 from ..video import RawVideo, Stream, VideoError, stream
 from ..video.painter import KINDS
@@ -32,12 +33,12 @@ from .video_outputs import Outputs, Window, make_request
 LEAST_FPS, MOST_FPS = 1.0, 240.0  # of inputs, as far as they are believed
 CAPPED_FPS = 120.0  # of videos of those above
 REPORTED = (
-    "dropped", "failed", "missing", "repeated", "left_out", "reconnects", "cuts", "resizes",
-    "mended",
+    "dropped", "failed", "damaged", "missing", "repeated", "left_out", "reconnects", "cuts",
+    "resizes", "mended",
 )  # fmt: skip
 STREAM_OPTIONS = (
     "backend", "threads", "width", "levels", "every", "start", "end", "reader", "reconnect", "fps",
-    "timeout",
+    "timeout", "strict",
 )  # fmt: skip
 FACES = {"size": 320, "every": 3}  # how often, and how large, a frame is looked at
 NOTABLE = 0.1  # fraction of frames repeated or left out that is worth a line
@@ -73,9 +74,9 @@ outputs:
   -o DIR/      a PNG per frame, 000012.png; with --raw a float32 .npy of the map as computed. Those
                of an earlier run with other numbers stay; how many is said in the end
   -o -         raw video on standard output; each picture once, without times
-  --jsonl FILE a line per frame: number and time, dropped frames before it, latency, the peak in
-               pixels of the input and its value, the map's mean, each channel's share, and of
-               pictures the file
+  --jsonl FILE a line per frame: number and time, dropped frames before it, whether it is damaged,
+               latency, the peak in pixels of the input and its value, the map's mean, each
+               channel's share, and of pictures the file
   --csv FILE   the same as a table
   --scanpath   the last five fixations by the winner-take-all network; in records "fixations",
                those since the record before (x, y, time_ms, ...), in CSV the last of them
@@ -182,6 +183,7 @@ def add_parser(commands: Any) -> None:
         help="without a frame, after which a camera or address has vanished (default: 10)",
     )
     add("--no-cuts", action="store_true", help="do not look for cuts")
+    add("--strict", action="store_true", help="stop at the first frame that is damaged")
 
     reading = parser.add_argument_group("reading and writing")
     add = reading.add_argument
@@ -230,12 +232,18 @@ def run(args: argparse.Namespace) -> int:
     """Work on every input; see the epilog for the exit status."""
     config = common.read_config(args)
     common.require_opencv()
-    _silence_libraries()
     common.check_backend(args.backend, config, args.threads)
     runs = [Run(args, name, config) for name in args.inputs]
+    if len(runs) > 1:
+        _check_several(args, runs)
+    with contextlib.nullcontext() if debugging() else listening():
+        return _go(runs)
+
+
+def _go(runs: list[Run]) -> int:
+    """Work on one input after the other; the exit status."""
     if len(runs) == 1:
         return runs[0].go()
-    _check_several(args, runs)
     status = 0
     while runs:
         try:
@@ -541,15 +549,6 @@ def _source(args: argparse.Namespace, name: str) -> Any:
     if args.pix_fmt is not None:
         raise UsageError("--pix-fmt is about raw video, which needs --size WIDTHxHEIGHT too")
     return encoded("pipe:0", "standard input", Reading(args.reader, "bgr"))
-
-
-def _silence_libraries() -> None:
-    """Hide what C libraries print about bad files; errors here say it on one line."""
-    if not debugging():
-        import cv2
-
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # none; read at the first use
 
 
 def likely(fps: float | None) -> float:

@@ -63,6 +63,7 @@ class Slot:
     arrived: float = 0.0
     dropped: int = 0  # how many frames this one overtook
     file: str | None = None  # the picture's path where it has one
+    damage: str = ""  # what the decoder says of it
 
 
 @dataclass
@@ -88,6 +89,7 @@ class About:
     def fill(self, slot: Slot, reader: Reader, selection: Selection) -> None:
         """Put the frame that the selection stopped at into a slot."""
         slot.frame = reader.retrieve(slot.frame)
+        slot.damage = getattr(reader, "damage", "")
         slot.index, slot.time = selection.index, selection.time
         slot.file = getattr(reader, "file", None)
         if self.aspect is None:  # some readers know with the first frame only

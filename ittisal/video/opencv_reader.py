@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..diagnostics import heard, summary
 from .readers import FrameError, VideoError, check_frame_size, reason, shown_frames, turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
@@ -90,6 +91,7 @@ class OpenCVReader:
         self._position = cv2.CAP_PROP_POS_MSEC
         self._faults = cv2.error
         self.time: float | None = None
+        self.damage = ""
         self._place = -1  # the number of the frame last grabbed
         self._ahead = False  # whether that is to be given the next time, after one that is lost
         self._quarters = _quarters(capture)
@@ -149,6 +151,8 @@ class OpenCVReader:
             raise FrameError(f"cannot be decoded: {reason(error)}") from error
         if not good or frame is None:
             raise FrameError("cannot be decoded")
+        said = summary(heard())
+        self.damage = said and f"FFmpeg, which decodes some frames ahead, says: {said}"
         if lies:
             self._lying = frame
             return turn(frame, self._quarters, out)
@@ -216,6 +220,7 @@ def _open(source: int | str, *arguments: Any) -> Any:
     """An open capture, or None."""
     import cv2
 
+    heard()  # what was said of another
     try:
         capture = cv2.VideoCapture(source, *arguments)
     except (cv2.error, OverflowError):  # a number that no camera can have, too

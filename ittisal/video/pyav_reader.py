@@ -45,6 +45,8 @@ class PyAVReader:
         rate = video.average_rate or video.guessed_rate
         self.fps: float | None = float(rate) if rate else None
         self.frames, self.counted = shown_frames(video.frames, self._estimate())
+        self.damage = ""
+        self._corrupt: set[int] = set()  # times of packets whose frames are to come
         self._frame: Any = None
         self._coming = self._decoded(container)
 
@@ -80,6 +82,8 @@ class PyAVReader:
         while True:
             try:
                 for packet in packets:
+                    if packet.is_corrupt and packet.pts is not None:
+                        self._corrupt.add(packet.pts)
                     for frame in packet.decode():
                         faults = 0
                         yield frame
@@ -119,6 +123,10 @@ class PyAVReader:
         if isinstance(frame, Exception):
             raise FrameError(f"cannot be decoded: {reason(frame)}")
         self._frame = frame
+        damaged = frame.is_corrupt or frame.pts in self._corrupt
+        self.damage = "FFmpeg marks it as corrupt" if damaged else ""
+        if self._corrupt and frame.pts is not None:
+            self._corrupt = {time for time in self._corrupt if time > frame.pts}
         self.time = (
             None if frame.pts is None else float((frame.pts - self._start) * frame.time_base)
         )

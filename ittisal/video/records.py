@@ -13,7 +13,7 @@ import numpy as np
 
 from ..maps import channel_shares, weighted_channels
 
-COLUMNS = ("frame", "time", "dropped", "cut", "latency_ms", "x", "y", "value", "mean")
+COLUMNS = ("frame", "time", "dropped", "cut", "damaged", "latency_ms", "x", "y", "value", "mean")
 ATTENTION = {  # of those lists, the columns of CSV
     "fixations": ("x", "y", "time_ms"),
     "regions": ("id", "x", "y", "width", "height", "confidence"),
@@ -54,12 +54,13 @@ class Records:
         Returns
         -------
         dict
-            `frame`: its number in the source. `time`: its presentation time in seconds.
-            `dropped`: frames overtaken since the last record. `cut`: whether the past was
-            forgotten before it. `latency_ms`: to its map. `peak`: `x` and `y` of the highest
-            sample in pixels of the source's frame, and its `value`; None where nothing stands
-            out. `mean`: of the map. `shares`: of each channel with a weight (and of "figure"),
-            of all that they add to the map; they sum to 1 (rounded to six places), and a channel
+            `frame`: its number in the source. `time`: its presentation time in seconds. `dropped`:
+            frames overtaken since the last record. `cut`: whether the past was forgotten before it.
+            `damaged`: whether the decoder gave it in spite of damage; by OpenCV, which decodes
+            ahead, some frames early. `latency_ms`: to its map. `peak`: `x` and `y` of the highest
+            sample in pixels of the source's frame, and its `value`; None where nothing stands out.
+            `mean`: of the map. `shares`: of each channel with a weight (and of "figure"), of all
+            that they add to the map; they sum to 1 (rounded to six places), and a channel
             without a part in this frame has 0, as have all where nothing stands out. `file`: the
             picture's path, where the source is a folder or pattern of pictures. `fixations`,
             `regions`: lists of what `Result.fixations` and `Result.regions` are, each as its
@@ -72,6 +73,7 @@ class Records:
             "time": round(result.time, 6),
             "dropped": result.dropped,
             "cut": result.cut,
+            "damaged": bool(result.damage),
             "latency_ms": round(result.latency * 1e3, 3),
             "peak": {"x": at[0], "y": at[1], "value": float(saliency.max())} if at else None,
             "mean": float(saliency.mean(dtype=np.float64)),
@@ -102,7 +104,8 @@ def csv_line(record: dict[str, Any]) -> str:
 
     Of fixations the last one, of regions the first.
     """
-    flat = {**record, **(record["peak"] or {}), "cut": int(record["cut"])}
+    flat = {**record, **(record["peak"] or {})}
+    flat |= {name: int(record[name]) for name in ("cut", "damaged")}
     row = [*(flat.get(name, "") for name in COLUMNS), *flat["shares"].values()]
     row += [record["file"]] if "file" in record else []
     for name, at in (("fixations", -1), ("regions", 0)):
@@ -163,10 +166,13 @@ class Statistics:
         Frames that came and were overtaken by newer ones (live sources).
     failed : int
         Frames that could not be read or computed; each was reported.
+    damaged : int
+        Frames that the decoder gave in spite of damage, as far as it says so; each was reported.
     missing : int
         Frames that the file promises and that neither came nor failed: above 0, it is cut short,
         or damaged so that the decoder left some out, after which `Result.index` is too low while
-        `Result.time` stays right. About right only, since many files do not say exactly.
+        `Result.time` stays right. About right only, since many files do not say exactly: 1 where
+        only the end of the file is missing.
     cuts, resizes, reconnects : int
         Cuts found, changes of the frames' size, connections made anew.
     mended : int
@@ -181,6 +187,7 @@ class Statistics:
     frames: int = 0
     dropped: int = 0
     failed: int = 0
+    damaged: int = 0
     missing: int = 0
     cuts: int = 0
     resizes: int = 0

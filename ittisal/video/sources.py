@@ -101,8 +101,10 @@ def encoded(path: str, name: str, reading: Reading) -> Source:
     """The source of an encoded video by its absolute path, or of `pipe:0` (standard input)."""
     if reading.reader == "pyav":
         import_av(name, "reader")
-        return Source(name, partial(open_pyav, path, name, reading.channel_order))
-    return Source(name, partial(open_file, path, name))
+        opening: Any = partial(open_pyav, path, name, reading.channel_order)
+    else:
+        opening = partial(open_file, path, name)
+    return Source(name, opening, path=path)
 
 
 def _hint(path: str) -> str:

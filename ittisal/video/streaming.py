@@ -17,10 +17,12 @@ from ..attention.regions import Region
 from ..attention.scanpath import Fixation
 from ..attention.view import View
 from ..config import MIN_SIDE, VIDEO, Config
+from ..diagnostics import heard, summary
 from ..levels import Levels, Span, as_levels, full_scale
 from ..maps import peak
 from ..model import Saliency
 from .cuts import CutDetector
+from .endings import missing_end
 from .feeds import SLOTS, Direct, Slot, Threaded
 from .readers import NothingWanted, Source, VideoError, fits
 from .records import Statistics
@@ -57,6 +59,8 @@ class Result:
         Whether the model forgot the past before this frame: a cut, another size, a reconnection.
     file : str, optional
         The picture's path, of a folder or pattern of pictures.
+    damage : str
+        What the decoder says of the frame, which it gives in spite of damage; else empty.
     """
 
     index: int
@@ -66,6 +70,7 @@ class Result:
     dropped: int
     cut: bool
     file: str | None
+    damage: str
     _stream: Stream
     _serial: int
 
@@ -162,6 +167,7 @@ class Stream:
         settings: tuple[str, int | None, int | None, Levels | None],
         channels: Any,
         detector: CutDetector | None,
+        strict: bool,
         report: Callable[[str], None],
         clock: Clock,
     ) -> None:
@@ -176,6 +182,7 @@ class Stream:
         self._attention = Attention()
         self._slot = Slot()
         self._serial = 0
+        self._strict, self._path = strict, source.path
         self._began: float | None = None
         self._dropped = 0  # since the last result
         self._forget = False  # before the next frame
@@ -299,6 +306,8 @@ class Stream:
         """The saliency of a frame; None if the model refuses it, which is reported."""
         statistics = self.statistics
         frame = slot.frame
+        if slot.damage:
+            self._damaged(f"frame {slot.index} is damaged", slot.damage)
         try:
             if frame.shape[:2] != self._size:
                 before = self._size
@@ -332,9 +341,15 @@ class Stream:
         self._slot = slot
         dropped, self._dropped = self._dropped, 0
         cut, self._forget = self._forget, False
-        return Result(
-            slot.index, slot.time, latency, saliency, dropped, cut, slot.file, self, self._serial
-        )
+        facts = slot.index, slot.time, latency, saliency, dropped, cut, slot.file, slot.damage
+        return Result(*facts, self, self._serial)
+
+    def _damaged(self, what: str, said: str) -> None:
+        """Count and report what is read in spite of damage, or refuse it."""
+        if self._strict:
+            raise VideoError(f"{self.name}: {what}: {said}")
+        self.statistics.damaged += 1
+        self._report(f"{self.name}: {what}, but was read: {said}")
 
     def _prepare(self, slot: Slot) -> None:
         """A model and buffers for frames like this one, with kernels compiled."""
@@ -399,7 +414,15 @@ class Stream:
         statistics, selection, about = self.statistics, self._feed.selection, self._feed.about
         if not statistics.frames:
             raise self._nothing()
-        if selection.complete or about.live or not (about.frames and about.fps):
+        if selection.complete or about.live:
+            return
+        if said := summary(heard()):
+            self._damaged("the end is damaged", said)
+        if end := missing_end(self._path):
+            statistics.missing = 1
+            self._report(f"{self.name}: is cut short or damaged: {end}")
+            return
+        if not (about.frames and about.fps):
             return
         short = about.frames / about.fps - (selection.time + 1 / about.fps)
         uncounted, leeway = about.frames - selection.index - 1, max(1, about.frames * LEEWAY)
@@ -532,6 +555,7 @@ def stream(
     timeout: float = 10.0,
     cuts: bool = True,
     fps: float | None = None,
+    strict: bool = False,
     report: Callable[[str], None] | None = None,
     clock: Clock | None = None,
 ) -> Stream:
@@ -590,10 +614,15 @@ def stream(
         Find cuts, and let the model forget the past there, so that none is taken for motion.
     fps : float, optional
         Frames per second of sources that know no times: iterables, pictures (default 25).
+    strict : bool
+        Raise VideoError at the first frame that the decoder gives in spite of damage. Known are
+        those of picture files and of the reader "pyav"; with OpenCV, FFmpeg prints what it finds
+        on standard error, which only the program `ittisal video` reads.
     report : callable, optional
         Given one line of text for each thing that went wrong and was got over: a frame that
-        cannot be read, a camera that vanished or came back, a file cut short, another frame
-        size. By default they are warnings of the logger "ittisal.video". Called in your thread.
+        cannot be read or is damaged, a camera that vanished or came back, a file cut short, another
+        frame size. By default they are warnings of the logger "ittisal.video". Called in your
+        thread.
     clock : Clock, optional
         For tests.
 
@@ -650,6 +679,7 @@ def stream(
         (backend, threads, width, levels),
         channels,
         CutDetector() if cuts else None,
+        strict,
         report or logging.getLogger("ittisal.video").warning,
         clock,
     )
