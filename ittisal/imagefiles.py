@@ -104,9 +104,8 @@ def read(path: Path, *, upright: bool = True, report: Report | None = None) -> n
 def read_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(height, width) of the frame in a file, as `read`; JPEG and PNG are not decoded for it."""
     data = contents(path)
-    size = imageheaders.size_of(data)
-    quick = size is not None and imageheaders.kind_of(data) in ("JPEG", "PNG")
-    if not quick or imageheaders.missing_end(data):
+    size = imageheaders.size_of(data) if imageheaders.kind_of(data) in ("JPEG", "PNG") else None
+    if size is None or imageheaders.missing_end(data):
         height, width = decode(data, upright=upright, report=lambda text: None).shape[:2]
         return height, width
     return size[::-1] if upright and imageheaders.orientation(data) >= 5 else size
