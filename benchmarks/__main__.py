@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
 import inspect
 import os
 import platform
@@ -39,7 +40,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description=f"{__doc__} `fuzz` has options of its own: see `fuzz --help`.",
+        description=f"{__doc__} `fuzz` and `soak` have options of their own: see `fuzz --help`.",
     )
     what = f"any of {', '.join(SUITES)}, or all (default); or cuda, alone, on a machine with a GPU"
     parser.add_argument("what", nargs="*", help=what)
@@ -88,10 +89,8 @@ def _threads(text: str) -> tuple[int, ...]:
 
 def main(arguments: list[str]) -> int:
     """Run what the command line names; 0 unless something failed."""
-    if arguments[:1] == ["fuzz"]:
-        from . import fuzz
-
-        return fuzz.main(arguments[1:])
+    if arguments[:1] in (["fuzz"], ["soak"]):
+        return importlib.import_module(f".{arguments[0]}", __package__).main(arguments[1:])
     options = parse(arguments)
     if options.what == ["cuda"]:
         from . import cuda, cuda_estimate

@@ -35,6 +35,7 @@ from benchmarks import (  # noqa: E402
     cuda_timings,
     fixations,
     guided_search,
+    soak,
 )
 from benchmarks.answers import agreement  # noqa: E402
 from benchmarks.bench_accuracy import maxima  # noqa: E402
@@ -571,3 +572,24 @@ def test_guided_search(tmp_path, monkeypatch, capsys):
     assert cv2.imread(str(out)).shape[:2] == (height, 4 * width + 3 * gap)
     with pytest.raises(SystemExit, match="cannot be read; DATASET is OSIE's folder"):
         guided_search.main([str(out.parent / "images"), str(out)])
+
+
+def test_soak(tmp_path, monkeypatch):
+    monkeypatch.setattr(soak, "COMMANDS", {"map": soak.COMMANDS["map"]})
+    monkeypatch.setattr(soak, "IMAGES", 2)
+    monkeypatch.setattr(soak, "CLIP_FRAMES", 2)
+    assert not list(soak.frames(2000))
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    soak.make_inputs(inputs)
+    trial = soak.Trial(inputs, "map")
+    assert not list(soak.kills([trial], 2, seed=0))
+    folder = trial.fresh()
+    (folder / "photos/00.png").unlink()
+    (folder / "out/maps").mkdir()
+    (folder / "out/maps/01.saliency.png").write_bytes(b"half")
+    assert trial.wrong(folder, complete=True) == [
+        "input photos/00.png lost",
+        "maps/01.saliency.png damaged",
+        "maps/00.saliency.png missing",
+    ]
