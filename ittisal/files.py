@@ -8,7 +8,10 @@ import secrets
 import shutil
 import stat
 import weakref
+from itertools import takewhile
 from pathlib import Path
+
+TEMPORARY = ".ittisal-"  # what the names of unfinished files and folders begin with
 
 _outputs: weakref.WeakSet[atomic] = weakref.WeakSet()
 
@@ -17,13 +20,9 @@ class atomic:
     """Write a file, or a folder, under a temporary name, which takes its own name when it is whole.
 
     In a `with` block it is published at the end, or discarded if an exception ends the block, an
-    interrupt too. What lives longer calls `publish` or `discard` itself. Where a device, a pipe or
-    a socket is, such as /dev/null, that is written to and not replaced.
-
-    Parameters
-    ----------
-    path : path
-        Its directory must exist.
+    interrupt too. The block also makes the folders that are missing above, and removes them again
+    if nothing comes to be in them. What lives longer calls `publish` or `discard` itself. Where a
+    device, a pipe or a socket is, such as /dev/null, that is written to and not replaced.
 
     Examples
     --------
@@ -38,6 +37,7 @@ class atomic:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.temporary = self.path if is_special(self.path) else _beside(self.path)
+        self._made: list[Path] = []  # folders, the innermost first
         _outputs.add(self)
 
     def publish(self) -> None:
@@ -54,8 +54,13 @@ class atomic:
                 shutil.rmtree(self.temporary, ignore_errors=True)
             else:
                 self.temporary.unlink()
+        with contextlib.suppress(OSError):  # the first that is not empty
+            for folder in self._made:
+                folder.rmdir()
 
     def __enter__(self) -> Path:
+        self._made = list(takewhile(lambda folder: not folder.exists(), self.path.parents))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         return self.temporary
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
@@ -84,6 +89,28 @@ def write_whole(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def utf8(path: str | os.PathLike[str]) -> str:
+    """A path as text for OpenCV, which a name that is not UTF-8 would crash: OSError then."""
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise OSError(
+            f"{name}: its name, or that of its folder, is not UTF-8, and OpenCV takes no other; "
+            "rename it, or for a video choose pyav"
+        ) from None
+    return name
+
+
+def identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What all names of a file, and links to it, have in common; None of what is no file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a NUL in the name
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
 def is_special(path: Path) -> bool:
     """Whether this is a device, a pipe or a socket."""
     try:
@@ -103,4 +130,4 @@ def _beside(path: Path) -> Path:
     which libraries choose what to write.
     """
     # Not tempfile: its files are private to the user, ours have the default permissions.
-    return path.parent / f".ittisal-{secrets.token_hex(6)}.tmp{path.suffix}"
+    return path.parent / f"{TEMPORARY}{secrets.token_hex(6)}.tmp{path.suffix}"

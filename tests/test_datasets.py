@@ -306,12 +306,13 @@ def test_images_beside_the_table_and_links(tiny, tmp_path):
     data = datasets.load(tmp_path / "d")
     assert (data.root, data.name) == (tmp_path / "d", "d")
     data.load_image(5)
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/.ittisal-01.tmp").mkdir(parents=True)  # of a run that was killed
     seen = []  # nothing is written beside a folder that is there, which may be a disk of its own
     progress = lambda *_: seen.append(len(list(tmp_path.iterdir())))  # noqa: E731
     datasets.save(data, tmp_path / "empty", link=sys.platform != "win32", progress=progress)
     assert seen == [2] * 6
     assert {path.name for path in (tmp_path / "empty").iterdir()} == {
+        ".ittisal-01.tmp",
         "images",
         "fixations.npz",
         "dataset.json",

@@ -459,8 +459,11 @@ def test_folders_hold_a_file_per_frame(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(VideoError, match="file/sub: cannot be made"):
-        FolderWriter(tmp_path / "file" / "sub")
+    writer = FolderWriter(tmp_path / "file" / "sub")
+    with pytest.raises(VideoError, match=r"sub/000000.png: cannot be written: Not a directory"):
+        writer.write(np.zeros((4, 4, 3), np.uint8), 0, 0.0)
+    with pytest.raises(VideoError, match="file/sub: cannot be written: Not a directory"):
+        writer.finish()
 
 
 def test_raw_pipes():

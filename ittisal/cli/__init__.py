@@ -18,6 +18,7 @@ from importlib import import_module
 from .. import bounds
 from .._version import __version__
 from . import signals
+from .messages import plain, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with the message and where to read on."""
-        self.exit(USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        self.exit(USAGE, f"{self.prog}: {plain(message)}; see `{self.prog} --help`\n")
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -119,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         with signals.ending(name):
             return _run(command, argv)
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+        say(f"{name}: interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has ended
         _discard_stdout()
@@ -151,18 +152,17 @@ def _run(command: str | None, argv: list[str]) -> int:
 def _fail(name: str, error: Exception) -> int:
     """Say what went wrong; the exit status."""
     from ..pipeline import BackendError
-    from .common import UsageError, debugging, reason
+    from .common import UsageError, debugging, of_stdout, reason
 
     if debugging():
         import traceback
 
         traceback.print_exception(error)
     message = reason(error)
-    # The errors of files name the file, ours of videos have no number.
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+    if of_stdout(error):
         _discard_stdout()
-        message = f"cannot write standard output: {error.strerror}"
-    print(f"{name}: {message}", file=sys.stderr)
+        message = f"cannot write standard output: {reason(error)}"
+    say(f"{name}: {message}")
     return USAGE if isinstance(error, (UsageError, BackendError)) else SOME_FAILED
 
 
@@ -173,7 +173,7 @@ def _prepare_process() -> None:
     a line.
     """
     _open_standard_streams()
-    warnings.formatwarning = lambda message, *_, **__: f"ittisal: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: plain(f"ittisal: {message}") + "\n"
     if hasattr(sys.stdout, "reconfigure"):
         utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")

@@ -10,19 +10,20 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from .. import backends, bounds, documents, faces
 from ..config import PRESETS, Config, preset
 from ..faces import FaceDetector
-from ..files import is_special, temporary, write_whole
+from ..files import identity, is_special, temporary, write_whole
 from ..frames import check_shape
 from ..imagefiles import ImageError
 from ..levels import Levels
 from ..model import Saliency
 from ..pipeline import BackendError
+from .messages import plain
 
 MOST_PIXELS = 65535  # of a side of a part of a picture
 STDIO = "-"  # standard input or output, where a file could be named
@@ -40,14 +41,19 @@ def debugging() -> bool:
     return os.environ.get("ITTISAL_DEBUG", "") not in ("", "0")
 
 
+def of_stdout(error: BaseException) -> bool:
+    """Whether standard output failed: errors of files name the file, ours have no number."""
+    return isinstance(error, OSError) and error.errno is not None and error.filename is None
+
+
 def reason(error: BaseException) -> str:
     """The error on one line, to be read after the name of what failed."""
-    text = " ".join(str(error).split())
+    text = plain(" ".join(str(error).split()))
     if isinstance(error, MemoryError):
         return text or "not enough memory"
     if isinstance(error, OSError) and error.strerror:
         where = f"{os.fspath(error.filename)}: " if error.filename is not None else ""
-        return where + error.strerror
+        return plain(where + error.strerror)
     # These are raised with messages for users; anything else is a fault of the package.
     if isinstance(error, (UsageError, ImageError, BackendError, OSError, ValueError, TypeError)):
         return text
@@ -255,7 +261,7 @@ def face_detector(args: argparse.Namespace, **options: Any) -> FaceDetector | No
         path = faces.download() if args.faces == "download" else args.faces
         return FaceDetector(path, **options)
     except (ImportError, OSError, ValueError) as error:
-        raise UsageError(f"--faces {args.faces}: {' '.join(str(error).split())}") from error
+        raise UsageError(f"--faces {args.faces}: {reason(error)}") from error
 
 
 def read_config(args: argparse.Namespace) -> Config:
@@ -333,15 +339,29 @@ def check_stdout(options: Sequence[str], *, binary: str | None = None) -> None:
         )
 
 
+def refuse_inputs(
+    args: argparse.Namespace,
+    outputs: Iterable[str | Path],
+    inputs: Iterable[str | Path],
+) -> None:
+    """Refuse outputs that are inputs, or files that options name, or links to them."""
+    named = [getattr(args, option, None) for option in ("config", "faces", "class_model", "table")]
+    read = {identity(path): path for path in [*inputs, *filter(None, named)]}
+    for path in outputs:
+        file = identity(path)
+        if file and file in read:
+            raise UsageError(f"{path} would overwrite the input {read[file]}; give another place")
+
+
 def probe_directory(directory: Path, *, create: bool = False, option: str = "-o") -> None:
     """Refuse a directory in which no file can be made, by making one.
 
-    Permission bits do not show read-only disks, nor what root may do.
+    With `create` it may be missing, and one is made where it would be. Permission bits do not show
+    read-only disks, nor what root may do.
     """
-    probe = temporary(directory)
     try:
-        if create:
-            directory.mkdir(parents=True, exist_ok=True)
+        above = [directory, *directory.parents] if create else [directory]
+        probe = temporary(next((place for place in above if place.exists()), directory))
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
@@ -359,17 +379,11 @@ def probe_file(path: Path, *, option: str = "-o") -> None:
 def write(path: Path, data: bytes) -> None:
     """Write standard output, or a file whole or not at all (ImageError), with its directories."""
     if str(path) == STDIO:
-        try:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise ImageError(f"cannot write standard output: {error.strerror}") from error
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
     except OSError as error:
         raise ImageError(f"cannot write {path}: {error.strerror}") from error
@@ -401,11 +415,10 @@ class Progress:
             self._bar.update()
 
     def say(self, text: str, stream: TextIO | None = None) -> None:
-        """A line on stderr, or on another stream, at once."""
-        stream = stream or sys.stderr
+        """A message on stderr, or a line on another stream, at once."""
         if self._bar is not None:
             self._bar.clear()
-        print(text, file=stream, flush=True)
+        print(text if stream else plain(text), file=stream or sys.stderr, flush=True)
         if self._bar is not None:
             self._bar.refresh()
 

@@ -143,8 +143,7 @@ def run_convert(args: argparse.Namespace) -> int:
     common.require_opencv()
     output = Path(args.output)
     refuse_used(output)  # before reading, which can take minutes
-    place = output if output.exists() else output.absolute().parent
-    common.probe_directory(place, create=True, option="OUT")
+    common.probe_directory(output, create=True, option="OUT")
     with fixations.steps(args, "read") as step:
         if args.name == TABLE:
             read = datasets.read_table

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     common.require_opencv()
     common.check_backend(args.backend, config, args.threads)
     path = _target(args.output)
+    common.refuse_inputs(args, [path], [args.image])
     frame = _frame(args.image)
     height, width = frame.shape[:2]
 

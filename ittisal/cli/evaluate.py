@@ -149,11 +149,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(reason(error)) from error
     if args.table and not args.readout:
         raise UsageError("--table is of read-outs; give --readout too")
-    _check_outputs(args)
+    outputs = _check_outputs(args)
     detector = common.face_detector(args)
     if detector is not None:
         models = _with_faces(models, detector, args)
     dataset = fixations.load(args)
+    common.refuse_inputs(args, outputs, fixations.files(args, dataset, models))
     models = _without_ceiling(models, dataset, args)
     if args.readout:
         models = _with_readouts(models, dataset, args)
@@ -248,9 +249,10 @@ def _with_readouts(
     return found
 
 
-def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse, before any work, outputs that cannot be written or that collide."""
-    files, on_stdout = [], ["--json"] * args.json
+def _check_outputs(args: argparse.Namespace) -> list[Path]:
+    """Refuse, before any work, outputs that cannot be written or that collide; the files."""
+    files: list[Path] = []
+    on_stdout = ["--json"] * args.json
     for option in ("csv", "per_image", "plot"):
         path, name = getattr(args, option), "--" + option.replace("_", "-")
         if path is None:
@@ -261,7 +263,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         if path in ("", STDIO) or path.endswith((os.sep, "/")) or os.path.isdir(path):
             raise UsageError(f"{name} {path}: give a file")
         common.probe_file(Path(path), option=name)
-        files.append(path)
+        files.append(Path(path))
     common.check_stdout(on_stdout)
     files += [_pictures(Path(args.plot))] if args.plot else []
     if len({os.path.realpath(path) for path in files}) < len(files):
@@ -271,6 +273,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
             evaluation.check_plot(Path(args.plot))
         except ValueError as error:
             raise UsageError(f"--plot {args.plot}: {error}") from error
+    return files
 
 
 def _write(

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, evaluation, readout
+from ..datasets.storage import CSV, JSON, NPZ
 from ..faces import FaceDetector
+from . import messages
 from .common import Progress, UsageError, add_max_pixels, number, reason
 
 Models = list[evaluation.Model]
@@ -50,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser, metrics: Iterable[str] = ()) ->
 def say(args: argparse.Namespace, lines: Iterable[str]) -> None:
     """Lines on standard error, each under the command's name."""
     for line in lines:
-        print(f"ittisal {args.command}: {line}", file=sys.stderr, flush=True)
+        messages.say(f"ittisal {args.command}: {line}")
 
 
 @contextmanager
@@ -88,6 +90,17 @@ def load(
         total = len(data.x) + data.left_out
         say(args, [f"{data.left_out} of {total} fixations outside their image are left out"])
     return data
+
+
+def files(
+    args: argparse.Namespace, dataset: datasets.DataSet, models: Iterable[evaluation.Model] = ()
+) -> list[Path]:
+    """The files that a data set and models are read from."""
+    given = Path(args.dataset)
+    folder = given if given.is_dir() else given.parent
+    tables = [given, *(folder / name for name in (NPZ, CSV, JSON))]
+    images = [dataset.path(i) for i in range(len(dataset))]
+    return [*tables, *images, *(path for model in models for path in model.files)]
 
 
 def scored(

@@ -240,7 +240,7 @@ class Batch:
             raise UsageError("-o is empty; give a directory, a file, or - for standard output")
         if output == STDIO:
             return output
-        suffix = Path(output).suffix.lower()
+        name, suffix = Path(output).name.lower(), Path(output).suffix.lower()
         if os.path.isdir(output) or output.endswith((os.sep, "/")):
             return None
         if suffix in suffixes or is_special(Path(output)):
@@ -250,6 +250,8 @@ class Batch:
                 f"-o {output}: {self.noun}s are not written as {suffix}; end in "
                 f"{', '.join(sorted(suffixes))}, or give a directory"
             )
+        if name in suffixes or name in SUFFIXES:
+            raise UsageError(f"-o {output}: a name is missing before {name}")
         if os.path.exists(output):
             raise UsageError(f"-o {output}: is a file, not a directory")
         return None
@@ -281,10 +283,13 @@ class Batch:
                 raise UsageError(f"--{form} {name!r} {what}; give a file, or - for standard output")
         tables = {form: Path(path) for form, path in self.tables.items() if path != STDIO}
         files = [{} for _ in planned] if file == STDIO else planned
-        _check_names(
-            [*sources, *(Source(f"--{form}", None) for form in tables)],
-            [*files, *({form: path} for form, path in tables.items())],
+        outputs = [*files, *({form: path} for form, path in tables.items())]
+        common.refuse_inputs(
+            self.args,
+            (path for paths in outputs for path in paths.values()),
+            (source.path for source in sources if source.path),
         )
+        _check_names([*sources, *(Source(f"--{form}", None) for form in tables)], outputs)
         for form, path in tables.items():
             common.probe_file(path, option=f"--{form}")
         made = (path for paths in files for path in paths.values())
@@ -304,9 +309,9 @@ class Batch:
         """As `_one`, with an error that concerns this image alone as a fact of it."""
         try:
             return self._one(source, *given)
-        except (BackendError, BrokenPipeError):
-            raise  # no other image would fare better
         except Exception as error:
+            if isinstance(error, BackendError) or common.of_stdout(error):
+                raise  # no other image would fare better
             if common.debugging():
                 traceback.print_exception(error)
             return Result({"error": common.reason(error)}, {})
@@ -466,7 +471,12 @@ class Source:
 
     def read(self) -> bytes:
         """The file; ImageError if it cannot be read."""
-        return imagefiles.contents(self.path) if self.path else sys.stdin.buffer.read()
+        if self.path:
+            return imagefiles.contents(self.path)
+        try:
+            return sys.stdin.buffer.read()
+        except OSError as error:
+            raise ImageError(f"cannot be read: {error.strerror}") from error
 
 
 def find(arguments: Iterable[str], *, recursive: bool, output: Path | None) -> list[Source]:
@@ -553,17 +563,11 @@ def _targets(source: Source, extensions: dict[str, str], output: Path | None) ->
 
 
 def _check_names(sources: list[Source], planned: list[dict[str, Path]]) -> None:
-    """Refuse results that would overwrite each other or an input."""
-    inputs = {_key(source.path): source for source in sources if source.path and not source.problem}
+    """Refuse results that would overwrite each other."""
     owners: dict[str, Source] = {}
     for source, paths in zip(sources, planned, strict=True):
         for path in paths.values():
-            key = _key(path)
-            if key in inputs:
-                raise UsageError(
-                    f"{path} would overwrite the input {inputs[key].label}. Write to another place"
-                )
-            other = owners.setdefault(key, source)
+            other = owners.setdefault(_key(path), source)
             if other is not source:
                 raise UsageError(
                     f"{other.label} and {source.label} would both be written to {path}. Run them "

@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(reason(error)) from error
     dataset = fixations.load(args)
+    common.refuse_inputs(args, filter(None, [args.out]), fixations.files(args, dataset))
     if args.folds > len(dataset):
         raise UsageError(
             f"--folds {args.folds} must be at most the number of images, {len(dataset)}; give fewer"

@@ -27,15 +27,16 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import documents
 from ..config import Config, Smoothing
-from ..files import atomic
+from ..files import TEMPORARY, atomic, identity
 from ..levels import Levels
 from ..maps import RunningPeak
 from ..pipeline import FLICKER_SECONDS
@@ -50,6 +51,7 @@ VERSION = 2
 FORGOTTEN = 1e-7  # weight of all before the frames shown again: below float32's precision
 CUT_FRAMES = 75  # after which the search for cuts has forgotten: 0.8 ** 75 < FORGOTTEN
 LOCK, STATE = "lock", "state.json"
+OURS = re.compile(rf"lock|state\.json|part-\d+\.\w+|records\.\w+|{re.escape(TEMPORARY)}.*")
 FILES = "input's files"
 OPTIONS = ("every", "start", "end", "frames", "width", "reader", "fps", "no_cuts", "raw")
 
@@ -301,7 +303,7 @@ class Parts:
     the state is of another run, its files are not all there, or another run is at work.
     """
 
-    def __init__(self, directory: Path, asked: dict[str, Any], inputs: Iterable[Path]) -> None:
+    def __init__(self, directory: Path, asked: dict[str, Any], inputs: Sequence[Path]) -> None:
         self.directory, self._removed = directory, False
         # As JSON gives them back: tuples are lists.
         wanted = json.loads(json.dumps({**asked, FILES: fingerprint(inputs)}))
@@ -317,6 +319,7 @@ class Parts:
             "counts": {},
             "complete": False,
         }
+        self._check_folder(inputs)
         try:
             self._lock()
         except OSError as error:
@@ -329,6 +332,19 @@ class Parts:
         except BaseException:
             self._held.close()
             raise
+
+    def _check_folder(self, inputs: Sequence[Path]) -> None:
+        """Refuse a folder with files of others, which would be removed with it."""
+        there = sorted(self.directory.iterdir()) if self.directory.is_dir() else []
+        read = set(map(identity, inputs))
+        foreign = [
+            path for path in there if identity(path) in read or not OURS.fullmatch(path.name)
+        ]
+        if foreign:
+            raise UsageError(
+                f"{self.directory} is for parts of the result, but holds {foreign[0].name}; move "
+                "that away, or give another -o"
+            )
 
     def _lock(self) -> None:
         """Wait for nobody; a lock whose file was meanwhile removed, by its last holder, is none."""

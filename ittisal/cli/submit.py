@@ -128,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
         evaluation.check_submit(dataset, output, args.metric)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    common.refuse_inputs(args, [output], fixations.files(args, dataset))
     common.probe_directory(output.absolute().parent, create=True)
     with fixations.steps(args, "mapped", len(dataset)) as step:
         result = evaluation.submit(

@@ -25,7 +25,7 @@ from ..video.sources import encoded, without_password
 from ..video.video_files import LEAST_FPS as LEAST_WRITTEN
 from ..video.video_files import WRITERS
 from ..video.writers import RAW_FORMATS
-from . import common, signals
+from . import common, messages, signals
 from .common import Progress, UsageError, debugging, reason
 from .resuming import ResumedOutputs
 from .video_outputs import Outputs, Window, make_request
@@ -299,8 +299,7 @@ class Run:
             self._print_json({"input": self.name, "outputs": [], "skipped": request.skipped})
             return 0
         for path in request.files:
-            folder = request.form in ("folder", "maps") and path == request.output
-            if folder:
+            if request.form in ("folder", "maps") and path == request.output:
                 common.probe_directory(Path(path), create=True)
             else:
                 common.probe_file(Path(path))
@@ -483,7 +482,7 @@ class Run:
 
 
 def _say(text: str) -> None:
-    print(f"ittisal video: {text}", file=sys.stderr)
+    messages.say(f"ittisal video: {text}")
 
 
 class Interrupts:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..files import atomic
+from ..imagefiles import SUFFIXES
 from ..video import BackgroundWriter, Painter, Stream, open_video
 from ..video.readers import reason
 from ..video.records import Records, csv_line, json_line
@@ -101,7 +102,7 @@ def make_request(args: argparse.Namespace, name: str) -> Request:
             f"--fps {args.fps:g}: videos have at least {LEAST_FPS:g}; write pictures, -o "
             "DIR/, or records, --jsonl"
         )
-    _check_names(name, {o: path for o, path in outputs.items() if path and path != STDOUT})
+    _check_names(args, name, {o: path for o, path in outputs.items() if path and path != STDOUT})
     skipped = []
     if args.no_clobber:
         skipped = [path for path in outputs.values() if path and os.path.isfile(path)]
@@ -158,21 +159,21 @@ def _form(args: argparse.Namespace, output: str | None, writer: str) -> str:
     return "video"
 
 
-def _check_names(name: str, outputs: dict[str, str]) -> None:
+def _check_names(args: argparse.Namespace, name: str, outputs: dict[str, str]) -> None:
     """Refuse outputs, by their options, that would replace the input or each other."""
-    read = name if name != STDOUT else ""
-    places = {os.path.realpath(path) for path in input_files(read)}
-    if not os.path.isfile(read):  # pictures: nothing goes among them
-        places |= {os.path.dirname(path) for path in places}
-    if os.path.exists(read):
-        places.add(os.path.realpath(read))
+    files = input_files(name)
+    common.refuse_inputs(args, outputs.values(), files)
+    # Pictures are written under numbers, which may be an input's name.
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    places = {str(path.parent.resolve()) for path in pictures}
+    places |= {str(path.resolve().parent) for path in pictures}
     seen = set()
     for option, path in outputs.items():
         key = os.path.realpath(path)
         if key in seen:
             raise UsageError(f"{path} is given twice; every output needs another name")
         if key in places:
-            raise UsageError(f"{path} would overwrite the input {name}; give another place")
+            raise UsageError(f"{path} holds pictures of the input {name}; give another place")
         if option != "-o" and os.path.isdir(path):
             raise UsageError(f"{option} {path} is a directory; give a file")
         seen.add(key)

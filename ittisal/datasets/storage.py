@@ -37,7 +37,7 @@ import numpy as np
 
 from .. import documents
 from ..arrayfiles import read_archive
-from ..files import atomic
+from ..files import TEMPORARY, atomic
 from ..imagefiles import SUFFIXES
 from .dataset import UNKNOWN, Builder, DataSet, DataSetError, check_name
 
@@ -346,7 +346,9 @@ def save(
 def refuse_used(folder: Path) -> None:
     """Raise DataSetError if a data set would be written over something."""
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # Unfinished ones are of a run that was killed.
+        there = folder.iterdir() if folder.is_dir() else [folder] if folder.exists() else []
+        if any(not path.name.startswith(TEMPORARY) for path in there):
             raise DataSetError(f"{folder} exists and is not empty; give a new folder")
     except OSError as error:
         raise DataSetError(f"{folder}: {error.strerror}") from error

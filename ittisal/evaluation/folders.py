@@ -35,12 +35,15 @@ class MapFolder:
         self.root = root
         if not root.is_dir():
             raise NotADirectoryError(20, "is no folder of maps", str(root))
-        self._files = _index(
-            (without_suffix(path.relative_to(root)).removesuffix(OURS), path)
+        self.files = [
+            path
             for path in sorted(root.rglob("*"))
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ]
+        self._files = _index(
+            (without_suffix(path.relative_to(root)).removesuffix(OURS), path) for path in self.files
         )
-        if not self._files:
+        if not self.files:
             raise ValueError(f"{root}: no map in this folder; they end in {', '.join(SUFFIXES)}")
         self.resized: set[str] = set()
 

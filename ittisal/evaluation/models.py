@@ -77,7 +77,8 @@ class Model:
     scored untreated. `config`, with the function that gives `channels` of an image, is that of this
     package's models, to which a read-out can be fitted.
     `scores_of`, from a scene and names of metrics to scores, replaces those of the map. `remarks`
-    gives a list of what people should know of the maps, once all are made.
+    gives a list of what people should know of the maps, once all are made. `files` are those that
+    it reads.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Model:
     channels: ChannelFunction | None = None
     scores_of: Callable[[Scene, Sequence[str]], list[float]] | None = None
     remarks: Callable[[], list[str]] = list
+    files: Sequence[Path] = ()
 
     def map(self, scene: Scene, treatment: Treatment = UNTREATED) -> PreparedMap:
         """The map that is scored, of the image's size.
@@ -139,10 +141,11 @@ def model(spec: str, *, backend: str = "auto", channels: ChannelFunction | None 
         def map_of(scene: Scene) -> np.ndarray:
             return saliency_map(scene.image, config, backend=backend, channels=channels)
 
-        return Model(spec, map_of, config=config, channels=channels)
+        files = [path] if rest else []
+        return Model(spec, map_of, config=config, channels=channels, files=files)
     if kind == "maps" and rest:
         folder = MapFolder(path)
-        return Model(spec, folder.map_of, remarks=lambda: folder.remarks(spec))
+        return Model(spec, folder.map_of, remarks=lambda: folder.remarks(spec), files=folder.files)
     if kind == "cv2" and rest in OPENCV:
         return _opencv(spec, OPENCV[rest])
     raise ValueError(f"no model {spec!r}; give {SPECS}")

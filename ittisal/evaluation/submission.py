@@ -140,7 +140,6 @@ def submit(
     images: list[str] = []
     failed: dict[str, str] = {}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _writing(path) as write:
             for i, _, raw, given in raw_maps(dataset, config, backend=backend, channels=channels):
                 scene = Scene(dataset, i, everyone)
@@ -309,7 +308,7 @@ class _File(io.FileIO):
 
 def _write_dataset(file: Any, output: _File, name: str, values: np.ndarray) -> None:
     # Shuffled, a log density takes 2.2 bytes a pixel, else 3.2.
-    file.create_dataset(name, data=values, compression="gzip", shuffle=True)
+    file.create_dataset(os.fsencode(name), data=values, compression="gzip", shuffle=True)
     output.check()
 
 
@@ -335,7 +334,7 @@ def _reading(path: Path) -> Iterator[list[tuple[str, str, Callable[[], np.ndarra
 
     def note(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            names.append(name)
+            names.append(os.fsdecode(name))
 
     try:
         with h5py.File(path, "r") as file:
@@ -351,7 +350,7 @@ def _reading(path: Path) -> Iterator[list[tuple[str, str, Callable[[], np.ndarra
 def _read_dataset(file: Any, name: str) -> np.ndarray:
     label = f"{file.filename}: {name}"
     try:
-        found = file[name]
+        found = file[os.fsencode(name)]
         if excess := bounds.excess(found.size or 0, 1, os.path.getsize(file.filename)):
             raise ValueError(excess)
         saliency = np.asarray(found[()])

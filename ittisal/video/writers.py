@@ -181,7 +181,8 @@ class BackgroundWriter(Writer):
 class FolderWriter(Writer):
     """A file for each picture, named by the frame's number: 000012.png, or .npy for any array.
 
-    The folder is made if need be. Without `clobber`, files that are there are left as they are.
+    The folder is made if need be, with the first file or at the end. Without `clobber`, files that
+    are there are left as they are.
     """
 
     def __init__(
@@ -189,10 +190,6 @@ class FolderWriter(Writer):
     ) -> None:
         self.folder, self.suffix, self._clobber = Path(folder), suffix, clobber
         self.counts = {"frames": 0}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise VideoError(f"{self.folder}: cannot be made: {error.strerror}") from error
 
     def write(self, picture: np.ndarray, index: int, time: float) -> None:
         """Write one file."""
@@ -205,6 +202,11 @@ class FolderWriter(Writer):
             else:
                 out.write(_png(picture))
         self.counts["frames"] += 1
+
+    def finish(self) -> None:
+        """Make the folder, if there was no picture."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
 
 class RawWriter(Writer):
