@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .channels import ChannelMap
+from .files import utf8
 from .frames import check_channel_order, check_frame, is_on_gpu
 from .sampling import Sampling
 from .store import cache_folder
@@ -216,7 +217,7 @@ def _network(path: Path) -> Any:
     try:
         logging.setLogLevel(logging.LOG_LEVEL_ERROR)  # it warns of what it does not use
         network = cv2.FaceDetectorYN.create(
-            str(path), "", (64, 64), LEAST_SCORE, OVERLAP, MOST_FACES
+            utf8(path), "", (64, 64), LEAST_SCORE, OVERLAP, MOST_FACES
         )
         network.detect(np.zeros((64, 64, 3), np.uint8))
     except (cv2.error, SystemError) as error:

@@ -166,7 +166,8 @@ def _checked_type(frame: Any) -> Any:
     if frame.dtype not in DTYPES:
         frame = native(frame)
         if frame.dtype in (np.float16, np.float64):
-            frame = frame.astype(np.float32)
+            with np.errstate(over="ignore"):  # infinite then, which is refused
+                frame = frame.astype(np.float32)
         if frame.dtype not in DTYPES:
             raise TypeError(
                 f"frame has dtype {frame.dtype}; give uint8 (0-255), uint16 (0-65535), or float in "
@@ -186,14 +187,19 @@ def check_values(low: float, high: float) -> None:
         raise ValueError("frame holds NaN; replace it first, as with numpy.nan_to_num")
     if low < 0:
         raise ValueError(
-            f"frame holds {low:g}; float frames must lie in [0, 1]. Clip or rescale it first, or "
-            "give levels=(black, white)"
+            f"frame holds {_shown(low)}; float frames must lie in [0, 1]. Clip or rescale it "
+            "first, or give levels=(black, white)"
         )
     if high > 1 + 1e-6:
         raise ValueError(
-            f"frame holds {high:g}; float frames must lie in [0, 1]. Divide by the full scale "
-            "(255 for 8-bit values), clip, or give levels=(black, white)"
+            f"frame holds {_shown(high)}; float frames must lie in [0, 1]. Divide by the full "
+            "scale (255 for 8-bit values), clip, or give levels=(black, white)"
         )
+
+
+def _shown(value: float) -> str:
+    """A value that was float64 may be infinite in float32 alone."""
+    return f"{value:g}" if np.isfinite(value) else f"{value:g} (or what float32 cannot hold)"
 
 
 def composite(image: np.ndarray) -> np.ndarray:
@@ -219,7 +225,7 @@ def composite(image: np.ndarray) -> np.ndarray:
         return colour
     if full == 1:
         check_values(colour.min(), colour.max())
-    alpha = np.asarray(alpha, np.float32) / np.float32(full)
-    if not (alpha.min() >= 0 and alpha.max() <= 1):  # NaN too
+    if not (alpha.min() >= 0 and alpha.max() <= full):  # NaN too
         raise ValueError("the alpha channel must lie in [0, 1]; clip or rescale it first")
+    alpha = np.asarray(alpha, np.float32) / np.float32(full)
     return np.asarray(colour, np.float32) / np.float32(full) * alpha + (1 - alpha)

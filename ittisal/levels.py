@@ -100,7 +100,8 @@ class Levels:
         Raises
         ------
         ValueError
-            A float frame holds NaN or infinite values, or `values` lie outside an integer type.
+            A float frame holds NaN, or values that are infinite in float32, or `values` lie outside
+            an integer type.
         """
         span = self._measured(frame)
         if last is None or not self.remembers:
@@ -112,7 +113,8 @@ class Levels:
     def _measured(self, frame: np.ndarray) -> Span:
         if frame.dtype == np.float32 and not np.isfinite((frame.min(), frame.max())).all():
             raise ValueError(
-                "frame holds NaN or infinite values; replace them first, as with numpy.nan_to_num"
+                "frame holds NaN, or values that are infinite in float32; replace them first, as "
+                "with numpy.nan_to_num, or scale the frame down"
             )
         if self.values is not None:
             low, high = self.values

@@ -42,7 +42,8 @@ def upsample(
     Raises
     ------
     ValueError
-        The map is not of the size that belongs to `shape`, or `out` does not fit.
+        The map is not of the size that belongs to `shape`, holds values beyond float32, or `out`
+        does not fit.
 
     Examples
     --------
@@ -51,7 +52,10 @@ def upsample(
     >>> upsample(np.float32([[0, 1]]), (16, 32))[0, 7:9]
     array([0.     , 0.03125], dtype=float32)
     """
-    small = np.asarray(small, np.float32)
+    with np.errstate(over="ignore"):
+        small = np.asarray(small, np.float32)
+    if np.isinf(small).any():
+        raise ValueError("map holds values that are infinite in float32; scale it down first")
     height, width = shape
     grid = sampling((height, width), config)
     if small.shape != grid.map_shape:

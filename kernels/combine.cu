@@ -21,6 +21,9 @@ INLINE Range* ranges_at(const Geometry& g, float* arena, int index) {
 INLINE Peaks* peaks_at(const Geometry& g, float* arena, int index) {
     return reinterpret_cast<Peaks*>(arena + g.sum_peaks) + index * MAP_BLOCKS;
 }
+// What is not negative may round to just under 0, as a map's lowest value times its scale does
+// under its offset; a NaN stays.
+INLINE float at_least_0(float value) { return value < 0.0f ? 0.0f : value; }
 INLINE int warp() { return threadIdx.x / 32; }
 INLINE int warps() { return blockDim.x / 32; }
 
@@ -84,7 +87,7 @@ __device__ Range add_maps(const Geometry& g, float* arena, int feature) {
 #pragma unroll
         for (int k = 0; k < SLOTS * HALVES - FAULT(a_map_too_few); ++k)
             if (g.pairs >> k / HALVES & 1) value = fmaf(maps[k * size + i], scale[k], value);
-        to[i] = value;
+        to[i] = value = at_least_0(value);
         range = Wider()(range, {value, value});
     }
     return leave_range(g, arena, feature, range);
@@ -116,7 +119,7 @@ __device__ Range add_features(const Geometry& g, float* arena, int channel) {
 #pragma unroll
         for (int k = 0; k < MOST_FEATURES; ++k)
             if (k < count) value = fmaf(__ldcg(from[k] + i), affines[k].scale, value);
-        to[i] = value;
+        to[i] = value = at_least_0(value);
         range = Wider()(range, {value, value});
     }
     return leave_range(g, arena, own, range);
@@ -142,7 +145,7 @@ __device__ Range add_channels(const Geometry& g, float* arena, const Guidance& g
             value += FIGURE ? term * (figure[i] + g.own_figure[k]) : term;
         }
         if (!CHANNELS_LAST) value = guidance.add(value, size, i, FIGURE ? figure[i] : 1.0f);
-        to[i] = value;
+        to[i] = value = at_least_0(value);
         range = Wider()(range, {value, value});
     }
     return NORMALISE_SALIENCY ? leave_range(g, arena, g.saliency, range) : range;
@@ -164,9 +167,7 @@ __device__ void write_map(const Geometry& g, const float* tables, float* arena, 
     const float factor = call->smoothing_factor;
     float peak = 0;
     for (int i = first_sample(); i < size + FAULT(one_output_too_many); i += samples_on()) {
-        // The lowest value times its scale may round to just under its offset; a NaN stays.
-        float value = fmaf(map[i], affine.scale, affine.offset);
-        value = value < 0.0f ? 0.0f : value;
+        float value = at_least_0(fmaf(map[i], affine.scale, affine.offset));
         if (FIGURE) {
             const float* figure = arena + g.figure_maps;
             value = fmaf(value, 1.0f / PROMOTION, figure[SURROUNDEDNESS * size + i]) *

@@ -47,7 +47,7 @@ LAYERS = {
         "numpy cv2 scipy matplotlib h5py pysaliency",
     ),
     # OpenCV and pooch inside functions only.
-    "faces": ("channels frames sampling store", "numpy cv2 pooch"),
+    "faces": ("channels files frames sampling store", "numpy cv2 pooch"),
     "features": ("", ""),
     "files": ("", ""),
     "frames": ("config", "numpy"),

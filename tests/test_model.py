@@ -916,5 +916,7 @@ def test_byte_order_changes_nothing(dtype, rng):
 def test_upsample_names_the_shape_that_fits():
     with pytest.raises(ValueError, match=r"\(3, 3\).*640x480.*\(30, 40\)"):
         upsample(np.zeros((3, 3)), (480, 640))
+    with pytest.raises(ValueError, match="infinite in float32; scale it down"):
+        upsample(np.full((30, 40), 1e39), (480, 640))
     with pytest.raises(ValueError, match="out is uint8"):
         upsample(np.zeros((30, 40)), (480, 640), out=np.zeros((480, 640), np.uint8))

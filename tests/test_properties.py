@@ -11,7 +11,7 @@ import stimuli
 from attention import pixel
 from conftest import model
 from readings import READINGS as PRESETS
-from tolerances import correlation, within
+from tolerances import correlation, no_sum_is_negative, within
 
 from ittisal import GAZE, INVT, ITTI_1998, Config, Saliency
 from ittisal.features import CHANNELS, ORIENTATIONS
@@ -67,6 +67,17 @@ def test_contributions_add_up_to_the_map(backend, name, photo):
         saliency, added = run(frame), run.contributions()
         within("same_maths", sum(added.values()), saliency)
         assert all((x >= 0).all() for x in added.values())
+
+
+@pytest.mark.parametrize("name", CONTRIBUTED)
+def test_no_sum_rounds_to_below_0(backend, name, photo):
+    """Of noise, and of a box on white, whose faded maps are lowest in their middle."""
+    box = np.full_like(photo, 255)
+    box[80:128, 100:160] = 200, 40, 90
+    noise = np.random.default_rng(5).random(photo.shape, np.float32)
+    run = model(backend, photo.shape[:2], CONTRIBUTED[name])
+    for frame in (box, noise):
+        no_sum_is_negative(run.trace(frame))
 
 
 # --- little contrast ---------------------------------------------------------------------------

@@ -311,6 +311,7 @@ def test_tiny_and_flat_maps(winner, shape):
         (np.full(MAP, np.nan), {}, "map holds NaN"),
         (np.full(MAP, -0.5), {}, "map holds -0.5"),
         (np.full(MAP, np.inf), {}, "map holds inf"),
+        (np.full(MAP, 1e308), {}, "at most float32's 3.4e38"),
         (np.zeros((0, 4)), {}, r"map has shape \(0, 4\)"),
         (np.zeros((3, 4, 3)), {}, r"map has shape \(3, 4, 3\)"),
         (np.zeros(MAP, complex), {}, "dtype complex128"),

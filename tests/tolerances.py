@@ -172,3 +172,10 @@ def alike(name, got, wanted):
     assert np.shape(got) == np.shape(wanted)
     r = correlation(got, wanted)
     assert r >= limit.least, f"{name} ({limit.why}): r = {r:.6f}, wanted {limit.least}"
+
+
+def no_sum_is_negative(trace):
+    """What N and all after it give, by the names of `reference.trace`, is not negative."""
+    sums = ("normalised", "feature", "weighted", "conspicuity", "contribution", "saliency")
+    for name, values in trace.items():
+        assert name.split("/")[0] not in sums or values.min() >= 0, (name, values.min())

@@ -50,7 +50,7 @@ def size(name: str, value: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def saliency(given: Any) -> np.ndarray:
-    """A map as float64, a copy, if it has two axes and finite numbers of at least 0.
+    """A map as float64, a copy, if it has two axes and numbers from 0 to what float32 holds.
 
     TypeError where it holds no real numbers, else ValueError.
     """
@@ -68,7 +68,7 @@ def saliency(given: Any) -> np.ndarray:
         raise ValueError(f"map has shape {array.shape}; give one of two axes, (h, w)")
     array = array.astype(np.float64)
     low, high = array.min(), array.max()
-    if not (low >= 0 and high < np.inf):  # NaN too
+    if not (low >= 0 and high <= np.finfo(np.float32).max):  # NaN too
         what = "NaN" if np.isnan(low) or np.isnan(high) else f"{low if low < 0 else high:g}"
-        raise ValueError(f"map holds {what}; saliency is finite and at least 0")
+        raise ValueError(f"map holds {what}; saliency is at least 0 and at most float32's 3.4e38")
     return array

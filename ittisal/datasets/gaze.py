@@ -15,6 +15,7 @@ WINDOW = 4  # samples that a speed is averaged over
 RISE = 3.4  # px per sample within WINDOW + 1 samples: their 6 degrees/s between two windows
 LEAST = 3  # samples that the rise lasts
 SEARCH = 25  # samples within which the fall follows
+FARTHEST = 1e9  # px; beyond it, as without a number, nothing is known
 SHORTEST = 12  # samples: a fixation of 50 ms or less is part of the saccade
 
 
@@ -28,6 +29,7 @@ def fixations(gaze: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     fixation within one. The result are x, y and duration in ms, float64, in the order of time.
     """
     gaze = np.asarray(gaze, np.float64)
+    gaze = np.where(np.abs(gaze) <= FARTHEST, gaze, np.nan)
     x, y, duration = [], [], []
     start = 0
     for first, end in [*_saccades(gaze), (len(gaze), len(gaze))]:

@@ -90,7 +90,7 @@ def trace(unit: np.ndarray, config: Config) -> dict[str, np.ndarray]:
     """Frame -> twin pyramids -> on and off maps -> conspicuity -> saliency at 2x2 pixels.
 
     `contrast/P/on` and `/off` are the means over all scales of max(0, C - S) and max(0, S - C) of a
-    plane, `feature/P` is the mean of both.
+    plane, which bicubic interpolation may take below 0; `feature/P` is the mean of both.
     """
     shape = unit.shape[:2]
     out: dict[str, np.ndarray] = {}

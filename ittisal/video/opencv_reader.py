@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..diagnostics import heard, summary
+from ..files import utf8
 from .readers import FrameError, VideoError, check_frame_size, reason, shown_frames, turn
 
 ATTEMPTS = 16  # a damaged packet makes OpenCV say "end"; asked again, it goes on
@@ -221,6 +222,8 @@ def _open(source: int | str, *arguments: Any) -> Any:
     import cv2
 
     heard()  # what was said of another
+    if isinstance(source, str):
+        utf8(source)
     try:
         capture = cv2.VideoCapture(source, *arguments)
     except (cv2.error, OverflowError):  # a number that no camera can have, too

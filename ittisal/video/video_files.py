@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import atomic
+from ..files import atomic, utf8
 from .readers import VideoError, import_av, reason
 from .writers import Writer, checked, writing
 
@@ -225,7 +225,7 @@ class OpenCVWriter(VideoFile):
         self.counts |= {"repeated": 0, "left_out": 0}
         (codec,) = CODECS["opencv"][self.suffix]
         self._writer: Any = cv2.VideoWriter(
-            str(self._file.temporary),
+            utf8(self._file.temporary),
             cv2.CAP_FFMPEG,
             cv2.VideoWriter.fourcc(*codec),
             self.fps,

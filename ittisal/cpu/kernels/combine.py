@@ -11,7 +11,8 @@ from .task import Task, blocks
 
 def combine(task, worker, context, facts):
     """One sum of maps, each scaled and shifted by its own two numbers: a feature's maps, a
-    channel's features, or the channels; these promote figures, where the config has them.
+    channel's features, or the channels; these promote figures, where the config has them. No term
+    is negative, but sums may round to just under 0.
     """
     task, arena = Task(task, worker, context, facts), context.arena
     first, last, output = task.record[r.FIRST_ROW], task.record[r.END_ROW], task.output
@@ -39,7 +40,7 @@ def combine(task, worker, context, facts):
             if facts.figure:
                 moving, figure = totals[1].get(), arena.load(context.figures + x + k)
                 value = (value + moving) * figure + moving * MOVING_FIGURE
-            arena.store(output + x + k, value)
+            arena.store(output + x + k, simd.maximum(value, 0.0))
 
 
 def write_map(task, worker, context, facts):
