@@ -26,6 +26,7 @@ def plain(message: str) -> str:
     >>> len(plain("no file " + "a" * 1000))
     128
     """
+    message = re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", message)  # bytes, as repr writes them
     message = re.sub(rf"\S{{{LONG_WORD},}}", lambda word: _shortened(word[0], OF_WORD), message)
     return "".join(
         each if each.isprintable() else _escape(each) for each in _shortened(message, LONGEST)
