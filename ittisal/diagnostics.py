@@ -24,7 +24,7 @@ T = TypeVar("T")
 QUOTED = 200  # characters of a message
 WARNING = 3  # OpenCV's level
 _LOGGED = r"\[ *(?:WARN|ERROR|FATAL):\d+@[\d.]+\] global "  # by OpenCV
-_CONTINUED = r"\n(?:(?:>.*|where| *)\n)*"
+_CONTINUED = r"\n(?:(?:>.*|where|[ \t].*)?\n)*"
 _IMAGES = re.compile(  # by OpenCV; libpng; libjpeg
     rf"{_LOGGED}\S*(?:grfmt_\w+|loadsave|bitstrm|exif)\.[ch]pp:\d+ (?:(?!TIFF_)\S+ )?(.*)"
     rf"{_CONTINUED}|libpng (?:warning|error): (.*)\n"

@@ -264,6 +264,8 @@ def decode_picture(
         raise ImageError(f"is a truncated {kind} file: its end ({end}) is missing")
     if end:
         damage.append(f"its end ({end}) is missing")
+    if fault := imageheaders.fault_of(data):
+        damage.append(fault)
     if image is not None:
         _tell(damage, report)
         deep = image.dtype == np.uint16 and kind == "AVIF"

@@ -35,6 +35,12 @@ _SIDES = {  # format -> where width and height are, and their form
     "BMP": (18, "<ii"),
     "Sun raster": (4, ">II"),
 }
+_BOX = re.compile(rb"[A-Za-z0-9 ]{4}")  # names of JPEG 2000's and AVIF's boxes
+_PNM = re.compile(rb"P[1-6][ \t\r\n]")
+_NUMBER = rb"(?:(?:[ \t\r\n]|#[^\r\n]*[\r\n])+\d+)"  # after space and comments
+_PNM_HEADER = re.compile(  # width and height, and but for bits the highest value
+    rb"P(?:[14]%b{2}|[2356]%b{3})(?![^ \t\r\n#])" % (_NUMBER, _NUMBER)
+)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers, without DHT, JPG and DAC
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION = 0x0100, 0x0101, 0x0102, 0x0112  # tags of TIFF and EXIF
 _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT = 0x0142, 0x0143, 0x0153
@@ -126,6 +132,26 @@ def missing_end(data: bytes) -> str | None:
     if kind == "JPEG" and data.find(b"\xff\xd9", _jpeg_scan(data)) < 0:
         return "EOI"
     return None
+
+
+def fault_of(data: bytes) -> str:
+    """What is wrong with a file around its picture, which decoders pass over; empty if nothing is.
+
+    WebP, JPEG 2000 and AVIF end where their container says, and PNM's header is of numbers.
+    """
+    kind, end = kind_of(data), len(data)
+    if kind == "WebP":
+        size = int.from_bytes(data[4:8], "little")
+        end = 8 + size + size % 2
+    elif kind in ("JPEG 2000", "AVIF") and data[0] != 0xFF:
+        first, end = b"", 0
+        for name, box in _boxes(data, range(len(data))):
+            if name == first or not _BOX.fullmatch(name):  # another file, or no box
+                break
+            first, end = first or name, box.stop
+    elif _PNM.match(data) and not _PNM_HEADER.match(data):
+        return "its header has more than numbers and comments"
+    return f"{len(data) - end:,} bytes follow its end" if end < len(data) else ""
 
 
 def scans_of(data: bytes) -> int:

@@ -311,6 +311,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
     png, noise = encoded(photo(), ".png"), np.random.default_rng(5)
     noisy = encoded(noise.integers(0, 256, (48, 64, 3), np.uint8), ".jpg")
     crc = with_exif(png, exif(1, "<"))
+    webp, jp2, ppm = (encoded(photo(), suffix) for suffix in (".webp", ".jp2", ".ppm"))
     return {
         "cut, with an end": (jpeg[: len(jpeg) // 2] + jpeg[-2:], "premature end of data segment"),
         "zeros": (zeroed(noisy, 0.6, 300), "extraneous bytes before marker 0xd9"),
@@ -319,6 +320,9 @@ def damaged() -> dict[str, tuple[bytes, str]]:
         "half an end": (progressive[:-1], "its end (EOI) is missing"),
         "jpeg in tiff": (zeroed(by_libtiff("jpeg"), 0.4, 90), "JPEGLib: Corrupt JPEG data"),
         "fax3": (zeroed(by_libtiff("group3"), 0.5, 2), "Fax3Decode1D: "),
+        "webp": (webp + bytes(20), "20 bytes follow its end"),
+        "two files": (jp2 * 2, f"{len(jp2):,} bytes follow its end"),
+        "numbers": (ppm.replace(b"255\n", b"255\xff\n"), "has more than numbers and comments"),
         "metadata": (crc.replace(b"eXIfII", b"eXIfIJ"), "eXIf: CRC error"),
     }
 
