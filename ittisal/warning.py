@@ -23,10 +23,10 @@ def warn(text: str, category: type[Warning]) -> None:
 def _levels_to_caller() -> int:
     """`stacklevel`, for the function that calls this, of the first call from outside the package.
 
-    `skip_file_prefixes` needs Python 3.12.
+    Its cached properties are called by functools. `skip_file_prefixes` needs Python 3.12.
     """
-    package = __name__.partition(".")[0]
+    inside = __name__.partition(".")[0], "functools"
     frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
         frame, level = frame.f_back, level + 1
     return level

