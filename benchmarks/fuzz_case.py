@@ -269,7 +269,7 @@ def _leftovers(case: Case, outcome: Outcome) -> Iterator[str]:
 def _values(case: Case, outcome: Outcome) -> Iterator[str]:
     """Outputs: readable, finite, in range, of the promised size."""
     size = None
-    if "--json" in case.argv and outcome.status in (0, 1) and outcome.out.count("\n") == 1:
+    if "--json" in case.argv and outcome.status in (0, 1) and re.fullmatch(".*\n", outcome.out):
         try:
             facts = json.loads(outcome.out, parse_constant=_no_number)
         except ValueError as error:

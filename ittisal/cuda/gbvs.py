@@ -63,7 +63,7 @@ class Layout(unfused.Layout):
         of_frame, of_level = planes * finest.height * plan.shape[1], finest.width * rows
         # What a pass down leaves for the one across.
         self.between = self.arena.take(max(of_frame, len(self.features) * of_level))
-        self.maps, self.activations = (self.take(plan.map_shape, maps) for _ in range(2))
+        self.feature_maps, self.activations = (self.take(plan.map_shape, maps) for _ in range(2))
         self.blocks = -(-plan.map_shape[1] * -(-rows // GBVS_OUTPUTS) // LANES)  # of an activation
         self.totals = self.arena.take(maps * self.blocks)
         self.sums = self.take(plan.map_shape, len(FEATURES) + 1)  # conspicuity maps, saliency
@@ -90,7 +90,7 @@ class Layout(unfused.Layout):
                 found[f"pyramid/{name}/{level}"] = place.plane(self.planes.index(name))
             for name in names:
                 at = number * len(self.features) + self.features.index(name)
-                found[f"map/{name}/{level}"] = self.maps.plane(at)
+                found[f"map/{name}/{level}"] = self.feature_maps.plane(at)
                 found[f"activation/{name}/{level}"] = self.activations.plane(at)
         for number, channel in enumerate(FEATURES):
             if channel in channels:
@@ -143,7 +143,7 @@ class Schedule(unfused.Schedule):
             yield self._tiles("colours", *planes, layout.lights, layout.opponents)
         for number, (level, place) in enumerate(layout.levels.items()):
             source = place.plane(self._plane("intensity"))
-            target = layout.maps.plane(number * len(layout.features))
+            target = layout.feature_maps.plane(number * len(layout.features))
             yield from self._both("features", self.maps, source, target, layout.resizings[level])
 
     def activation(self) -> Iterator[Launch]:
@@ -151,7 +151,13 @@ class Schedule(unfused.Schedule):
         layout, first = self.layout, int(Channel.INTENSITY not in self.weights)
         count = self.maps - first
         grid = layout.blocks, count * len(LEVELS)
-        numbers = layout.maps.offset, layout.activations.offset, len(layout.features), first, count
+        numbers = (
+            layout.feature_maps.offset,
+            layout.activations.offset,
+            len(layout.features),
+            first,
+            count,
+        )
         given = *numbers, layout.nearness, layout.totals
         yield self._launch("activation", "gbvs_activation", grid, THREADS, *given)
 
