@@ -267,8 +267,9 @@ class Config:
     figure : bool
         Multiply the map by surroundedness, how far a place stands out of what surrounds it, and by
         corners, where contours of several orientations meet (`reference.surroundedness`,
-        `reference.corners`). The sum over channels then promotes places among those. Needs a
-        weight of orientation.
+        `reference.corners`). The sum over channels then promotes places among those; flicker and
+        motion promote them as if surroundedness were higher by 2, of 0 to 6, so that what moves
+        needs no closed outline. Needs a weight of orientation.
     whitening_seconds : float >= 0
         The statistics of whitening are each frame's own (0), or running ones: averages over about
         so many seconds of the frames before, so that no frame waits for its own.

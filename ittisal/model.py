@@ -137,7 +137,7 @@ class Saliency:
 
     @property
     def map_shape(self) -> tuple[int, int]:
-        """(height, width) of the raw map: a sixteenth of the frame's, or finer (`sampling`)."""
+        """(height, width) of the raw map: a sixteenth of the frame's with most presets."""
         return self._plan.map_shape
 
     @property
@@ -206,11 +206,12 @@ class Saliency:
         -------
         float32 array of shape `map_shape`, or (N, *map_shape)
             (H//16, W//16); with a `working_size`, as in the presets `video`, `whitened` and `gaze`,
-            small frames have (H//8, W//8) or (H//4, W//4), and 8 or 4 below in place of 16.
-            Of the frame's library if that lies on the GPU, else NumPy's. Not negative, not
-            scaled to 1: comparable between frames (but with `normalisation="none"`, as in the
-            preset `whitened`, which gives every channel's map a range of 1). A frame without
-            contrast gives exactly 0. Map sample i lies at frame pixel (i + 1/2) 16 - 1/2.
+            small frames have (H//8, W//8) or (H//4, W//4), and 8 or 4 below in place of 16;
+            `vocus2` and `gbvs` have maps of other sizes. Of the frame's library if that lies on
+            the GPU, else NumPy's. Not negative, not scaled to 1: comparable between frames (but
+            with `normalisation="none"`, as in the preset `whitened`, and in published programs,
+            which stretch maps to a fixed range). A frame without contrast gives exactly 0. Map
+            sample i lies at frame pixel (i + 1/2) 16 - 1/2.
 
         Raises
         ------

@@ -86,7 +86,7 @@ def regions(
     the value that a window of a quarter of the map's shorter side reaches in three quarters of the
     frame. As in the operator N, a maximum at the border is none. Two equal objects on a plain
     ground have a confidence near 1, the elements of a texture, which is alike everywhere, near 0.
-    With `figure` (the preset `gaze`), where saliency is a product of two measures, it is
+    With `figure` (`gaze` and `video`), where saliency is a product of two measures, it is
     1 - sqrt(b / p).
 
     Parameters

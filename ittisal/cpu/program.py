@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..allocator import Allocator
-from ..features import Model, Signal
+from ..features import Signal
 from ..pipeline import FrameFormat, schedule
 from ..plan import Plan
 from ..trace import ProgramTraced
@@ -17,9 +17,6 @@ from .backend import FormatState, KernelBackend
 from .layout import PAD, aligned, padded
 from .rows import SCAN_TASKS
 from .schedule import Launch, kernel
-
-# A module beside this one that has a `Program` of its own.
-PROGRAMS: dict[Model, str] = {Model.GBVS: ".gbvs", Model.VOCUS2: ".vocus2"}
 
 
 class Place(NamedTuple):
@@ -33,9 +30,10 @@ class Place(NamedTuple):
 class Program:
     """One program for frames of one format.
 
-    A subclass places its buffers and has a method for each stage of `pipeline.PROGRAM_STAGES`,
-    which gives the launches. The buffers have the names of the reference's trace: what `trace`
-    returns. `saliency` and each `conspicuity/CHANNEL` are among them.
+    A subclass, in the module called like the model, places its buffers and has a method for each
+    stage of `pipeline.PROGRAM_STAGES`, which gives the launches. The buffers have the names of the
+    reference's trace: what `trace` returns. `saliency` and each `conspicuity/CHANNEL` are among
+    them.
     """
 
     scratch: int = 0  # floats for each worker
@@ -78,7 +76,7 @@ class ProgramState(FormatState):
 
     def __init__(self, backend: KernelBackend, format_: FrameFormat) -> None:
         super().__init__(backend, format_)
-        module = importlib.import_module(PROGRAMS[self.plan.config.model], __package__)
+        module = import_module(f".{self.plan.config.model}", __package__)
         self.program: Program = module.Program(self.plan, format_, self.order, self.threads)
         arena = self.program.allocate()
         self.context.set(

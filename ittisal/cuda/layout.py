@@ -14,7 +14,7 @@ from ..allocator import Allocator
 from ..channels import edges
 from ..config import Channel, Contrast, Smoothing
 from ..features import FEATURES, ORIENTATIONS, TEMPORAL, Model, Signal
-from ..pipeline import FrameFormat
+from ..pipeline import PROGRAM_STAGES, FrameFormat
 from ..plan import (
     FIGURE_MAPS,
     HUE_TOLERANCE,
@@ -39,8 +39,6 @@ TILE_ROWS, TILE_COLUMNS = 8, 48  # of orientation and motion
 SURROUNDEDNESS, CORNERS = len(ORIENTATIONS), len(ORIENTATIONS) + 1  # maps behind the energies
 ALIGNED = 32  # floats: buffers start on a cache line
 LIMIT = 2**31 - 1  # offsets are 32-bit integers
-# Published programs whose modules have a layout of their own.
-PROGRAMS = {Model.VOCUS2: ".vocus2", Model.GBVS: ".gbvs"}
 
 
 @dataclass
@@ -72,8 +70,8 @@ def make_layout(plan: Plan) -> Layout:
     ValueError
         The frame is too large for 32-bit offsets.
     """
-    if plan.config.model in PROGRAMS:
-        layout: Layout = import_module(PROGRAMS[plan.config.model], __package__).Layout(plan)
+    if plan.config.model in PROGRAM_STAGES:
+        layout: Layout = import_module(f".{plan.config.model}", __package__).Layout(plan)
         return layout
     if plan.config.model is Model.TOOLBOX:
         plan = toolbox_plan(plan)

@@ -39,7 +39,8 @@ class Place(NamedTuple):
 class Layout(layout.Layout):
     """What all programs have.
 
-    A subclass places its planes and tables, and then calls `finish`. Its module has a `Schedule`.
+    A subclass, in the module called like the model, places its planes and tables, and then calls
+    `finish`.
     """
 
     def __init__(self, plan: Plan) -> None:
