@@ -208,8 +208,8 @@ def _at_map_level(where: str, values: np.ndarray, weight: float, sampling: Sampl
 
 
 def edges(sampling: Sampling, axis: int) -> np.ndarray:
-    """Where the pixels around each sample begin, and those of the last one end. A sample that has
-    none, where pixels are larger, has the one that it begins with.
+    """Where the pixels around each sample begin, and those of the last one end. Where samples are
+    denser than pixels, a sample without any takes the one at which it begins.
     """
     between = np.arange(sampling.map_shape[axis] + 1) - 0.5
     pixels = np.ceil(sampling.first[axis] + sampling.step[axis] * between)

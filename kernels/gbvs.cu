@@ -154,10 +154,11 @@ extern "C" __global__ void __launch_bounds__(COLUMNS)
 #endif
 
 // The equilibrium of the Markov chain of a map, to the power of 1.5. Weights of the edges are
-// symmetric, so each sample has its share of the sum of all of them: no iteration. A block has some
-// samples, its warps every eighth row of what they are compared with; the last of a map's blocks
-// divides. Of `stride` maps of a level `count` from `first` on are activated, and the first of all
-// is intensity's, beside which a map may be flat. `near` has the factors of distances along an axis.
+// symmetric, so each sample has its share of the sum of all of them: no iteration. Each block sums
+// the edges of some samples; each of its warps takes every eighth row of the other ends. The last of
+// a map's blocks divides by the total. Of a level's `stride` maps `count` from `first` on are
+// activated. The first one is intensity's: a map is flat if its range is tiny compared with either's
+// maximum. `near` has the factors of distances along an axis.
 extern "C" __global__ void __launch_bounds__(THREADS)
     gbvs_activation(MODEL, int maps, int activations, int stride, int first, int count, int near,
                     int parts) {

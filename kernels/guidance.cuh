@@ -29,9 +29,9 @@ INLINE void join_peak(Found& found, float peak) {
     if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(&found.peak), __float_as_int(peak));
 }
 
-// A sample of a program's map, from `low` to `high` in all, from 0 to 1: 0 where nothing differs. So
-// it goes `to` the trace; guided, to the caller, or NaN of a frame whose values are out of range.
-// Returns what the caller gets.
+// Stretches sample `i` of a program's map from the map's range to 0 to 1, or 0 where all are equal.
+// This is stored at `to`, for the trace; the caller, who gets what is returned, has it with the
+// caller's channels, or NaN if the frame's values are out of range.
 INLINE float write_sample(const Geometry& g, float* arena, const Call* call,
                           const Guidance& guidance, int to, int i, float value, Range range) {
     const float extent = range.high - range.low;

@@ -4,8 +4,9 @@
 // band is zero; the cut kernels' renormalisation and the border's fade are one factor per row and
 // per column.
 //
-// GABOR: of the samples themselves, by a Gaussian times a wave, less the even filter's mean, which a
-// box gives; energies are |even| + |odd|. A factor per column lets samples escape their row's.
+// With GABOR the filters see the samples themselves. They are a Gaussian times a wave; the mean of the
+// even one is subtracted by a box filter. Energies are |even| + |odd|. The factor of a sample is at
+// least its column's first one, which is 1 near the left and right border.
 
 #include "common.cuh"
 

@@ -149,6 +149,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(reason(error)) from error
     if args.table and not args.readout:
         raise UsageError("--table is of read-outs; give --readout too")
+    for option in ("faces", "readout"):
+        if getattr(args, option) and all(model.config is None for model in models):
+            raise UsageError(f"--{option} is for presets and configs, and --model names none")
     outputs = _check_outputs(args)
     detector = common.face_detector(args)
     if detector is not None:
@@ -205,8 +208,6 @@ def _with_faces(
     models: fixations.Models, detector: FaceDetector, args: argparse.Namespace
 ) -> fixations.Models:
     """The models, and after each of this package's the same with faces."""
-    if all(model.config is None for model in models):
-        raise UsageError("--faces is for presets and configs, and --model names none")
     found = []
     for model in models:
         found.append(model)
@@ -219,8 +220,6 @@ def _with_readouts(
     models: fixations.Models, dataset: datasets.DataSet, args: argparse.Namespace
 ) -> fixations.Models:
     """The models, and after each of this package's its read-out: cross-validated, or --table's."""
-    if all(model.config is None for model in models):
-        raise UsageError("--readout is for presets and configs, and --model names none")
     given = {}
     if args.table:
         ours = [model for model in models if model.config is not None]

@@ -32,7 +32,7 @@ class Program(NamedTuple):
     rows: np.ndarray
     plane: int = 0
     output: int = 0
-    extra: int = 0  # gain of negative contrasts; base of energies; a group; how many rows of time
+    extra: int = 0  # gain of negative contrasts; base of energies; a group; temporal channels
 
 
 NO_ROWS = np.zeros((0, r.COLUMNS), np.int64)
@@ -370,7 +370,7 @@ class Tables:
         self, features: Sequence[Feature], weights: dict[Channel, float], *, added: bool
     ) -> np.ndarray:
         """Sums of features' maps, of channels' features, and of the channels, with the caller's if
-        some are added; those of time are last, and counted.
+        some are added; temporal channels are last, and counted.
         """
         plan, layout = self.plan, self.layout
         programs = []
