@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -16,8 +17,8 @@ EXPANSION = 32  # times the size of an archive, or MiB if that is more: the limi
 def read_array(file: IO[bytes], size: int) -> np.ndarray:
     """The array in a .npy file of `size` bytes, open at its beginning.
 
-    Raises ValueError if its items have no bytes, are pickled, or need more than there are, and what
-    NumPy raises for damaged files, of any type.
+    Raises ValueError if its items have no bytes, are pickled, need more than there are, or are text
+    that is not Unicode, and what NumPy raises for damaged files, of any type.
     """
     # Version 3 is 2 with other letters in the names of fields, which no array of numbers has.
     first = np.lib.format.read_magic(file) == (1, 0)
@@ -32,7 +33,12 @@ def read_array(file: IO[bytes], size: int) -> np.ndarray:
             f"{dtype} of shape {shape} would take {needed:,} bytes, and {left:,} are there"
         )
     file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    if dtype.kind == "U":
+        characters = np.frombuffer(array.tobytes(), f"{dtype.byteorder}u4")
+        if characters.max(initial=0) > sys.maxunicode:
+            raise ValueError("holds characters beyond Unicode")
+    return array
 
 
 def read_archive(path: Path, names: Collection[str]) -> tuple[list[str], dict[str, Any]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 RATE = 240  # samples per second
-PX_PER_DEGREE = 34  # 1024x768 pixels, 40.5 cm wide, at 75 cm
 WINDOW = 4  # samples that a speed is averaged over
 RISE = 3.4  # px per sample within WINDOW + 1 samples: their 6 degrees/s between two windows
 LEAST = 3  # samples that the rise lasts

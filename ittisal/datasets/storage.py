@@ -216,7 +216,6 @@ def _read_npz(table: Path) -> DataSet:
     about.pop("sigma_px", None)
     try:
         held, arrays = read_archive(table, ARRAYS)
-        names = arrays["images"].tolist() if "images" in held else []
     except Exception as error:  # damaged archives make zipfile, zlib and NumPy raise many types
         raise DataSetError(
             f"{table} cannot be read: damaged, truncated, pickled or no .npz file ({error})"
@@ -233,7 +232,7 @@ def _read_npz(table: Path) -> DataSet:
     try:
         return DataSet(
             root=image_folder(table),
-            images=tuple(names),
+            images=tuple(images.tolist()),
             image=arrays.pop("img"),
             **arrays,
             **about,
