@@ -7,7 +7,7 @@ import re
 
 MAX_PIXELS: int | None = None
 """The most pixels of a picture or a frame of video; None: by the file's size and free memory."""
-PIXELS_PER_BYTE = 24  # of a file, and of 1 MiB if it is smaller
+PIXELS_PER_BYTE = 32  # of a file, and of 1 MiB if it is smaller
 BYTES_PER_PIXEL = 20  # of memory, for decoding and mapping
 
 

@@ -228,4 +228,9 @@ def composite(image: np.ndarray) -> np.ndarray:
     if not (alpha.min() >= 0 and alpha.max() <= full):  # NaN too
         raise ValueError("the alpha channel must lie in [0, 1]; clip or rescale it first")
     alpha = np.asarray(alpha, np.float32) / np.float32(full)
-    return np.asarray(colour, np.float32) / np.float32(full) * alpha + (1 - alpha)
+    # In place, since large pictures come here.
+    opaque = np.array(colour, np.float32, order="C")
+    opaque /= np.float32(full)
+    opaque *= alpha
+    opaque += np.subtract(1, alpha, out=alpha)
+    return opaque

@@ -158,7 +158,10 @@ def encode(picture: np.ndarray, format: str) -> bytes:
         return buffer.getvalue()
     if picture.dtype != np.uint8 and format != "tiff":
         kind = np.uint16 if format == "png16" else np.uint8
-        picture = np.rint(picture * np.float32(np.iinfo(kind).max)).astype(kind)
+        rounded = np.empty(picture.shape, kind)
+        for row, unit in zip(rounded, picture, strict=True):  # less memory than all at once
+            row[:] = np.rint(unit * np.float32(np.iinfo(kind).max))
+        picture = rounded
     (ok, data), _ = reported(lambda: cv2.imencode(FORMATS[format][0], picture))
     if not ok:
         raise ImageError(f"OpenCV cannot encode {picture.shape} {picture.dtype} as {format}")

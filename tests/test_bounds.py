@@ -28,7 +28,7 @@ SIDES = {  # how files of OpenCV's state height and width, or width and height
     ".png": ">II",
     ".ras": ">II",
 }
-TOO_LARGE = f"states {SIDE}x{SIDE} pixels in .* bytes, over the limit of 25,165,824 pixels"
+TOO_LARGE = f"states {SIDE}x{SIDE} pixels in .* bytes, over the limit of 33,554,432 pixels"
 DEEP = "is nested more than 32 deep in line 1"
 
 
@@ -130,10 +130,10 @@ def test_headers_state_what_is_decoded(suffix):
 def test_limits(monkeypatch):
     """By the size of the file, by free memory, and as the caller says."""
     monkeypatch.setattr(bounds, "free_memory", lambda: 1 << 40)
-    assert not bounds.excess(6000, 4000, 1000)
-    assert "limit of 25,165,824 pixels for a file of this size" in bounds.excess(8000, 4000, 1000)
+    assert not bounds.excess(7680, 4320, 1000)
+    assert "limit of 33,554,432 pixels for a file of this size" in bounds.excess(8000, 5000, 1000)
     assert not bounds.excess(60_000, 40_000, 100 << 20)
-    assert "limit of 75,497,472 pixels" in bounds.excess(60_000, 40_000, 3 << 20)
+    assert "limit of 100,663,296 pixels" in bounds.excess(60_000, 40_000, 3 << 20)
     monkeypatch.setattr(bounds, "free_memory", lambda: 1 << 30)
     said = bounds.excess(60_000, 40_000, 100 << 20)
     assert "limit of 53,687,091 pixels for the memory that is free" in said
