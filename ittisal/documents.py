@@ -29,18 +29,18 @@ def read(path: Path, form: str = ".json") -> Any:
     Raises OSError if it cannot be read, and ValueError as `parse`, or if it is not UTF-8.
     """
     with open(path, "rb") as file:
-        data = file.read(MAX_BYTES[form] + 1)
-    return parse(data.decode("utf-8-sig"), form)
+        return parse(file.read(MAX_BYTES[form] + 1), form)
 
 
-def parse(text: str, form: str) -> Any:
-    """The contents of a document of the form ".json" or ".toml".
+def parse(document: str | bytes, form: str) -> Any:
+    """The contents of a document, text or UTF-8, of the form ".json" or ".toml".
 
     Raises ValueError if it is none, longer than `MAX_BYTES` or deeper than `MAX_DEPTH`.
     """
-    if len(text) > MAX_BYTES[form]:
+    if len(document) > MAX_BYTES[form]:
         limit = f"{MAX_BYTES[form]:,} bytes"
         raise ValueError(f"is longer than {limit}; a {form[1:].upper()} file here has at most that")
+    text = document if isinstance(document, str) else document.decode("utf-8-sig")
     _check_depth(text, form)
     if form == ".json":
         return json.loads(text)

@@ -328,6 +328,7 @@ def test_unknown_fields_are_refused():
         ("c.toml", "a = [\"\"\"[\"\"\"\"\", '''['''''" + "[" * 5_000, "nested more than 32 deep"),
         ("c.toml", ".".join("a" * 50_000) + " = 1", "longer than 65,536 bytes"),
         ("c.toml", "[[a]]\n" * 20_000, "longer than 65,536 bytes"),
+        ("c.toml", "#" + "\u00e9" * 40_000 + "\nmotion = 1", "longer than 65,536 bytes"),
         ("c.toml", "split_cs = ", "c.toml: "),
         ("c.toml", "split_cs = 1", "split_cs=1 must be True or False"),
         ("c.json", '{"wavenumber": 4}', "wavenumber=4.0 must be above 0 and at most pi"),
