@@ -17,7 +17,8 @@ def say(message: str) -> None:
 def plain(message: str) -> str:
     r"""The message, with the middle of what is long left out.
 
-    Control characters, and bytes of a name that are not UTF-8, are written as escapes.
+    Characters that Python does not print (controls, uncommon spaces), and bytes of a name that are
+    not UTF-8, are written as escapes.
 
     Examples
     --------
