@@ -33,8 +33,8 @@ def excess(width: int, height: int, size: int, bits: int = 8) -> str:
 
 def free_memory() -> int:
     """Bytes of memory that new work can take; 1 EiB where the system does not say."""
-    with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
-        found = re.search(r"^MemAvailable: *(\d+) kB", file.read(), re.MULTILINE)
+    with contextlib.suppress(OSError), open("/proc/meminfo", "rb") as file:
+        found = re.search(rb"^MemAvailable: *(\d+) kB", file.read(), re.MULTILINE)
         if found:
             return int(found[1]) << 10
     return 1 << 60
