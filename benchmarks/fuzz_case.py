@@ -226,7 +226,7 @@ def _fault(case: Case, outcome: Outcome) -> Iterator[str]:
     if isinstance(outcome.status, BaseException):
         yield f"raised: {outcome.status!r}"
     for line in outcome.err.splitlines():
-        if found := re.search(r"unexpected (\w+).* fault in ittisal|Traceback|ignored in", line):
+        if found := re.search(r"unexpected (\w+).* fault in ittisal|Traceback|Exception ignored", line):
             yield f"{found[1]}: {line[:300]}"
 
 
