@@ -39,6 +39,7 @@ SECONDS = 10.0  # of the CPU
 OUTPUTS = {"-o", "--output", "--out", "--csv", "--jsonl", "--per-image", "--plot"}
 # What Pillow says of formats that it lacks, of a header's spaces, and of PNG's optional chunks.
 OTHERWISE = re.compile(r"(?i:unsupported|not supported|unknown|token)|Truncated [a-z]\w+ chunk")
+FAULT = re.compile(r"unexpected (\w+).* fault in ittisal|Traceback|Exception ignored")
 LONGEST = 600  # characters of a line of an error
 WARNINGS_HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
@@ -226,7 +227,7 @@ def _fault(case: Case, outcome: Outcome) -> Iterator[str]:
     if isinstance(outcome.status, BaseException):
         yield f"raised: {outcome.status!r}"
     for line in outcome.err.splitlines():
-        if found := re.search(r"unexpected (\w+).* fault in ittisal|Traceback|Exception ignored", line):
+        if found := FAULT.search(line):
             yield f"{found[1]}: {line[:300]}"
 
 
