@@ -6,6 +6,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -44,7 +45,8 @@ _PNM_HEADER = re.compile(  # width and height, and but for bits the highest valu
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers, without DHT, JPG and DAC
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION = 0x0100, 0x0101, 0x0102, 0x0112  # tags of TIFF and EXIF
 _TILE_WIDTH, _TILE_HEIGHT, _SAMPLE_FORMAT = 0x0142, 0x0143, 0x0153
-_FLOAT = 3
+_STRIPS, _SAMPLES, _ROWS_PER_STRIP, _PLANAR = 0x0111, 0x0115, 0x0116, 0x011C
+_FLOAT, _SEPARATE = 3, 2  # values of sample format and planar configuration
 _SHORT = {3: "H"}  # types of tags, as struct has them
 _WHOLE = {1: "B", **_SHORT, 4: "I", 16: "Q"}
 _TIFF = {  # version -> format and offset of the first directory; of its count; entry, offset in it
@@ -63,12 +65,12 @@ def kind_of(data: bytes) -> str | None:
 
 def sample_bits(data: bytes) -> int:
     """Bits of each sample of a TIFF file; 0 of others, which have 8 or 16."""
-    return _tags(data).get(_BITS, (0, 0))[1] if kind_of(data) == "TIFF" else 0
+    return _tags(data).get(_BITS, _NO_TAG).value if kind_of(data) == "TIFF" else 0
 
 
 def is_half_float(data: bytes) -> bool:
     """Whether a TIFF file has samples of 16-bit floats."""
-    return sample_bits(data) == 16 and _tags(data).get(_SAMPLE_FORMAT, (0, 0))[1] == _FLOAT
+    return sample_bits(data) == 16 and _tags(data).get(_SAMPLE_FORMAT, _NO_TAG).value == _FLOAT
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
@@ -93,7 +95,7 @@ def _sides(data: bytes, kind: str | None) -> tuple[int, ...]:
     if kind == "WebP":
         return _webp_sides(data)
     if kind == "TIFF":
-        tags = {tag: value for tag, (_, value) in _tags(data, _WHOLE).items()}
+        tags = {tag: found.value for tag, found in _tags(data, _WHOLE).items()}
         tile = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_HEIGHT, 0)
         return max((tags[_WIDTH], tags[_HEIGHT]), tile, key=math.prod)
     if kind == "JPEG 2000":
@@ -149,9 +151,20 @@ def fault_of(data: bytes) -> str:
             if name == first or not _BOX.fullmatch(name):  # another file, or no box
                 break
             first, end = first or name, box.stop
+    elif kind == "TIFF":
+        return _strips_fault(_tags(data, _WHOLE))
     elif _PNM.match(data) and not _PNM_HEADER.match(data):
         return "its header has more than numbers and comments"
     return f"{len(data) - end:,} bytes follow its end" if end < len(data) else ""
+
+
+def _strips_fault(tags: Mapping[int, _Tag]) -> str:
+    """What is wrong with the number of a TIFF's strips; empty if nothing is, or it has none."""
+    height, strips = tags.get(_HEIGHT, _NO_TAG).value, tags.get(_STRIPS, _NO_TAG).number
+    rows = min(tags.get(_ROWS_PER_STRIP, _NO_TAG).value or height, height)
+    separate = tags.get(_PLANAR, _NO_TAG).value == _SEPARATE
+    wanted = -(-height // max(rows, 1)) * (tags.get(_SAMPLES, _UPRIGHT).value if separate else 1)
+    return f"it has {strips} strips where {wanted} are needed" if strips not in (0, wanted) else ""
 
 
 def scans_of(data: bytes) -> int:
@@ -177,7 +190,7 @@ def orientation(data: bytes) -> int:
         end = _jpeg_scan(data) if kind == "JPEG" else len(data)
         found = re.compile(_EXIF[kind] + rb"(?=II\*\0|MM\0\*)", re.DOTALL).search(data, 0, end)
         block = data[found.end() : found.end() + (1 << 16)] if found else b""
-    _, value = _tags(block).get(_ORIENTATION, (0, 1))
+    value = _tags(block).get(_ORIENTATION, _UPRIGHT).value
     return value if 1 <= value <= 8 else 1
 
 
@@ -186,18 +199,29 @@ def without_orientation(data: bytes) -> bytes:
 
     OpenCV turns no other format by itself, and turns TIFF wrongly where it has tiles.
     """
-    at, value = _tags(data).get(_ORIENTATION, (0, 1)) if kind_of(data) == "TIFF" else (0, 1)
-    if value == 1:
+    found = _tags(data).get(_ORIENTATION, _UPRIGHT) if kind_of(data) == "TIFF" else _UPRIGHT
+    if found.value == 1:
         return data
     changed = bytearray(data)
-    changed[at : at + 2] = b"\1\0" if data.startswith(b"II") else b"\0\1"
+    changed[found.at : found.at + 2] = b"\1\0" if data.startswith(b"II") else b"\0\1"
     return bytes(changed)
 
 
-def _tags(block: bytes, types: Mapping[int, str] = _SHORT) -> dict[int, tuple[int, int]]:
-    """Offset and first value of each tag of these types in the first directory of a TIFF."""
+class _Tag(NamedTuple):
+    """Offset of a tag's first value, that value, and how many there are."""
+
+    at: int
+    value: int
+    number: int
+
+
+_NO_TAG, _UPRIGHT = _Tag(0, 0, 0), _Tag(0, 1, 1)
+
+
+def _tags(block: bytes, types: Mapping[int, str] = _SHORT) -> dict[int, _Tag]:
+    """The tags of these types in the first directory of a TIFF."""
     order = {b"II": "<", b"MM": ">"}.get(block[:2], "")
-    found: dict[int, tuple[int, int]] = {}
+    found: dict[int, _Tag] = {}
     try:
         version = struct.unpack_from(f"{order}H", block, 2)[0] if order else 0
         if version not in _TIFF:
@@ -214,7 +238,8 @@ def _tags(block: bytes, types: Mapping[int, str] = _SHORT) -> dict[int, tuple[in
             if count * struct.calcsize(form) > size - inside:  # too many to lie in the entry itself
                 (value_at,) = struct.unpack_from(order + word, block, value_at)
             value = struct.unpack_from(form, block, value_at)[0]
-            found.setdefault(tag, (value_at, value))  # as libtiff, which ignores second ones
+            # As libtiff, which ignores second ones.
+            found.setdefault(tag, _Tag(value_at, value, count))
     except (struct.error, OverflowError):  # cut short or damaged
         pass
     return found

@@ -311,6 +311,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
     png, noise = encoded(photo(), ".png"), np.random.default_rng(5)
     noisy = encoded(noise.integers(0, 256, (48, 64, 3), np.uint8), ".jpg")
     crc = with_exif(png, exif(1, "<"))
+    strips = [struct.pack("<HHI", 273, 4, count) for count in (6, 9)]  # their offsets
     webp, jp2, ppm = (encoded(photo(), suffix) for suffix in (".webp", ".jp2", ".ppm"))
     return {
         "cut, with an end": (jpeg[: len(jpeg) // 2] + jpeg[-2:], "premature end of data segment"),
@@ -322,6 +323,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
         "fax3": (zeroed(by_libtiff("group3"), 0.5, 2), "Fax3Decode1D: "),
         "webp": (webp + bytes(20), "20 bytes follow its end"),
         "two files": (jp2 * 2, f"{len(jp2):,} bytes follow its end"),
+        "strips": (tiff(RGB, rowsperstrip=8).replace(*strips), "it has 9 strips where 6 are"),
         "numbers": (ppm.replace(b"255\n", b"255\xff\n"), "has more than numbers and comments"),
         "metadata": (crc.replace(b"eXIfII", b"eXIfIJ"), "eXIf: CRC error"),
     }
