@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -20,20 +21,22 @@ def read_array(file: IO[bytes], size: int) -> np.ndarray:
     Raises ValueError if its items have no bytes, are pickled, need more than there are, or are text
     that is not Unicode, and what NumPy raises for damaged files, of any type.
     """
-    # Version 3 is 2 with other letters in the names of fields, which no array of numbers has.
-    first = np.lib.format.read_magic(file) == (1, 0)
-    shape, _, dtype = (
-        np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    )(file)
-    if not dtype.itemsize:
-        raise ValueError(f"holds {dtype}, items of no bytes")
-    needed, left = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if any(side < 0 for side in shape) or needed > left:
-        raise ValueError(
-            f"{dtype} of shape {shape} would take {needed:,} bytes, and {left:,} are there"
-        )
-    file.seek(0)
-    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # NumPy's, of headers that Python 2 wrote
+        # Version 3 is 2 with other letters in the names of fields, which no array of numbers has.
+        first = np.lib.format.read_magic(file) == (1, 0)
+        shape, _, dtype = (
+            np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        )(file)
+        if not dtype.itemsize:
+            raise ValueError(f"holds {dtype}, items of no bytes")
+        needed, left = math.prod(shape) * dtype.itemsize, size - file.tell()
+        if any(side < 0 for side in shape) or needed > left:
+            raise ValueError(
+                f"{dtype} of shape {shape} would take {needed:,} bytes, and {left:,} are there"
+            )
+        file.seek(0)
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
     if dtype.kind == "U":
         characters = np.frombuffer(array.tobytes(), f"{dtype.byteorder}u4")
         if characters.max(initial=0) > sys.maxunicode:

@@ -40,7 +40,7 @@ class Records:
     ...     record = Records(stream)
     ...     (row,) = (record(result) for result in stream)
     >>> row["frame"], row["time"], row["cut"], sorted(row["peak"]), sorted(row["shares"])[:2]
-    (0, 0.0, False, ['value', 'x', 'y'], ['colour', 'flicker'])
+    (0, 0.0, False, ['value', 'x', 'y'], ['colour', 'figure'])
     """
 
     def __init__(self, stream: Any, *, fixations: bool = False, regions: bool = False) -> None:
