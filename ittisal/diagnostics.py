@@ -3,7 +3,8 @@
 Nowhere else do libjpeg, libpng, libtiff, OpenJPEG and FFmpeg say that a file is damaged: OpenCV
 returns what could be decoded. So a file takes the place of standard error while they work. Their
 messages are taken from it, and the rest is passed on when they have ended. Lost is only what comes
-before a crash of the process, and from a program that another thread starts meanwhile.
+before a crash of the process, from a program that another thread starts meanwhile, or within a line
+of a library.
 """
 
 from __future__ import annotations

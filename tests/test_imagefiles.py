@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import cv2
@@ -365,13 +366,8 @@ def test_unusual_metadata_is_no_damage(recwarn):
     assert not recwarn
 
 
-def test_damage_is_told_apart_by_threads(capfd):
-    """Standard error is one for all threads: each hears what is said of its own file.
-
-    What another prints meanwhile is not lost.
-    """
-    files = {name: data for name, (data, _) in damaged().items()}
-    files |= {f"good {i}": encoded(photo(200, 300, i), ".jpg") for i in range(4)}
+def decoded_together(files: dict[str, bytes]) -> Iterator[None]:
+    """Decode files in threads, and as one alone; `None` now and then until they have ended."""
     alone: dict[str, list[str]] = {name: [] for name in files}
     for name, data in files.items():
         decode(data, report=alone[name].append)
@@ -381,15 +377,32 @@ def test_damage_is_told_apart_by_threads(capfd):
         for _ in range(10):
             decode(files[name], report=together[name].append)
 
-    printed = []
     with ThreadPoolExecutor(len(files)) as pool:
         pending = {pool.submit(work, name) for name in files}
         while pending:
-            printed.append(f"line {len(printed)}")
-            os.write(2, f"{printed[-1]}\n".encode())
+            yield
             pending = wait(pending, 0.001).not_done
     assert together == {name: said * 10 for name, said in alone.items()}
     decode(files["good 0"])  # what came late is printed
+
+
+GOOD = {f"good {i}": encoded(photo(200, 300, i), ".jpg") for i in range(4)}
+
+
+def test_damage_is_told_apart_by_threads(capfd):
+    """Standard error is one for all threads: each hears what is said of its own file."""
+    for _ in decoded_together({name: data for name, (data, _) in damaged().items()} | GOOD):
+        pass
+    assert not capfd.readouterr().err
+
+
+def test_what_a_thread_prints_meanwhile_is_not_lost(capfd):
+    """Between libjpeg's lines, each of which is printed at once; OpenCV prints its own in parts."""
+    jpegs = {name: damaged()[name][0] for name in ("cut, with an end", "zeros", "progressive")}
+    printed = []
+    for _ in decoded_together(jpegs | GOOD):
+        printed.append(f"line {len(printed)}")
+        os.write(2, f"{printed[-1]}\n".encode())
     assert sorted(capfd.readouterr().err.splitlines()) == sorted(printed)
 
 
