@@ -166,7 +166,7 @@ def _checked_type(frame: Any) -> Any:
     if frame.dtype not in DTYPES:
         frame = native(frame)
         if frame.dtype in (np.float16, np.float64):
-            with np.errstate(over="ignore"):  # infinite then, which is refused
+            with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN are refused
                 frame = frame.astype(np.float32)
         if frame.dtype not in DTYPES:
             raise TypeError(

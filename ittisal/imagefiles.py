@@ -321,6 +321,8 @@ def check_size(data: bytes) -> None:
     scans = imageheaders.scans_of(data)
     if scans > MAX_SCANS:
         raise ImageError(f"has {scans} scans, over the limit of {MAX_SCANS}; convert it to PNG")
+    if imageheaders.has_cut_chunk(data):
+        raise ImageError("is a damaged or truncated PNG file: a chunk is longer than what is left")
     height, width = imageheaders.size_of(data) or (0, 0)
     if excess := bounds.excess(width, height, len(data), imageheaders.sample_bits(data)):
         raise ImageError(excess)

@@ -37,6 +37,7 @@ _SIDES = {  # format -> where width and height are, and their form
     "Sun raster": (4, ">II"),
 }
 _BOX = re.compile(rb"[A-Za-z0-9 ]{4}")  # names of JPEG 2000's and AVIF's boxes
+_WEBP = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "))
 _PNM = re.compile(rb"P[1-6][ \t\r\n]")
 _NUMBER = rb"(?:(?:[ \t\r\n]|#[^\r\n]*[\r\n])+\d+)"  # after space and comments
 _PNM_HEADER = re.compile(  # width and height, and but for bits the highest value
@@ -136,6 +137,16 @@ def missing_end(data: bytes) -> str | None:
     return None
 
 
+def has_cut_chunk(data: bytes) -> bool:
+    """Whether a chunk of a PNG file states more bytes than there are, which decoders allocate."""
+    at = 8 if kind_of(data) == "PNG" else len(data)
+    while at + 8 <= len(data):
+        at, name = at + 12 + int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if name == b"IEND":
+            return False
+    return at > len(data)
+
+
 def fault_of(data: bytes) -> str:
     """What is wrong with a file around its picture, which decoders pass over; empty if nothing is.
 
@@ -143,8 +154,10 @@ def fault_of(data: bytes) -> str:
     """
     kind, end = kind_of(data), len(data)
     if kind == "WebP":
-        size = int.from_bytes(data[4:8], "little")
-        end = 8 + size + size % 2
+        end = 12
+        while data[end : end + 4] in _WEBP:
+            size = int.from_bytes(data[end + 4 : end + 8], "little")
+            end += 8 + size + size % 2
     elif kind in ("JPEG 2000", "AVIF") and data[0] != 0xFF:
         first, end = b"", 0
         for name, box in _boxes(data, range(len(data))):
