@@ -32,7 +32,7 @@ NUMBERS = (*_words("0 -1 1 2 -0.0 0.5 1e-320 1e308 1e999 -1e308 nan NaN inf -Inf
            "9" * 400, "", '"x"')  # fmt: skip
 TARGETS = _words("in.png in.jpg in.mp4 ds maps mine.toml out out.png out.csv")
 WORDS = (*_words("x - -- . .. out/ é %s %(x)s * [ missing.png /dev/null /dev/full null true"),
-         *TARGETS, "", " ", "\n", "\t", "\u202e", "\ud800", "\ufeff", "\x1b[31m", "a" * 5000,
+         *TARGETS, "", " ", "\n", "\t", "\u202e", "\udcff", "\ufeff", "\x1b[31m", "a" * 5000,
          "[" * 3000, '{"a":' * 3000, "a." * 1500 + "b")  # fmt: skip
 OPTIONS = _words(
     "--json -q -o -r --no-clobber --set --preset --backend --levels --threads --size --raw "
