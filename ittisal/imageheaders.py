@@ -150,7 +150,8 @@ def has_cut_chunk(data: bytes) -> bool:
 def fault_of(data: bytes) -> str:
     """What is wrong with a file around its picture, which decoders pass over; empty if nothing is.
 
-    WebP, JPEG 2000 and AVIF end where their container says, and PNM's header is of numbers.
+    WebP, JPEG 2000 and AVIF end where their container says, TIFF has as many strips as its picture
+    needs, and PNM's header is of numbers.
     """
     kind, end = kind_of(data), len(data)
     if kind == "WebP":
