@@ -3,8 +3,8 @@
 Colour frames here are in OpenCV's order, BGR, and opaque (alpha is composited over white). Of
 files with several pictures the first is taken.
 
-Damage that a file is read in spite of is reported: `report` is given what the decoding library says
-of it; by default that is a `DamageWarning`.
+Damage that a file is read in spite of is reported: `report` is given what the decoding library, or
+the file's own structure, says of it; by default that is a `DamageWarning`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ImageError(Exception):
 class DamageWarning(UserWarning):
     """An image file is damaged and was read in spite of it: parts of the picture may be wrong.
 
-    The message names the file and what the decoding library says. Make it an error
+    The message names the file and what is wrong with it. Make it an error
     (``warnings.simplefilter("error", ittisal.DamageWarning)``) to refuse such files.
     """
 

@@ -60,7 +60,7 @@ JSON, one object per image:
   input, and error where it failed; else outputs (kind: file), width, height, backend, milliseconds
   (read, setup, model, write) and:
   {facts}
-  Of a damaged file that was read, damaged is what the decoding library says.
+  Of a damaged file that was read, damaged says what is wrong with it.
   Files that --no-clobber leaves are in skipped. Where nothing is left to write, the image is not
   read, and its object ends there.
 """

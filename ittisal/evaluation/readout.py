@@ -116,6 +116,8 @@ class Readout:
         gains = channel_gain(multipliers(channels, grid), grid.map_shape)
         log_p = np.zeros(shape)
         for power, values in ((self.power, raw), (self.gain_power, gains)):
+            if power == 0:
+                continue
             evidence = power * log_evidence(values[None], self.blur_percent)[0]
             log_p += upsample(evidence.astype(np.float32), shape, config)
         across, down = positions(shape[1]), positions(shape[0])
