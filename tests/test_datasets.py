@@ -252,7 +252,7 @@ def test_a_missing_or_broken_image_is_an_error_when_it_is_loaded(tiny, tmp_path)
     for i, message in enumerate(
         [
             r"bright-0.png cannot be read: No such file",
-            r"colour-1.png is a truncated PNG file",
+            r"colour-1.png is a damaged or truncated PNG file",
             r"oriented-2.png is 60x50 pixels, but the fixations are on 120x160; restore",
             r"bright-3.png is not an image that OpenCV reads",
         ]
