@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from ..config import Config
@@ -15,20 +16,29 @@ if TYPE_CHECKING:
 
 
 def probe() -> tuple[bool, str]:
-    """Whether Numba is there. It is not imported: kernels that are compiled already need none.
+    """Whether kernels are prebuilt for this CPU, or can be compiled. Numba is not imported.
 
     Raises
     ------
     BackendError
-        The environment names a target that there is none of.
+        The environment names a target that there is none of, or that this CPU does not run.
     """
     from importlib import util
 
-    missing = [name for name in ("numba", "llvmlite") if util.find_spec(name) is None]
-    if missing:
-        return False, f"{missing[0]} is not installed; pip install numba"
+    from . import prebuilt, target
+
     try:
-        from . import target  # noqa: F401
+        name = target.name()
+        if name in prebuilt.libraries():
+            return True, f"kernels prebuilt for {name}"
+        missing = [name for name in ("numba", "llvmlite") if util.find_spec(name) is None]
+        if missing:
+            return False, f"{missing[0]} is not installed; pip install numba"
+        target.target()
+        if not target.runs_here():
+            raise BackendError(
+                f"this CPU does not run what is compiled for ITTISAL_TARGET={name}; unset it"
+            )
     except ValueError as error:
         raise BackendError(str(error)) from error
     except (ImportError, OSError) as error:
@@ -46,15 +56,20 @@ def describe() -> dict[str, str]:
     from importlib import metadata
 
     from .. import store
-    from .target import target
+    from . import prebuilt, target
 
-    found = target()
+    found = target.target()
+    versions = {}
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        versions["numba"] = metadata.version("numba")
+    library = prebuilt.libraries().get(target.name())
     return {
-        "numba": metadata.version("numba"),
-        "target": found.triple,
+        **versions,
+        "target": f"{found.triple} ({target.name()})",
         "cpu": found.cpu,
         "lanes": f"{found.lanes} float32 ({32 * found.lanes} bits)",
         "byte permutes": "yes" if found.permutes_bytes else "no",
+        "prebuilt kernels": f"{library.kernels} in {library.path}" if library else "none",
         "cache directory": store.place(),
     }
 

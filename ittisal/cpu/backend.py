@@ -60,14 +60,14 @@ class FormatState:
             full=full,
             grey_scale=1 / (full * channels),
         )
+        self.addresses: dict[Kernel, int] = {}
         self.launches: dict[tuple[bool, bool, tuple[str, ...]], list[np.ndarray]] = {}
         self.in_context: tuple[bool, bool] | None = None  # whose tables, as of `tables_of`
 
-    def compile(self, workers: WorkerPool) -> None:
-        """Compile all kernels at once, so that it happens side by side."""
+    def kernels(self, gain: bool = False) -> list[Kernel]:
+        """What its frames need, with a gain or not."""
         pasts = (False, True) if self.plan.config.remembers else (False,)
-        kernels = [launch.kernel for past in pasts for launch in self.schedule(past)]
-        self.addresses = addresses([*kernels, *workers.kernels])
+        return [launch.kernel for past in pasts for launch in self.schedule(past, gain)]
 
     def set_scratch(self, size: int, arena: np.ndarray) -> None:
         """So many floats of scratch for each worker, placed relative to the arena."""
@@ -139,7 +139,6 @@ class ModelState(FormatState):
             )
         self.set_scratch(tables.scratch_size, layout.arena)
         self.map_tables: dict[tuple[bool, bool], dict[str, np.ndarray]] = {}
-        self.compile(backend.workers)
 
     def schedule(self, past: bool, gain: bool = False) -> tuple[Launch, ...]:
         """All launches of a frame, with one before it or not; with a gain or not."""
@@ -283,7 +282,10 @@ class KernelBackend(OneByOne):
         """What frames of this one's format need."""
         format_ = format_of(frame)
         if format_ not in self.formats:
-            self.formats[format_] = self.new_state(format_)
+            state = self.new_state(format_)
+            # All at once, so that they are compiled side by side.
+            state.addresses = addresses([*state.kernels(), *self.workers.kernels])
+            self.formats[format_] = state
         return self.formats[format_]
 
     def new_state(self, format_: FrameFormat) -> FormatState:

@@ -19,7 +19,7 @@ from . import rows as r
 from .layout import PAD, padded, put_weights
 from .program import Place
 from .schedule import Launch, Order, kernel
-from .target import LANES
+from .target import target
 
 COLOURS, ENERGIES, LEVELS, SIDE = (
     reference.COLOURS, reference.ENERGIES, reference.LEVELS, reference.SIDE,
@@ -175,15 +175,16 @@ class Program(program.Program):
                 ])  # fmt: skip
             vectors = np.zeros((SIDE, width))
             vectors[: len(across)] = across
+            lanes = target().lanes
             reaching = self._keep(
-                [extent(v) for v in np.any(vectors.reshape(-1, LANES, width), axis=1)]
+                [extent(v) for v in np.any(vectors.reshape(-1, lanes, width), axis=1)]
             )
             maps = [self.take(f"map/{name}/{level}", self.plan.map_shape) for name in names]
             self.resized.append([
                 first_band, len(made) - first_band, self._put_rows(across.T),
                 reaching.ctypes.data, maps[0].offset, 0, 0, 0,
             ])  # fmt: skip
-            scratch = b.filter_scratch(width, LANES), (len(names) + 1) * pitch
+            scratch = b.filter_scratch(width, lanes), (len(names) + 1) * pitch
             self.scratch = max(self.scratch, *scratch)
         records = self._keep(made)
         for row in self.resized[-len(LEVELS) :] if names else ():
@@ -251,7 +252,7 @@ class Program(program.Program):
 
     def activation(self) -> list[Launch]:
         """A chain for each map."""
-        vectors = -(-self.plan.map_shape[1] // LANES)
+        vectors = -(-self.plan.map_shape[1] // target().lanes)
         chain = kernel("gbvs", "activation", vectors=vectors)
         return [Launch("activation", chain, len(self.names) * len(LEVELS))]
 

@@ -87,7 +87,6 @@ class ProgramState(FormatState):
             **self.program.fields,
         )
         self.set_scratch(self.program.scratch, arena)
-        self.compile(backend.workers)
 
     def schedule(self, past: bool, gain: bool = False) -> tuple[Launch, ...]:
         """All launches of a frame."""

@@ -14,12 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-import llvmlite
-
 from .. import store
 from .._version import __version__
 from .kernel import Kernel
-from .target import target
 
 PATIENCE = 60  # seconds without a new object after which nobody waits for another process
 
@@ -29,15 +26,29 @@ PATIENCE = 60  # seconds without a new object after which nobody waits for anoth
 
 @cache
 def symbol(kernel: Kernel) -> str:
-    """Name of the kernel's C function and of its file: a digest of all that it depends on."""
-    depends = (tuple(kernel), _environment(kernel.scalar), _sources(kernel.full_module))
-    return f"ittisal_{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}"
+    """Name of the kernel's C function: a digest of the kernel and of its sources."""
+    depends = (tuple(kernel), __version__, _sources(kernel.full_module))
+    return f"ittisal_{_digest(depends)}"
+
+
+@cache
+def key(kernel: Kernel) -> str:
+    """Name of its object's file: a digest of all that the machine code depends on."""
+    return _digest((symbol(kernel), _environment(kernel.scalar)))
+
+
+def _digest(depends: object) -> str:
+    return hashlib.sha256(repr(depends).encode()).hexdigest()[:32]
 
 
 @cache
 def _environment(scalar: bool) -> tuple[object, ...]:
     """Target, versions, and how the compiler is called. Numba is not imported for its version."""
-    found = (*target(), __version__, llvmlite.__version__, _source(f"{__package__}.compiler")[0])
+    import llvmlite
+
+    from .target import target
+
+    found = (*target(), llvmlite.__version__, _source(f"{__package__}.compiler")[0])
     if not scalar:
         return found
     numba = importlib.util.find_spec("numba")
@@ -113,18 +124,18 @@ compiled: list[Kernel] = []  # by this process, rather than read
 
 def path(kernel: Kernel) -> Path | None:
     """The file of a kernel's object, whether it is there or not; None if there is no store."""
-    return store.path(_name(kernel), symbol(kernel))
+    return store.path(_name(kernel), key(kernel))
 
 
 def read(kernel: Kernel) -> bytes | None:
     """A kernel's object; None if there is none, or a damaged one, on which LLVM would crash."""
-    return store.read(_name(kernel), symbol(kernel))
+    return store.read(_name(kernel), key(kernel))
 
 
 def write(kernel: Kernel, data: bytes) -> None:
     """Keep the object of a kernel that was compiled, if it can be kept."""
     compiled.append(kernel)
-    store.write(_name(kernel), symbol(kernel), data)
+    store.write(_name(kernel), key(kernel), data)
 
 
 def _name(kernel: Kernel) -> str:

@@ -14,7 +14,7 @@ A kernel is such a function: its body never runs on numbers. Task and worker arr
 context as `Context`, facts as themselves.
 """
 
-from ..target import LANES, PERMUTES_BYTES
+from ..target import target
 from .control import Carry, either, repeat_while, span, when, where_any
 from .memory import Context, Memory, Record, bytes_of, memory_at
 from .values import (
@@ -24,6 +24,7 @@ from .values import (
     I16,
     I32,
     I64,
+    LANES,
     Value,
     absolute,
     as_type,
@@ -51,3 +52,5 @@ from .values import (
     vector,
     zeros,
 )
+
+PERMUTES_BYTES = target().permutes_bytes

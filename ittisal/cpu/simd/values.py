@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 
-from ..target import LANES
+from ..target import target
 
 if TYPE_CHECKING:
     from .memory import Memory
 
+LANES = target().lanes
 F64, F32 = ir.DoubleType(), ir.FloatType()
 I64, I32, I16, I8 = (ir.IntType(bits) for bits in (64, 32, 16, 8))
 # Contraction to fused multiply-adds, reciprocals for divisions, no signed zeros. Never
