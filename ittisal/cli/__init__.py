@@ -42,6 +42,7 @@ COMMANDS = {  # module -> what it does
     "info": "this machine, backends, versions and caches",
     "bench": "latency on this machine",
     "warmup": "compile the kernels",
+    "build": "compile the CPU's kernels ahead of time, for this machine or for others",
 }
 
 EPILOG = """\

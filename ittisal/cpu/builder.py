@@ -17,7 +17,9 @@ from typing import Any
 from ..store import tidy
 from . import store
 from .kernel import Kernel
+from .target import NATIVE, name
 
+TITLES = {NATIVE: "this CPU (first time only)"}
 PER_PROCESS = 3  # kernels that take longer than to start another process
 SILENCE = 1.0  # seconds before a bar is shown
 WIDTH = 24
@@ -52,7 +54,7 @@ def build(kernels: Sequence[Kernel]) -> dict[Kernel, bytes]:
         nonlocal shown
         stream, done = sys.stderr, len(objects)
         if time.monotonic() - start >= SILENCE and stream is not None and stream.isatty():
-            text = "ittisal: compiling kernels for this CPU (first time only)"
+            text = f"ittisal: compiling kernels for {TITLES.get(name(), name())}"
             bar = f"{'#' * (WIDTH * done // len(kernels)):<{WIDTH}}"
             print(f"\r{text} [{bar}] {done}/{len(kernels)}", end="", file=stream, flush=True)
             shown = True

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+VARIABLE = "ITTISAL_KERNELS"
 
 
 class Library(NamedTuple):
@@ -38,9 +38,14 @@ class Library(NamedTuple):
             return None
 
 
+def suffix() -> str:
+    """How the names of this system's shared libraries end."""
+    return {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+
 def folder() -> Path:
     """Where the libraries are: ITTISAL_KERNELS, or the package's own folder."""
-    chosen = os.environ.get("ITTISAL_KERNELS")
+    chosen = os.environ.get(VARIABLE)
     return Path(chosen) if chosen else Path(__file__).with_name("prebuilt")
 
 
@@ -48,7 +53,7 @@ def folder() -> Path:
 def libraries() -> dict[str, Library]:
     """Those that this CPU runs by their targets, the one that suits it best first."""
     found = []
-    for path in sorted(folder().glob(f"*{SUFFIX}")):
+    for path in sorted(folder().glob(f"*{suffix()}")):
         with contextlib.suppress(OSError, AttributeError):  # of another system; not of ours
             handle = ctypes.CDLL(str(path))
             found.append((handle.ittisal_supported(), Library(path.stem, path, handle)))

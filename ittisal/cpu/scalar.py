@@ -17,6 +17,8 @@ from numba.core.compiler_machinery import PassManager
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
+from .target import machine, target
+
 
 class Pipeline(compiler.CompilerBase):
     """The passes of Numba that such kernels need: no closures, no array expressions, no objects."""
@@ -65,6 +67,8 @@ def translate(function: Callable[..., None], symbol: str) -> llvm.ModuleRef:
     for library in typed.library._linking_libraries:
         if library is not rtsys.library:
             module.link_in(library._get_module_for_linking(), preserve=True)
+    # Whole numbers of 64 bits are the same for all targets; Numba writes for the CPU it runs on.
+    module.triple, module.data_layout = target().triple, str(machine(target()).target_data)
     for each in (*module.functions, *module.global_variables):
         if not each.is_declaration and each.name != symbol:
             each.linkage = "internal"

@@ -32,6 +32,7 @@ class Named(NamedTuple):
     lanes: int
     permutes_bytes: bool
     needs: tuple[str, ...]  # LLVM's names of features that the CPU must have
+    define: str  # for ittisal/native/supported.c
 
 
 LEVEL_2 = ("sse4.2", "popcnt", "cx16")
@@ -39,16 +40,20 @@ LEVEL_3 = (*LEVEL_2, "avx2", "bmi2", "f16c", "fma", "lzcnt", "movbe")
 LEVEL_4 = (*LEVEL_3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 WIDE = "-prefer-256-bit"
 NAMED = {
-    "x86-64-v2": Named("x86_64", "x86-64-v2", "", 4, False, LEVEL_2),
-    "x86-64-v3": Named("x86_64", "x86-64-v3", "", 8, False, LEVEL_3),
-    "x86-64-v4": Named("x86_64", "x86-64-v4", WIDE, 16, False, LEVEL_4),
+    "x86-64-v2": Named("x86_64", "x86-64-v2", "", 4, False, LEVEL_2, "X86_LEVEL=2"),
+    "x86-64-v3": Named("x86_64", "x86-64-v3", "", 8, False, LEVEL_3, "X86_LEVEL=3"),
+    "x86-64-v4": Named("x86_64", "x86-64-v4", WIDE, 16, False, LEVEL_4, "X86_LEVEL=4"),
     "x86-64-v4-vbmi": Named(
-        "x86_64", "x86-64-v4", f"+avx512vbmi,{WIDE}", 16, True, (*LEVEL_4, "avx512vbmi")
+        *("x86_64", "x86-64-v4", f"+avx512vbmi,{WIDE}", 16, True),
+        *((*LEVEL_4, "avx512vbmi"), "X86_LEVEL=5"),
     ),
-    "aarch64": Named("aarch64", "generic", "", 4, False, ()),
-    "cortex-a53": Named("aarch64", "cortex-a53", "", 4, False, ("crc",)),
-    "cortex-a72": Named("aarch64", "cortex-a72", "", 4, False, ("crc",)),
-    "cortex-a76": Named("aarch64", "cortex-a76", "", 4, False, ("dotprod", "lse", "fullfp16")),
+    "aarch64": Named("aarch64", "generic", "", 4, False, (), "ARM_CORE=0"),
+    "cortex-a53": Named("aarch64", "cortex-a53", "", 4, False, ("crc",), "ARM_CORE=0xd03"),
+    "cortex-a72": Named("aarch64", "cortex-a72", "", 4, False, ("crc",), "ARM_CORE=0xd08"),
+    "cortex-a76": Named(
+        *("aarch64", "cortex-a76", "", 4, False),
+        *(("dotprod", "lse", "fullfp16"), "ARM_CORE=0xd0b"),
+    ),
 }
 VARIABLES = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "ITTISAL_LANES")  # of the native target
 

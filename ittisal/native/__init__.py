@@ -1,0 +1,1 @@
+"""What is compiled as C: sources, and the compiler that is found here."""
