@@ -81,7 +81,7 @@ def build(
             library.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BackendError(f"{folder} cannot be made: {error.strerror}") from error
-    asked = {
+    request = {
         "configs": [config.to_dict() for config in configs],
         "dtypes": [*dtypes],
         "orders": [*orders],
@@ -92,7 +92,7 @@ def build(
     command = [sys.executable, "-m", f"{__package__}.cpu.build"]
     done = subprocess.run(
         command,
-        input=json.dumps(asked),
+        input=json.dumps(request),
         env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         text=True,

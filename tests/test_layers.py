@@ -33,6 +33,7 @@ LAYERS = {
     ),
     "backends": ("config pipeline plan warning", ""),
     "bounds": ("", ""),
+    "building": ("config cpu frames pipeline", ""),
     "channels": ("features frames sampling", "numpy"),
     "config": ("documents features", ""),
     "documents": ("", ""),
@@ -64,6 +65,7 @@ LAYERS = {
     "levels": ("", "numpy"),
     "maps": ("config sampling", "numpy"),
     "metrics": ("metrics", "numpy"),
+    "native": ("", ""),
     "model": ("backends channels config frames levels maps pipeline plan sampling", "numpy"),
     "pipeline": ("channels config features frames plan", "numpy"),
     "plan": ("config features gabor sampling", "numpy"),
@@ -78,8 +80,8 @@ LAYERS = {
     "trace": ("channels features pipeline plan", "numpy"),
     "twin_pyramids": ("features", "numpy"),
     "cpu": (
-        "_version allocator channels config cpu features frames gabor pipeline plan references "
-        "store toolbox trace twin_pyramids",
+        "_version allocator channels config cpu features files frames gabor native pipeline plan "
+        "references store toolbox trace twin_pyramids",
         "numpy numba llvmlite",
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
@@ -99,7 +101,7 @@ LAYERS = {
     "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version attention backends bounds cli config datasets diagnostics documents "
+        "__init__ _version attention backends bounds building cli config datasets diagnostics documents "
         "drawing evaluation faces features files frames gradients imagefiles imageheaders levels "
         "maps metrics model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only

@@ -78,7 +78,14 @@ def forget() -> None:
     store.compiled.clear()
     files._unkept.clear()
     warning._given.clear()
-    for cached in (store.symbol, store._sources, store._source, store._file, files.folder):
+    for cached in (
+        store.symbol,
+        store.key,
+        store._sources,
+        store._source,
+        store._file,
+        files.folder,
+    ):
         cached.cache_clear()
     store._environment.cache_clear()
 
@@ -366,14 +373,14 @@ def test_sources_of_this_package():
 def test_names_depend_on_target_and_versions(toys, monkeypatch, tmp_path):
     def name(*, scalar=False):
         forget()
-        return store.symbol(toys.add()._replace(scalar=scalar))
+        return store.key(toys.add()._replace(scalar=scalar))
 
     names = [name(), name(scalar=True)]
-    here = store.target()
+    here = target.target()
     for change in ({"cpu": "z80"}, {"features": "+x"}, {"lanes": 2}, {"permutes_bytes": None}):
         with monkeypatch.context() as patch:
             changed = here._replace(**change)
-            patch.setattr(store, "target", lambda changed=changed: changed)
+            patch.setattr(target, "target", lambda changed=changed: changed)
             names.append(name())
     for module, attribute in ((store, "__version__"), (llvmlite, "__version__")):
         with monkeypatch.context() as patch:
