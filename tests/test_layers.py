@@ -101,9 +101,9 @@ LAYERS = {
     "drawing": ("config frames imagefiles levels sampling", "numpy cv2"),
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
-        "__init__ _version attention backends bounds building cli config datasets diagnostics documents "
-        "drawing evaluation faces features files frames gradients imagefiles imageheaders levels "
-        "maps metrics model pipeline readout video",
+        "__init__ _version attention backends bounds building cli config datasets diagnostics "
+        "documents drawing evaluation faces features files frames gradients imagefiles "
+        "imageheaders levels maps metrics model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),
 }
