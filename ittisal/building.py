@@ -107,6 +107,17 @@ def build(
     return Built(target, answer["kernels"], answer["compiled"], library, size)
 
 
+def origins(config: Config, shape: tuple[int, int] = (480, 640)) -> dict[str, int]:
+    """How many of the kernels for uint8 frames of this size are "prebuilt", "stored", or "to be
+    compiled", in this process.
+    """
+    from .cpu.build import kernels
+    from .cpu.library import origin
+
+    found = [origin(kernel) for kernel in kernels([config], ["uint8"], ORDERS, [shape])]
+    return {each: found.count(each) for each in sorted(set(found))}
+
+
 def library_name(target: str) -> str:
     """The name of a target's library of kernels.
 

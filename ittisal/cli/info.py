@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .. import backends
+from .. import backends, building
 from .._version import __version__
 from ..config import ITTI_1998, PRESETS, Config
 from ..features import Model
@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the facts."""
     config = common.read_config(args)
     sections: dict[str, dict[str, Any]] = dict(facts())
+    sections["kernels"] = {name: _origins(preset) for name, preset in PRESETS.items()}
     sections["presets"] = {name: _differences(preset) for name, preset in PRESETS.items()}
     for height, width in args.size:
         sections[f"{width}x{height}"] = _geometry((height, width), config, args.threads)
@@ -70,6 +71,15 @@ def run(args: argparse.Namespace) -> int:
             text = ", ".join(map(str, value)) if isinstance(value, list) else value
             print(f"  {name:{column}}  {text}")
     return 0
+
+
+def _origins(config: Config) -> str:
+    """How many of the CPU's kernels for uint8 frames are there, and how many are not."""
+    try:
+        found = building.origins(config)
+    except (BackendError, ValueError) as error:
+        return f"none: {error}"
+    return ", ".join(f"{count} {origin}" for origin, count in found.items())
 
 
 def _differences(config: Config) -> str:

@@ -78,7 +78,10 @@ def origin(kernel: Kernel) -> str:
     """Where the kernel's machine code comes from: "prebuilt", "stored" or "to be compiled"."""
     if _prebuilt(kernel):
         return "prebuilt"
-    file = store.path(kernel)
+    try:
+        file = store.path(kernel)
+    except ImportError:  # no llvmlite, which what is stored needs
+        file = None
     return "stored" if file is not None and file.exists() else "to be compiled"
 
 
