@@ -1,0 +1,1 @@
+"""Libraries and graphs of the model for programs without Python."""
