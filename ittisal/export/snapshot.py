@@ -31,41 +31,40 @@ SCRATCH = INDEX["scratch"]  # in floats from the arena, rather than an address
 class Build:
     """A model, whose launches name kernels by numbers: they need not be loaded, nor fit this CPU.
 
-    Frames of both modes, without one before and with one, start with other values of `changing`.
+    `modes` has a row for frames without one before and one for those with: the address of their
+    launches, how many, and the addresses that the context's `changing` fields have then.
     """
 
     def __init__(
         self, shape: tuple[int, int], config: Config, format_: FrameFormat, order: str, threads: int
     ) -> None:
-        self.kernels: list[Kernel] = []
-        self.backend = backend = cpu.make(Plan(shape, config), order, threads)
-        self.state = state = backend.new_state(format_)
-        backend.close()  # its threads
-        self.kernels += dict.fromkeys([*state.kernels(), *backend.workers.kernels])
-        state.addresses = {kernel: KERNEL | n for n, kernel in enumerate(self.kernels)}
-        self.plan, context = backend.plan, state.context
-        self.changing: tuple[str, ...] = ()
-        modes = []
-        for past in (True, False) if config.remembers else (False,):
-            launches, tables = state.launch_table(past, False, backend.stages), state.tables_of(
-                past, False
-            )
-            context.set(**tables)
-            self.changing = tuple(tables)
-            modes.append([launches, len(launches) - 1, *tables.values()])
-        self.loop = self.kernels.index(backend.workers.kernels[-1])
-        self.modes = np.array(
-            [[x if isinstance(x, int) else x.ctypes.data for x in mode] for mode in modes[::-1]]
-        )
-        self.context = np.array(context.integers)
-        self.context[SCRATCH] = state.scratch.ctypes.data
-        self.memory = Memory((backend, state))
+        self.backend: Any = cpu.make(Plan(shape, config), order, threads)
+        self.backend.close()  # its threads
+        self.plan, loops = self.backend.plan, self.backend.workers.kernels
+        self.state: Any = self.backend.new_state(format_)
+        self.kernels: list[Kernel] = list(dict.fromkeys([*self.state.kernels(), *loops]))
+        self.loop = self.kernels.index(loops[-1])
+        self.state.addresses = {kernel: KERNEL | n for n, kernel in enumerate(self.kernels)}
+        self.changing = tuple(self.state.tables_of(False, False))
+        pasts = (False, True) if config.remembers else (False,)
+        self.modes = np.array([self._mode(past) for past in pasts])
+        self.context = np.array(self.state.context.integers)
+        self.context[SCRATCH] = self.state.scratch.ctypes.data
+        self.memory = Memory((self.backend, self.state))
+
+    def _mode(self, past: bool) -> list[int]:
+        launches = self.state.launch_table(past, False, self.backend.stages)
+        tables = self.state.tables_of(past, False).values()
+        return [launches.ctypes.data, len(launches) - 1, *(each.ctypes.data for each in tables)]
+
 
 class Memory:
     """The arrays that objects hold, directly or not, by where they lie."""
 
     def __init__(self, root: Any) -> None:
-        found = {(a.ctypes.data, -a.nbytes): a for a in _arrays(root, set()) if a.flags.c_contiguous}
+        found = {
+            (a.ctypes.data, -a.nbytes): a for a in _arrays(root, set()) if a.flags.c_contiguous
+        }
         self.arrays: list[np.ndarray] = []
         end = 0
         for (start, size), array in sorted(found.items(), key=lambda item: item[0]):
@@ -129,42 +128,42 @@ class Snapshot:
     ) -> None:
         self.build = build = Build(shape, config, format_, order, threads)
         other = Build(shape, config, format_, order, threads)
+        both = {*build.memory.starts.tolist()} & {*other.memory.starts.tolist()}
         # The context and the modes, then the arrays that they point to, and so on.
-        pairs: list[tuple[np.ndarray, np.ndarray]] = [
-            (build.context, other.context),
-            (build.modes, other.modes),
-        ]
-        numbered: dict[int, int] = {}  # arrays of the first, as numbers among the pairs
-        pointers: list[tuple[np.ndarray, list[int], np.ndarray]] = []  # places, arrays, offsets
+        pairs = [(build.context, other.context), (build.modes, other.modes)]
+        numbers: dict[tuple[int, int], int] = {}  # of arrays in either memory: places in `pairs`
+        pointers: list[tuple[np.ndarray, list[int], np.ndarray]] = []  # at, to which array, how far
         for ours, theirs in pairs:  # which grow
             if ours.dtype != np.int64:
                 continue
-            (places,) = np.nonzero(ours.ravel() != theirs.ravel())
-            found, offsets = build.memory.find(ours.ravel()[places])
-            same, offsets_there = other.memory.find(theirs.ravel()[places])
-            if (offsets != offsets_there).any():
-                raise RuntimeError("a table of the model holds a number that is not always the same")
-            for mine, its in {*zip(found.tolist(), same.tolist(), strict=True)}:
-                if mine not in numbered:
-                    numbered[mine] = len(pairs)
-                    pairs.append((build.memory.arrays[mine], other.memory.arrays[its]))
-            pointers.append((places, [numbered[each] for each in found.tolist()], offsets))
-        self._starts = self._placed([ours for ours, _ in pairs])
-        self._numbers = numbered
+            flat, flat_there = ours.ravel(), theirs.ravel()
+            (at,) = np.nonzero(flat != flat_there)
+            found, offsets = build.memory.find(flat[at])
+            found_there, offsets_there = other.memory.find(flat_there[at])
+            if (offsets != offsets_there).any() or both & {*flat.tolist()}:
+                raise RuntimeError("a table of the model holds an address that cannot be followed")
+            which = [*zip(found.tolist(), found_there.tolist(), strict=True)]
+            for pair in which:
+                if pair not in numbers:
+                    numbers[pair] = len(pairs)
+                    pairs.append((build.memory.arrays[pair[0]], other.memory.arrays[pair[1]]))
+            pointers.append((at, [numbers[pair] for pair in which], offsets))
+        self._numbers = {mine: number for (mine, _), number in numbers.items()}
+        if len(self._numbers) < len(numbers):
+            raise RuntimeError("the same address of the model leads to two arrays")
+        arrays = [ours for ours, _ in pairs]
+        self._starts = self._placed(arrays)
         self.modes = int(self._starts[1])
-        block = np.zeros(self.size, np.uint8)
-        for (ours, _), start in zip(pairs, self._starts.tolist(), strict=True):
-            block[start : start + ours.nbytes] = np.ravel(ours).view(np.uint8)
-        numbers = block[: self.table_bytes].view(np.int64)
-        if (numbers >> 48 == PLACE >> 48).any():
+        self.block = np.zeros(self.size, np.uint8)
+        for array, start in zip(arrays, self._starts.tolist(), strict=True):
+            self.block[start : start + array.nbytes] = np.ravel(array).view(np.uint8)
+        table = self.block[: self.table_bytes].view(np.int64)
+        if (table >> 48 == PLACE >> 48).any():
             raise RuntimeError("a table of the model holds a number that stands for a place")
-        tables = (start for (ours, _), start in zip(pairs, self._starts, strict=True)
-                  if ours.dtype == np.int64)
-        for start, (places, arrays, offsets) in zip(tables, pointers, strict=True):
-            numbers[start // 8 + places] = PLACE | (self._starts[arrays] + offsets)
-        scratch, arena = (numbers[INDEX[name]] for name in ("scratch", "arena"))
-        numbers[SCRATCH] = (scratch - arena) // 4
-        self.block = block
+        tables = [number for number, array in enumerate(arrays) if array.dtype == np.int64]
+        for number, (at, to, offsets) in zip(tables, pointers, strict=True):
+            table[self._starts[number] // 8 + at] = PLACE | (self._starts[to] + offsets)
+        table[SCRATCH] = (table[SCRATCH] - table[INDEX["arena"]]) // 4
 
     def _placed(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Where arrays lie in the block: tables of numbers first."""
