@@ -1,1 +1,5 @@
-"""Libraries and graphs of the model for programs without Python."""
+"""The model in forms that other runtimes take."""
+
+from .onnx_model import ExportError, export_onnx
+
+__all__ = ["ExportError", "export_onnx"]
