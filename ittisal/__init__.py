@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         Config,
         preset,
     )
-    from .export import ExportError, export_onnx
+    from .export import export_onnx
     from .faces import Face, FaceDetector
     from .gradients import class_saliency
     from .imagefiles import DamageWarning
@@ -62,7 +62,6 @@ __all__ = [
     "Crop",
     "DamageWarning",
     "Explanation",
-    "ExportError",
     "Face",
     "FaceDetector",
     "Fixation",
@@ -118,7 +117,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "config": "GAZE GBVS INVT ITTI_1998 TOOLBOX VIDEO VOCUS2 WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
-    "export": "ExportError export_onnx",
+    "export": "export_onnx",
     "faces": "Face FaceDetector",
     "gradients": "class_saliency",
     "imagefiles": "DamageWarning",

@@ -188,14 +188,14 @@ time constant of 1 second, or 5 with 1%%:99%%:5; with 1%%:99%%:first those of th
 def add_model_options(
     parser: argparse.ArgumentParser,
     *,
+    backend: bool = True,
     threads: bool = True,
     levels: bool = False,
     faces: bool = False,
     preset: str = "itti1998",
 ) -> None:
-    """`--preset` with its default, `--config`, `--set`, `--backend`.
-
-    If wanted also `--threads`, `--levels` and `--faces`.
+    """`--preset` with its default, `--config`, `--set`; if wanted also `--backend`, `--threads`,
+    `--levels` and `--faces`.
     """
     group = parser.add_argument_group("model")
     which = group.add_mutually_exclusive_group()
@@ -213,12 +213,14 @@ def add_model_options(
         default=[],
         help="change one field, as in hue_threshold=0.05 or weights.colour=2; repeatable",
     )
-    group.add_argument(
-        "--backend",
-        metavar="NAME",
-        default="auto",
-        help=f"auto, {', '.join(backends.MODULES)} (default: auto, the fastest that can run here)",
-    )
+    if backend:
+        group.add_argument(
+            "--backend",
+            metavar="NAME",
+            default="auto",
+            help=f"auto, {', '.join(backends.MODULES)} (default: auto, the fastest that can run "
+            "here)",
+        )
     if threads:
         group.add_argument(
             "--threads",

@@ -1,5 +1,5 @@
-"""The model in forms that other runtimes take."""
+"""Libraries and graphs of the model for programs without Python."""
 
-from .onnx_model import ExportError, export_onnx
+from .onnx_model import LAYOUTS, export_onnx, onnx_model
 
-__all__ = ["ExportError", "export_onnx"]
+__all__ = ["LAYOUTS", "export_onnx", "onnx_model"]

@@ -23,7 +23,7 @@ class Axes(NamedTuple):
     across: np.ndarray
 
     def after(self, first: Axes) -> Axes:
-        """This step behind another one, as one step."""
+        """As one step, this one behind another."""
         return Axes(self.down @ first.down, self.across @ first.across)
 
 

@@ -28,12 +28,44 @@ LAYOUTS = ("hwc", "nchw")
 LEAST_DIVISOR = 1e-30  # of a map whose maximum is 0
 
 
-class ExportError(ValueError):
-    """A config has a stage that the format asked for cannot hold; says which, and what to do."""
-
-
 def export_onnx(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str], config: Config, shape: tuple[int, int], **options: Any
+) -> onnx.ModelProto:
+    """Write the model for frames of one size as an ONNX graph.
+
+    Parameters
+    ----------
+    path : str or path
+        The file, written whole or not at all.
+    config, shape, **options
+        As for `ittisal.export.onnx_model`.
+
+    Returns
+    -------
+    onnx.ModelProto
+        What was written.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    ImportError, TypeError, ValueError
+        As `ittisal.export.onnx_model`.
+
+    Examples
+    --------
+    >>> import importlib.util, pathlib, tempfile, ittisal
+    >>> if importlib.util.find_spec("onnx"):
+    ...     path = pathlib.Path(tempfile.mkdtemp()) / "itti.onnx"
+    ...     model = ittisal.export_onnx(path, ittisal.ITTI_1998, (240, 320), upsample=True)
+    ...     assert [each.name for each in model.graph.output] == ["saliency", "upsampled"]
+    """
+    model = onnx_model(config, shape, **options)
+    write_whole(Path(path), model.SerializeToString())
+    return model
+
+
+def onnx_model(
     config: Config,
     shape: tuple[int, int],
     *,
@@ -43,15 +75,13 @@ def export_onnx(
     upsample: bool = False,
     contributions: bool = False,
 ) -> onnx.ModelProto:
-    """Write the model for frames of one size as an ONNX graph of standard operators, float32.
+    """The model for frames of one size as an ONNX graph: opset 17, static shapes, float32.
 
-    Opset 17, static shapes. The preset `gaze` has one loop, of its surroundedness, which ends when
-    nothing changes; all others are free of control flow.
+    Only standard operators. `figure=True`, as in the preset `gaze`, takes one loop, which goes on
+    until surroundedness no longer changes; all else is free of control flow.
 
     Parameters
     ----------
-    path : str or path
-        The file, written whole or not at all.
     config : Config
         Of the models `itti` and `toolbox`.
     shape : (int, int)
@@ -62,9 +92,8 @@ def export_onnx(
         Frames have one channel, and the model no colour.
     layout : {"hwc", "nchw"}
         "hwc": the input `frame` is uint8 of shape (H, W, 3), or (H, W) if grey, as cameras and
-        OpenCV give frames, and maps are of shape (h, w). "nchw": it is float32 in [0, 1] of shape
-        (1, 3, H, W) or (1, 1, H, W), as the pipelines of networks have it, and maps are of shape
-        (1, 1, h, w).
+        OpenCV give frames; maps are of shape (h, w). "nchw": it is float32 in [0, 1] of shape
+        (1, 3, H, W) or (1, 1, H, W), as networks take pictures; maps are of shape (1, 1, h, w).
     upsample : bool
         Also the output `upsampled`, of the frame's size and in [0, 1], as `saliency_map` gives it.
     contributions : bool
@@ -74,41 +103,41 @@ def export_onnx(
     Returns
     -------
     onnx.ModelProto
-        What was written. The output `saliency` is the raw map of a single frame, as a call of
-        `Saliency` gives it. `metadata_props` holds the config and what the input has to be.
+        The output `saliency` is the raw map of a frame by itself, as a call of `Saliency` gives
+        it: at least 0, with no fixed maximum. `doc_string` and `metadata_props` say what the input
+        has to be and hold the config as JSON.
 
     Raises
     ------
     ImportError
         The package `onnx` is not there: the extra `onnx` has it.
-    ExportError
-        The config has a stage that depends on the frames before, or that has no graph.
-    OSError
-        The file cannot be written.
-    TypeError, ValueError
-        Bad shape, order or layout.
+    ValueError
+        A stage of the config has no graph, or depends on the frames before: the message says which
+        and what to do. Bad shape, order or layout.
+    TypeError
+        No config or shape.
 
     Examples
     --------
-    >>> import importlib.util, pathlib, tempfile, ittisal
+    >>> import importlib.util, ittisal
     >>> if importlib.util.find_spec("onnx"):
-    ...     path = pathlib.Path(tempfile.mkdtemp()) / "itti.onnx"
-    ...     model = ittisal.export_onnx(path, ittisal.ITTI_1998, (240, 320))
-    ...     assert [each.name for each in model.graph.output] == ["saliency"]
+    ...     model = ittisal.export.onnx_model(ittisal.INVT, (96, 128), layout="nchw")
+    ...     sizes = model.graph.output[0].type.tensor_type.shape.dim
+    ...     assert [each.dim_value for each in sizes] == [1, 1, 6, 8]
     """
+    if not isinstance(config, Config):
+        raise TypeError(f"config is a {type(config).__name__}; give an ittisal.Config")
     height, width = check_shape(shape)
     check_channel_order(channel_order)
     if layout not in LAYOUTS:
         raise ValueError(f"layout={layout!r} is not 'hwc' or 'nchw'")
-    check_config(config)
-    require_onnx()
+    _check_config(config)
+    _require_onnx()
     plan = Plan((height, width), config)
     if config.model is Model.TOOLBOX:
         plan = toolbox_plan(plan)
-    graph = Graph()
-    frame = _frame(plan, channel_order, grey, layout)
-    unit = _unit(graph, plan, frame, channel_order, grey)
-    stages = Stages(graph, plan, unit, colour=not grey)
+    graph, frame = Graph(), _frame(plan, channel_order, grey, layout)
+    stages = Stages(graph, plan, _unit(graph, plan, frame, channel_order, grey), colour=not grey)
     maps = {"saliency": (stages.run(), "raw saliency map, at least 0")}
     if upsample:
         full = _upsampled(plan, stages.saliency)
@@ -118,33 +147,32 @@ def export_onnx(
             maps[f"contribution_{name}"] = (term, f"what {name} adds to saliency")
     outputs = []
     for name, (tensor, description) in maps.items():
-        size = plan.shape if name == "upsampled" else plan.map_shape
+        size: tuple[int, ...] = plan.shape if name == "upsampled" else plan.map_shape
         size = size if layout == "hwc" else (1, 1, *size)
         graph.give(tensor.reshape(*size), name)
         outputs.append(Value(name, np.float32, size, description))
     graph.prune(maps)
     made = to_onnx(graph, "ittisal", [frame], outputs)
     _describe(made, config, frame, channel_order, grey)
-    write_whole(Path(path), made.SerializeToString())
     return made
 
 
-def require_onnx() -> None:
+def _require_onnx() -> None:
     """ImportError, which names the extra, where the package `onnx` is not there."""
     try:
         import onnx  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"the format onnx needs the package onnx, which cannot be imported ({error}); "
-            "pip install 'ittisal[onnx]', or pip install onnx"
+            f"an ONNX graph needs the package onnx, which cannot be imported ({error}); "
+            "pip install 'ittisal[onnx]'"
         ) from error
 
 
-def check_config(config: Config) -> None:
-    """ExportError where a graph of a single frame cannot do what the config asks for."""
+def _check_config(config: Config) -> None:
+    """ValueError where a graph of a single frame cannot do what the config asks for."""
     if config.model in PROGRAM_STAGES:
         stage = next(s for s in PROGRAM_STAGES[config.model] if not hasattr(Stages, s))
-        raise ExportError(
+        raise ValueError(
             f"the stage {stage} of model={config.model.value!r} has no ONNX graph; export "
             "itti1998, invt, whitened, gaze or toolbox"
         )
@@ -152,23 +180,23 @@ def check_config(config: Config) -> None:
     if temporal:
         parts = " and ".join(f"weights.{name}=0" for name in sorted(temporal))
         stage = "motion" if "motion" in temporal else "opponency"
-        raise ExportError(
+        raise ValueError(
             f"the stage {stage} of {' and '.join(sorted(temporal))} compares a frame with those "
             f"before, which an ONNX graph does not keep; set {parts}, or export gaze, which is "
             "video without them"
         )
     if config.averages:
-        raise ExportError(
+        raise ValueError(
             "the stage whiten averages its statistics over the frames before, which an ONNX graph "
             "does not keep; set whitening_seconds=0, the statistics of each frame"
         )
     if config.smoothing is not Smoothing.NONE:
-        raise ExportError(
+        raise ValueError(
             "the stage combine smooths the map over the frames before, which an ONNX graph does "
             "not keep; set smoothing=none, and smooth the maps that the graph gives"
         )
     if config.normalise_before_reduction:
-        raise ExportError(
+        raise ValueError(
             "the stage normalise has no ONNX graph for maps at their own scale; set "
             "normalise_before_reduction=false"
         )
@@ -178,11 +206,11 @@ def _frame(plan: Plan, channel_order: str, grey: bool, layout: str) -> Value:
     """The input."""
     height, width = plan.shape
     pixels = "grey" if grey else channel_order.upper()
-    if layout == "hwc":
-        size = (height, width) if grey else (height, width, 3)
-        return Value("frame", np.uint8, size, f"{pixels}, 0 to 255")
-    size = (1, 1 if grey else 3, height, width)
-    return Value("frame", np.float32, size, f"{pixels}, 0 to 1")
+    if layout == "nchw":
+        size = (1, 1 if grey else 3, height, width)
+        return Value("frame", np.float32, size, f"{pixels}, 0 to 1")
+    channels = () if grey else (3,)
+    return Value("frame", np.uint8, (height, width, *channels), f"{pixels}, 0 to 255")
 
 
 def _unit(graph: Graph, plan: Plan, frame: Value, channel_order: str, grey: bool) -> Tensor:

@@ -141,8 +141,10 @@ class Stages:
         pads, half = [REACH] * 4, len(ORIENTATIONS)
         both = self.graph.add("Conv", maps, filters[:, None], pads=pads)
         pairs = both.reshape(count, 2, half, height * width)
-        norm = "ReduceL1" if self.plan.gabor else "ReduceL2"
-        energies = self.graph.add(norm, pairs, axes=[1], keepdims=0)
+        if self.plan.gabor:
+            energies = pairs.absolute().total((1,))
+        else:
+            energies = self.graph.add("ReduceL2", pairs, axes=[1], keepdims=1)
         return energies.reshape(count, half, height, width) * factor
 
     def _filters(self, envelope: np.ndarray, wavenumber: float) -> np.ndarray:
