@@ -192,17 +192,19 @@ def add_model_options(
     threads: bool = True,
     levels: bool = False,
     faces: bool = False,
+    several: bool = False,
     preset: str = "itti1998",
 ) -> None:
-    """`--preset` with its default, `--config`, `--set`; if wanted also `--backend`, `--threads`,
-    `--levels` and `--faces`.
+    """`--preset`, of one or `several`, with its default, `--config`, `--set`; if wanted also
+    `--backend`, `--threads`, `--levels` and `--faces`.
     """
     group = parser.add_argument_group("model")
     which = group.add_mutually_exclusive_group()
     which.add_argument(
         "--preset",
         metavar="NAME",
-        default=preset,
+        nargs="+" if several else None,
+        default=[preset] if several else preset,
         help=f"named set of parameters: {', '.join(PRESETS)} (default: {preset})",
     )
     which.add_argument("--config", metavar="FILE", help="a .json or .toml file of config fields")
@@ -266,10 +268,10 @@ def face_detector(args: argparse.Namespace, **options: Any) -> FaceDetector | No
         raise UsageError(f"--faces {args.faces}: {reason(error)}") from error
 
 
-def read_config(args: argparse.Namespace) -> Config:
-    """The config by `--preset`, `--config` and `--set`."""
+def read_config(args: argparse.Namespace, name: str | None = None) -> Config:
+    """The config by `--preset`, or one `name` of several, `--config` and `--set`."""
     try:
-        config = Config.from_file(args.config) if args.config else preset(args.preset)
+        config = Config.from_file(args.config) if args.config else preset(name or args.preset)
         plain = config.to_dict()
         for setting in args.set:
             _assign(plain, setting)

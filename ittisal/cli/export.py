@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import export
+from .. import building, export
 from ..config import Config
 from ..export import LAYOUTS
-from ..frames import CHANNEL_ORDERS
+from ..pipeline import BackendError
 from . import common
 from .common import STDIO, UsageError
 from .messages import say
 
 DESCRIPTION = """\
-Writes the model for frames of one size in a form that runs without Python.
+Writes the model for frames of fixed sizes in a form that runs without Python.
+
+c: a library of C functions for one kind of CPU, shared and static, with its header, files for
+pkg-config and CMake, and an example. It holds a model for each combination of presets, sizes,
+channel orders and types that are given; maps are those of the CPU backend to the bit. Nothing is
+compiled, read or allocated where it runs.
 
 onnx: a graph of standard operators (opset 17, static shapes, float32) for ONNX Runtime, OpenVINO
 and others. Presets: itti1998, invt, whitened, gaze and toolbox; gaze has one loop.
 """
 
 EPILOG = """\
+files of a C library:
+  include/ittisal.h   the functions, each with what it does
+  lib/libittisal.so, lib/libittisal.a, lib/pkgconfig/, lib/cmake/
+  example/            a program and its Makefile
+  It needs a C compiler here: cc, a cross compiler, or the package ziglang.
+
 inputs and outputs of an ONNX graph:
   frame             uint8 of shape (H, W, 3), or (H, W) with --grey; with --layout nchw float32 in
                     [0, 1] of shape (1, 3, H, W) or (1, 1, H, W)
@@ -34,6 +46,9 @@ inputs and outputs of an ONNX graph:
   frames before, which a graph does not keep.
 
 examples:
+  ittisal export -o lib --size 640x480
+  ittisal export -o lib --preset video gaze --size 640x480 320x240 --channel-order bgr grey
+  ittisal export -o pi4 --preset video --size 640x480 --target cortex-a72 --threads 4
   ittisal export --format onnx -o itti.onnx --size 640x480
   ittisal export --format onnx -o gaze.onnx --preset gaze --size 1280x720 --channel-order bgr
   ittisal export --format onnx -o net.onnx --size 640x480 --layout nchw --upsample
@@ -41,8 +56,8 @@ examples:
   ittisal export --format onnx -o itti.onnx --size 640x480 --json | jq .outputs
 
 exit status:
-  0 all went well; 1 the file could not be written; 2 wrong usage, or a preset that the format
-  cannot hold; 130 interrupted. The file is written under a temporary name and renamed.
+  0 all went well; 1 it could not be compiled or written; 2 wrong usage, or a preset that the format
+  cannot hold; 130 interrupted. Files and folders are written under a temporary name and renamed.
 """
 
 
@@ -51,30 +66,54 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("export", description=DESCRIPTION, epilog=EPILOG)
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("--format", choices=tuple(FORMATS), required=True, help="what is written")
+    add("--format", choices=tuple(FORMATS), default="c", help="what is written (default: c)")
     add(
         "-o",
         "--output",
         metavar="OUT",
         required=True,
         type=common.output,
-        help="the file; - is standard output",
+        help="a new folder; of onnx a file, or - for standard output",
     )
     add(
         "--size",
         metavar="WxH",
         required=True,
-        type=common.size,
-        help="of the frames, as in 640x480",
+        nargs="+",
+        type=_size,
+        help="of the frames, as in 640x480; of c one or several",
     )
     add(
         "--channel-order",
-        choices=CHANNEL_ORDERS,
-        default="rgb",
-        help="of the frames (default: rgb; OpenCV's are bgr)",
+        nargs="+",
+        choices=building.ORDERS,
+        default=["rgb"],
+        help="of the frames: rgb, bgr as OpenCV's are, or grey; of c one or several (default: rgb)",
     )
     add("--grey", action="store_true", help="grey frames rather than colour")
     add("--json", action="store_true", help="one JSON object on standard output")
+    c = parser.add_argument_group("c")
+    c.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=building.TYPES,
+        default=["uint8"],
+        help="types of pixels, one or several (default: uint8)",
+    )
+    c.add_argument(
+        "--target",
+        metavar="NAME",
+        choices=building.TARGETS,
+        default=building.TARGETS[0],
+        help=f"one of {', '.join(building.TARGETS)} (default: native, this CPU)",
+    )
+    c.add_argument(
+        "--threads",
+        metavar="N",
+        type=common.number(1, 256, whole=True),
+        default=1,
+        help="of the program, that may share a frame (default: 1)",
+    )
     onnx = parser.add_argument_group("onnx")
     onnx.add_argument(
         "--layout",
@@ -88,13 +127,18 @@ def add_parser(commands: Any) -> None:
     onnx.add_argument(
         "--contributions", action="store_true", help="also what each channel adds to the map"
     )
-    common.add_model_options(parser, threads=False, backend=False)
+    common.add_model_options(parser, threads=False, backend=False, several=True)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write what is asked for."""
-    config = common.read_config(args)
-    facts = FORMATS[args.format](args, config)
+    names = [Path(args.config).stem] if args.config else args.preset
+    configs = {name: common.read_config(args, name) for name in names}
+    try:
+        facts = FORMATS[args.format](args, configs)
+    except BackendError as error:
+        say(f"ittisal export: {error}")
+        return 1
     facts = {"output": args.output, "format": args.format, **facts}
     if args.json:
         print(json.dumps(facts))
@@ -103,8 +147,50 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _onnx(args: argparse.Namespace, config: Config) -> dict[str, Any]:
+def _size(text: str) -> tuple[int, int]:
+    """A size for argparse."""
+    if text == "any":
+        raise argparse.ArgumentTypeError(
+            "'any' cannot be had: sizes are fixed when a model is exported; give one or, of c, "
+            "several, as in --size 640x480 320x240"
+        )
+    return common.size(text)
+
+
+def _only(option: str, given: Sequence[Any]) -> Any:
+    """What is given of an option of which a graph takes one."""
+    if len(given) > 1:
+        raise UsageError(f"{option}: an ONNX graph is of one; write a file for each")
+    return given[0]
+
+
+def _c(args: argparse.Namespace, configs: dict[str, Config]) -> dict[str, Any]:
+    """Write a C library, and say what it holds."""
+    if args.output == STDIO:
+        raise UsageError("-o -: a C library is a folder; give its name")
+    common.probe_directory(Path(args.output).absolute().parent, create=True)
+    try:
+        done = export.export_library(
+            args.output,
+            configs,
+            args.size,
+            pixels=args.channel_order,
+            types=args.dtype,
+            target=args.target,
+            threads=args.threads,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not args.json:
+        what = f"{done.variants} model{'s' * (done.variants > 1)} for {done.target}"
+        say(f"{what}, {done.size >> 10} KiB; see include/ittisal.h and example/")
+    return {"target": done.target, "models": done.variants, "bytes": done.size}
+
+
+def _onnx(args: argparse.Namespace, configs: dict[str, Config]) -> dict[str, Any]:
     """Write an ONNX graph, and say what it holds."""
+    config = configs[_only("--preset", list(configs))]
+    order = _only("--channel-order", args.channel_order)
     path = Path(args.output)
     if args.output == STDIO:
         common.check_stdout(["-o -"] + ["--json"] * args.json, binary="an ONNX graph")
@@ -114,9 +200,9 @@ def _onnx(args: argparse.Namespace, config: Config) -> dict[str, Any]:
     try:
         model = export.onnx_model(
             config,
-            args.size,
-            channel_order=args.channel_order,
-            grey=args.grey,
+            _only("--size", args.size),
+            channel_order="rgb" if order == "grey" else order,
+            grey=args.grey or order == "grey",
             layout=args.layout,
             upsample=args.upsample,
             contributions=args.contributions,
@@ -144,4 +230,4 @@ def _shape(value: Any) -> list[int]:
     return [each.dim_value for each in value.type.tensor_type.shape.dim]
 
 
-FORMATS = {"onnx": _onnx}
+FORMATS = {"c": _c, "onnx": _onnx}
