@@ -49,7 +49,8 @@ LAYERS = {
     ),
     # onnx inside functions only.
     "export": (
-        "_version config export features files frames gabor pipeline plan sampling toolbox",
+        "_version building config cpu export features files frames gabor native pipeline plan "
+        "sampling toolbox",
         "numpy onnx",
     ),
     # OpenCV and pooch inside functions only.
