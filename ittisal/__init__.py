@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         Config,
         preset,
     )
-    from .export import export_onnx
+    from .export import export_library, export_onnx
     from .faces import Face, FaceDetector
     from .gradients import class_saliency
     from .imagefiles import DamageWarning
@@ -83,6 +83,7 @@ __all__ = [
     "evaluation",
     "explain",
     "export",
+    "export_library",
     "export_onnx",
     "faces",
     "guided_config",
@@ -117,7 +118,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "config": "GAZE GBVS INVT ITTI_1998 TOOLBOX VIDEO VOCUS2 WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
-    "export": "export_onnx",
+    "export": "export_library export_onnx",
     "faces": "Face FaceDetector",
     "gradients": "class_saliency",
     "imagefiles": "DamageWarning",

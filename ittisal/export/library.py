@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,8 @@ def export_library(
     """Write a C library with a variant for each combination of configs, shapes, pixels and types.
 
     Its maps are those of the Python package's CPU backend on the same target, to the bit. Another
-    process does it, since all kernels of a process are for one target.
+    process does it, since all kernels of a process are for one target. The C compiler is `CC` or
+    what there is; `CFLAGS` and `LDFLAGS` are added to its own flags.
 
     Parameters
     ----------
@@ -108,9 +110,11 @@ def export_library(
 
 def _check_config(name: str, config: Config) -> None:
     """Refuse what a library would need Python, or whole maps, for."""
+    if not re.fullmatch(r"[\w.+-]+", name, re.ASCII):
+        raise ValueError(f"{name!r}: programs name a model by letters, digits and . + - _ alone")
     able, why = supports(config)
     if not able:
-        raise ValueError(f"{name}: {why}; a C library has the CPU backend's kernels alone")
+        raise ValueError(f"{name}: {why.partition(';')[0]}, and a C library has no other")
     if config.linear:
         raise ValueError(
             f"{name}: linear=True needs frames converted before the kernels see them, which a C "

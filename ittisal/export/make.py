@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -54,6 +56,7 @@ def make(folder: Path, variants: Sequence[Variant]) -> None:
     found = objects(kernel for variant in variants for kernel in variant.snapshot.build.kernels)
     named = NAMED[fitting()]
     cc = toolchain.compiler(named.architecture)
+    compiling, linking = (shlex.split(os.environ.get(n, "")) for n in ("CFLAGS", "LDFLAGS"))
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch)
         (made / "context.h").write_text(context_header())
@@ -66,13 +69,13 @@ def make(folder: Path, variants: Sequence[Variant]) -> None:
         for file in (SOURCES / "ittisal.c", SOURCES / "supported.c", made / "variants.c"):
             compiled.append(made / f"{file.stem}.o")
             include = [f"-I{SOURCES}", f"-I{made}", f"-DITTISAL_{named.define}"]
-            toolchain.run([*cc, *COMPILE, *include, "-c", file, "-o", compiled[-1]])
+            toolchain.run([*cc, *COMPILE, *include, *compiling, "-c", file, "-o", compiled[-1]])
         for symbol, data in sorted((store.symbol(kernel), data) for kernel, data in found.items()):
             compiled.append(made / f"{symbol}.o")
             compiled[-1].write_bytes(data)
         script = f"-Wl,--version-script={made / 'exports'}"
         shared, static = folder / "lib/libittisal.so", folder / "lib/libittisal.a"
-        toolchain.run([*cc, *LINK, script, *compiled, "-lm", "-o", shared])
+        toolchain.run([*cc, *LINK, script, *compiled, *linking, "-lm", "-o", shared])
         toolchain.run([*toolchain.archiver(cc), "rcs", static, *compiled])
 
 
