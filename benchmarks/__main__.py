@@ -30,6 +30,7 @@ SUITES = (
     "attention",
     "levels",
     "programs",
+    "library",
     "host",
     "compile",
 )

@@ -80,27 +80,21 @@ def make(folder: Path, variants: Sequence[Variant]) -> None:
 
 
 def fitting() -> str:
-    """The named target whose CPUs the library is for; the best that this CPU is, if it is native.
+    """The named target whose CPUs the library is for: of the native one that with such vectors.
 
     Raises
     ------
     BackendError
-        This machine is of another architecture than all of these.
+        There is none, on another architecture.
     """
     if name() != NATIVE:
         return name()
-    triple, _, features, *_ = target()
-    there, has = triple.partition("-")[0], {*features.split(",")}
-    fits = [
-        each
-        for each, named in NAMED.items()
-        if named.architecture == there and all(f"+{need}" in has for need in named.needs)
-    ]
-    if there == "aarch64":
-        return there  # whichever core it is
-    if not fits:
-        raise BackendError(f"there is no C library for {triple}; name another target")
-    return fits[-1]
+    here = target()
+    wanted = here.triple.partition("-")[0], here.lanes, here.permutes_bytes
+    for each, named in NAMED.items():
+        if (named.architecture, named.lanes, named.permutes_bytes) == wanted:
+            return each
+    raise BackendError(f"there is no C library for {here.triple}; name another target")
 
 
 def main() -> int:
