@@ -31,6 +31,7 @@ SUITES = (
     "levels",
     "programs",
     "library",
+    "onnx",
     "host",
     "compile",
 )

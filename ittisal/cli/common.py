@@ -374,10 +374,10 @@ def probe_directory(directory: Path, *, create: bool = False, option: str = "-o"
         ) from error
 
 
-def probe_file(path: Path, *, option: str = "-o") -> None:
+def probe_file(path: Path, *, create: bool = False, option: str = "-o") -> None:
     """Refuse a file whose directory takes none; devices and pipes are written to as they are."""
     if not is_special(path):
-        probe_directory(path.parent, option=option)
+        probe_directory(path.parent, create=create, option=option)
 
 
 def write(path: Path, data: bytes) -> None:

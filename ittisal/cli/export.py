@@ -196,7 +196,7 @@ def _onnx(args: argparse.Namespace, configs: dict[str, Config]) -> dict[str, Any
         common.check_stdout(["-o -"] + ["--json"] * args.json, binary="an ONNX graph")
     else:
         common.refuse_inputs(args, [path], [])
-        common.probe_file(path)
+        common.probe_file(path, create=True)
     try:
         model = export.onnx_model(
             config,

@@ -136,8 +136,9 @@ def onnx_model(
     plan = Plan((height, width), config)
     if config.model is Model.TOOLBOX:
         plan = toolbox_plan(plan)
-    graph, frame = Graph(), _frame(plan, channel_order, grey, layout)
-    stages = Stages(graph, plan, _unit(graph, plan, frame, channel_order, grey), colour=not grey)
+    order = "grey" if grey else channel_order
+    graph, frame = Graph(), _frame(plan, order, layout)
+    stages = Stages(graph, plan, _unit(graph, plan, frame), order)
     maps = {"saliency": (stages.run(), "raw saliency map, at least 0")}
     if upsample:
         full = _upsampled(plan, stages.saliency)
@@ -153,7 +154,7 @@ def onnx_model(
         outputs.append(Value(name, np.float32, size, description))
     graph.prune(maps)
     made = to_onnx(graph, "ittisal", [frame], outputs)
-    _describe(made, config, frame, channel_order, grey)
+    _describe(made, config, frame, order)
     return made
 
 
@@ -202,27 +203,23 @@ def _check_config(config: Config) -> None:
         )
 
 
-def _frame(plan: Plan, channel_order: str, grey: bool, layout: str) -> Value:
+def _frame(plan: Plan, order: str, layout: str) -> Value:
     """The input."""
-    height, width = plan.shape
-    pixels = "grey" if grey else channel_order.upper()
+    pixels = order if order == "grey" else order.upper()
     if layout == "nchw":
-        size = (1, 1 if grey else 3, height, width)
+        size = (1, 1 if order == "grey" else 3, *plan.shape)
         return Value("frame", np.float32, size, f"{pixels}, 0 to 1")
-    channels = () if grey else (3,)
-    return Value("frame", np.uint8, (height, width, *channels), f"{pixels}, 0 to 255")
+    channels = () if order == "grey" else (3,)
+    return Value("frame", np.uint8, (*plan.shape, *channels), f"{pixels}, 0 to 255")
 
 
-def _unit(graph: Graph, plan: Plan, frame: Value, channel_order: str, grey: bool) -> Tensor:
-    """The frame in [0, 1], RGB or grey, of shape (1, 3, H, W) or (1, 1, H, W)."""
-    height, width = plan.shape
+def _unit(graph: Graph, plan: Plan, frame: Value) -> Tensor:
+    """The frame in [0, 1], of shape (1, 3, H, W) or (1, 1, H, W)."""
     with graph.stage("frame"):
         unit = Tensor(graph, frame.name)
-        if frame.dtype is np.uint8:
-            unit = unit.cast(np.float32).reshape(1, height, width, 1 if grey else 3)
+        if frame.dtype is np.uint8:  # TensorRT takes bytes only where they are cast at once
+            unit = unit.cast(np.float32).reshape(1, *plan.shape, *frame.shape[2:] or (1,))
             unit = unit.transpose(0, 3, 1, 2) / 255.0
-        if channel_order == "bgr" and not grey:
-            unit = unit.take([2, 1, 0], 1)
         if plan.config.linear:  # IEC 61966-2-1
             curve = graph.add("Pow", (unit + 0.055) * (1 / 1.055), 2.4)
             unit = (unit <= 0.04045).where(unit * (1 / 12.92), curve)
@@ -237,9 +234,7 @@ def _upsampled(plan: Plan, saliency: Tensor) -> Tensor:
         return down @ (scaled @ across.T)
 
 
-def _describe(
-    model: onnx.ModelProto, config: Config, frame: Value, channel_order: str, grey: bool
-) -> None:
+def _describe(model: onnx.ModelProto, config: Config, frame: Value, order: str) -> None:
     """Say in the file what it is and how its input has to be."""
     from onnx import helper
 
@@ -251,10 +246,10 @@ def _describe(
         f"{given}; the output `saliency` is the raw map, float32, at least 0. Run it in float32: "
         "differences of nearly equal numbers are lost in half precision."
     )
-    properties: dict[str, Any] = {
+    properties = {
         "ittisal.version": __version__,
         "ittisal.config": json.dumps(config.to_dict()),
         "ittisal.input": given,
-        "ittisal.channel_order": "grey" if grey else channel_order,
+        "ittisal.channel_order": order,
     }
     helper.set_model_props(model, properties)

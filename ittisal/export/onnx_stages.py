@@ -35,11 +35,14 @@ class Stages:
     Parameters
     ----------
     unit : Tensor of shape (1, 3, H, W) or (1, 1, H, W)
-        The frame, RGB or grey, in [0, 1].
+        The frame in [0, 1].
+    order : str
+        Of its channels: "rgb", "bgr" or "grey".
     """
 
-    def __init__(self, graph: Graph, plan: Plan, unit: Tensor, *, colour: bool) -> None:
-        self.graph, self.plan, self.config, self.colour = graph, plan, plan.config, colour
+    def __init__(self, graph: Graph, plan: Plan, unit: Tensor, order: str) -> None:
+        self.graph, self.plan, self.config, self.order = graph, plan, plan.config, order
+        self.colour = colour = order != "grey"
         self.weights = plan.config.channel_weights(colour=colour, past=False)
         self.features = plan.features_of(colour=colour, past=False)
         self.planes = plan.pixel_planes(colour=colour)
@@ -64,7 +67,7 @@ class Stages:
             self.brightest = intensity.highest()
             planes = [intensity]
         else:
-            r, g, b = (self.unit.slice(1, k, k + 1) for k in range(3))
+            r, g, b = (self.unit.slice(1, k, k + 1) for k in map(self.order.index, "rgb"))
             mean = (r + g + b) * (1 / 3)
             self.brightest = mean.highest()
             planes = [mean]
@@ -86,7 +89,8 @@ class Stages:
         divisor = mean * 3.0 if form is Opponency.INVT else brightness
         least = self.config.hue_threshold * HUE_TOLERANCE
         if self.config.hue_reference is HueReference.FRAME:
-            hued = brightness > (brightness.highest() * least).maximum(DARK)
+            top = self.brightest if brightness is mean else brightness.highest()
+            hued = brightness > (top * least).maximum(DARK)
         else:
             hued = brightness > max(least, DARK)
         inverse = hued.where(1.0 / divisor.maximum(DARK), 0.0)
