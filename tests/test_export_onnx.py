@@ -101,7 +101,8 @@ def test_every_output_is_the_references(photo, name, shape):
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_golden(name, reading):
     photograph, config = PHOTOGRAPHS[name], make.CONFIGS[reading]
-    model = exported(config, photograph.shape[:2], grey=photograph.ndim == 2)
+    order = "grey" if photograph.ndim == 2 else "rgb"
+    model = exported(config, photograph.shape[:2], channel_order=order)
     got = run(model, photograph)["saliency"]
     within(tolerance(config), got, MAPS[f"{name}/{reading}/saliency"])
 
@@ -148,10 +149,10 @@ def test_orders_and_layouts(photo, name):
 def test_grey_frames(photo, name):
     config, grey = PRESETS[name], np.ascontiguousarray(crop(photo, (97, 131))[..., 1])
     wanted = reference.saliency(grey, config)
-    got = run(exported(config, (97, 131), grey=True), grey)["saliency"]
+    got = run(exported(config, (97, 131), channel_order="grey"), grey)["saliency"]
     within(tolerance(config), got, wanted)
     planes = np.float32(grey)[None, None] / 255
-    nchw = run(exported(config, (97, 131), grey=True, layout="nchw"), planes)["saliency"]
+    nchw = run(exported(config, (97, 131), channel_order="grey", layout="nchw"), planes)["saliency"]
     within("same_maths", nchw[0, 0], got)
 
 
@@ -273,7 +274,7 @@ def test_what_has_no_graph(config, message, tmp_path):
         ((31, 64), {}, "frame is 64x31 pixels; both sides must be at least 32"),
         ((64, 64), {"channel_order": "gbr"}, "channel_order='gbr' is not"),
         ((64, 64), {"layout": "nhwc"}, "layout='nhwc' is not 'hwc' or 'nchw'"),
-        ((64, 64), {"grey": True}, "a grey frame has no colour channel"),
+        ((64, 64), {"channel_order": "grey"}, "a grey frame has no colour channel"),
     ],
 )
 def test_bad_arguments(shape, options, message):
@@ -314,8 +315,8 @@ def test_the_command(tmp_path, photo):
 
 
 def test_its_json_and_options(tmp_path):
-    line = "-o x.onnx --size 131x97 --grey --layout nchw --upsample --contributions --json"
-    ran = export(line + " --set weights.orientation=0", tmp_path)
+    line = "-o x.onnx --size 131x97 --channel-order grey --layout nchw --upsample --contributions"
+    ran = export(line + " --json --set weights.orientation=0", tmp_path)
     assert ran.status == 0 and ran.err == ""
     (facts,) = ran.rows
     assert facts["bytes"] == (tmp_path / "x.onnx").stat().st_size

@@ -36,7 +36,7 @@ files of a C library:
   It needs a C compiler here: cc, a cross compiler, or the package ziglang.
 
 inputs and outputs of an ONNX graph:
-  frame             uint8 of shape (H, W, 3), or (H, W) with --grey; with --layout nchw float32 in
+  frame             uint8 of shape (H, W, 3), or (H, W) if grey; with --layout nchw float32 in
                     [0, 1] of shape (1, 3, H, W) or (1, 1, H, W)
   saliency          float32 (h, w), a sixteenth of the frame or what the preset has; the raw map of
                     one frame, at least 0, with no fixed maximum. With --layout nchw (1, 1, h, w)
@@ -90,7 +90,6 @@ def add_parser(commands: Any) -> None:
         default=["rgb"],
         help="of the frames: rgb, bgr as OpenCV's are, or grey; of c one or several (default: rgb)",
     )
-    add("--grey", action="store_true", help="grey frames rather than colour")
     add("--json", action="store_true", help="one JSON object on standard output")
     c = parser.add_argument_group("c")
     c.add_argument(
@@ -190,7 +189,6 @@ def _c(args: argparse.Namespace, configs: dict[str, Config]) -> dict[str, Any]:
 def _onnx(args: argparse.Namespace, configs: dict[str, Config]) -> dict[str, Any]:
     """Write an ONNX graph, and say what it holds."""
     config = configs[_only("--preset", list(configs))]
-    order = _only("--channel-order", args.channel_order)
     path = Path(args.output)
     if args.output == STDIO:
         common.check_stdout(["-o -"] + ["--json"] * args.json, binary="an ONNX graph")
@@ -201,8 +199,7 @@ def _onnx(args: argparse.Namespace, configs: dict[str, Config]) -> dict[str, Any
         model = export.onnx_model(
             config,
             _only("--size", args.size),
-            channel_order="rgb" if order == "grey" else order,
-            grey=args.grey or order == "grey",
+            channel_order=_only("--channel-order", args.channel_order),
             layout=args.layout,
             upsample=args.upsample,
             contributions=args.contributions,

@@ -13,7 +13,7 @@ from .._version import __version__
 from ..config import Config, Smoothing
 from ..features import TEMPORAL, Model
 from ..files import write_whole
-from ..frames import check_channel_order, check_shape
+from ..frames import CHANNEL_ORDERS, check_shape
 from ..pipeline import PROGRAM_STAGES
 from ..plan import Plan
 from ..toolbox import toolbox_plan
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
 LAYOUTS = ("hwc", "nchw")
+ORDERS = (*CHANNEL_ORDERS, "grey")
 LEAST_DIVISOR = 1e-30  # of a map whose maximum is 0
 
 
@@ -70,7 +71,6 @@ def onnx_model(
     shape: tuple[int, int],
     *,
     channel_order: str = "rgb",
-    grey: bool = False,
     layout: str = "hwc",
     upsample: bool = False,
     contributions: bool = False,
@@ -86,10 +86,8 @@ def onnx_model(
         Of the models `itti` and `toolbox`.
     shape : (int, int)
         Height and width of the frames in pixels, both at least 32.
-    channel_order : {"rgb", "bgr"}
-        Of colour frames.
-    grey : bool
-        Frames have one channel, and the model no colour.
+    channel_order : {"rgb", "bgr", "grey"}
+        Of the frames. Of grey ones the model has no colour.
     layout : {"hwc", "nchw"}
         "hwc": the input `frame` is uint8 of shape (H, W, 3), or (H, W) if grey, as cameras and
         OpenCV give frames; maps are of shape (h, w). "nchw": it is float32 in [0, 1] of shape
@@ -128,7 +126,8 @@ def onnx_model(
     if not isinstance(config, Config):
         raise TypeError(f"config is a {type(config).__name__}; give an ittisal.Config")
     height, width = check_shape(shape)
-    check_channel_order(channel_order)
+    if channel_order not in ORDERS:
+        raise ValueError(f"channel_order={channel_order!r} is not 'rgb', 'bgr' or 'grey'")
     if layout not in LAYOUTS:
         raise ValueError(f"layout={layout!r} is not 'hwc' or 'nchw'")
     _check_config(config)
@@ -136,9 +135,8 @@ def onnx_model(
     plan = Plan((height, width), config)
     if config.model is Model.TOOLBOX:
         plan = toolbox_plan(plan)
-    order = "grey" if grey else channel_order
-    graph, frame = Graph(), _frame(plan, order, layout)
-    stages = Stages(graph, plan, _unit(graph, plan, frame), order)
+    graph, frame = Graph(), _frame(plan, channel_order, layout)
+    stages = Stages(graph, plan, _unit(graph, plan, frame), channel_order)
     maps = {"saliency": (stages.run(), "raw saliency map, at least 0")}
     if upsample:
         full = _upsampled(plan, stages.saliency)
@@ -154,7 +152,7 @@ def onnx_model(
         outputs.append(Value(name, np.float32, size, description))
     graph.prune(maps)
     made = to_onnx(graph, "ittisal", [frame], outputs)
-    _describe(made, config, frame, order)
+    _describe(made, config, frame, channel_order)
     return made
 
 
