@@ -30,6 +30,8 @@ SUITES = (
     "attention",
     "levels",
     "programs",
+    "library",
+    "onnx",
     "host",
     "compile",
 )

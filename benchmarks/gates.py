@@ -96,6 +96,8 @@ _RULES = {
     ("Staleness", "oldest of that"): lambda params, machine: Gate(1),
     ("Crop", "in pyrDowns"): _attention,
     ("Crop", "a part in pyrDowns"): _attention,
+    ("CLibrary", "of Python's"): lambda params, machine: Gate(1.0),
+    ("CLibrary", "size"): lambda params, machine: Gate(200, 90),
     ("FirstMap", "first_map"): _first_map,
     ("Regions", "in pyrDowns"): _attention,
     ("Scanpath", "in pyrDowns"): _attention,

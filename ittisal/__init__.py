@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # `typing` takes as long to import as the rest of `ittisa
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import attention, datasets, evaluation, faces, metrics, readout, video
+    from . import attention, datasets, evaluation, export, faces, metrics, readout, video
     from . import backends as backends
     from . import config as config
     from .attention.crop import Crop, crop
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Config,
         preset,
     )
+    from .export import export_library, export_onnx
     from .faces import Face, FaceDetector
     from .gradients import class_saliency
     from .imagefiles import DamageWarning
@@ -81,6 +82,9 @@ __all__ = [
     "draw_scanpath",
     "evaluation",
     "explain",
+    "export",
+    "export_library",
+    "export_onnx",
     "faces",
     "guided_config",
     "metrics",
@@ -114,6 +118,7 @@ _NAMES = {  # module -> names taken from it, besides the module itself
     "config": "GAZE GBVS INVT ITTI_1998 TOOLBOX VIDEO VOCUS2 WHITENED Config preset",
     "datasets": "",
     "evaluation": "",
+    "export": "export_library export_onnx",
     "faces": "Face FaceDetector",
     "gradients": "class_saliency",
     "imagefiles": "DamageWarning",

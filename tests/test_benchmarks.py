@@ -114,6 +114,7 @@ def test_runner_from_end_to_end(tmp_path):
         "Process",
         "Frames",
         "Float32",
+        "CLibrary",
         "OpenCV",
         "Sequence",
         "EndToEnd",

@@ -18,7 +18,7 @@ STANDARD = set(sys.stdlib_module_names) | {"tomli"}  # tomli is tomllib before P
 # Module (or folder) -> what it may import: ours by name within the package, then others'.
 LAYERS = {
     "__init__": (
-        "_version attention backends channels config datasets evaluation faces gradients "
+        "_version attention backends channels config datasets evaluation export faces gradients "
         "imagefiles levels maps metrics model pipeline readout video",
         "",
     ),
@@ -46,6 +46,12 @@ LAYERS = {
         "arrayfiles bounds channels config datasets documents evaluation files imagefiles maps "
         "metrics model sampling",
         "numpy cv2 scipy matplotlib h5py pysaliency",
+    ),
+    # onnx inside functions only.
+    "export": (
+        "_version building config cpu export features files frames gabor native pipeline plan "
+        "sampling toolbox",
+        "numpy onnx",
     ),
     # OpenCV and pooch inside functions only.
     "faces": ("channels files frames sampling store", "numpy cv2 pooch"),
@@ -102,15 +108,15 @@ LAYERS = {
     # The command line goes through the public API; it shares the checks of what a user gives.
     "cli": (
         "__init__ _version attention backends bounds building cli config datasets diagnostics "
-        "documents drawing evaluation faces features files frames gradients imagefiles "
+        "documents drawing evaluation export faces features files frames gradients imagefiles "
         "imageheaders levels maps metrics model pipeline readout video",
         "numpy cv2 skimage tqdm llvmlite torch",  # all but NumPy inside functions only
     ),
 }
 # Those that import others' packages, but NumPy, inside functions only.
 LAZY = (
-    *("attention", "cli", "cuda", "datasets", "diagnostics", "drawing", "evaluation", "faces"),
-    *("gradients", "imagefiles", "video"),
+    *("attention", "cli", "cuda", "datasets", "diagnostics", "drawing", "evaluation", "export"),
+    *("faces", "gradients", "imagefiles", "video"),
 )
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}
@@ -297,7 +303,7 @@ def test_importing_loads_nothing_heavy(tmp_path):
     loaded = set(fresh(code, tmp_path).split())
     assert "ittisal" in loaded
     heavy = {"numba", "llvmlite", "cv2", "av", "skimage", "cupy", "scipy", "tqdm", "matplotlib"}
-    heavy |= {"h5py", "pysaliency", "torch"}
+    heavy |= {"h5py", "onnx", "pysaliency", "torch"}
     assert not loaded & heavy
 
 

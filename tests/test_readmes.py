@@ -71,8 +71,9 @@ def stand_ins(monkeypatch):
 
 @pytest.mark.parametrize("text", blocks("python"))
 def test_python_runs(text, stand_ins):
-    if "import torch" in text:
-        pytest.importorskip("torch", reason="PyTorch is not installed")
+    for package in ("torch", "onnxruntime"):
+        if f"import {package}" in text:
+            pytest.importorskip(package, reason=f"{package} is not installed")
     exec(compile(text, "<README>", "exec"), dict(stand_ins))
 
 

@@ -43,6 +43,7 @@ COMMANDS = {  # module -> what it does
     "bench": "latency on this machine",
     "warmup": "compile the kernels",
     "build": "compile the CPU's kernels ahead of time, for this machine or for others",
+    "export": "the model as a C library or an ONNX graph",
 }
 
 EPILOG = """\

@@ -188,21 +188,23 @@ time constant of 1 second, or 5 with 1%%:99%%:5; with 1%%:99%%:first those of th
 def add_model_options(
     parser: argparse.ArgumentParser,
     *,
+    backend: bool = True,
     threads: bool = True,
     levels: bool = False,
     faces: bool = False,
+    several: bool = False,
     preset: str = "itti1998",
 ) -> None:
-    """`--preset` with its default, `--config`, `--set`, `--backend`.
-
-    If wanted also `--threads`, `--levels` and `--faces`.
+    """`--preset`, of one or `several`, with its default, `--config`, `--set`; if wanted also
+    `--backend`, `--threads`, `--levels` and `--faces`.
     """
     group = parser.add_argument_group("model")
     which = group.add_mutually_exclusive_group()
     which.add_argument(
         "--preset",
         metavar="NAME",
-        default=preset,
+        nargs="+" if several else None,
+        default=[preset] if several else preset,
         help=f"named set of parameters: {', '.join(PRESETS)} (default: {preset})",
     )
     which.add_argument("--config", metavar="FILE", help="a .json or .toml file of config fields")
@@ -213,12 +215,14 @@ def add_model_options(
         default=[],
         help="change one field, as in hue_threshold=0.05 or weights.colour=2; repeatable",
     )
-    group.add_argument(
-        "--backend",
-        metavar="NAME",
-        default="auto",
-        help=f"auto, {', '.join(backends.MODULES)} (default: auto, the fastest that can run here)",
-    )
+    if backend:
+        group.add_argument(
+            "--backend",
+            metavar="NAME",
+            default="auto",
+            help=f"auto, {', '.join(backends.MODULES)} (default: auto, the fastest that can run "
+            "here)",
+        )
     if threads:
         group.add_argument(
             "--threads",
@@ -264,10 +268,10 @@ def face_detector(args: argparse.Namespace, **options: Any) -> FaceDetector | No
         raise UsageError(f"--faces {args.faces}: {reason(error)}") from error
 
 
-def read_config(args: argparse.Namespace) -> Config:
-    """The config by `--preset`, `--config` and `--set`."""
+def read_config(args: argparse.Namespace, name: str | None = None) -> Config:
+    """The config by `--preset`, or one `name` of several, `--config` and `--set`."""
     try:
-        config = Config.from_file(args.config) if args.config else preset(args.preset)
+        config = Config.from_file(args.config) if args.config else preset(name or args.preset)
         plain = config.to_dict()
         for setting in args.set:
             _assign(plain, setting)
@@ -370,10 +374,10 @@ def probe_directory(directory: Path, *, create: bool = False, option: str = "-o"
         ) from error
 
 
-def probe_file(path: Path, *, option: str = "-o") -> None:
+def probe_file(path: Path, *, create: bool = False, option: str = "-o") -> None:
     """Refuse a file whose directory takes none; devices and pipes are written to as they are."""
     if not is_special(path):
-        probe_directory(path.parent, option=option)
+        probe_directory(path.parent, create=create, option=option)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -35,9 +35,6 @@ class Program(NamedTuple):
     extra: int = 0  # gain of negative contrasts; base of energies; a group; temporal channels
 
 
-NO_ROWS = np.zeros((0, r.COLUMNS), np.int64)
-
-
 class Scratch(Allocator):
     """Hands out ranges of a worker's scratch."""
 
@@ -422,7 +419,7 @@ class Tables:
         )
 
     def _statistics(self, groups: list[tuple[int, int, int]]) -> np.ndarray:
-        return self.tasks([Program(NO_ROWS, *group) for group in groups])
+        return self.tasks([Program(table([]), *group) for group in groups])
 
     def whitened_energies(self, planes: int) -> np.ndarray:
         """Energies of decorrelated planes at the map's level: of the finest level in bands, then

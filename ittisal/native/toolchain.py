@@ -52,8 +52,23 @@ def compiler(architecture: str) -> list[str]:
     )
 
 
-def run(command: Sequence[str | Path]) -> None:
-    """Run a tool.
+def archiver(compiler: Sequence[str]) -> list[str]:
+    """The command that puts objects of a C compiler into a static library. `AR` is taken as it is.
+
+    Raises
+    ------
+    ToolchainError
+        The compiler cannot say which.
+    """
+    if chosen := os.environ.get("AR"):
+        return shlex.split(chosen)
+    if "ziglang" in compiler:
+        return [sys.executable, "-m", "ziglang", "ar"]
+    return [run([*compiler, "-print-prog-name=ar"]).strip()]
+
+
+def run(command: Sequence[str | Path]) -> str:
+    """Run a tool; what it printed.
 
     Raises
     ------
@@ -68,3 +83,4 @@ def run(command: Sequence[str | Path]) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
         raise ToolchainError(f"{shlex.join(words[:3])} ... failed: {said[-2000:]}")
+    return done.stdout
