@@ -430,6 +430,10 @@ def test_a_program_that_listens(capfd):
         decode(damaged()["zeros"][0], report=lambda said: None)
         os.write(2, b"[avi @ 0x1f] the end\n    Last message repeated 3 times\n")
         assert diagnostics.heard() == ["h264: a fault", "avi: the end"]
+        os.write(2, b"[avi @ 0x1f] whole\n[ffv1 @ 0x3f] ")
+        assert diagnostics.heard() == ["avi: whole"]
+        os.write(2, b"the other part\n")
+        assert diagnostics.heard() == ["ffv1: the other part"]
         os.write(2, b"[avi @ 0x2f] nobody asks\n[ WARN:0@1.0] global cap.cpp:1 open no video\n")
     assert diagnostics.heard() == []
     assert capfd.readouterr().err == "another's\n"
