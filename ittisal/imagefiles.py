@@ -81,7 +81,8 @@ class DamageWarning(UserWarning):
     """An image file is damaged and was read in spite of it: parts of the picture may be wrong.
 
     The message names the file and what is wrong with it. Make it an error
-    (``warnings.simplefilter("error", ittisal.DamageWarning)``) to refuse such files.
+    (``warnings.simplefilter("error", ittisal.DamageWarning)``) to refuse such files, as those that
+    cannot be read.
     """
 
 
@@ -89,8 +90,15 @@ Report = Callable[[str], None]
 
 
 def warning_of(name: object) -> Report:
-    """What reports damage of this file as a `DamageWarning`."""
-    return lambda said: warn(f"{name} is damaged, but was read: {said}", DamageWarning)
+    """What reports damage of this file as a `DamageWarning`; ImageError where that is an error."""
+
+    def report(said: str) -> None:
+        try:
+            warn(f"{name} is damaged, but was read: {said}", DamageWarning)
+        except DamageWarning as error:
+            raise ImageError(f"is damaged: {said}") from error
+
+    return report
 
 
 def read(path: Path, *, upright: bool = True, report: Report | None = None) -> np.ndarray:
@@ -230,7 +238,10 @@ def to_bgr8(frame: np.ndarray) -> np.ndarray:
     if frame.dtype == np.uint16:
         frame = (frame >> 8).astype(np.uint8)
     elif frame.dtype != np.uint8:
-        frame = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
+        rounded = np.empty(frame.shape, np.uint8)
+        for row, unit in zip(rounded, frame, strict=True):  # less memory than all at once
+            row[:] = np.rint(np.clip(unit, 0, 1) * 255)
+        frame = rounded
     if frame.ndim == 2:
         frame = frame[..., None]
     return np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)

@@ -313,7 +313,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
     noisy = encoded(noise.integers(0, 256, (48, 64, 3), np.uint8), ".jpg")
     crc = with_exif(png, exif(1, "<"))
     strips = [struct.pack("<HHI", 273, 4, count) for count in (6, 9)]  # their offsets
-    webp, jp2, ppm = (encoded(photo(), suffix) for suffix in (".webp", ".jp2", ".ppm"))
+    webp, jp2, ppm, bmp = (encoded(photo(), form) for form in (".webp", ".jp2", ".ppm", ".bmp"))
     return {
         "cut, with an end": (jpeg[: len(jpeg) // 2] + jpeg[-2:], "premature end of data segment"),
         "zeros": (zeroed(noisy, 0.6, 300), "extraneous bytes before marker 0xd9"),
@@ -326,6 +326,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
         "two files": (jp2 * 2, f"{len(jp2):,} bytes follow its end"),
         "strips": (tiff(RGB, rowsperstrip=8).replace(*strips), "it has 9 strips where 6 are"),
         "numbers": (ppm.replace(b"255\n", b"255\xff\n"), "has more than numbers and comments"),
+        "long header": (bmp[:16] + b"\7" + bmp[17:], "its header reaches into its picture"),
         "metadata": (crc.replace(b"eXIfII", b"eXIfIJ"), "eXIf: CRC error"),
     }
 
