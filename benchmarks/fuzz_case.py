@@ -117,7 +117,8 @@ def serve(pipe: Connection, kind: str, seed: int, seeds: list[Seed], root: Path)
     """In a process of its own: run the cases whose numbers come, and send what is wrong."""
     tempfile.tempdir = str(root / "temporary")
     os.mkdir(tempfile.tempdir)
-    os.environ |= {"TMPDIR": tempfile.tempdir, "COLUMNS": "100"}
+    os.environ |= dict.fromkeys(("TMPDIR", "OPENCV_TEMP_PATH"), tempfile.tempdir)
+    os.environ["COLUMNS"] = "100"
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
     streams = [os.open(root / name, flags) for name in ("out", "err")]
     import cv2
@@ -264,6 +265,8 @@ def _leftovers(case: Case, outcome: Outcome) -> Iterator[str]:
     for name in outcome.temporary:
         yield f"temporary: {name}"
     wrote = outcome.out + "".join(re.findall("wrote .*", outcome.err))
+    if {"-q", "--quiet"} & {*case.argv}:  # of what was asked for by name nothing is said
+        wrote += "".join(name for option, name in pairwise(case.argv) if option in OUTPUTS)
     for name in outcome.made:
         shown = os.fsencode(name).decode(errors="backslashreplace")  # as `wrote` has it
         said = outcome.status == 0 or shown in wrote or shown.split(os.sep)[0] in wrote

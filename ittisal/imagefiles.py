@@ -48,6 +48,7 @@ CONTAINERS = {  # of photographs: suffix -> how many of these types it holds, an
 WRITTEN_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 MAX_SCANS = 200  # of progressive JPEG; each passes over the whole picture, and ten are usual
+JP2_SIDE = 32  # pixels; of smaller pictures OpenCV writes no JPEG 2000, but leaves a temporary file
 QUALITY = 95  # of photographs in formats with losses
 
 _NPY = b"\x93NUMPY"
@@ -197,6 +198,11 @@ def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
         )
     if suffix == ".npy":
         return encode(_swapped(picture), "npy")
+    if suffix == ".jp2" and min(picture.shape[:2]) < JP2_SIDE:
+        raise ImageError(
+            f"is {picture.shape[1]}x{picture.shape[0]} pixels; OpenCV writes JPEG 2000 from "
+            f"{JP2_SIDE}x{JP2_SIDE} on; give another format, as in -o FILE.png"
+        )
     types, alpha = CONTAINERS[suffix]
     picture = _held(picture if alpha else composite(picture), _TYPES[:types])
     lossless_webp = not imagemetadata.is_lossy_webp(source)
