@@ -269,6 +269,7 @@ def decode_picture(
     kind = imageheaders.kind_of(data)
     end = imageheaders.missing_end(data)
     whole = data + _EOI if end == "EOI" else data  # OpenCV 5 refuses what may lack nothing else
+    whole = imageheaders.without_animation(whole)
     array = np.frombuffer(whole, np.uint8)
     flags = cv2.IMREAD_UNCHANGED if flags is None else flags
 

@@ -147,6 +147,17 @@ def has_cut_chunk(data: bytes) -> bool:
     return at > len(data)
 
 
+def without_animation(data: bytes) -> bytes:
+    """An animated PNG file that begins with its default picture as a still one; others unchanged.
+
+    Of rows that are missing in an animation OpenCV says nothing, and does not fill them.
+    """
+    head = data[: data.find(b"IDAT")] if kind_of(data) == "PNG" else b""
+    at = head.find(b"acTL")
+    # Length, name, eight bytes and checksum.
+    return data if at < 0 or b"fcTL" not in head else data[: at - 4] + data[at + 16 :]
+
+
 def fault_of(data: bytes) -> str:
     """What is wrong with a file around its picture, which decoders pass over; empty if nothing is.
 

@@ -20,6 +20,7 @@ import pytest
 import tifffile
 
 import ittisal
+from benchmarks.fuzz_mutations import png
 from ittisal import diagnostics, imagefiles, imageheaders
 from ittisal.imagefiles import ImageError, decode
 
@@ -365,6 +366,22 @@ def test_unusual_metadata_is_no_damage(recwarn):
     decode(png[:33] + chunk + png[33:])
     decode(jpeg.replace(b"JFIF\0\1\1", b"JFIF\0\5\1") + b"a trailer")
     assert not recwarn
+
+
+def test_an_animation_whose_rows_are_missing_is_refused():
+    """OpenCV would give what lies in memory for them."""
+    height, width = RGB.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in RGB)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    control = struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 1, 0, 0)
+
+    def animated(rows):
+        start = [(b"IHDR", header), (b"acTL", struct.pack(">II", 1, 0)), (b"fcTL", control)]
+        return png([*start, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+
+    np.testing.assert_array_equal(decode(animated(rows)), RGB[..., ::-1])
+    with pytest.raises(ImageError, match="is a damaged or truncated PNG file"):
+        decode(animated(rows[: len(rows) // 2]))
 
 
 def decoded_together(files: dict[str, bytes]) -> Iterator[None]:
