@@ -4,7 +4,7 @@ Nowhere else do libjpeg, libpng, libtiff, OpenJPEG and FFmpeg say that a file is
 returns what could be decoded. So a file takes the place of standard error while they work. Their
 messages are taken from it, and the rest is passed on when they have ended. Lost is only what comes
 before a crash of the process, from a program that another thread starts meanwhile, or within a line
-of a library.
+of an image library.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ class _Capture:
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._pattern, self._files = pattern, [_Printed(), _Printed()]
         self._log, self._level = _log(), 0
+        self._begun = ""  # a line whose end is still to come: FFmpeg prints its parts by themselves
         self.before = 2
 
     @property
@@ -158,16 +159,17 @@ class _Capture:
 
     def take(self) -> list[str]:
         """What the libraries have said; the rest is printed."""
-        late = self._files[1].rest()
+        text = self._begun + self._files[1].rest()
         self._turn()
-        return self._sort(late + self._files[1].rest())
+        lines, newline, self._begun = (text + self._files[1].rest()).rpartition("\n")
+        return self._sort(lines + newline)
 
     def stop(self) -> list[str]:
         """As `take`; then standard error is what it was."""
         os.dup2(self.before, 2)
-        messages = self._sort(self._files[0].rest())
+        messages = self._sort(self._begun + self._files[1].rest() + self._files[0].rest())
         os.close(self.before)
-        self.before = 2
+        self.before, self._begun = 2, ""
         self._log.setLogLevel(self._level)
         return messages
 

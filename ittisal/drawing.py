@@ -131,7 +131,8 @@ def _placement(shape: tuple[int, ...], box: tuple[int, int]) -> tuple[float, int
 
 
 def _levels(saliency: np.ndarray) -> np.ndarray:
-    return np.rint(saliency * 255).astype(np.uint8)
+    scaled = saliency * 255
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 # --- video -------------------------------------------------------------------------------------

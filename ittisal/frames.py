@@ -221,16 +221,18 @@ def composite(image: np.ndarray) -> np.ndarray:
     if image.shape[2] == 2:
         colour = colour[..., 0]
         alpha = alpha[..., 0]
-    if (alpha == full).all():
+    lowest, highest = alpha.min(), alpha.max()
+    if lowest == highest == full:
         return colour
     if full == 1:
         check_values(colour.min(), colour.max())
-    if not (alpha.min() >= 0 and alpha.max() <= full):  # NaN too
+    if not 0 <= lowest <= highest <= full:  # NaN too
         raise ValueError("the alpha channel must lie in [0, 1]; clip or rescale it first")
-    alpha = np.asarray(alpha, np.float32) / np.float32(full)
-    # In place, since large pictures come here.
-    opaque = np.array(colour, np.float32, order="C")
-    opaque /= np.float32(full)
-    opaque *= alpha
-    opaque += np.subtract(1, alpha, out=alpha)
+    opaque = np.empty(colour.shape, np.float32)
+    for over, row, cover in zip(opaque, colour, alpha, strict=True):  # less memory than all at once
+        share = np.asarray(cover, np.float32) / np.float32(full)
+        over[:] = row
+        over /= np.float32(full)
+        over *= share
+        over += np.subtract(1, share, out=share)
     return opaque

@@ -48,6 +48,7 @@ CONTAINERS = {  # of photographs: suffix -> how many of these types it holds, an
 WRITTEN_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 MAX_SCANS = 200  # of progressive JPEG; each passes over the whole picture, and ten are usual
+JP2_SIDE = 32  # pixels; of smaller pictures OpenCV writes no JPEG 2000, but leaves a temporary file
 QUALITY = 95  # of photographs in formats with losses
 
 _NPY = b"\x93NUMPY"
@@ -81,7 +82,8 @@ class DamageWarning(UserWarning):
     """An image file is damaged and was read in spite of it: parts of the picture may be wrong.
 
     The message names the file and what is wrong with it. Make it an error
-    (``warnings.simplefilter("error", ittisal.DamageWarning)``) to refuse such files.
+    (``warnings.simplefilter("error", ittisal.DamageWarning)``) to refuse such files, as those that
+    cannot be read.
     """
 
 
@@ -89,8 +91,15 @@ Report = Callable[[str], None]
 
 
 def warning_of(name: object) -> Report:
-    """What reports damage of this file as a `DamageWarning`."""
-    return lambda said: warn(f"{name} is damaged, but was read: {said}", DamageWarning)
+    """What reports damage of this file as a `DamageWarning`; ImageError where that is an error."""
+
+    def report(said: str) -> None:
+        try:
+            warn(f"{name} is damaged, but was read: {said}", DamageWarning)
+        except DamageWarning as error:
+            raise ImageError(f"is damaged: {said}") from error
+
+    return report
 
 
 def read(path: Path, *, upright: bool = True, report: Report | None = None) -> np.ndarray:
@@ -189,6 +198,11 @@ def encode_copy(picture: np.ndarray, suffix: str, source: bytes) -> bytes:
         )
     if suffix == ".npy":
         return encode(_swapped(picture), "npy")
+    if suffix == ".jp2" and min(picture.shape[:2]) < JP2_SIDE:
+        raise ImageError(
+            f"is {picture.shape[1]}x{picture.shape[0]} pixels; OpenCV writes JPEG 2000 from "
+            f"{JP2_SIDE}x{JP2_SIDE} on; give another format, as in -o FILE.png"
+        )
     types, alpha = CONTAINERS[suffix]
     picture = _held(picture if alpha else composite(picture), _TYPES[:types])
     lossless_webp = not imagemetadata.is_lossy_webp(source)
@@ -230,7 +244,10 @@ def to_bgr8(frame: np.ndarray) -> np.ndarray:
     if frame.dtype == np.uint16:
         frame = (frame >> 8).astype(np.uint8)
     elif frame.dtype != np.uint8:
-        frame = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
+        rounded = np.empty(frame.shape, np.uint8)
+        for row, unit in zip(rounded, frame, strict=True):  # less memory than all at once
+            row[:] = np.rint(np.clip(unit, 0, 1) * 255)
+        frame = rounded
     if frame.ndim == 2:
         frame = frame[..., None]
     return np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
@@ -252,6 +269,7 @@ def decode_picture(
     kind = imageheaders.kind_of(data)
     end = imageheaders.missing_end(data)
     whole = data + _EOI if end == "EOI" else data  # OpenCV 5 refuses what may lack nothing else
+    whole = imageheaders.without_animation(whole)
     array = np.frombuffer(whole, np.uint8)
     flags = cv2.IMREAD_UNCHANGED if flags is None else flags
 

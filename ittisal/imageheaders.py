@@ -147,11 +147,22 @@ def has_cut_chunk(data: bytes) -> bool:
     return at > len(data)
 
 
+def without_animation(data: bytes) -> bytes:
+    """An animated PNG file that begins with its default picture as a still one; others unchanged.
+
+    Of rows that are missing in an animation OpenCV says nothing, and does not fill them.
+    """
+    head = data[: data.find(b"IDAT")] if kind_of(data) == "PNG" else b""
+    at = head.find(b"acTL")
+    # Length, name, eight bytes and checksum.
+    return data if at < 0 or b"fcTL" not in head else data[: at - 4] + data[at + 16 :]
+
+
 def fault_of(data: bytes) -> str:
     """What is wrong with a file around its picture, which decoders pass over; empty if nothing is.
 
     WebP, JPEG 2000 and AVIF end where their container says, TIFF has as many strips as its picture
-    needs, and PNM's header is of numbers.
+    needs, BMP's header ends before its picture, and PNM's is of numbers.
     """
     kind, end = kind_of(data), len(data)
     if kind == "WebP":
@@ -167,6 +178,9 @@ def fault_of(data: bytes) -> str:
             first, end = first or name, box.stop
     elif kind == "TIFF":
         return _strips_fault(_tags(data, _WHOLE))
+    elif kind == "BMP":
+        picture, header = struct.unpack_from("<II", data.ljust(18, b"\0"), 10)
+        return "its header reaches into its picture" if 14 + header > picture else ""
     elif _PNM.match(data) and not _PNM_HEADER.match(data):
         return "its header has more than numbers and comments"
     return f"{len(data) - end:,} bytes follow its end" if end < len(data) else ""

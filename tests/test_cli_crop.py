@@ -206,6 +206,8 @@ def test_avif(tmp_path):
 def test_what_a_format_cannot_hold_is_told():
     with pytest.raises(imagefiles.ImageError, match=r"\(40, 17000, 3\) as .webp; choose another"):
         imagefiles.encode_copy(np.zeros((40, 17000, 3), np.uint8), ".webp", b"")
+    with pytest.raises(imagefiles.ImageError, match=r"is 40x31 pixels; .* from 32x32 on"):
+        imagefiles.encode_copy(np.zeros((31, 40, 3), np.uint8), ".jp2", b"")
 
 
 # --- metadata ----------------------------------------------------------------------------------

@@ -8,16 +8,19 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import sys
 from dataclasses import asdict, replace
 
+import cv2
 import numpy as np
 import pytest
 from test_cli import run_here
 from test_datasets import with_outside
 
+import ittisal
 from ittisal import cli, datasets, evaluation, files, readout
 from ittisal.cli import common, fixations
 from ittisal.evaluation.result import CELL
@@ -162,6 +165,20 @@ def test_skipped_images_are_named_and_counted(spoilt):
     status, out, err = run(spoilt, *QUICK, "--folds", "2", command="readout")
     assert status == 1 and "3 images, 1 skipped" in out
     assert err.startswith(f"ittisal readout: {name}: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["readout", "--folds", "2"]])
+def test_damaged_images_are_refused_if_asked(tiny, here, command):
+    name, *options = command
+    shutil.copytree(tiny, here / "data")
+    path = sorted((here / "data/images").iterdir())[0]
+    jpeg = cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes()
+    path.write_bytes(jpeg[:-2])
+    with pytest.warns(ittisal.DamageWarning):
+        assert run(here / "data", *QUICK, *options, "-q", command=name)[0] == 0
+    status, out, err = run(here / "data", *QUICK, *options, "-q", "--strict", command=name)
+    assert status == 1 and "3 images, 1 skipped" in out
+    assert f"{path.name} is damaged: its end (EOI) is missing" in err
 
 
 def test_nothing_scored_is_a_failure(tiny, here):

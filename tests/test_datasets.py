@@ -877,6 +877,8 @@ def test_mit1003_recordings_that_are_missing_or_wrong(tmp_path):
     assert re.search(r"1 of 4 recordings are missing, as .*i2.mat", problem)
     save_mat(files / "DATA/ajs/i2.mat", i2={"DATA": {"eyeData": np.arange(4.0)}})
     refused(r"i2.mat: eyeData is float64 of shape \(4,\); \(sam")
+    save_mat(files / "DATA/ajs/i2.mat", i2={"DATA": np.empty((0, 0), object)})
+    refused(r"i2.mat: DATA is empty; a recording is expected")
     save_mat(files / "DATA/ajs/i2.mat", i2=1)
     refused(r"i2.mat holds 0 structures; one is expected")
     shutil.rmtree(files / "DATA")

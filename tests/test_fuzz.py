@@ -62,6 +62,8 @@ GOOD = Outcome("0", "", "", [], 1.0, 0, [], [], [])
         ({"status": 0, "changed": ["in.png"]}, [("input", "changed: in.png")]),
         ({"status": 0, "temporary": ["x"]}, [("leftover", "temporary: x")]),
         ({"status": 1, "err": "ittisal: no\n", "made": ["out"]}, [("leftover", "out: left")]),
+        ({"status": 1, "err": "ittisal: wrote caf\\xe9\n", "made": ["caf\udce9/a"]}, []),
+        ({"status": 1, "err": "ittisal: no\n", "out": "caf\\xe9\n", "made": ["caf\udce9/a"]}, []),
     ],
 )
 def test_what_is_a_failure(outcome, failures):
@@ -71,12 +73,28 @@ def test_what_is_a_failure(outcome, failures):
 def test_damage_that_is_not_reported():
     """Pillow says that a picture ends early; a warning of ours, or its own ignorance, is enough."""
     data = KINDS["images"]()[0].files["baseline.jpg"]
-    case = CASE._replace(files={"in.png": data[: len(data) // 2]})
+    case = CASE._replace(files={"in.png": data[: len(data) // 2]}, whole=data)
     ((oracle, text),) = fuzz_case.judge(case, GOOD._replace(status=0))
     assert oracle == "concealed" and "truncated" in text
     said = GOOD._replace(status=0, err="ittisal map: in.png: is damaged\n")
     assert fuzz_case.judge(case, said) == []
     assert fuzz_case.judge(CASE, GOOD._replace(status=0)) == []
+
+
+def test_damage_that_the_decoder_does_not_report(monkeypatch, tmp_path, capsys):
+    """It is counted by itself where it changes the picture, and not at all where it does not."""
+    monkeypatch.setattr(fuzz_case, "_pillow", lambda data: "a fault")
+    data = dict(seed for each in KINDS["images"]() for seed in each.files.items())["rgb.bmp"]
+    spoilt = data[:-1] + bytes([data[-1] ^ 255])
+    silent = GOOD._replace(status=0)
+    same = CASE._replace(files={"in.png": data + b"more"}, whole=data)
+    other = CASE._replace(files={"in.png": spoilt}, whole=data)
+    assert fuzz_case.judge(same, silent) == []
+    assert fuzz_case.judge(other, silent) == [("unreported", "a fault")]
+    verdict = fuzz.Verdict(3, [("unreported", "a fault")], 0)
+    monkeypatch.setattr(fuzz, "run", lambda *_: iter([verdict]))
+    assert fuzz.main(["--only", "images", "--out", str(tmp_path)]) == 0
+    assert "| images | 1 | 0 | 1 |" in capsys.readouterr().out
 
 
 def test_a_child_that_crashed_is_started_again():

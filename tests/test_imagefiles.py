@@ -20,6 +20,7 @@ import pytest
 import tifffile
 
 import ittisal
+from benchmarks.fuzz_mutations import png
 from ittisal import diagnostics, imagefiles, imageheaders
 from ittisal.imagefiles import ImageError, decode
 
@@ -313,7 +314,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
     noisy = encoded(noise.integers(0, 256, (48, 64, 3), np.uint8), ".jpg")
     crc = with_exif(png, exif(1, "<"))
     strips = [struct.pack("<HHI", 273, 4, count) for count in (6, 9)]  # their offsets
-    webp, jp2, ppm = (encoded(photo(), suffix) for suffix in (".webp", ".jp2", ".ppm"))
+    webp, jp2, ppm, bmp = (encoded(photo(), form) for form in (".webp", ".jp2", ".ppm", ".bmp"))
     return {
         "cut, with an end": (jpeg[: len(jpeg) // 2] + jpeg[-2:], "premature end of data segment"),
         "zeros": (zeroed(noisy, 0.6, 300), "extraneous bytes before marker 0xd9"),
@@ -326,6 +327,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
         "two files": (jp2 * 2, f"{len(jp2):,} bytes follow its end"),
         "strips": (tiff(RGB, rowsperstrip=8).replace(*strips), "it has 9 strips where 6 are"),
         "numbers": (ppm.replace(b"255\n", b"255\xff\n"), "has more than numbers and comments"),
+        "long header": (bmp[:16] + b"\7" + bmp[17:], "its header reaches into its picture"),
         "metadata": (crc.replace(b"eXIfII", b"eXIfIJ"), "eXIf: CRC error"),
     }
 
@@ -364,6 +366,22 @@ def test_unusual_metadata_is_no_damage(recwarn):
     decode(png[:33] + chunk + png[33:])
     decode(jpeg.replace(b"JFIF\0\1\1", b"JFIF\0\5\1") + b"a trailer")
     assert not recwarn
+
+
+def test_an_animation_whose_rows_are_missing_is_refused():
+    """OpenCV would give what lies in memory for them."""
+    height, width = RGB.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in RGB)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    control = struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 1, 0, 0)
+
+    def animated(rows):
+        start = [(b"IHDR", header), (b"acTL", struct.pack(">II", 1, 0)), (b"fcTL", control)]
+        return png([*start, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+
+    np.testing.assert_array_equal(decode(animated(rows)), RGB[..., ::-1])
+    with pytest.raises(ImageError, match="is a damaged or truncated PNG file"):
+        decode(animated(rows[: len(rows) // 2]))
 
 
 def decoded_together(files: dict[str, bytes]) -> Iterator[None]:
@@ -430,6 +448,10 @@ def test_a_program_that_listens(capfd):
         decode(damaged()["zeros"][0], report=lambda said: None)
         os.write(2, b"[avi @ 0x1f] the end\n    Last message repeated 3 times\n")
         assert diagnostics.heard() == ["h264: a fault", "avi: the end"]
+        os.write(2, b"[avi @ 0x1f] whole\n[ffv1 @ 0x3f] ")
+        assert diagnostics.heard() == ["avi: whole"]
+        os.write(2, b"the other part\n")
+        assert diagnostics.heard() == ["ffv1: the other part"]
         os.write(2, b"[avi @ 0x2f] nobody asks\n[ WARN:0@1.0] global cap.cpp:1 open no video\n")
     assert diagnostics.heard() == []
     assert capfd.readouterr().err == "another's\n"

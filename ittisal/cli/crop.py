@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     """Crop every image; 1 if some failed."""
     if args.aspect is None and args.size is None and args.zoom == 1:
         raise UsageError("which part? Give --aspect W:H, --size WxH, or --zoom")
-    batch = pictures.Batch(args, "crop", CONTAINERS)
+    batch = pictures.Batch(args, "crop", CONTAINERS, keep_stored=True)
     suffix = partial(_suffix, batch.file)
     return batch.run(lambda source: {"crop": suffix(source, b"")}, partial(_crop, args, suffix))
 
@@ -142,6 +142,7 @@ def _crop(
     )
 
     def encode() -> bytes:
+        assert picture.stored is not None  # it is kept
         pixels = np.ascontiguousarray(picture.stored[window.slices])
         if args.size:
             pixels = _scaled(pixels, args.size)

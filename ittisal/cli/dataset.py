@@ -125,7 +125,7 @@ def run_list(args: argparse.Namespace) -> int:
             "then": f"ittisal dataset convert {one.name} SOURCE OUT",
         }
         if args.json:
-            print(json.dumps({"name": one.name, "title": one.title, **facts}, ensure_ascii=False))
+            print(json.dumps({"name": one.name, "title": one.title, **facts}))
             continue
         if i:
             print()
@@ -194,7 +194,7 @@ def _report(
     }
     if args.json:
         where = None if output is None else str(output)
-        print(json.dumps({**facts, "problems": problems, "output": where}, ensure_ascii=False))
+        print(json.dumps({**facts, "problems": problems, "output": where}))
     elif output is None:
         shown = {
             "name": data.name,

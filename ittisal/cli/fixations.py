@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 from .. import datasets, evaluation, readout
 from ..datasets.storage import CSV, JSON, NPZ
 from ..faces import FaceDetector
+from ..imagefiles import DamageWarning
 from . import messages
 from .common import Progress, UsageError, add_max_pixels, number, reason
 
@@ -38,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser, metrics: Iterable[str] = ()) ->
         help=f"a score: {', '.join(evaluation.METRICS)}; repeatable (default: "
         f"{', '.join(metrics) or 'all'})",
     )
-    add_max_pixels(parser)
+    add_reading_options(parser)
     add("--json", action="store_true", help="one JSON object on standard output, no table")
     add(
         "--threads",
@@ -47,6 +49,16 @@ def add_options(parser: argparse.ArgumentParser, metrics: Iterable[str] = ()) ->
         help="images scored at once (default: as many as CPUs); changes no score",
     )
     add("-q", "--quiet", action="store_true", help="no notes or progress; only errors and warnings")
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """`--max-pixels` and `--strict`."""
+    add_max_pixels(parser)
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse damaged images and maps that could be read (default: a warning)",
+    )
 
 
 def say(args: argparse.Namespace, lines: Iterable[str]) -> None:
@@ -80,7 +92,12 @@ def steps(
 def load(
     args: argparse.Namespace, read: Callable[[Path], datasets.DataSet] = datasets.load
 ) -> datasets.DataSet:
-    """The data set that is named, or UsageError; what is suspicious is said, also if quiet."""
+    """The data set that is named, or UsageError; what is suspicious is said, also if quiet.
+
+    With `--strict` what is damaged is refused from now on.
+    """
+    if args.strict:
+        warnings.simplefilter("error", DamageWarning)
     try:
         data = read(Path(args.dataset))
     except (OSError, ValueError) as error:

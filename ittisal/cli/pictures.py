@@ -77,7 +77,7 @@ class Picture(NamedTuple):
 
     source: Source
     data: bytes  # the file
-    stored: np.ndarray  # its pixels, upright, of their type, with alpha
+    stored: np.ndarray | None  # its pixels, upright, of their type, with alpha, if they are kept
     frame: np.ndarray  # the same for the model: BGR or grey, opaque
     model: Any  # the `Saliency` for frames of this size, or what else maps
     faces: FaceDetector | None = None  # its channels
@@ -143,6 +143,8 @@ class Batch:
         this name gives, or None.
     columns : sequence of str
         The keys of rows that are columns of CSV.
+    keep_stored : bool
+        Whether the work needs the file's own pixels besides the frame. Both take memory.
 
     Raises
     ------
@@ -156,9 +158,12 @@ class Batch:
         suffixes: Collection[str],
         tables: Mapping[str, str | None] | None = None,
         columns: Sequence[str] = (),
+        *,
+        keep_stored: bool = False,
     ) -> None:
         self.args = args
         self.noun = noun
+        self.keep_stored = keep_stored
         self.tables = {form: path for form, path in (tables or {}).items() if path is not None}
         self.columns = ["input", *columns]
         self.config = common.read_config(args)
@@ -339,10 +344,12 @@ class Batch:
         if damage and self.args.strict:
             raise ImageError(f"is damaged: {damage[0]}")
         frame = imagefiles.to_frame(stored)
+        kept = stored if self.keep_stored else None
+        del stored
         times.append(time.perf_counter())
         model = by_size.get(frame.shape[:2])
         times.append(time.perf_counter())
-        result = work(Picture(source, data, stored, frame, model, self.faces))
+        result = work(Picture(source, data, kept, frame, model, self.faces))
         times.append(time.perf_counter())
         # All encoded before the first is written. A picture may lack a kind: a grey one, colour.
         encoded = {kind: result.files[kind]() for kind in paths if kind in result.files}

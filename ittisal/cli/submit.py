@@ -104,7 +104,7 @@ def add_parser(commands: Any) -> None:
         "comes with ittisal)",
     )
     add("--backend", metavar="NAME", help="as of `ittisal map` (default: auto)")
-    common.add_max_pixels(parser)
+    fixations.add_reading_options(parser)
     add("--json", action="store_true", help="one JSON object on standard output")
     add("-q", "--quiet", action="store_true", help="no notes or progress; only errors and warnings")
 

@@ -89,8 +89,10 @@ def _eye_data(table: Path) -> np.ndarray:
     structures = [value for value in load(table).values() if hasattr(value, "_fieldnames")]
     if len(structures) != 1:
         raise DataSetError(f"{table} holds {len(structures)} structures; one is expected")
-    trial = cells(member(table, structures[0], "DATA"))[0]
-    samples = numbers(table, trial, "eyeData")
+    trials = cells(member(table, structures[0], "DATA"))
+    if not trials:
+        raise DataSetError(f"{table}: DATA is empty; a recording is expected")
+    samples = numbers(table, trials[0], "eyeData")
     if samples.ndim != 2 or samples.shape[1] < 2:
         raise DataSetError(
             f"{table}: eyeData is {samples.dtype} of shape {samples.shape}; (samples, 2) is "
