@@ -121,7 +121,7 @@ def build_wheel(
         tree = Path(folder, "tree")
         with WheelFile(Path(folder, pure)) as file:
             file.extractall(tree)
-        platform = _add_kernels(tree / "ittisal", wanted)
+        platform = add_kernels(tree / "ittisal", wanted)
         name = f"{pure.removesuffix('any.whl')}{platform}.whl"
         [info] = tree.glob("*.dist-info")
         _ask_for_less(info / "METADATA")
@@ -135,8 +135,14 @@ def build_wheel(
 # --- kernels -------------------------------------------------------------------------------------
 
 
-def _add_kernels(package: Path, wanted: Asked) -> str:
-    """Compile them into a package's folders; the platform that they are for."""
+def add_kernels(package: Path, wanted: Asked) -> str:
+    """Compile what is asked for into a package's folders; the tag of the platform that runs it.
+
+    Raises
+    ------
+    SystemExit
+        The targets cannot be compiled for, or a kernel does not compile.
+    """
     from . import cuda
     from .building import TYPES, build
     from .config import PRESETS
@@ -192,4 +198,3 @@ def _ask_for_less(metadata: Path) -> None:
     lines = metadata.read_bytes().decode().split("\n")
     kept = [line for line in lines if f'{line}; extra == "full"' not in lines]
     metadata.write_bytes("\n".join(kept).encode())
-

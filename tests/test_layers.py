@@ -91,6 +91,11 @@ LAYERS = {
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),
+    # The build backend: setuptools and what packs wheels inside functions only.
+    "wheel": (
+        "building config cpu cuda frames native pipeline",
+        "setuptools wheel elftools",
+    ),
     # OpenCV and PyAV inside functions only.
     "video": (
         "attention bounds config diagnostics drawing files frames imagefiles levels maps model "
@@ -110,7 +115,7 @@ LAYERS = {
 # Those that import others' packages, but NumPy, inside functions only.
 LAZY = (
     *("attention", "cli", "cuda", "datasets", "diagnostics", "drawing", "evaluation", "faces"),
-    *("gradients", "imagefiles", "video"),
+    *("gradients", "imagefiles", "video", "wheel"),
 )
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}

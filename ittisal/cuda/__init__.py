@@ -95,7 +95,7 @@ def jobs(
 
 
 def build(job: Job) -> bytes:
-    """Machine code or PTX of one of `jobs`: prebuilt, from the store, or compiled now and put there.
+    """Machine code or PTX of one of `jobs`: from the store or the package, or compiled now.
 
     Raises
     ------
@@ -115,6 +115,6 @@ def prebuild(jobs: Iterable[Job], folder: Path) -> list[Path]:
     BackendError
         One does not compile, NVRTC cannot be loaded, or an archive cannot be written.
     """
-    from .build import prebuild
+    from .archive import prebuild
 
     return prebuild(jobs, folder)

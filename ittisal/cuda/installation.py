@@ -31,9 +31,7 @@ OTHERWISE = 'start this process again, or use backend="cpu"'
 
 
 def probe() -> tuple[bool, str]:
-    """Whether CuPy, a driver, a device, and kernels for it or their compiler are there; why, or what
-    to install.
-    """
+    """Whether there are CuPy, a driver, a device and its kernels or their compiler; why not."""
     if importlib.util.find_spec("cupy") is None:
         return False, f"CuPy is not installed; {PACKAGE}"
     if not _has_driver():  # asked first, since CuPy takes a third of a second to load
