@@ -52,7 +52,7 @@ def digest(given):
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
-    """Of all presets' jobs for a few GPUs; the machine code is a digest of what would be compiled."""
+    """Of all presets' jobs for a few GPUs; machine code is a digest of what would be compiled."""
     there = [f"sm_{each}" for each in (80, 90, 120)]
     jobs = cuda.jobs(PRESETS.values(), FORMATS, ORDERS, [*there, "compute_120"])
     folder = tmp_path_factory.mktemp("archives") / "prebuilt"

@@ -86,8 +86,8 @@ LAYERS = {
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": (
-        "allocator channels config cuda features frames pipeline plan references sampling store "
-        "toolbox trace twin_pyramids",
+        "allocator channels config cuda features files frames pipeline plan references sampling "
+        "store toolbox trace twin_pyramids",
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),
