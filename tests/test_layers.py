@@ -92,11 +92,16 @@ LAYERS = {
     ),
     # CuPy inside functions only: it takes a third of a second, and there may be none.
     "cuda": (
-        "allocator channels config cuda features frames pipeline plan references sampling store "
-        "toolbox trace twin_pyramids",
+        "allocator channels config cuda features files frames pipeline plan references sampling "
+        "store toolbox trace twin_pyramids",
         "numpy cupy cupyx",
     ),
     "warning": ("", ""),
+    # The build backend: setuptools and what packs wheels inside functions only.
+    "wheel": (
+        "building config cpu cuda frames native pipeline",
+        "setuptools wheel elftools",
+    ),
     # OpenCV and PyAV inside functions only.
     "video": (
         "attention bounds config diagnostics drawing files frames imagefiles levels maps model "
@@ -116,7 +121,7 @@ LAYERS = {
 # Those that import others' packages, but NumPy, inside functions only.
 LAZY = (
     *("attention", "cli", "cuda", "datasets", "diagnostics", "drawing", "evaluation", "export"),
-    *("faces", "gradients", "imagefiles", "video"),
+    *("faces", "gradients", "imagefiles", "video", "wheel"),
 )
 SOURCES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 KNOWN = {".".join(["ittisal", *s.with_suffix("").parts]).removesuffix(".__init__") for s in SOURCES}

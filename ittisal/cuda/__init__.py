@@ -11,6 +11,8 @@ from ..pipeline import PROGRAM_STAGES, makes_no_whole_maps
 from ..plan import Plan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .backend import CudaBackend
     from .compiler import Job
 
@@ -32,11 +34,14 @@ def supports(config: Config) -> tuple[bool, str]:
 def describe() -> dict[str, str]:
     """What the kernels run on, and where they and their machine code are kept, by name."""
     from .. import store
-    from . import compiler, installation, sources
+    from . import compiler, installation, prebuilt, sources
+
+    brought = ", ".join(f"sm_{each}" for each in prebuilt.capabilities())
 
     return {
         **installation.describe(),
         "kernels": str(sources.directory()),
+        "prebuilt kernels": f"for {brought}" if brought else "none",
         "cache directory": store.place(),
         "compiled": f"{compiler.count()} in the cache directory",
     }
@@ -90,13 +95,26 @@ def jobs(
 
 
 def build(job: Job) -> bytes:
-    """Machine code or PTX of one of `jobs`: from the store, or compiled now and put there.
+    """Machine code or PTX of one of `jobs`: from the store or the package, or compiled now.
 
     Raises
     ------
     BackendError
-        It does not compile, or NVRTC cannot be loaded.
+        It does not compile, or must not, or NVRTC cannot be loaded.
     """
     from .compiler import build
 
     return build(job)
+
+
+def prebuild(jobs: Iterable[Job], folder: Path) -> list[Path]:
+    """Compile all jobs into an archive for each architecture; not from the store, nor into it.
+
+    Raises
+    ------
+    BackendError
+        One does not compile, NVRTC cannot be loaded, or an archive cannot be written.
+    """
+    from .archive import prebuild
+
+    return prebuild(jobs, folder)

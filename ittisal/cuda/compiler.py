@@ -1,16 +1,18 @@
-"""CUDA C++ to machine code by NVRTC, and the store of what was compiled.
+"""CUDA C++ to machine code by NVRTC, and what was compiled before: in the store, or in the package.
 
-Neither a GPU nor a driver is needed, nor any header: only CuPy, and NVRTC for what the store lacks.
+Neither a GPU nor a driver is needed, nor any header: only CuPy, and NVRTC for what is in neither.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .. import store
 from ..pipeline import DeviceError
+from . import prebuilt
 
 PACKAGE = "pip install 'ittisal[cuda]' (drivers for CUDA 12) or 'ittisal[cuda13]' (CUDA 13)"
 # Compute capabilities times ten of the GPUs that are served, where NVRTC knows them.
@@ -41,18 +43,19 @@ class Job(NamedTuple):
 def architecture(capability: int) -> str:
     """What to compile for on a GPU of a compute capability (times ten).
 
-    Machine code for this GPU; if NVRTC does not know it, for the first of its generation, which it
-    runs too, or PTX of the newest that is older.
+    Machine code for this GPU, or for the first of its generation, which it runs too: of what the
+    package has prebuilt, else of what NVRTC knows. Otherwise PTX of the newest that is older.
 
     Raises
     ------
     DeviceError
         The GPU is older than all that NVRTC knows.
     """
+    exact = capability, capability // 10 * 10
+    for there in (prebuilt.capabilities, capabilities):
+        if found := [each for each in exact if each in there()]:
+            return f"sm_{found[0]}"
     known = capabilities()
-    for exact in (capability, capability // 10 * 10):
-        if exact in known:
-            return f"sm_{exact}"
     older = [each for each in known if each <= capability]
     if not older:
         raise DeviceError(
@@ -78,24 +81,36 @@ def capabilities() -> tuple[int, ...]:
 
 
 def build(job: Job) -> bytes:
-    """The job's machine code, or PTX: from the store, or compiled now.
+    """The job's machine code, or PTX: from the store or the package, or compiled now.
 
     Raises
     ------
     DeviceError
-        It does not compile, or NVRTC cannot be loaded.
+        It does not compile, or must not, or NVRTC cannot be loaded.
     """
     found = read(job)
     return compile_and_keep(job) if found is None else found
 
 
 def read(job: Job) -> bytes | None:
-    """What the store has of a job."""
-    return store.read(*_file(job))
+    """What the store, or else the package, has of a job."""
+    found = store.read(*_file(job))
+    return prebuilt.objects(job.architecture).get(key(job)) if found is None else found
 
 
 def compile_and_keep(job: Job) -> bytes:
-    """Compile a job, whatever the store has, and keep the result there."""
+    """Compile a job, whatever was compiled before, and keep the result in the store.
+
+    Raises
+    ------
+    DeviceError
+        It does not compile, or must not, or NVRTC cannot be loaded.
+    """
+    if os.environ.get("ITTISAL_COMPILE") == "never":
+        raise DeviceError(
+            f"{job.name} would have to be compiled for {job.architecture}, and "
+            "ITTISAL_COMPILE=never forbids it; unset it"
+        )
     code = compile_text(job.text, job.options, job.architecture).code
     store.write(*_file(job), code)
     return code
@@ -107,14 +122,18 @@ def count() -> int:
     return 0 if folder is None else sum(1 for _ in folder.glob("*.cu.*.o"))
 
 
+def key(job: Job, *depends: object) -> str:
+    """A digest of all that a job's machine code depends on, and of what else it is kept by."""
+    found = *depends, job.text, OPTIONS, job.options, job.architecture
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:32]
+
+
 def _file(job: Job) -> tuple[str, str]:
     """The job's name and key in the store."""
     from cupy.cuda import runtime
 
-    major = runtime.runtimeGetVersion() // 1000  # another one's machine code may not be loaded
-    depends = major, job.text, OPTIONS, job.options, job.architecture
-    key = hashlib.sha256(repr(depends).encode()).hexdigest()[:32]
-    return f"{job.name}.{job.architecture}", key
+    major = runtime.runtimeGetVersion() // 1000  # an older one may not load a newer one's code
+    return f"{job.name}.{job.architecture}", key(job, major)
 
 
 class Compiled(NamedTuple):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from ..pipeline import BackendError, DeviceError
-from . import compiler
+from . import compiler, prebuilt
 from .compiler import PACKAGE
 
 LEAST = 75  # compute capability, times ten
@@ -31,7 +31,7 @@ OTHERWISE = 'start this process again, or use backend="cpu"'
 
 
 def probe() -> tuple[bool, str]:
-    """Whether CuPy, a driver, a device and the compiler are there; why, or what to install."""
+    """Whether there are CuPy, a driver, a device and its kernels or their compiler; why not."""
     if importlib.util.find_spec("cupy") is None:
         return False, f"CuPy is not installed; {PACKAGE}"
     if not _has_driver():  # asked first, since CuPy takes a third of a second to load
@@ -57,13 +57,17 @@ def probe() -> tuple[bool, str]:
         what = f"{device_name(device.id)}, compute capability {major}.{minor}"
     if 10 * major + minor < LEAST:
         return False, f"{what}; {LEAST / 10} is the least"
+    what += f", CuPy {cupy.__version__}"
+    architecture = compiler.architecture(10 * major + minor)
+    if prebuilt.path(architecture).exists():
+        return True, f"{what}, kernels prebuilt for {architecture}"
     try:
         version = ".".join(map(str, compiler.nvrtc().getVersion()))
     except DeviceError:
         if compiler.count() == 0:
             raise
         version = "none: kernels from the store alone"
-    return True, f"{what}, CuPy {cupy.__version__}, NVRTC {version}"
+    return True, f"{what}, NVRTC {version}"
 
 
 def _has_driver() -> bool:
