@@ -368,20 +368,26 @@ def test_unusual_metadata_is_no_damage(recwarn):
     assert not recwarn
 
 
-def test_an_animation_whose_rows_are_missing_is_refused():
-    """OpenCV would give what lies in memory for them."""
+@pytest.mark.parametrize("separate", [False, True])
+def test_an_animation_whose_rows_are_damaged_is_refused(separate):
+    """OpenCV would give what lies in memory for those that are missing.
+
+    Where the default picture is separate, no part of the animation, it would crash.
+    """
     height, width = RGB.shape[:2]
     rows = b"".join(b"\0" + row.tobytes() for row in RGB)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     control = struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 1, 0, 0)
 
     def animated(rows):
-        start = [(b"IHDR", header), (b"acTL", struct.pack(">II", 1, 0)), (b"fcTL", control)]
-        return png([*start, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+        parts = [(b"IHDR", header), (b"acTL", struct.pack(">II", 1, 0)), (b"fcTL", control)]
+        parts.insert(3 - separate, (b"IDAT", zlib.compress(rows)))
+        return png([*parts, (b"IEND", b"")])
 
     np.testing.assert_array_equal(decode(animated(rows)), RGB[..., ::-1])
-    with pytest.raises(ImageError, match="is a damaged or truncated PNG file"):
-        decode(animated(rows[: len(rows) // 2]))
+    for damaged in (rows[: len(rows) // 2], b"\7" + rows[1:]):
+        with pytest.raises(ImageError, match="is a damaged or truncated PNG file"):
+            decode(animated(damaged))
 
 
 def decoded_together(files: dict[str, bytes]) -> Iterator[None]:
