@@ -8,7 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_export_c import STRICT, build
+from test_export_c import STRICT, Library, build
 from test_golden import MAPS, PHOTOGRAPHS, make
 from tolerances import within
 
@@ -105,7 +105,7 @@ def test_golden_maps(tmp_path, target, name):
     pixels = "rgb" if photograph.ndim == 3 else "grey"
     library = tmp_path / "library"
     export_library(library, READINGS, [photograph.shape[:2]], pixels=[pixels], target=target)
-    program = build(library, tmp_path / "program", *STRICT, "-static", cc=compiler())
+    program = build(Library(library, []), tmp_path / "program", *STRICT, "-static", cc=compiler())
     frames = tmp_path / "frames"
     frames.mkdir()
     for index in range(len(READINGS)):
