@@ -31,6 +31,7 @@ SUITES = (
     "levels",
     "programs",
     "library",
+    "instructions",
     "onnx",
     "host",
     "compile",

@@ -115,6 +115,7 @@ def test_runner_from_end_to_end(tmp_path):
         "Frames",
         "Float32",
         "CLibrary",
+        "Instructions",
         "OpenCV",
         "Sequence",
         "EndToEnd",

@@ -58,6 +58,7 @@ TOLERANCES = {
     "float32_plateaus": Tolerance(
         5e-3, 0, "peak_mean=all counts each sample of a plateau, which rounding may split"
     ),
+    "grey_levels": Tolerance(1e-5, 0.5, "the same, rounded to whole grey levels"),
     "toolbox": Tolerance(
         1e-4, 0, "on thin maps each of up to twelve iterations in a row enlarges what rounding left"
     ),
