@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -120,3 +123,44 @@ class FirstMap:
 
     def _median(self, version: str, name: str) -> float:
         return statistics.median(run[name] for run in self.runs[version])
+
+
+class Prebuilt:
+    """The first map and the memory of a process that loads prebuilt kernels and compiles nothing.
+
+    Medians of fresh processes, each beyond having NumPy. `ittisal build` links the library: of
+    x86-64-v3, or of any aarch64.
+    """
+
+    param_names = ("preset", "size")
+    params = (("itti1998", "video"), settings.sizes)
+
+    def setup(self, preset: str, size: str) -> None:
+        """Build the library, and run the processes."""
+        target = "x86-64-v3" if platform.machine().lower() in ("x86_64", "amd64") else "aarch64"
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["build", "--target", target, "-o", folder, "--preset", preset]
+            words += ["--dtype", "uint8", "--channel-order", "rgb"]
+            command = [sys.executable, "-m", "ittisal", *words]
+            done = subprocess.run(command, cwd=fresh.ROOT, capture_output=True, text=True)
+            if done.returncode:
+                raise NotImplementedError(done.stderr.strip())
+            self.size = sum(path.stat().st_size for path in Path(folder).iterdir()) / fresh.MEBI
+            environment = {"ITTISAL_KERNELS": folder, "ITTISAL_COMPILE": "never"}
+            case = size, preset, "rgb", "uint8", 3, str(fresh.ROOT)
+            self.runs = [fresh.call("first_map", *case, **environment) for _ in range(WARM)]
+
+    def track_first_map(self, preset: str, size: str) -> float:
+        """From having NumPy and the frame."""
+        return statistics.median(run["first"] for run in self.runs)
+
+    def track_resident(self, preset: str, size: str) -> float:
+        """Resident memory after the second map, less that before `import ittisal`."""
+        return statistics.median(run["resident"] for run in self.runs)
+
+    def track_library(self, preset: str, size: str) -> float:
+        """The library's size, with this preset's kernels for these frames."""
+        return self.size
+
+    track_first_map.unit = "s"
+    track_resident.unit = track_library.unit = "MiB"

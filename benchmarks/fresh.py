@@ -42,7 +42,7 @@ def import_time(module: str) -> dict:
 
 
 def first_map(size: str, preset: str, order: str, dtype: str, channels: int, checkout: str) -> dict:
-    """Seconds from having NumPy to a checkout's first map, and for the second map."""
+    """Seconds from having NumPy to a checkout's first map, and for the second map; MiB for both."""
     import numpy as np
 
     from .settings import settings, shape_of
@@ -53,6 +53,7 @@ def first_map(size: str, preset: str, order: str, dtype: str, channels: int, che
     if channels == 1:
         frame = frame[..., 0]
     sys.path.insert(0, checkout)
+    before = _resident() if Path("/proc/self/statm").exists() else 0
     start = time.perf_counter()
     import ittisal
 
@@ -70,7 +71,8 @@ def first_map(size: str, preset: str, order: str, dtype: str, channels: int, che
     source = sys.modules["ittisal"].__file__ or ""
     if not source.startswith(checkout):
         raise RuntimeError(f"{source} is not of {checkout}")
-    return {"first": first - start, "second": second - first}
+    grown = _resident() - before if before else float("nan")
+    return {"first": first - start, "second": second - first, "resident": grown / MEBI}
 
 
 def model_memory(size: str, threads: int) -> dict:

@@ -116,6 +116,8 @@ def test_runner_from_end_to_end(tmp_path):
         "Float32",
         "CLibrary",
         "Instructions",
+        "Onnx",
+        "Prebuilt",
         "OpenCV",
         "Sequence",
         "EndToEnd",

@@ -19,7 +19,7 @@ from tolerances import correlation, within
 
 import ittisal
 from ittisal import INVT, ITTI_1998, BackendError, ChannelMap, Saliency, backends, saliency_map
-from ittisal.cuda import describe, installation, sources
+from ittisal.cuda import compiler, describe, installation, sources
 from ittisal.cuda.layout import geometry_for, make_layout
 from ittisal.cuda.schedule import schedule
 from ittisal.features import FEATURES, Channel, Feature, Signal
@@ -46,7 +46,9 @@ def fake_cupy(*, devices=1, capability="90", hip=False):
     cuda = types.ModuleType("cupy.cuda")
     cuda.runtime = runtime
     cuda.Device = lambda: types.SimpleNamespace(id=0, compute_capability=capability)
-    cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))
+    cuda.nvrtc = types.SimpleNamespace(
+        getVersion=lambda: (12, 9), getSupportedArchs=lambda: (75, 80, 86, 87, 89, 90, 100, 120)
+    )
     cupy = types.ModuleType("cupy")
     cupy.__spec__ = importlib.util.spec_from_loader("cupy", None)
     cupy.__version__, cupy.cuda = "14.2.0", cuda
@@ -65,13 +67,14 @@ def fake_cupy(*, devices=1, capability="90", hip=False):
     ],
     ids=str,
 )
-def test_probe_says_what_there_is_or_what_is_missing(monkeypatch, fake, usable, says):
-    installation.device_name.cache_clear()
+def test_probe_says_what_there_is_or_what_is_missing(monkeypatch, request, fake, usable, says):
+    for cached in (installation.device_name, compiler.capabilities):
+        cached.cache_clear()
+        request.addfinalizer(cached.cache_clear)
     monkeypatch.setattr(installation, "_has_driver", lambda: True)
     for name, module in fake_cupy(**fake).items():
         monkeypatch.setitem(sys.modules, name, module)
     found, reason = installation.probe()
-    installation.device_name.cache_clear()
     assert found is usable
     for words in says:
         assert words in reason
