@@ -1,4 +1,4 @@
-"""Instructions of a frame by target, counted by QEMU: of ARM beside x86. They are counts, not times."""
+"""Instructions of a frame by target, counted by QEMU, ARM beside x86: counts, not times."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ class Instructions:
     """Instructions of one frame after two others, on one thread, in millions: counts, not times.
 
     A program of the exported C library runs under QEMU's user-mode emulation, whose plugin counts
-    the instructions of all three frames and of two; the difference is shown. Vectors have 16 bytes on
-    ARM and with x86-64-v2, 32 with x86-64-v3. Cores differ in how many instructions they do at once,
-    so nothing follows from this for how long a frame takes.
+    the instructions of all three frames and of two; the difference is shown. Vectors have 16 bytes
+    on ARM and with x86-64-v2, 32 with x86-64-v3. Cores differ in how many instructions they do at
+    once, so nothing follows from this for how long a frame takes.
     """
 
     param_names = ("size", "preset")
@@ -115,7 +115,9 @@ class Instructions:
             (here / "plugin.c").write_text(PLUGIN)
             (here / "program.c").write_text(PROGRAM)
             _run("cc", "-O2", "-shared", "-fPIC", here / "plugin.c", "-o", here / "plugin.so")
-            self.counts = {target: _count(here, target, shape_of(size), preset) for target in TARGETS}
+            self.counts = {
+                target: _count(here, target, shape_of(size), preset) for target in TARGETS
+            }
 
     def track_instructions(self, *params: object) -> dict[str, float]:
         """Of a frame, by target."""

@@ -41,7 +41,7 @@ class CLibrary:
         shape, self.frame = shape_of(size), photograph(size)
         config = ittisal.preset(preset)
         self.python = ittisal.Saliency(shape, config, backend="cpu", channel_order="bgr", threads=1)
-        self.map = np.empty(self.python.map_shape, np.float32)
+        self.out = np.empty(self.python.map_shape, np.float32)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "library"
             try:
@@ -61,11 +61,11 @@ class CLibrary:
             ctypes.c_void_p(self.frame.ctypes.data),
             ctypes.c_size_t(self.frame.strides[0]),
             ctypes.c_double(-1),
-            ctypes.c_void_p(self.map.ctypes.data),
-            ctypes.c_size_t(self.map.strides[0]),
+            ctypes.c_void_p(self.out.ctypes.data),
+            ctypes.c_size_t(self.out.strides[0]),
         )
         self.time_c()
-        if not np.array_equal(self.map, self.python(self.frame)):
+        if not np.array_equal(self.out, self.python(self.frame)):
             raise RuntimeError("the library gives another map than the package")
         self._call("reset", self.model)
         self.python.reset()
@@ -86,7 +86,7 @@ class CLibrary:
 
     def time_python(self, *params: object) -> None:
         """The Python call."""
-        self.python(self.frame, out=self.map)
+        self.python(self.frame, out=self.out)
 
     def track_size(self, *params: object) -> float:
         """Of the shared library."""

@@ -56,6 +56,7 @@ class _Reader(ast.NodeVisitor):
         self.faults: list[Fault] = []
         self.looked_up = 0
         self.function: list[str] = []
+        self.others: set[str] = set()  # modules that have nothing of CuPy
 
     # --- what an expression is
 
@@ -68,6 +69,8 @@ class _Reader(ast.NodeVisitor):
         if isinstance(node, ast.Attribute):
             if node.attr == "cupy":
                 return cupy
+            if isinstance(node.value, ast.Name) and node.value.id in self.others:
+                return None
             owner = self.value(node.value)
             if owner is None:
                 return self.known.get(node.attr)
@@ -110,6 +113,8 @@ class _Reader(ast.NodeVisitor):
                 module = importlib.import_module(alias.name)
                 name = alias.asname or alias.name.split(".")[0]
                 self.scopes[-1][name] = module if alias.asname else importlib.import_module(name)
+            else:
+                self.others.add(alias.asname or alias.name.split(".")[0])
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if node.level == 0 and node.module.split(".")[0] in ("cupy", "cupyx"):

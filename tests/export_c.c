@@ -1,6 +1,6 @@
 /* Checks an exported library from C: see test_export_c.py.
  *
- *     export_c FRAMES MAPS
+ *     export_c FRAMES MAPS [maps only]
  *
  * FRAMES/n holds frames of variant n, one after the other; their maps are written to MAPS/n. They
  * come SECONDS apart. Frames, maps and models in all kinds of memory have to give the same.
@@ -161,7 +161,7 @@ static void check_memory(int index, const char *frames, const char *maps) {
 
 /* --- two models on two threads ----------------------------------------------------------------*/
 
-enum { ROUNDS = 8 };
+enum { ROUNDS = 4 };
 
 typedef struct {
     variant of;
@@ -247,7 +247,7 @@ static void check_errors(int index) {
     IS(ittisal_create(&options, &model), ITTISAL_WRONG_ABI);
     options = of.options, options.preset = NULL;
     IS(ittisal_create(&options, &model), ITTISAL_NULL_POINTER);
-    options.preset = "none";
+    options.preset = "no such preset";
     IS(ittisal_create(&options, &model), ITTISAL_NO_VARIANT);
     options = of.options, options.width++;
     IS(ittisal_create(&options, &model), ITTISAL_NO_VARIANT);
@@ -353,9 +353,10 @@ static void check_values(int index) {
 int main(int count, char **words) {
     ittisal_options options;
     int index;
-    CHECK(count == 3);
+    CHECK(count == 3 || count == 4);
     for (index = 0; ittisal_variant(index, &options) == ITTISAL_OK; index++) {
         check_memory(index, words[1], words[2]);
+        if (count == 4) continue;
         check_two(index);
         check_errors(index);
         check_values(index);
