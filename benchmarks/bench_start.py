@@ -16,6 +16,7 @@ from .settings import one_size, settings
 IMPORTS = 1 if settings.quick else 11
 EMPTY = 1 if settings.quick else 3
 WARM = 1 if settings.quick else 7
+SPEED = 1 if settings.quick else 5
 # Preset, channel order, dtype, channels of the frame.
 CASES = {
     "nothing": ("itti1998", "rgb", "uint8", 3),
@@ -126,10 +127,11 @@ class FirstMap:
 
 
 class Prebuilt:
-    """The first map and the memory of a process that loads prebuilt kernels and compiles nothing.
+    """A process that loads prebuilt kernels and compiles nothing: first map, memory, speed.
 
-    Medians of fresh processes, each beyond having NumPy. `ittisal build` links the library: of
-    x86-64-v3, or of any aarch64.
+    Medians of fresh processes, each beyond having NumPy, but for the speed: there it is the least
+    time of a frame, of processes in turn with those that load kernels compiled for this CPU.
+    `ittisal build` links the library: of x86-64-v3, or of any aarch64.
     """
 
     param_names = ("preset", "size")
@@ -149,6 +151,13 @@ class Prebuilt:
             environment = {"ITTISAL_KERNELS": folder, "ITTISAL_COMPILE": "never"}
             case = size, preset, "rgb", "uint8", 3, str(fresh.ROOT)
             self.runs = [fresh.call("first_map", *case, **environment) for _ in range(WARM)]
+            case = size, preset, settings.seconds / SPEED
+            kinds = {"prebuilt": environment, "compiled here": {}}
+            turns = [
+                {name: fresh.call("fastest", *case, **kinds[name])["ms"] for name in kinds}
+                for _ in range(SPEED)
+            ]
+            self.least = {name: min(turn[name] for turn in turns) for name in kinds}
 
     def track_first_map(self, preset: str, size: str) -> float:
         """From having NumPy and the frame."""
@@ -162,5 +171,15 @@ class Prebuilt:
         """The library's size, with this preset's kernels for these frames."""
         return self.size
 
+    def track_frame(self, preset: str, size: str) -> dict[str, float]:
+        """The least time of a frame, by kind of kernels."""
+        return self.least
+
+    def track_speed(self, preset: str, size: str) -> float:
+        """The time of the prebuilt over that of those compiled here."""
+        return self.least["prebuilt"] / self.least["compiled here"]
+
     track_first_map.unit = "s"
     track_resident.unit = track_library.unit = "MiB"
+    track_frame.unit = "ms"
+    track_speed.unit = "of the time of kernels compiled here"
